@@ -1,0 +1,135 @@
+"""The contract between data, models and objectives: the keys of a batch.
+
+Letters: B batch, T frames, H W pixels, N tokens of a frame, K visible tokens,
+M hidden tokens, S target frames. In masks True or 1 means hidden.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+# Keys with this prefix stay on the host: counters and paths, never seen by jit.
+HOST_PREFIX = 'host/'
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+  """One key of a batch: its shape in letters, its dtype and its meaning."""
+
+  shape: str
+  dtype: str
+  meaning: str
+
+
+FIELDS = {
+  'video': Field('B T H W 3', 'uint8', 'what the encoder sees'),
+  'target': Field('B S H W 3', 'uint8', 'frames to rebuild'),
+  'target_delta': Field(
+    'B S', 'int32', 'steps from the first source frame to each target frame'
+  ),
+  'ids_keep': Field('B ... K', 'int32', 'visible tokens, sorted'),
+  'ids_mask': Field('B ... M', 'int32', 'hidden tokens to rebuild, sorted'),
+  'label': Field('B', 'int32', 'class, -1 where there is none'),
+  'view2': Field('B T H W 3', 'uint8', 'a second clip of the same video'),
+  'valid': Field('B', 'bool', 'False for padding of a last evaluation batch'),
+}
+
+
+def split_host(
+  batch: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Splits a batch into what goes to the device and what stays here."""
+  device = {k: v for k, v in batch.items() if not k.startswith(HOST_PREFIX)}
+  host = {k: v for k, v in batch.items() if k.startswith(HOST_PREFIX)}
+  return device, host
+
+
+def check_batch(batch: Mapping[str, Any]) -> None:
+  """Checks keys, dtypes and that equal letters stand for equal sizes.
+
+  Args:
+    batch: arrays or `jax.ShapeDtypeStruct`s by key; `host/...` is ignored.
+
+  Raises:
+    ValueError: names the key, what it is and what it should be.
+  """
+  sizes: dict[str, tuple[int, str]] = {}
+  for key, value in split_host(batch)[0].items():
+    if key not in FIELDS:
+      raise ValueError(
+        f'Batch key {key!r} is not in the contract. Known: '
+        f'{", ".join(FIELDS)}; host-only keys start with {HOST_PREFIX!r}.'
+      )
+    field = FIELDS[key]
+    if np.dtype(value.dtype) != np.dtype(field.dtype):
+      raise ValueError(
+        f'Batch key {key!r} is {value.dtype}; it must be {field.dtype}.'
+      )
+    for letter, size in zip(_align(key, field, value.shape), value.shape):
+      if letter == '...':
+        continue
+      known, source = sizes.setdefault(letter, (size, key))
+      if known != size:
+        raise ValueError(
+          f'Batch key {key!r} has {letter}={size} (shape {value.shape}), but '
+          f'{source!r} has {letter}={known}.'
+        )
+
+
+def _align(key: str, field: Field, shape: tuple[int, ...]) -> list[str]:
+  """One letter for each dimension of `shape`; '...' takes up the slack."""
+  letters = field.shape.split()
+  if '...' in letters:
+    at = letters.index('...')
+    slack = len(shape) - (len(letters) - 1)
+    letters = letters[:at] + ['...'] * slack + letters[at + 1 :]
+  fits = len(letters) == len(shape) and all(
+    size == int(letter)
+    for letter, size in zip(letters, shape)
+    if letter.isdigit()
+  )
+  if not fits:
+    raise ValueError(
+      f'Batch key {key!r} has shape {tuple(shape)}; it must be '
+      f'[{field.shape}]: {field.meaning}.'
+    )
+  # Clips of different length may share a batch (`video` and `view2` may not).
+  return letters
+
+
+def fake_batch(spec: Mapping[str, Any], seed: int = 0) -> dict[str, np.ndarray]:
+  """A random batch of the given shapes, lawful enough to train on.
+
+  Args:
+    spec: key -> anything with `shape` and `dtype`, as `data.batch_spec` gives.
+    seed: of the random numbers.
+
+  Returns:
+    Arrays by key. `ids_keep` and `ids_mask` are disjoint and sorted, labels are
+    all 0, every row is valid.
+  """
+  rng = np.random.default_rng(seed)
+  batch = {}
+  for key, leaf in spec.items():
+    if key in ('ids_keep', 'ids_mask'):
+      continue
+    if key in ('video', 'target', 'view2'):
+      value = rng.integers(0, 256, leaf.shape)
+    elif key == 'target_delta':
+      value = rng.integers(1, 64, leaf.shape)
+    else:
+      value = np.full(leaf.shape, key == 'valid')
+    batch[key] = value.astype(leaf.dtype)
+  if 'ids_keep' in spec:
+    keep = spec['ids_keep'].shape
+    hidden = spec['ids_mask'].shape[-1] if 'ids_mask' in spec else 0
+    order = np.argsort(rng.random(keep[:-1] + (keep[-1] + hidden,)), axis=-1)
+    ids = {
+      'ids_keep': order[..., : keep[-1]],
+      'ids_mask': order[..., keep[-1] :],
+    }
+    for key in ids.keys() & spec.keys():
+      batch[key] = np.sort(ids[key], axis=-1).astype(spec[key].dtype)
+  return batch

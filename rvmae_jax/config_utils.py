@@ -1,0 +1,87 @@
+"""Reading, checking and saving configs."""
+
+import importlib.util
+import json
+import pathlib
+from typing import Any
+
+import ml_collections
+
+from rvmae_jax.registry import near_names
+
+
+def parse_arg(arg: str | None, **defaults) -> ml_collections.ConfigDict:
+  """Parses the text after the colon of `--config=file.py:variant=B,runlocal`.
+
+  Args:
+    arg: comma-separated `name=value`, or `name` alone for True.
+    **defaults: every allowed name with its default; the default's type decides
+      how the text is read.
+
+  Returns:
+    A ConfigDict of all names.
+
+  Raises:
+    ValueError: an unknown name (near ones are shown) or a value that does not
+      fit the type.
+  """
+  values = ml_collections.ConfigDict(defaults)
+  for part in filter(None, (arg or '').split(',')):
+    name, equals, text = part.partition('=')
+    if name not in defaults:
+      raise ValueError(
+        f'Unknown config argument {name!r} in {arg!r}. '
+        f'{near_names(name, defaults)}'
+      )
+    values[name] = _cast(name, text if equals else 'true', defaults[name])
+  return values
+
+
+def _cast(name: str, text: str, default: Any) -> Any:
+  if isinstance(default, bool):
+    if text.lower() not in ('true', 'false', '1', '0'):
+      raise ValueError(f'Config argument {name}={text!r}: use true or false.')
+    return text.lower() in ('true', '1')
+  try:
+    return type(default)(text)
+  except ValueError:
+    kind = type(default).__name__
+    raise ValueError(
+      f'Config argument {name}={text!r} is no {kind} (default {default!r}).'
+    ) from None
+
+
+def load_config(spec: str) -> ml_collections.ConfigDict:
+  """The locked config of a recipe file, as `--config` would give it.
+
+  Args:
+    spec: 'path/to/recipe.py' or 'path/to/recipe.py:arguments'.
+
+  Raises:
+    FileNotFoundError: there is no such file.
+  """
+  path, _, arg = spec.partition(':')
+  if not pathlib.Path(path).is_file():
+    raise FileNotFoundError(f'No config file {path!r} (from {spec!r}).')
+  module_spec = importlib.util.spec_from_file_location('recipe', path)
+  module = importlib.util.module_from_spec(module_spec)
+  module_spec.loader.exec_module(module)
+  return module.get_config(arg or None).lock()
+
+
+def to_json(config: ml_collections.ConfigDict) -> str:
+  """The config as readable JSON; `from_json` is its inverse."""
+  return json.dumps(config.to_dict(), indent=2, default=list)
+
+
+def from_json(text: str) -> ml_collections.ConfigDict:
+  """A config from JSON; lists become tuples again, as recipes write them."""
+  return ml_collections.ConfigDict(_tuples(json.loads(text))).lock()
+
+
+def _tuples(value: Any) -> Any:
+  if isinstance(value, dict):
+    return {k: _tuples(v) for k, v in value.items()}
+  if isinstance(value, list):
+    return tuple(_tuples(v) for v in value)
+  return value

@@ -1,0 +1,78 @@
+"""Tables of names: each entry says where its class or function lives."""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+
+def near_names(name: str, names) -> str:
+  """A sentence with the closest known names first, then all of them."""
+  names = sorted(names)
+  close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+  meant = f'Did you mean {" or ".join(map(repr, close))}? ' if close else ''
+  return f'{meant}Known: {", ".join(names) or "(none)"}.'
+
+
+class Registry:
+  """A lazy table `{'name': 'package.module:attribute'}`.
+
+  Nothing is imported until its name is asked for, so that listing what exists
+  costs nothing and every entry can be found with grep.
+
+  Args:
+    kind: what the entries are, in the singular; used in error messages.
+    table: name -> 'module:attribute'.
+  """
+
+  def __init__(self, kind: str, table: Mapping[str, str]):
+    self.kind = kind
+    self._table = dict(table)
+
+  def names(self) -> list[str]:
+    """All names in the table, sorted."""
+    return sorted(self._table)
+
+  def __contains__(self, name: str) -> bool:
+    return name in self._table
+
+  def get(self, name: str) -> Any:
+    """The object behind `name`; ValueError with near names if unknown."""
+    if name not in self._table:
+      raise ValueError(
+        f'Unknown {self.kind} {name!r}. {near_names(name, self._table)}'
+      )
+    module, attribute = self._table[name].split(':')
+    return getattr(importlib.import_module(module), attribute)
+
+  def build(self, config: Mapping[str, Any], **extra) -> Any:
+    """Calls the entry `config['name']` with the rest of `config`.
+
+    Args:
+      config: a mapping with `name` and the entry's keyword arguments.
+      **extra: arguments that the caller, not the config, knows.
+
+    Raises:
+      ValueError: no `name`, an unknown one, or an argument that the entry does
+        not take; the message lists what it takes.
+    """
+    arguments = dict(config)
+    if 'name' not in arguments:
+      raise ValueError(
+        f'A {self.kind} config needs a `name`; got keys {sorted(arguments)}. '
+        f'{near_names("", self._table)}'
+      )
+    name = arguments.pop('name')
+    entry = self.get(name)
+    parameters = inspect.signature(entry).parameters.values()
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+      accepted = {p.name for p in parameters} - {'parent'}
+      for argument in arguments:
+        if argument not in accepted:
+          raise ValueError(
+            f'{self.kind} {name!r} takes no argument {argument!r} '
+            f'(value {arguments[argument]!r}). '
+            f'{near_names(argument, accepted - set(extra))}'
+          )
+    return entry(**arguments, **extra)

@@ -1,0 +1,24 @@
+"""Shared by all tests: eight simulated devices and the test material."""
+
+import os
+import pathlib
+
+# Before the first import of jax: one CPU plays eight devices, so that sharding
+# is tested in this process; everything else runs on the first of them.
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+os.environ['XLA_FLAGS'] = (
+  os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=8'
+)
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+
+import pytest
+
+_SHARED = pathlib.Path(__file__).resolve().parents[2] / 'shared'
+
+
+@pytest.fixture(scope='session')
+def shared_dir() -> pathlib.Path:
+  """Golden values and real videos, which live beside the checkout."""
+  if not _SHARED.is_dir():
+    pytest.skip(f'no test material: {_SHARED} does not exist')
+  return _SHARED
