@@ -95,7 +95,6 @@ def _align(key: str, field: Field, shape: tuple[int, ...]) -> list[str]:
       f'Batch key {key!r} has shape {tuple(shape)}; it must be '
       f'[{field.shape}]: {field.meaning}.'
     )
-  # Clips of different length may share a batch (`video` and `view2` may not).
   return letters
 
 
@@ -122,14 +121,12 @@ def fake_batch(spec: Mapping[str, Any], seed: int = 0) -> dict[str, np.ndarray]:
     else:
       value = np.full(leaf.shape, key == 'valid')
     batch[key] = value.astype(leaf.dtype)
-  if 'ids_keep' in spec:
-    keep = spec['ids_keep'].shape
-    hidden = spec['ids_mask'].shape[-1] if 'ids_mask' in spec else 0
-    order = np.argsort(rng.random(keep[:-1] + (keep[-1] + hidden,)), axis=-1)
-    ids = {
-      'ids_keep': order[..., : keep[-1]],
-      'ids_mask': order[..., keep[-1] :],
-    }
-    for key in ids.keys() & spec.keys():
-      batch[key] = np.sort(ids[key], axis=-1).astype(spec[key].dtype)
+  ids_keys = [key for key in ('ids_keep', 'ids_mask') if key in spec]
+  if ids_keys:
+    counts = [spec[key].shape[-1] for key in ids_keys]
+    leading = spec[ids_keys[0]].shape[:-1]
+    order = np.argsort(rng.random((*leading, sum(counts))), axis=-1)
+    parts = np.split(order, np.cumsum(counts)[:-1], axis=-1)
+    for key, ids in zip(ids_keys, parts):
+      batch[key] = np.sort(ids, axis=-1).astype(spec[key].dtype)
   return batch

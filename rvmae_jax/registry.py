@@ -67,12 +67,13 @@ class Registry:
     entry = self.get(name)
     parameters = inspect.signature(entry).parameters.values()
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-      accepted = {p.name for p in parameters} - {'parent'}
+      # `name` and `parent` are Flax's own; what the caller gives is not ours.
+      accepted = {p.name for p in parameters} - {'name', 'parent'} - set(extra)
       for argument in arguments:
         if argument not in accepted:
           raise ValueError(
             f'{self.kind} {name!r} takes no argument {argument!r} '
             f'(value {arguments[argument]!r}). '
-            f'{near_names(argument, accepted - set(extra))}'
+            f'{near_names(argument, accepted)}'
           )
     return entry(**arguments, **extra)

@@ -1,0 +1,84 @@
+"""Config arguments, recipe files and their JSON."""
+
+import ml_collections
+import pytest
+
+from rvmae_jax import config_utils
+
+DEFAULTS = {'variant': 'S', 'runlocal': False, 'steps': 100, 'ratio': 0.5}
+
+
+def test_arguments_take_the_type_of_their_default():
+  arg = config_utils.parse_arg('variant=B/16,runlocal,steps=7', **DEFAULTS)
+  assert arg.to_dict() == {
+    'variant': 'B/16',
+    'runlocal': True,
+    'steps': 7,
+    'ratio': 0.5,
+  }
+
+
+@pytest.mark.parametrize('empty', [None, ''])
+def test_no_arguments_are_the_defaults(empty):
+  assert config_utils.parse_arg(empty, **DEFAULTS).to_dict() == DEFAULTS
+
+
+def test_a_switch_can_be_turned_off():
+  arg = config_utils.parse_arg('runlocal=false', runlocal=True)
+  assert arg.runlocal is False
+
+
+@pytest.mark.parametrize(
+  ('arg', 'message'),
+  [
+    ('varaint=B', "Unknown config argument 'varaint'.*'variant'"),
+    ('steps=many', "steps='many' is no int"),
+    ('runlocal=perhaps', 'use true or false'),
+  ],
+)
+def test_a_wrong_argument_says_what_was_meant(arg, message):
+  with pytest.raises(ValueError, match=message):
+    config_utils.parse_arg(arg, **DEFAULTS)
+
+
+RECIPE = """
+import ml_collections
+from rvmae_jax import config_utils
+
+def get_config(arg=None):
+  arg = config_utils.parse_arg(arg, steps=100)
+  data = {'size': (32, 48)}
+  return ml_collections.ConfigDict({'steps': arg.steps, 'data': data})
+"""
+
+
+@pytest.fixture(name='recipe')
+def _recipe(tmp_path):
+  path = tmp_path / 'recipe.py'
+  path.write_text(RECIPE)
+  return path
+
+
+def test_a_recipe_is_loaded_with_its_arguments(recipe):
+  assert config_utils.load_config(f'{recipe}:steps=5').steps == 5
+  assert config_utils.load_config(str(recipe)).steps == 100
+
+
+def test_a_typo_in_a_loaded_recipe_fails_and_says_what_was_meant(recipe):
+  config = config_utils.load_config(str(recipe))
+  with pytest.raises(AttributeError, match='Did you mean "size"'):
+    config.data.sise = (4, 4)
+
+
+def test_a_missing_recipe_is_named(tmp_path):
+  with pytest.raises(FileNotFoundError, match=r"'.*/none\.py' \(from '.*:a=1'"):
+    config_utils.load_config(f'{tmp_path}/none.py:a=1')
+
+
+def test_json_brings_the_same_config_back():
+  config = ml_collections.ConfigDict(
+    {'size': (2, 3), 'rate': 1.5e-4, 'none': None, 'model': {'name': 'rvm'}}
+  )
+  back = config_utils.from_json(config_utils.to_json(config))
+  assert back.to_dict() == config.to_dict()
+  assert back.is_locked
