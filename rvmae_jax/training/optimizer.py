@@ -1,0 +1,137 @@
+"""Optimizers and learning-rate schedules (optax), chosen by name."""
+
+from typing import Any
+
+import jax
+import optax
+
+from rvmae_jax.registry import near_names
+
+SCHEDULES = ('constant', 'cosine', 'exponential', 'step')
+OPTIMIZERS = ('adamw', 'sgd')
+
+
+def scaled_lr(lr_per_256: float, batch_size: int) -> float:
+  """The learning rate for a global batch, by the linear scaling rule.
+
+  Args:
+    lr_per_256: learning rate for a batch of 256 clips.
+    batch_size: clips of one update, over all devices and accumulation steps.
+
+  Source: Goyal et al., arXiv 1706.02677, section 2.1.
+  """
+  return lr_per_256 * batch_size / 256
+
+
+def make_schedule(
+  peak: float,
+  total_steps: int,
+  *,
+  name: str = 'cosine',
+  warmup_steps: int = 0,
+  end_factor: float = 0.0,
+  boundaries: tuple[int, ...] = (),
+  factor: float = 0.1,
+  every_steps: int = 1000,
+) -> optax.Schedule:
+  """The learning rate as a function of the number of updates done.
+
+  It climbs linearly from 0 to `peak` over `warmup_steps`; what follows is
+
+  * `constant`: `peak`;
+  * `cosine`: half a cosine from `peak` to `peak * end_factor` at `total_steps`;
+  * `step`: multiplied by `factor` at each of `boundaries`;
+  * `exponential`: multiplied by `factor` every `every_steps`, smoothly.
+
+  Args:
+    peak: learning rate at the end of warm-up.
+    total_steps: updates of the whole run, warm-up included.
+    name: one of `SCHEDULES`.
+    warmup_steps: updates until `peak`; 0 starts there.
+    end_factor: cosine only.
+    boundaries: step only; counted from the start of the run.
+    factor: step and exponential.
+    every_steps: exponential only.
+
+  Raises:
+    ValueError: unknown name, or warm-up longer than the run.
+  """
+  if warmup_steps and warmup_steps >= total_steps:
+    raise ValueError(
+      f'config.schedule.warmup_steps={warmup_steps} leaves nothing of '
+      f'config.total_steps={total_steps}; make it smaller.'
+    )
+  after = total_steps - warmup_steps
+  if name == 'constant':
+    main = optax.constant_schedule(peak)
+  elif name == 'cosine':
+    main = optax.cosine_decay_schedule(peak, after, alpha=end_factor)
+  elif name == 'step':
+    scales = {boundary - warmup_steps: factor for boundary in boundaries}
+    main = optax.piecewise_constant_schedule(peak, scales)
+  elif name == 'exponential':
+    main = optax.exponential_decay(peak, every_steps, factor)
+  else:
+    raise ValueError(
+      f'Unknown schedule {name!r}. {near_names(name, SCHEDULES)}'
+    )
+  if not warmup_steps:
+    return main
+  warmup = optax.linear_schedule(0.0, peak, warmup_steps)
+  return optax.join_schedules([warmup, main], [warmup_steps])
+
+
+def make_optimizer(
+  learning_rate: optax.Schedule,
+  *,
+  name: str = 'adamw',
+  weight_decay: float = 0.0,
+  clip_norm: float = 0.0,
+  b1: float = 0.9,
+  b2: float = 0.95,
+  eps: float = 1e-8,
+  momentum: float = 0.9,
+) -> optax.GradientTransformation:
+  """Gradient clipping, the optimizer and weight decay on matrices.
+
+  Args:
+    learning_rate: from `make_schedule`.
+    name: one of `OPTIMIZERS`.
+    weight_decay: decoupled and scaled by the learning rate for `adamw`
+      (arXiv 1711.05101); the L2 term of the gradient for `sgd`.
+    clip_norm: the gradient's global norm is cut to this; 0 = off.
+    b1, b2, eps: adamw only.
+    momentum: sgd only.
+
+  Raises:
+    ValueError: unknown name.
+  """
+  if name == 'adamw':
+    decay = {'weight_decay': weight_decay, 'mask': decay_mask}
+    parts = [optax.adamw(learning_rate, b1, b2, eps, **decay)]
+  elif name == 'sgd':
+    parts = [
+      optax.add_decayed_weights(weight_decay, decay_mask),
+      optax.sgd(learning_rate, momentum),
+    ]
+  else:
+    raise ValueError(
+      f'Unknown optimizer {name!r}. {near_names(name, OPTIMIZERS)}'
+    )
+  if clip_norm:
+    parts.insert(0, optax.clip_by_global_norm(clip_norm))
+  return optax.chain(*parts)
+
+
+def decay_mask(params: Any) -> Any:
+  """True for the leaves that weight decay touches: those named `kernel`.
+
+  The name decides, not the number of dimensions: biases of fused projections,
+  tokens and position tables have several dimensions and are not matrices.
+  """
+
+  def is_matrix(path, leaf):
+    del leaf
+    return path[-1].key == 'kernel'
+
+  return jax.tree_util.tree_map_with_path(is_matrix, params)

@@ -1,0 +1,111 @@
+"""The device mesh, where each array lives on it, and global batches."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXES = ('data', 'fsdp')
+# Below this many elements a gather costs more than the memory it saves.
+MIN_SHARDED_ELEMENTS = 4096
+
+
+def make_mesh(
+  data: int = -1, fsdp: int = 1, *, devices: list[jax.Device] | None = None
+) -> Mesh:
+  """A mesh with axes `data` (copies of the model) and `fsdp` (its shards).
+
+  Args:
+    data: devices along `data`; -1 takes what `fsdp` leaves.
+    fsdp: devices that share one copy of parameters and optimizer state; -1
+      takes what `data` leaves.
+    devices: all of the job's devices by default.
+
+  Raises:
+    ValueError: the product is not the number of devices.
+  """
+  devices = jax.devices() if devices is None else devices
+  shape = [data, fsdp]
+  if -1 in shape:
+    known = max(shape)
+    shape[shape.index(-1)] = max(len(devices) // max(known, 1), 1)
+  if shape[0] * shape[1] != len(devices):
+    raise ValueError(
+      f'config.mesh data={data} x fsdp={fsdp} does not cover {len(devices)} '
+      f'devices; their product must be that number (-1 fills one of them).'
+    )
+  # make_mesh defaults to explicit axes, under which plain reshapes raise.
+  auto = (jax.sharding.AxisType.Auto,) * len(AXES)
+  return jax.make_mesh(tuple(shape), AXES, axis_types=auto, devices=devices)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """Every device holds the whole array."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+  """Rows are spread over all devices."""
+  return NamedSharding(mesh, PartitionSpec(AXES))
+
+
+def state_shardings(
+  shapes: Any, mesh: Mesh, *, min_elements: int = MIN_SHARDED_ELEMENTS
+) -> Any:
+  """Where each leaf of parameters and optimizer state lives.
+
+  A leaf's largest dimension that `fsdp` divides is split over `fsdp`; small
+  leaves, and those without such a dimension, are replicated. Only the shape
+  counts, so an optimizer's moments lie where their parameter lies.
+
+  Args:
+    shapes: tree of anything with a `shape`, as `jax.eval_shape` gives.
+    mesh: from `make_mesh`.
+    min_elements: leaves with fewer are replicated.
+
+  Returns:
+    The same tree with a `NamedSharding` at each leaf.
+  """
+  fsdp = mesh.shape['fsdp']
+
+  def place(leaf):
+    spec = [None] * len(leaf.shape)
+    fits = [d for d, size in enumerate(leaf.shape) if size % fsdp == 0]
+    if fsdp > 1 and fits and np.prod(leaf.shape) >= min_elements:
+      spec[max(fits, key=lambda d: leaf.shape[d])] = 'fsdp'
+    return NamedSharding(mesh, PartitionSpec(*spec))
+
+  return jax.tree.map(place, shapes)
+
+
+def global_batch(local: dict[str, np.ndarray], mesh: Mesh) -> dict[str, Any]:
+  """One batch over all devices from each process's own rows [B/processes,..].
+
+  Returns:
+    Global arrays [B, ...] by key.
+  """
+  sharding = batch_sharding(mesh)
+  return {
+    key: jax.make_array_from_process_local_data(sharding, value)
+    for key, value in local.items()
+  }
+
+
+def put_same(tree: Any, shardings: Any) -> Any:
+  """Places host arrays that are equal on all processes.
+
+  Args:
+    tree: arrays of full size, the same on every process.
+    shardings: a sharding, or a tree of them like `tree`.
+  """
+
+  def put(array, sharding):
+    array = np.asarray(array)
+    return jax.make_array_from_callback(
+      array.shape, sharding, lambda index: array[index]
+    )
+
+  if isinstance(shardings, jax.sharding.Sharding):
+    return jax.tree.map(lambda leaf: put(leaf, shardings), tree)
+  return jax.tree.map(put, tree, shardings)

@@ -1,0 +1,98 @@
+"""Schedule values and optimizer steps, worked by hand."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from rvmae_jax.training import optimizer
+
+
+def test_lr_scales_with_the_batch():
+  assert optimizer.scaled_lr(1.5e-4, 2048) == pytest.approx(1.2e-3)
+  assert optimizer.scaled_lr(1.5e-4, 64) == pytest.approx(3.75e-5)
+
+
+@pytest.mark.parametrize(
+  'config, expected',
+  [
+    ({'name': 'constant'}, {0: 2.0, 99: 2.0}),
+    # Half a cosine over steps 20..120: half way it is at half of the peak.
+    (
+      {'name': 'cosine', 'warmup_steps': 20},
+      {0: 0.0, 5: 0.5, 20: 2.0, 70: 1.0, 120: 0.0},
+    ),
+    # Down to a tenth: 0.2 + (2 - 0.2) * (1 + cos(pi/2)) / 2 half way.
+    (
+      {'name': 'cosine', 'warmup_steps': 20, 'end_factor': 0.1},
+      {70: 1.1, 120: 0.2},
+    ),
+    (
+      {'name': 'step', 'warmup_steps': 10, 'boundaries': (30, 60)},
+      {5: 1.0, 29: 2.0, 31: 0.2, 61: 0.02},
+    ),
+    (
+      {'name': 'exponential', 'factor': 0.25, 'every_steps': 10},
+      {0: 2.0, 5: 1.0, 10: 0.5, 20: 0.125},
+    ),
+  ],
+)
+def test_schedule_values(config, expected):
+  schedule = optimizer.make_schedule(2.0, 120, **config)
+  for step, value in expected.items():
+    assert float(schedule(step)) == pytest.approx(value, abs=1e-6), step
+
+
+def test_unknown_names_are_answered_with_near_ones():
+  with pytest.raises(ValueError, match=r"schedule 'cosin'.*mean 'cosine'"):
+    optimizer.make_schedule(1.0, 10, name='cosin')
+  with pytest.raises(ValueError, match=r"optimizer 'adam'.*mean 'adamw'"):
+    optimizer.make_optimizer(lambda step: 1.0, name='adam')
+
+
+def test_warmup_longer_than_the_run_is_refused():
+  with pytest.raises(ValueError, match=r'warmup_steps=10 .*total_steps=10'):
+    optimizer.make_schedule(1.0, 10, warmup_steps=10)
+
+
+def test_decay_touches_kernels_only():
+  params = {
+    'query': {'kernel': jnp.ones((4, 2, 2)), 'bias': jnp.ones((2, 2))},
+    'norm': {'scale': jnp.ones(4)},
+    'cls_token': jnp.ones((1, 1, 4)),
+  }
+  assert optimizer.decay_mask(params) == {
+    'query': {'kernel': True, 'bias': False},
+    'norm': {'scale': False},
+    'cls_token': False,
+  }
+
+
+def _step(params, grads, **config):
+  tx = optimizer.make_optimizer(lambda step: 0.1, **config)
+  updates, _ = tx.update(grads, tx.init(params), params)
+  return optax.apply_updates(params, updates)
+
+
+def test_adamw_first_step():
+  params = {'kernel': jnp.full((1, 1), 2.0), 'bias': jnp.full(1, 2.0)}
+  grads = {'kernel': jnp.full((1, 1), 5.0), 'bias': jnp.full(1, -5.0)}
+  new = _step(params, grads, name='adamw', weight_decay=0.5)
+  # Adam's first step is lr * sign(g); decay adds lr * 0.5 * 2 to the kernel.
+  np.testing.assert_allclose(new['kernel'], 2 - 0.1 - 0.1, rtol=1e-5)
+  np.testing.assert_allclose(new['bias'], 2 + 0.1, rtol=1e-5)
+
+
+def test_sgd_with_clipping_and_momentum():
+  params = {'kernel': jnp.zeros((1, 2))}
+  tx = optimizer.make_optimizer(
+    lambda step: 0.1, name='sgd', momentum=0.5, clip_norm=1.0
+  )
+  state = tx.init(params)
+  # The gradient (3, 4) has norm 5 and is cut to (0.6, 0.8).
+  for factor in (1.0, 1.5):  # m_1 = g, m_2 = 0.5 m_1 + g
+    grads = {'kernel': jnp.array([[3.0, 4.0]])}
+    updates, state = tx.update(grads, state, params)
+    np.testing.assert_allclose(
+      updates['kernel'], -0.1 * factor * np.array([[0.6, 0.8]]), rtol=1e-6
+    )

@@ -1,0 +1,67 @@
+"""Mesh shapes, sharding rule and global batches on eight devices."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from rvmae_jax.training import sharding
+
+
+@pytest.mark.parametrize(
+  'config, shape',
+  [
+    ({}, (8, 1)),
+    ({'data': -1, 'fsdp': 2}, (4, 2)),
+    ({'data': 2, 'fsdp': -1}, (2, 4)),
+    ({'data': 1, 'fsdp': 8}, (1, 8)),
+  ],
+)
+def test_mesh_shape(config, shape):
+  mesh = sharding.make_mesh(**config)
+  assert tuple(mesh.shape.values()) == shape
+  assert mesh.axis_names == ('data', 'fsdp')
+
+
+def test_mesh_that_does_not_cover_the_devices_is_refused():
+  with pytest.raises(ValueError, match=r'data=-1 x fsdp=3 .* 8 devices'):
+    sharding.make_mesh(data=-1, fsdp=3)
+
+
+def test_largest_divisible_dimension_is_sharded():
+  mesh = sharding.make_mesh(data=2, fsdp=4)
+  shapes = {
+    'largest': jax.ShapeDtypeStruct((64, 128), jnp.float32),
+    'largest_not_divisible': jax.ShapeDtypeStruct((64, 129), jnp.float32),
+    'none_divisible': jax.ShapeDtypeStruct((65, 129), jnp.float32),
+    'small': jax.ShapeDtypeStruct((8, 8), jnp.float32),
+    'scalar': jax.ShapeDtypeStruct((), jnp.int32),
+  }
+  specs = jax.tree.map(lambda s: s.spec, sharding.state_shardings(shapes, mesh))
+  assert specs == {
+    'largest': P(None, 'fsdp'),
+    'largest_not_divisible': P('fsdp', None),
+    'none_divisible': P(None, None),
+    'small': P(None, None),
+    'scalar': P(),
+  }
+
+
+def test_global_batch_spreads_rows_over_all_devices():
+  mesh = sharding.make_mesh(fsdp=2)
+  rows = np.arange(16, dtype=np.int32).reshape(16, 1)
+  batch = sharding.global_batch({'label': rows}, mesh)
+  np.testing.assert_array_equal(batch['label'], rows)
+  shards = batch['label'].addressable_shards
+  assert {shard.data.shape for shard in shards} == {(2, 1)}
+  assert len({int(shard.data[0, 0]) for shard in shards}) == 8
+
+
+def test_put_same_follows_its_shardings():
+  mesh = sharding.make_mesh(fsdp=8)
+  tree = {'kernel': np.arange(8192.0).reshape(64, 128), 'bias': np.ones(4)}
+  placed = sharding.put_same(tree, sharding.state_shardings(tree, mesh))
+  np.testing.assert_array_equal(placed['kernel'], tree['kernel'])
+  assert placed['kernel'].addressable_shards[0].data.shape == (64, 16)
+  assert placed['bias'].sharding.is_fully_replicated

@@ -1,0 +1,125 @@
+"""The training step: accumulation, running mean, skipping, meshes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from rvmae_jax.training import sharding
+from rvmae_jax.training.state import TrainState
+from rvmae_jax.training.step import accumulated_grads, make_train_step
+from tests.training import stand_in
+
+
+def test_accumulated_gradient_equals_that_of_the_whole_batch():
+  params = stand_in.init_params(jax.random.key(0))
+  batch = next(stand_in.batches(1))
+  rng = jax.random.key(1)
+  whole = accumulated_grads(stand_in.loss_fn, params, batch, rng, 1)
+  parts = accumulated_grads(stand_in.loss_fn, params, batch, rng, 4)
+  np.testing.assert_allclose(parts[0], whole[0], rtol=1e-6)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7),
+    parts[2],
+    whole[2],
+  )
+
+
+@pytest.mark.parametrize(
+  'mesh, options',
+  [
+    ({'data': 8}, {}),
+    ({'data': 4, 'fsdp': 2}, {}),
+    ({'data': 1, 'fsdp': 8}, {}),
+    ({'data': 4, 'fsdp': 2}, {'accumulation_steps': 2}),
+  ],
+)
+def test_eight_devices_equal_one(mesh, options):
+  one, one_metrics = stand_in.run(5)
+  many, many_metrics = stand_in.run(5, sharding.make_mesh(**mesh), **options)
+  for a, b in zip(one_metrics, many_metrics):
+    np.testing.assert_allclose(a['loss'], b['loss'], rtol=1e-5)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+    jax.device_get(one.params),
+    jax.device_get(many.params),
+  )
+
+
+def test_moments_lie_where_their_parameters_lie():
+  state, _ = stand_in.run(1, sharding.make_mesh(data=2, fsdp=4))
+  adam = optax.tree_utils.tree_get(state.opt_state, 'mu')
+  assert jax.tree.map(lambda x: x.sharding, adam) == jax.tree.map(
+    lambda x: x.sharding, state.params
+  )
+  kernel = state.params['hidden']['kernel']
+  assert kernel.addressable_shards[0].data.shape == (48, 32)
+
+
+def _scalar_step(loss_fn, **options):
+  """A step of plain gradient descent with rate 0.5 on one number."""
+  tx = optax.sgd(0.5)
+  step = make_train_step(loss_fn, tx, lambda step: 0.5, seed=0, **options)
+  params = {'w': jnp.array(1.0)}
+  state = TrainState(
+    step=jnp.array(0),
+    params=params,
+    opt_state=tx.init(params),
+    ema_params=params if options.get('ema_decay') else None,
+    num_skipped=jnp.array(0),
+  )
+  return jax.jit(step), state
+
+
+def test_ema_worked_by_hand():
+  step, state = _scalar_step(
+    lambda params, batch, rng: (params['w'] * batch['g'], {}), ema_decay=0.75
+  )
+  # w: 1 -> 0 -> 2; ema: 1 -> .75 + 0 -> .5625 + .5.
+  state, _ = step(state, {'g': 2.0})
+  assert float(state.ema_params['w']) == 0.75
+  state, _ = step(state, {'g': -4.0})
+  assert float(state.params['w']) == 2.0
+  assert float(state.ema_params['w']) == 1.0625
+
+
+def test_metrics_of_one_step_worked_by_hand():
+  step, state = _scalar_step(
+    lambda params, batch, rng: (3 * params['w'], {'extra': 7.0})
+  )
+  _, metrics = step(state, {})
+  assert {k: float(v) for k, v in metrics.items()} == {
+    'loss': 3.0,
+    'extra': 7.0,
+    'grad_norm': 3.0,
+    'update_norm': 1.5,
+    'param_norm': 0.5,
+    'lr': 0.5,
+    'num_skipped': 0.0,
+  }
+
+
+@pytest.mark.parametrize('g', [np.nan, np.inf])
+def test_step_that_is_not_finite_changes_only_the_counts(g):
+  step, state = _scalar_step(
+    lambda params, batch, rng: (params['w'] * batch['g'], {}), ema_decay=0.5
+  )
+  skipped, metrics = step(state, {'g': g})
+  assert float(skipped.params['w']) == float(skipped.ema_params['w']) == 1.0
+  assert (int(skipped.step), int(skipped.num_skipped)) == (1, 1)
+  assert int(skipped.num_updates) == 0
+  assert float(metrics['num_skipped']) == 1
+  resumed, _ = step(skipped, {'g': 1.0})
+  assert float(resumed.params['w']) == 0.5
+
+
+def test_random_numbers_depend_on_the_step_alone():
+  step, state = _scalar_step(
+    lambda params, batch, rng: (jax.random.uniform(rng) + 0 * params['w'], {})
+  )
+  first, metrics_0 = step(state, {})
+  _, metrics_1 = step(first, {})
+  _, again_1 = step(state.replace(step=jnp.array(1)), {})
+  assert float(metrics_0['loss']) != float(metrics_1['loss'])
+  assert float(metrics_1['loss']) == float(again_1['loss'])
