@@ -1,0 +1,1 @@
+"""Video data on the host: sources, decoding, clips, batches."""

@@ -1,0 +1,94 @@
+"""What happens to videos that cannot be decoded.
+
+A bad video is replaced by the next good one in the order of its source (the
+record after it, then the one after that, ...; the first follows the last), so
+that every run and every process replaces it alike. Its path and reason are
+logged once, the rows it should have filled are counted, and a run with too
+many of them stops.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from rvmae_jax.data.decoding import VideoError
+
+_MAX_TRIES = 16
+
+_logged: set[str] = set()
+
+
+def read_or_replace(
+  source, index: int, read: Callable[[dict], Any]
+) -> tuple[Any, int]:
+  """Reads record `index` of a source, or the next one that can be read.
+
+  Args:
+    source: a random-access source of records.
+    index: where to begin.
+    read: turns a record into what is wanted; raises VideoError.
+
+  Returns:
+    What `read` gave, and how many bad videos were passed over.
+
+  Raises:
+    VideoError: `index` and the records after it are all bad.
+  """
+  tries = min(_MAX_TRIES, len(source))
+  for num_bad in range(tries):
+    try:
+      return read(source[(index + num_bad) % len(source)]), num_bad
+    except VideoError as error:
+      last_error = error
+      _log_once(error)
+  raise VideoError(
+    last_error.path,
+    f'{last_error.reason}; the {tries - 1} records before it cannot be read '
+    'either. Run `python -m rvmae_jax.tools.doctor videos DIR` to list all bad '
+    'files.',
+  )
+
+
+def _log_once(error: VideoError) -> None:
+  if error.path not in _logged:
+    _logged.add(error.path)
+    logging.warning('Bad video, replaced by the next one: %s', error)
+
+
+class BadVideoGuard:
+  """Counts rows whose video was bad; stops a run that has too many.
+
+  Args:
+    max_share: greatest allowed share of rows, from 0 to 1.
+    min_rows: rows to see before judging.
+  """
+
+  def __init__(self, max_share: float, min_rows: int = 100):
+    self.max_share = max_share
+    self.min_rows = min_rows
+    self.num_bad = 0
+    self.num_rows = 0
+
+  def update(self, bad_videos: np.ndarray) -> None:
+    """Takes `host/bad_videos` [B] of a batch.
+
+    Raises:
+      RuntimeError: more than `max_share` of all rows so far were bad.
+    """
+    self.num_bad += int(np.count_nonzero(bad_videos))
+    self.num_rows += len(bad_videos)
+    share = self.num_bad / self.num_rows
+    if self.num_rows >= self.min_rows and share > self.max_share:
+      raise RuntimeError(
+        f'{self.num_bad} of {self.num_rows} rows ({share:.1%}) asked for a '
+        f'video that cannot be decoded; data.max_bad_share={self.max_share} '
+        'allows fewer. The log names each with its reason; `python -m '
+        'rvmae_jax.tools.doctor videos DIR` lists them all. Remove them, or '
+        'raise data.max_bad_share.'
+      )
+
+  def metrics(self) -> dict[str, float]:
+    """`data/bad_videos`: rows so far whose video had to be replaced."""
+    return {'data/bad_videos': float(self.num_bad)}

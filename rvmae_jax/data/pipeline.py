@@ -1,0 +1,352 @@
+"""From sources to batches: sample, decode, augment, mask, batch.
+
+  record indices -> shuffle, repeat -> mix sources -> this process's share
+  -> load (frame indices, decode, augment, mask) -> batch
+
+Only indices are shuffled, mixed and shared out, so every process knows the
+whole order, and all randomness of a row comes from its place in that order:
+the global batch is the same for any number of processes, threads and workers,
+and an iterator's state is little more than a number.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grain
+import numpy as np
+from absl import flags
+
+from rvmae_jax.data.augmentation import Transform, make_transforms
+from rvmae_jax.data.bad_videos import read_or_replace
+from rvmae_jax.data.clips import CLIPS, Clip
+from rvmae_jax.data.decoding import open_record
+from rvmae_jax.data.sources import SOURCES
+from rvmae_jax.masking import MASKS
+from rvmae_jax.registry import near_names
+
+# Every key of `config.data`; None where a value has to be given.
+DEFAULTS = {
+  'sources': None,  # alias -> {name, weight, arguments of the source}
+  'clip': None,  # {name, arguments of the sampler}
+  'crop': None,  # arguments of make_transforms
+  'mask': {},  # {name, arguments of the mask}, or empty
+  'repeats': 1,  # clips of one video, decoded together (training only)
+  'num_threads': 8,  # that decode, in each worker
+  'num_workers': 0,  # processes; 0 decodes in threads of this one
+  'prefetch': 2,  # batches held ready
+  'max_bad_share': 0.05,  # of rows; read by the trainer's BadVideoGuard
+}
+
+
+def make_dataset(
+  data_config: Mapping[str, Any],
+  *,
+  seed: int,
+  batch_size: int,
+  train: bool,
+  patch_size: int,
+  process_index: int = 0,
+  process_count: int = 1,
+) -> grain.IterDataset:
+  """Batches of numpy arrays that obey `rvmae_jax.batch`.
+
+  Training: endless; each source is shuffled anew every epoch and gives each
+  record exactly once in it; sources are mixed by their weights. `iter()` of the
+  result has `get_state` and `set_state`; a state fits only the `num_workers`
+  and the number of processes it was taken with.
+
+  Evaluation: one pass over the sources one after the other, centre crops, the
+  sampler's fixed clips and the same masks every time. Every process gets all
+  rows. A last batch is filled up with rows that `valid` marks False, as are
+  rows whose video was bad.
+
+  Args:
+    data_config: `config.data`; the keys are those of `DEFAULTS`.
+    seed: of the order and of all that is drawn.
+    batch_size: rows in a batch of this process.
+    train: training or evaluation, as above.
+    patch_size: of the model, for the grid of masks.
+    process_index: which of the processes this is.
+    process_count: how many share the global batch; they get its rows in order.
+
+  Returns:
+    An iterable of dicts. `host/bad_videos` int32 [B] tells how many bad videos
+    each row had to pass over.
+
+  Raises:
+    ValueError: settings that contradict each other, before any video is read.
+  """
+  config = check_config(data_config)
+  loader = make_loader(config, patch_size, train=train)
+  loader(_blank_record(config['crop']['size']), np.random.default_rng(0))
+  if batch_size < 1 or batch_size % loader.repeats:
+    raise ValueError(
+      f'A batch of {batch_size} rows per process cannot be filled with '
+      f'data.repeats={loader.repeats} clips of each video: use a multiple.'
+    )
+  num_records = batch_size // loader.repeats
+  sources = _build_sources(config['sources'])
+  # Independent seeds: of the rows, and of each source's order.
+  rows_seed, *order_seeds = map(
+    int, np.random.SeedSequence(seed).generate_state(1 + len(sources))
+  )
+  order = [_indices(number, len(s)) for number, s in enumerate(sources)]
+  if train:
+    order = [o.shuffle(seed=s).repeat() for o, s in zip(order, order_seeds)]
+    weights = [s.get('weight', 1.0) for s in config['sources'].values()]
+    rows = grain.MapDataset.mix(order, weights)
+  else:
+    rows = grain.MapDataset.concatenate(order)
+  rows = rows.random_map(_Load(sources, loader), seed=rows_seed)
+  if train:
+    # Last, so that a row's randomness comes from its place in the whole order.
+    rows = _ProcessShare(rows, num_records, process_index, process_count)
+  return _prefetch(rows, num_records, config).batch(
+    num_records, batch_fn=lambda rows: _concatenate(rows, batch_size)
+  )
+
+
+def batch_spec(
+  data_config: Mapping[str, Any],
+  batch_size: int,
+  patch_size: int,
+  *,
+  train: bool = True,
+) -> dict[str, Any]:
+  """Shapes and dtypes of a batch, without its host keys, reading no video.
+
+  Args:
+    data_config: `config.data`.
+    batch_size: rows in a batch.
+    patch_size: of the model.
+    train: evaluation batches have `valid` besides.
+
+  Returns:
+    key -> jax.ShapeDtypeStruct.
+  """
+  import jax
+
+  config = check_config(data_config)
+  loader = make_loader(config, patch_size, train=False)
+  # What a blank video turns into is the specification.
+  rows = loader(_blank_record(config['crop']['size']), np.random.default_rng(0))
+  if not train:
+    rows['valid'] = np.ones(1, bool)
+  return {
+    key: jax.ShapeDtypeStruct((batch_size, *value.shape[1:]), value.dtype)
+    for key, value in rows.items()
+  }
+
+
+def check_config(data_config: Mapping[str, Any]) -> dict[str, Any]:
+  """`config.data` with defaults filled in.
+
+  Raises:
+    ValueError: an unknown or a missing key.
+  """
+  for key in data_config:
+    if key not in DEFAULTS:
+      raise ValueError(f'Unknown key data.{key}. {near_names(key, DEFAULTS)}')
+  config = {**DEFAULTS, **dict(data_config)}
+  for key in ('sources', 'clip', 'crop'):
+    if not config[key]:
+      raise ValueError(f'The config needs data.{key}; it is {config[key]!r}.')
+  return config
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipLoader:
+  """Turns one record into `repeats` rows of a batch.
+
+  Attributes:
+    sample: a clip sampler of `data/clips.py`.
+    transforms: of `data/augmentation.py`, in order.
+    mask: of `masking/`, or None.
+    repeats: clips to draw from the video; all are decoded in one go.
+    random_clips: draw clips, or take the one that evaluation uses.
+    open: gives a reader of a record; replaced to measure it.
+  """
+
+  sample: Callable[..., Clip]
+  transforms: list[Transform]
+  mask: Callable[[dict, np.random.Generator], dict] | None
+  repeats: int
+  random_clips: bool
+  open: Callable = open_record
+
+  def __call__(
+    self, record: dict, rng: np.random.Generator
+  ) -> dict[str, np.ndarray]:
+    """Rows of a batch: key -> [repeats, ...].
+
+    Raises:
+      VideoError: the record's video cannot be decoded.
+    """
+    clip_rng = rng if self.random_clips else None
+    with self.open(record) as reader:
+      clips = [
+        self.sample(reader.timestamps_s, clip_rng) for _ in range(self.repeats)
+      ]
+      indices = [np.concatenate(list(clip.frames.values())) for clip in clips]
+      frames = reader.read(np.concatenate(indices))
+    rows = [
+      self._row(clip, part, record.get('label', -1), rng)
+      for clip, part in zip(clips, np.split(frames, self.repeats))
+    ]
+    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+
+  def _row(
+    self, clip: Clip, frames: np.ndarray, label: int, rng: np.random.Generator
+  ) -> dict[str, np.ndarray]:
+    for transform in self.transforms:
+      frames = transform(frames, rng)
+    ends = np.cumsum([len(indices) for indices in clip.frames.values()])
+    row = dict(zip(clip.frames, np.split(frames, ends[:-1])))
+    row |= clip.entries
+    row['label'] = np.int32(label)
+    return self.mask(row, rng) if self.mask else row
+
+
+def make_loader(
+  config: Mapping[str, Any], patch_size: int, *, train: bool
+) -> ClipLoader:
+  """The loader that a checked `config.data` describes.
+
+  Raises:
+    ValueError: a setting of the clip, crop or mask makes no sense.
+  """
+  height, width = config['crop']['size']
+  if height % patch_size or width % patch_size:
+    raise ValueError(
+      f'data.crop.size={(height, width)} cannot be cut into patches of '
+      f'{patch_size} x {patch_size}: use multiples of {patch_size}.'
+    )
+  if config['repeats'] < 1:
+    raise ValueError(f'data.repeats={config["repeats"]} must be at least 1.')
+  grid = (height // patch_size, width // patch_size)
+  return ClipLoader(
+    sample=CLIPS.build(config['clip']),
+    transforms=make_transforms(**config['crop'], train=train),
+    mask=MASKS.build(config['mask'], grid=grid) if config['mask'] else None,
+    repeats=config['repeats'] if train else 1,
+    random_clips=train,
+  )
+
+
+def _blank_record(size: tuple[int, int]) -> dict[str, Any]:
+  return {'path': 'blank', 'frames': np.zeros((1, *size, 3), np.uint8)}
+
+
+def _build_sources(configs: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+  sources = []
+  for alias, config in configs.items():
+    arguments = dict(config)
+    weight = arguments.pop('weight', 1.0)
+    if weight <= 0:
+      raise ValueError(
+        f'data.sources.{alias}.weight={weight} must be positive; leave the '
+        'source out instead.'
+      )
+    sources.append(SOURCES.build(arguments))
+    if not len(sources[-1]):
+      raise ValueError(f'data.sources.{alias} holds no video: {arguments}.')
+  return sources
+
+
+def _indices(number: int, length: int) -> grain.MapDataset:
+  """(number of the source, index of the record) for all its records."""
+  return grain.MapDataset.range(length).map(lambda index: (number, index))
+
+
+class _Load:
+  """(source, record) -> rows; a bad video gives the rows of another one."""
+
+  def __init__(self, sources: list[Any], loader: ClipLoader):
+    self.sources = sources
+    self.loader = loader
+
+  def __call__(
+    self, place: tuple[int, int], rng: np.random.Generator
+  ) -> dict[str, np.ndarray]:
+    source, index = place
+    rows, num_bad = read_or_replace(
+      self.sources[source], index, lambda record: self.loader(record, rng)
+    )
+    num_rows = len(rows['label'])
+    rows['host/bad_videos'] = np.full(num_rows, num_bad, np.int32)
+    if not self.loader.random_clips:
+      rows['valid'] = np.full(num_rows, num_bad == 0)
+    return rows
+
+
+class _ProcessShare(grain.MapDataset):
+  """The part of every global batch that belongs to one process.
+
+  A global batch is `process_count` blocks of `num_records` consecutive
+  records; laid side by side in the order of the processes they are what a
+  single process would have read.
+  """
+
+  def __init__(
+    self,
+    parent: grain.MapDataset,
+    num_records: int,
+    process_index: int,
+    process_count: int,
+  ):
+    super().__init__(parent)
+    self._num_records = num_records
+    self._process_index = process_index
+    self._process_count = process_count
+
+  def __len__(self) -> int:
+    return len(self._parent) // self._process_count
+
+  def __getitem__(self, index):
+    if isinstance(index, slice):
+      return self.slice(index)
+    batch, place = divmod(index, self._num_records)
+    block = batch * self._process_count + self._process_index
+    return self._parent[block * self._num_records + place]
+
+
+def _prefetch(
+  rows: grain.MapDataset, num_records: int, config: Mapping[str, Any]
+) -> grain.IterDataset:
+  """Loads ahead of need, in threads or in processes with threads."""
+  num_workers = config['num_workers']
+  num_ahead = math.ceil(config['prefetch'] * num_records / max(1, num_workers))
+  rows = rows.to_iter_dataset(
+    grain.ReadOptions(
+      num_threads=config['num_threads'],
+      prefetch_buffer_size=max(config['num_threads'], num_ahead),
+    )
+  )
+  if num_workers:
+    # Grain reads its own flags; a test or a notebook has not parsed any.
+    if not flags.FLAGS.is_parsed():
+      flags.FLAGS.mark_as_parsed()
+    rows = rows.mp_prefetch(
+      grain.MultiprocessingOptions(
+        num_workers=num_workers, per_worker_buffer_size=max(1, num_ahead)
+      )
+    )
+  return rows
+
+
+def _concatenate(
+  rows: list[dict[str, np.ndarray]], batch_size: int
+) -> dict[str, np.ndarray]:
+  """One batch of all rows; a short one repeats its last row as not valid."""
+  batch = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
+  num_missing = batch_size - len(batch['label'])
+  if num_missing:
+    batch = {
+      key: np.concatenate([value, np.repeat(value[-1:], num_missing, axis=0)])
+      for key, value in batch.items()
+    }
+    batch['valid'][-num_missing:] = False
+    batch['host/bad_videos'][-num_missing:] = 0
+  return batch
