@@ -1,0 +1,87 @@
+"""Pixels to tokens and back, and choosing tokens by index."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+def to_unit_float(video: jax.Array) -> jax.Array:
+  """uint8 pixels as float32 in [0, 1]; floats are taken to be there already."""
+  if video.dtype == jnp.uint8:
+    return video.astype(jnp.float32) / 255
+  return video.astype(jnp.float32)
+
+
+def patch_grid(height: int, width: int, patch_size: int) -> tuple[int, int]:
+  """The grid (h, w) of patches; ValueError if they do not tile the frame."""
+  if height % patch_size or width % patch_size:
+    raise ValueError(
+      f'Patches of {patch_size} do not tile a {height}x{width} frame; choose a '
+      'frame size divisible by patch_size.'
+    )
+  return height // patch_size, width // patch_size
+
+
+def patchify(video: jax.Array, patch_size: int) -> jax.Array:
+  """[..., H, W, C] -> [..., N, p*p*C]; pixels of a patch in order (h w c)."""
+  *lead, height, width, channels = video.shape
+  h, w = patch_grid(height, width, patch_size)
+  # [..., h, p, w, p, C]
+  video = video.reshape(*lead, h, patch_size, w, patch_size, channels)
+  video = jnp.moveaxis(video, -4, -3)  # [..., h, w, p, p, C]
+  return video.reshape(*lead, h * w, patch_size * patch_size * channels)
+
+
+def unpatchify(
+  patches: jax.Array, patch_size: int, grid: tuple[int, int]
+) -> jax.Array:
+  """The inverse of `patchify`: [..., N, p*p*C] -> [..., H, W, C]."""
+  *lead, _, size = patches.shape
+  h, w = grid
+  channels = size // patch_size**2
+  # [..., h, w, p, p, C]
+  video = patches.reshape(*lead, h, w, patch_size, patch_size, channels)
+  video = jnp.moveaxis(video, -3, -4)  # [..., h, p, w, p, C]
+  return video.reshape(*lead, h * patch_size, w * patch_size, channels)
+
+
+def take_tokens(tokens: jax.Array, ids: jax.Array) -> jax.Array:
+  """Chooses tokens by index: [..., N, D] and [..., K] -> [..., K, D]."""
+  return jnp.take_along_axis(tokens, ids[..., None], axis=-2)
+
+
+def put_back(
+  visible: jax.Array, ids_keep: jax.Array, fill: jax.Array, num_tokens: int
+) -> jax.Array:
+  """Puts visible tokens at their places, `fill` everywhere else.
+
+  A product with a one-hot matrix: exact in any dtype, since each sum has one
+  term, and its gradient, unlike a scatter's, adds in a fixed order on a GPU.
+
+  Args:
+    visible: [..., K, D].
+    ids_keep: [..., K] places of the visible tokens.
+    fill: [D], the token of hidden places.
+    num_tokens: N.
+
+  Returns:
+    [..., N, D].
+  """
+  at = jax.nn.one_hot(ids_keep, num_tokens, dtype=visible.dtype)  # [..., K, N]
+  hidden = 1 - at.sum(axis=-2)[..., None]  # [..., N, 1]
+  return jnp.einsum('...kn,...kd->...nd', at, visible) + hidden * fill
+
+
+class PatchEmbedding(nn.Module):
+  """One linear map of a patch's pixels; [..., N, p*p*C] -> [..., N, D].
+
+  Equal to a convolution whose kernel and stride are the patch size; as a matrix
+  product it also embeds only the patches that are visible.
+  """
+
+  width: int
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, patches: jax.Array) -> jax.Array:
+    return nn.Dense(self.width, dtype=self.dtype, name='projection')(patches)

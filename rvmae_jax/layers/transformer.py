@@ -1,0 +1,230 @@
+"""Transformer blocks and stacks of them, pre-LN, with biases everywhere."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rvmae_jax.layers.attention import (
+  CrossAttention,
+  SelfAttention,
+  head_width_of,
+)
+
+# What a rematerialised block keeps for the backward pass. 'dots' keeps the
+# outputs of projections and recomputes attention and elementwise work.
+REMAT_POLICIES = {
+  'none': None,
+  'dots': jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+  'full': jax.checkpoint_policies.nothing_saveable,
+}
+
+
+def layer_norm(dtype: jnp.dtype, name: str | None = None) -> nn.LayerNorm:
+  """LayerNorm with eps 1e-6; statistics are float32 whatever `dtype` is."""
+  return nn.LayerNorm(epsilon=1e-6, dtype=dtype, name=name)
+
+
+class Mlp(nn.Module):
+  """Two dense layers with a tanh GELU between them; [..., D] -> [..., D]."""
+
+  hidden_dim: int
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, tokens: jax.Array) -> jax.Array:
+    dense = functools.partial(
+      nn.Dense, kernel_init=nn.initializers.xavier_uniform(), dtype=self.dtype
+    )
+    hidden = dense(self.hidden_dim, name='dense_in')(tokens)
+    hidden = nn.gelu(hidden, approximate=True)
+    return dense(tokens.shape[-1], name='dense_out')(hidden)
+
+
+class SelfAttentionBlock(nn.Module):
+  """A ViT block: self-attention, then MLP; [B, N, D] -> [B, N, D]."""
+
+  num_heads: int
+  mlp_dim: int
+  dtype: jnp.dtype = jnp.float32
+  attention: str = 'auto'
+
+  @nn.compact
+  def __call__(self, tokens: jax.Array) -> jax.Array:
+    normed = layer_norm(self.dtype, 'attention_norm')(tokens)
+    tokens += SelfAttention(
+      self.num_heads, self.dtype, self.attention, name='attention'
+    )(normed)
+    normed = layer_norm(self.dtype, 'mlp_norm')(tokens)
+    return tokens + Mlp(self.mlp_dim, self.dtype, name='mlp')(normed)
+
+
+class CrossAttentionBlock(nn.Module):
+  """Cross-attention, MLP, self-attention, in this order (RVM's block).
+
+  Queries come in G groups that share one context but do not see each other:
+  [B, G, N, D] attending to keys and values [2, B, L, heads, d].
+  """
+
+  num_heads: int
+  mlp_dim: int
+  dtype: jnp.dtype = jnp.float32
+  attention: str = 'auto'
+
+  @nn.compact
+  def __call__(self, tokens: jax.Array, keys_values: jax.Array) -> jax.Array:
+    batch_size, groups, length, width = tokens.shape
+    # Queries attend one by one, so all groups share the context as they are.
+    tokens = tokens.reshape(batch_size, groups * length, width)  # [B, G*N, D]
+    normed = layer_norm(self.dtype, 'cross_attention_norm')(tokens)
+    tokens += CrossAttention(
+      self.num_heads, self.dtype, self.attention, name='cross_attention'
+    )(normed, *keys_values)
+    normed = layer_norm(self.dtype, 'mlp_norm')(tokens)
+    tokens += Mlp(self.mlp_dim, self.dtype, name='mlp')(normed)
+    # Among themselves only the tokens of one group attend.
+    tokens = tokens.reshape(batch_size * groups, length, width)  # [B*G, N, D]
+    normed = layer_norm(self.dtype, 'attention_norm')(tokens)
+    tokens += SelfAttention(
+      self.num_heads, self.dtype, self.attention, name='attention'
+    )(normed)
+    return tokens.reshape(batch_size, groups, length, width)
+
+
+class BlockStack(nn.Module):
+  """`num_blocks` blocks one after the other, unrolled or as one scan.
+
+  Unrolled, the parameters are `block_00`, `block_01`, ...; scanned, they are
+  one block's with a leading axis of `num_blocks` (see `stack_blocks`), which
+  compiles in the time of one block.
+
+  Attributes:
+    block: makes a block; called with `name`.
+    remat: a key of `REMAT_POLICIES`.
+  """
+
+  block: Callable[..., nn.Module]
+  num_blocks: int
+  remat: str = 'none'
+  scan: bool = False
+
+  @nn.compact
+  def __call__(
+    self, tokens: jax.Array, per_block: jax.Array | None = None
+  ) -> jax.Array:
+    """Runs the stack; `per_block[i]` is the second argument of block i."""
+    if self.remat not in REMAT_POLICIES:
+      raise ValueError(
+        f'Unknown remat {self.remat!r}; use one of {list(REMAT_POLICIES)}.'
+      )
+
+    def run(block, tokens, extra):
+      arguments = () if extra is None else (extra,)
+      return block(tokens, *arguments), None
+
+    if self.remat != 'none':
+      policy = REMAT_POLICIES[self.remat]
+      run = nn.remat(run, policy=policy, prevent_cse=not self.scan)
+    if self.scan:
+      scanned = nn.scan(
+        run,
+        variable_axes={'params': 0},
+        split_rngs={'params': True},
+        length=self.num_blocks,
+      )
+      return scanned(self.block(name='block'), tokens, per_block)[0]
+    for i in range(self.num_blocks):
+      extra = None if per_block is None else per_block[i]
+      tokens, _ = run(self.block(name=f'block_{i:02d}'), tokens, extra)
+    return tokens
+
+
+class Encoder(nn.Module):
+  """Self-attention blocks and a final norm; [B, N, D] -> [B, N, D]."""
+
+  num_blocks: int
+  num_heads: int
+  mlp_dim: int
+  dtype: jnp.dtype = jnp.float32
+  attention: str = 'auto'
+  remat: str = 'none'
+  scan: bool = False
+
+  @nn.compact
+  def __call__(self, tokens: jax.Array) -> jax.Array:
+    block = functools.partial(
+      SelfAttentionBlock,
+      self.num_heads,
+      self.mlp_dim,
+      self.dtype,
+      self.attention,
+    )
+    tokens = BlockStack(
+      block, self.num_blocks, self.remat, self.scan, name='blocks'
+    )(tokens)
+    return layer_norm(self.dtype, 'norm')(tokens)
+
+
+class CrossEncoder(nn.Module):
+  """Cross-attention blocks over one context, and a final norm.
+
+  The keys and values of all blocks come from the same context, so one matrix
+  product makes them all, once, however many groups of queries there are.
+  [B, G, N, D] attending to [B, L, C] -> [B, G, N, D].
+  """
+
+  num_blocks: int
+  num_heads: int
+  mlp_dim: int
+  dtype: jnp.dtype = jnp.float32
+  attention: str = 'auto'
+  remat: str = 'none'
+  scan: bool = False
+
+  @nn.compact
+  def __call__(self, tokens: jax.Array, context: jax.Array) -> jax.Array:
+    head_width = head_width_of(tokens.shape[-1], self.num_heads)
+    keys_values = nn.DenseGeneral(
+      (self.num_blocks, 2, self.num_heads, head_width),
+      dtype=self.dtype,
+      name='keys_values',
+    )(context)
+    # [B, L, blocks, 2, heads, d] -> [blocks, 2, B, L, heads, d]
+    keys_values = keys_values.transpose(2, 3, 0, 1, 4, 5)
+    block = functools.partial(
+      CrossAttentionBlock,
+      self.num_heads,
+      self.mlp_dim,
+      self.dtype,
+      self.attention,
+    )
+    tokens = BlockStack(
+      block, self.num_blocks, self.remat, self.scan, name='blocks'
+    )(tokens, keys_values)
+    return layer_norm(self.dtype, 'norm')(tokens)
+
+
+def stack_blocks(params: Any) -> Any:
+  """Unrolled `block_00...` parameters as scanned ones (a leading axis)."""
+  if not isinstance(params, dict):
+    return params
+  blocks = [params[k] for k in sorted(params) if k.startswith('block_')]
+  if blocks:
+    return {'block': jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks)}
+  return {k: stack_blocks(v) for k, v in params.items()}
+
+
+def unstack_blocks(params: Any) -> Any:
+  """The inverse of `stack_blocks`; leaves unrolled parameters as they are."""
+  if not isinstance(params, dict):
+    return params
+  if set(params) == {'block'}:
+    num_blocks = len(jax.tree.leaves(params)[0])
+    return {
+      f'block_{i:02d}': jax.tree.map(lambda leaf, i=i: leaf[i], params['block'])
+      for i in range(num_blocks)
+    }
+  return {k: unstack_blocks(v) for k, v in params.items()}

@@ -1,0 +1,17 @@
+"""Networks by name. Each takes its config's fields and answers to one contract.
+
+`model(batch, train=...)` gives a dict with `pred` and `features`;
+`model.encode(video)` gives features [B, T, prefix + h*w, D].
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rvmae_jax.registry import Registry
+
+MODELS = Registry('model', {'rvm': 'rvmae_jax.models.rvm:build_rvm'})
+
+
+def build_model(config: Mapping[str, Any]):
+  """The model of `config['name']`, built from the config's other fields."""
+  return MODELS.build(config)
