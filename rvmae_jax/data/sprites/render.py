@@ -1,0 +1,262 @@
+"""Draws sprites: appearances, and frames with their ground truth, in numpy.
+
+Everything is drawn at twice the frame's size and averaged down, so that edges
+are smooth and a sprite can move by a part of a pixel. The frame is a torus: a
+sprite that leaves on one side comes in on the other.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from rvmae_jax.data.sprites import motions
+
+_SUPERSAMPLING = 2
+_CHUNK = 16  # Frames drawn at a time.
+# (cells of the noise across the frame, contrast).
+_BACKGROUNDS = {'plain': (4, 0.1), 'busy': (16, 0.3)}
+# Keypoints: the centre, and points on four rays at this share of the outline.
+_KEYPOINT_REACH = 0.6
+NUM_KEYPOINTS = 5
+
+
+class Sprite(NamedTuple):
+  """What a sprite looks like, in its own coordinates (outline within [-1, 1]).
+
+  Attributes:
+    texture: [A, A, 4] float32 RGB times alpha, and alpha.
+    keypoints: [5, 2] x and y: the centre and four points of the body.
+  """
+
+  texture: np.ndarray
+  keypoints: np.ndarray
+
+
+class Rendered(NamedTuple):
+  """Frames and their ground truth; lengths in pixels of the frame.
+
+  Attributes:
+    frames: [T, H, W, 3] uint8 RGB.
+    masks: [T, H, W] uint8, i + 1 where sprite i is seen, else 0.
+    boxes: [T, S, 4] float32 x0, y0, x1, y1 of the whole sprite, hidden parts
+      too. A sprite that wraps around keeps one box, which passes the edge.
+    keypoints: [T, S, 5, 2] float32 x, y within the frame.
+    visible: [T, S, 5] bool, whether the keypoint is seen.
+    poses: [T, S, 4] float32 x, y, angle_rad, half_size.
+  """
+
+  frames: np.ndarray
+  masks: np.ndarray
+  boxes: np.ndarray
+  keypoints: np.ndarray
+  visible: np.ndarray
+  poses: np.ndarray
+
+
+def draw_sprite(rng: np.random.Generator, size: int) -> Sprite:
+  """A star or a blob with stripes and noise, for frames of `size` pixels."""
+  largest = motions.HALF_SIZE[1] * size * _SUPERSAMPLING / motions.FRAME
+  reach = int(np.ceil(largest))
+  side = 2 * reach + 2  # A transparent rim of one texel.
+  axis = (np.arange(side) + 0.5 - side / 2) / reach
+  x, y = np.meshgrid(axis, axis)
+
+  outline = _draw_outline(rng)
+  edge = outline(np.arctan2(y, x)) - np.hypot(x, y)
+  alpha = np.clip(edge * reach + 0.5, 0, 1)
+
+  direction, phase = rng.uniform(0, 2 * np.pi, 2)
+  across = x * np.cos(direction) + y * np.sin(direction)
+  stripes = 0.5 + 0.5 * np.sin(rng.uniform(4, 9) * across + phase)
+  light, dark = np.sqrt(rng.uniform(0.2, 1, (2, 3)))
+  colour = dark + stripes[..., None] * (light - dark)
+  colour += 0.25 * _smooth_noise(rng, cells=6, size=side)
+  colour = np.clip(colour, 0, 1) * alpha[..., None]
+
+  rays = rng.uniform(0, 2 * np.pi) + np.arange(4) * np.pi / 2
+  body = np.stack([np.cos(rays), np.sin(rays)], axis=-1)
+  body *= _KEYPOINT_REACH * outline(rays)[:, None]
+  return Sprite(
+    texture=np.dstack([colour, alpha]).astype(np.float32),
+    keypoints=np.concatenate([np.zeros((1, 2)), body]),
+  )
+
+
+def draw_background(
+  rng: np.random.Generator, size: int, kind: str = 'plain'
+) -> np.ndarray:
+  """A dim texture, at drawing resolution.
+
+  Args:
+    rng: draws the colours and the texture.
+    size: H and W of the frame.
+    kind: 'plain' (smooth, contrast 0.1) or 'busy' (fine, contrast 0.3).
+
+  Returns:
+    [2 H, 2 W, 3] float32 in [0, 1].
+
+  Raises:
+    ValueError: an unknown kind.
+  """
+  if kind not in _BACKGROUNDS:
+    raise ValueError(
+      f'Unknown background {kind!r}. Known: {", ".join(_BACKGROUNDS)}.'
+    )
+  cells, contrast = _BACKGROUNDS[kind]
+  mean = rng.uniform(0.1, 0.4, 3)
+  noise = _smooth_noise(rng, cells, size * _SUPERSAMPLING)
+  return np.clip(mean + contrast * noise, 0, 1).astype(np.float32)
+
+
+def render(
+  background: np.ndarray,
+  sprites: Sequence[Sprite],
+  poses: np.ndarray,
+  num_occluders: int = 0,
+) -> Rendered:
+  """Draws sprites over a background, the last one in front.
+
+  Args:
+    background: [2 H, 2 W, 3], as `draw_background` makes it.
+    sprites: S appearances, then those of the occluders.
+    poses: [T, S + occluders, 4] in units of `motions.FRAME`.
+    num_occluders: how many of the last sprites count as background.
+  """
+  # A few frames at a time: drawing resolution in float32 is large.
+  chunks = [
+    _render_chunk(background, sprites, poses[i : i + _CHUNK], num_occluders)
+    for i in range(0, len(poses), _CHUNK)
+  ]
+  return Rendered(*map(np.concatenate, zip(*chunks)))
+
+
+def _render_chunk(background, sprites, poses, num_occluders):
+  side = len(background)
+  canvas = np.repeat(background[None], len(poses), axis=0)
+  owner = np.zeros(canvas.shape[:3], np.uint8)
+  num_sprites = len(sprites) - num_occluders
+  boxes = []
+  for i, sprite in enumerate(sprites):
+    number = i + 1 if i < num_sprites else 0
+    pose = poses[:, i] * _unit(side)
+    boxes.append(_paint(canvas, owner, number, sprite, pose))
+
+  size = side // _SUPERSAMPLING
+  poses = poses[:, :num_sprites] * _unit(size)
+  keypoints = [_place(s, poses[:, i]) for i, s in enumerate(sprites)]
+  keypoints = np.stack(keypoints[:num_sprites], axis=1) % size
+  # Wrapped once more: what lies just below the edge may round up to it.
+  at = (keypoints * _SUPERSAMPLING).astype(int) % side
+  frame = np.arange(len(poses))[:, None, None]
+  seen = owner[frame, at[..., 1], at[..., 0]]
+  return Rendered(
+    frames=np.rint(255 * _average(canvas)).astype(np.uint8),
+    masks=_vote(owner, num_sprites + 1),
+    boxes=np.stack(boxes[:num_sprites], axis=1).astype(np.float32)
+    / _SUPERSAMPLING,
+    keypoints=keypoints.astype(np.float32),
+    visible=seen == np.arange(num_sprites)[:, None] + 1,
+    poses=poses.astype(np.float32),
+  )
+
+
+def _unit(size):
+  """What turns a pose in units of `motions.FRAME` into one in pixels."""
+  scale = size / motions.FRAME
+  return np.array([scale, scale, 1, scale])
+
+
+def _paint(canvas, owner, number, sprite, poses):
+  """Draws one sprite into all frames, in place; returns its boxes [T, 4].
+
+  Args:
+    canvas: [T, L, L, 3] float32.
+    owner: [T, L, L] uint8, becomes `number` where the sprite is opaque.
+    number: the sprite's value in `owner`.
+    sprite: the appearance.
+    poses: [T, 4] in pixels of the canvas.
+  """
+  center, angle, half_size = poses[:, :2], poses[:, 2], poses[:, 3]
+  side = 2 * int(np.ceil(half_size.max())) + 2
+  start = np.floor(center - side / 2).astype(int)  # [T, 2]
+  pixels = start[:, None] + np.arange(side)[:, None]  # [T, side, 2]
+  offset = (pixels + 0.5 - center[:, None]) / half_size[:, None, None]
+  dx, dy = offset[:, None, :, 0], offset[:, :, None, 1]
+  cos, sin = np.cos(angle)[:, None, None], np.sin(angle)[:, None, None]
+  patch = _sample(sprite.texture, cos * dx + sin * dy, cos * dy - sin * dx)
+
+  frame = np.arange(len(poses))[:, None, None]
+  wrapped = pixels % canvas.shape[1]
+  at = (frame, wrapped[:, :, None, 1], wrapped[:, None, :, 0])
+  canvas[at] = patch[..., :3] + (1 - patch[..., 3:]) * canvas[at]
+  opaque = patch[..., 3] > 0.5
+  owner[at] = np.where(opaque, number, owner[at])
+  return np.concatenate([start, start], axis=1) + _extent(opaque)
+
+
+def _sample(texture, x, y):
+  """Bilinear samples of a square texture at x, y in its own coordinates."""
+  side = len(texture)
+  reach = side / 2 - 1  # Less the transparent rim.
+  x = np.clip(x * reach + side / 2 - 0.5, 0, side - 1.001).astype(np.float32)
+  y = np.clip(y * reach + side / 2 - 0.5, 0, side - 1.001).astype(np.float32)
+  column, row = x.astype(np.int32), y.astype(np.int32)
+  x, y = (x - column)[..., None], (y - row)[..., None]
+  texels, first = texture.reshape(-1, 4), row * side + column
+  above = texels[first] * (1 - x) + texels[first + 1] * x
+  below = texels[first + side] * (1 - x) + texels[first + side + 1] * x
+  return above * (1 - y) + below * y
+
+
+def _place(sprite, poses):
+  """Keypoints [T, 5, 2] of a sprite at poses [T, 4], not yet wrapped."""
+  cos, sin = np.cos(poses[:, 2]), np.sin(poses[:, 2])
+  turn = np.stack([cos, sin, -sin, cos], axis=-1).reshape(-1, 2, 2)
+  return poses[:, None, :2] + poses[:, None, 3:] * (sprite.keypoints @ turn)
+
+
+def _extent(opaque):
+  """Boxes [T, 4] x0, y0, x1, y1 around the True pixels of [T, side, side]."""
+  columns, rows = opaque.any(axis=1), opaque.any(axis=2)
+  low = [a.argmax(axis=1) for a in (columns, rows)]
+  high = [a.shape[1] - a[:, ::-1].argmax(axis=1) for a in (columns, rows)]
+  return np.stack(low + high, axis=1)
+
+
+def _average(canvas):
+  """Averages blocks of pixels: [T, L, L, C] -> [T, L / 2, L / 2, C]."""
+  s = _SUPERSAMPLING
+  return sum(canvas[:, i::s, j::s] for i in range(s) for j in range(s)) / s**2
+
+
+def _vote(owner, num_values):
+  """The most frequent value of each block of pixels, [T, H, W] uint8."""
+  shares = [_average(owner == value) for value in range(num_values)]
+  return np.argmax(shares, axis=0).astype(np.uint8)
+
+
+def _draw_outline(rng):
+  """Radius as a function of the angle, at most 1: a star or a blob."""
+  if rng.random() < 0.5:
+    waves, depths = np.array([rng.integers(4, 7)]), np.array([0.28])
+  else:
+    waves, depths = np.arange(2, 5), rng.uniform(0.05, 0.15, 3)
+  phases = rng.uniform(0, 2 * np.pi, len(waves))
+
+  def radius(angle):
+    bumps = depths * np.cos(waves * np.asarray(angle)[..., None] + phases)
+    return (1 + bumps.sum(axis=-1)) / (1 + depths.sum())
+
+  return radius
+
+
+def _smooth_noise(rng, cells, size):
+  """Bicubic noise [size, size, 3], about -1 to 1, with `cells` bumps across."""
+  noise = rng.uniform(-1, 1, (3, cells, cells)).astype(np.float32)
+  resized = [
+    Image.fromarray(channel).resize((size, size), Image.Resampling.BICUBIC)
+    for channel in noise
+  ]
+  return np.stack(resized, axis=-1)
