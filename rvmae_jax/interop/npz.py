@@ -1,0 +1,53 @@
+"""NumPy archives: the format of the released weights, with a note of origin.
+
+The note is the comment of the zip archive. To NumPy, and to any program that
+reads released weights, the file holds the arrays and nothing else.
+"""
+
+import json
+import pathlib
+import zipfile
+from collections.abc import Mapping
+
+import numpy as np
+
+# What the zip format allows.
+_MAX_COMMENT_BYTES = 65535
+
+
+def write(
+  path: str | pathlib.Path,
+  arrays: Mapping[str, np.ndarray],
+  metadata: Mapping[str, str] | None = None,
+) -> None:
+  """Writes named arrays; `metadata` says where they come from.
+
+  Raises:
+    ValueError: the metadata is longer than a zip comment may be.
+  """
+  comment = json.dumps(dict(metadata or {})).encode()
+  if len(comment) > _MAX_COMMENT_BYTES:
+    raise ValueError(
+      f'The metadata of {path} takes {len(comment)} bytes; an .npz file holds '
+      f'{_MAX_COMMENT_BYTES}. Shorten it or write .safetensors.'
+    )
+  with open(path, 'wb') as file:  # A path would get the suffix .npz.
+    np.savez(file, **arrays)
+  with zipfile.ZipFile(path, 'a') as archive:
+    archive.comment = comment
+
+
+def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
+  """All arrays by name."""
+  with np.load(path, allow_pickle=False) as archive:
+    return {name: archive[name] for name in archive.files}
+
+
+def read_metadata(path: str | pathlib.Path) -> dict[str, str]:
+  """What `write` was told; empty for files that others made."""
+  with zipfile.ZipFile(path) as archive:
+    try:
+      metadata = json.loads(archive.comment or '{}')
+    except ValueError:  # Somebody else's comment.
+      return {}
+  return metadata if isinstance(metadata, dict) else {}

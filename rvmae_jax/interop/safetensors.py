@@ -1,0 +1,58 @@
+"""Hugging Face's safetensors files, which PyTorch and others read.
+
+Names are split by '/' on this side and by '.' in the file, as is usual there.
+Arrays keep their Flax layout: a dense kernel is [in, out].
+"""
+
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def _library():
+  try:
+    import safetensors.numpy
+  except ImportError as error:
+    raise ImportError(
+      'Reading or writing .safetensors needs the package safetensors: '
+      "pip install 'rvmae_jax[interop]'."
+    ) from error
+  return safetensors
+
+
+def write(
+  path: str | pathlib.Path,
+  arrays: Mapping[str, np.ndarray],
+  metadata: Mapping[str, str] | None = None,
+) -> None:
+  """Writes named arrays; `metadata` says where they come from.
+
+  Raises:
+    ImportError: safetensors is not installed.
+  """
+  _library().numpy.save_file(
+    {name.replace('/', '.'): array for name, array in arrays.items()},
+    path,
+    metadata=dict(metadata or {}),
+  )
+
+
+def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
+  """All arrays by name.
+
+  Raises:
+    ImportError: safetensors is not installed.
+  """
+  arrays = _library().numpy.load_file(path)
+  return {name.replace('.', '/'): array for name, array in arrays.items()}
+
+
+def read_metadata(path: str | pathlib.Path) -> dict[str, str]:
+  """What `write` was told; empty for files that others made without.
+
+  Raises:
+    ImportError: safetensors is not installed.
+  """
+  with _library().safe_open(path, framework='numpy') as file:
+    return dict(file.metadata() or {})

@@ -1,0 +1,47 @@
+"""NumPy archives with a note of origin."""
+
+import zipfile
+
+import numpy as np
+import pytest
+
+from rvmae_jax.interop import npz
+
+ARRAYS = {
+  'encoder/norm/scale': np.arange(3, dtype=np.float32),
+  'cls_token': np.full((1, 2), np.nan, np.float32),
+}
+
+
+def test_arrays_and_metadata_come_back(tmp_path):
+  path = tmp_path / 'weights.npz'
+  npz.write(path, ARRAYS, {'config': '{"a": "ü"}'})
+  back = npz.read(path)
+  assert back.keys() == ARRAYS.keys()
+  for name, array in ARRAYS.items():
+    np.testing.assert_array_equal(back[name], array)
+  assert npz.read_metadata(path) == {'config': '{"a": "ü"}'}
+
+
+def test_other_programs_see_the_arrays_and_nothing_else(tmp_path):
+  path = tmp_path / 'weights.npz'
+  npz.write(path, ARRAYS, {'config': '{}'})
+  with np.load(path, allow_pickle=False) as archive:
+    assert sorted(archive.files) == sorted(ARRAYS)
+  with zipfile.ZipFile(path) as archive:
+    assert archive.testzip() is None
+
+
+@pytest.mark.parametrize('comment', [b'', b'made by hand', b'[1, 2]'])
+def test_files_of_others_have_no_metadata(tmp_path, comment):
+  path = tmp_path / 'weights.npz'
+  np.savez(path, **ARRAYS)
+  with zipfile.ZipFile(path, 'a') as archive:
+    archive.comment = comment
+  assert npz.read_metadata(path) == {}
+  assert npz.read(path).keys() == ARRAYS.keys()
+
+
+def test_metadata_that_does_not_fit_is_refused(tmp_path):
+  with pytest.raises(ValueError, match=r'takes 700\d\d bytes'):
+    npz.write(tmp_path / 'weights.npz', ARRAYS, {'config': 'x' * 70_000})

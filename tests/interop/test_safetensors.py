@@ -1,0 +1,39 @@
+"""Weights in safetensors files."""
+
+import sys
+
+import numpy as np
+import pytest
+from safetensors import numpy as library
+
+from rvmae_jax.interop import safetensors
+
+ARRAYS = {
+  'encoder/norm/scale': np.arange(3, dtype=np.float32),
+  'encoder/dense/kernel': np.ones((2, 3), np.float32).T,
+}
+
+
+def test_arrays_and_metadata_come_back(tmp_path):
+  path = tmp_path / 'weights.safetensors'
+  safetensors.write(path, ARRAYS, {'config': '{}'})
+  back = safetensors.read(path)
+  assert back.keys() == ARRAYS.keys()
+  for name, array in ARRAYS.items():
+    np.testing.assert_array_equal(back[name], array)
+  assert safetensors.read_metadata(path) == {'config': '{}'}
+
+
+def test_the_file_splits_names_by_dots(tmp_path):
+  path = tmp_path / 'weights.safetensors'
+  safetensors.write(path, ARRAYS)
+  assert sorted(library.load_file(path)) == [
+    'encoder.dense.kernel',
+    'encoder.norm.scale',
+  ]
+
+
+def test_without_the_library_the_error_names_the_extra(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'safetensors.numpy', None)
+  with pytest.raises(ImportError, match=r"pip install 'rvmae_jax\[interop\]'"):
+    safetensors.read(tmp_path / 'weights.safetensors')
