@@ -25,6 +25,11 @@ class TargetMask:
 
   def __call__(self, clip: dict, rng: np.random.Generator) -> dict:
     """Adds `ids_keep` [S, K] and `ids_mask` [S, M] to a clip with `target`."""
+    if 'target' not in clip:
+      raise ValueError(
+        'The target mask hides target frames; this clip has only '
+        f'{sorted(clip)}. Use the clip sampler source_target, or another mask.'
+      )
     num_target = len(clip['target'])
     scores = rng.random((num_target, self.num_keep + self.num_hidden))
     ids_keep, ids_mask = split_by_score(scores, self.num_keep)
