@@ -36,17 +36,17 @@ def read_or_replace(
   Raises:
     VideoError: `index` and the records after it are all bad.
   """
-  tries = min(_MAX_TRIES, len(source))
-  for num_bad in range(tries):
+  errors = []
+  for step in range(min(_MAX_TRIES, len(source))):
     try:
-      return read(source[(index + num_bad) % len(source)]), num_bad
+      return read(source[(index + step) % len(source)]), step
     except VideoError as error:
-      last_error = error
+      errors.append(error)
       _log_once(error)
   raise VideoError(
-    last_error.path,
-    f'{last_error.reason}; the {tries - 1} records before it cannot be read '
-    'either. Run `python -m rvmae_jax.tools.doctor videos DIR` to list all bad '
+    errors[0].path,
+    f'{errors[0].reason}; nor can the {len(errors) - 1} records after it be '
+    'read. Run `python -m rvmae_jax.tools.doctor videos DIR` to list all bad '
     'files.',
   )
 
