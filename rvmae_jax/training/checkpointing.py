@@ -1,0 +1,295 @@
+"""Checkpoints of a run (Orbax): state, data position and config together.
+
+workdir/checkpoints/<step>/state    parameters, optimizer, counts
+                           data     where each process's data stood
+                           config   what made it
+"""
+
+import json
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging
+from ml_collections import ConfigDict
+
+from rvmae_jax import config_utils
+from rvmae_jax.training.state import TrainState
+
+# What `load_params` and `init_from` get from a file that is no run of ours.
+LoadFile = Callable[[str], tuple[dict, ConfigDict]]
+
+
+class _Position:
+  """A data iterator's state as Grain's checkpoint handler wants to see it."""
+
+  def __init__(self, state: Any = None):
+    self.state = state
+
+  def get_state(self) -> bytes:
+    return json.dumps(self.state).encode()
+
+  def set_state(self, state: bytes) -> None:
+    self.state = json.loads(state)
+
+  def start_prefetch(self) -> None:
+    """Nothing to start: the caller makes the iterator."""
+
+
+class Checkpointer:
+  """Saves and restores a run; a context manager that waits for the last save.
+
+  Args:
+    workdir: of the run.
+    config: of the run; kept in each checkpoint.
+    every_steps: a checkpoint is due after each multiple of this.
+    keep_last: how many of the newest stay.
+    keep_every: checkpoints at its multiples stay for good; 0 = none.
+  """
+
+  def __init__(
+    self,
+    workdir: str | pathlib.Path,
+    config: ConfigDict,
+    *,
+    every_steps: int,
+    keep_last: int = 3,
+    keep_every: int = 0,
+  ):
+    self._config = config
+    self._every_steps = every_steps
+    self._directory = pathlib.Path(workdir).absolute() / 'checkpoints'
+    self._manager = ocp.CheckpointManager(
+      self._directory,
+      options=ocp.CheckpointManagerOptions(
+        max_to_keep=keep_last, keep_period=keep_every or None
+      ),
+    )
+
+  def __enter__(self) -> 'Checkpointer':
+    return self
+
+  def __exit__(self, *unused):
+    self._manager.close()
+
+  def latest_step(self) -> int | None:
+    """The step of the newest complete checkpoint, None if there is none."""
+    return self._manager.latest_step()
+
+  def is_due(self, step: int) -> bool:
+    """Whether a checkpoint belongs after this step."""
+    return step % self._every_steps == 0
+
+  def save(self, step: int, state: TrainState, position: Any) -> None:
+    """Saves in the background; once more at the same step does nothing.
+
+    Args:
+      step: batches consumed, `state.step`.
+      state: may be donated as soon as this returns.
+      position: the data iterator's state after the last batch consumed.
+    """
+    if step == self.latest_step():
+      return
+    self._manager.save(
+      step,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardSave(state),
+        data=grain.checkpoint.CheckpointSave(_Position(position)),
+        config=ocp.args.JsonSave(
+          json.loads(config_utils.to_json(self._config))
+        ),
+      ),
+    )
+
+  def wait(self) -> None:
+    """Returns once the last save is complete on disk."""
+    self._manager.wait_until_finished()
+
+  def restore(self, shapes: TrainState) -> tuple[TrainState, Any]:
+    """The newest checkpoint, placed on the devices.
+
+    Args:
+      shapes: `jax.ShapeDtypeStruct`s with the shardings to restore to.
+
+    Returns:
+      The state and the data position of this process.
+
+    Raises:
+      ValueError: arrays are missing, left over or shaped differently, or the
+        number of processes has changed.
+    """
+    step = self.latest_step()
+    directory = self._directory / str(step)
+    saved = config_utils.from_json(_read_config(directory))
+    changes = config_changes(saved, self._config)
+    for change in changes:
+      logging.warning('Config differs from that of step %d: %s', step, change)
+    check_same_arrays(
+      _saved_arrays(directory),
+      shapes,
+      f'checkpoint {directory}',
+      remedy='Use the config that made it '
+      f'({"; ".join(changes) or "which is the same"}), or another --workdir.',
+    )
+    _check_process_count(directory)
+    position = _Position()
+    restored = self._manager.restore(
+      step,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardRestore(shapes),
+        data=grain.checkpoint.CheckpointRestore(position),
+      ),
+    )
+    return restored.state, position.state
+
+
+def load_params(
+  path: str | pathlib.Path,
+  ema: bool = False,
+  *,
+  load_file: LoadFile | None = None,
+) -> tuple[dict, ConfigDict]:
+  """Parameters from a run, one of its checkpoints, or a weights file.
+
+  Args:
+    path: a run's workdir (its newest checkpoint), a checkpoint directory, or a
+      file for `load_file`.
+    ema: the running mean of the parameters instead of the parameters.
+    load_file: reads weights that are not a run's, such as a released `.npz`;
+      path -> (params, config).
+
+  Returns:
+    Nested dict of numpy arrays, and the config that made them.
+
+  Raises:
+    FileNotFoundError: there is no checkpoint at `path`.
+    ValueError: the run kept no running mean, or nothing reads the file.
+  """
+  path = pathlib.Path(path).absolute()
+  if path.is_file():
+    if load_file is None:
+      raise ValueError(f'{path} is a file; a run or a checkpoint is needed.')
+    return load_file(str(path))
+  directory = find_checkpoint(path)
+  key = 'ema_params' if ema else 'params'
+  saved = _saved_arrays(directory)
+  if saved[key] is None:
+    raise ValueError(
+      f'{directory} has no running mean of the parameters (the run had '
+      'config.ema_decay=0); ask for the parameters themselves.'
+    )
+  wanted = {key: saved[key]}
+  as_numpy = jax.tree.map(
+    lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted
+  )
+  restored = ocp.PyTreeCheckpointHandler().restore(
+    directory / 'state',
+    args=ocp.args.PyTreeRestore(wanted, as_numpy, partial_restore=True),
+  )
+  return restored[key], config_utils.from_json(_read_config(directory))
+
+
+def find_checkpoint(path: str | pathlib.Path) -> pathlib.Path:
+  """The checkpoint directory that a workdir or a checkpoint path means.
+
+  Raises:
+    FileNotFoundError: there is none.
+  """
+  path = pathlib.Path(path).absolute()
+  if (path / 'state').is_dir():
+    return path
+  # Orbax gives a checkpoint its plain number only when it is complete.
+  steps = [
+    int(entry.name)
+    for entry in (path / 'checkpoints').glob('*')
+    if entry.name.isdecimal()
+  ]
+  if not steps:
+    raise FileNotFoundError(
+      f'No checkpoint at {path}: neither a checkpoint directory (with state/) '
+      "nor a run's workdir (with checkpoints/<step>/)."
+    )
+  return path / 'checkpoints' / str(max(steps))
+
+
+def config_changes(old: ConfigDict, new: ConfigDict) -> list[str]:
+  """One line `key: old -> new` for each value in which two configs differ."""
+  old, new = _flat(old.to_dict()), _flat(new.to_dict())
+  absent = '(absent)'
+  return [
+    f'{key}: {old.get(key, absent)!r} -> {new.get(key, absent)!r}'
+    for key in sorted(old.keys() | new.keys())
+    if old.get(key, absent) != new.get(key, absent)
+  ]
+
+
+def check_same_arrays(
+  found: Any, wanted: Any, origin: str, *, remedy: str
+) -> None:
+  """Checks that two trees have the same names and shapes.
+
+  Args:
+    found: the tree that is there.
+    wanted: the tree that is needed.
+    origin: where `found` comes from.
+    remedy: what to do about it, for the message.
+
+  Raises:
+    ValueError: names the arrays that are missing, left over or of another
+      shape.
+  """
+  found, wanted = _shapes_by_name(found), _shapes_by_name(wanted)
+  problems = [f'no {name}' for name in wanted if name not in found]
+  problems += [f'unknown {name}' for name in found if name not in wanted]
+  problems += [
+    f'{name} is {found[name]}, not {shape}'
+    for name, shape in wanted.items()
+    if found.get(name, shape) != shape
+  ]
+  if problems:
+    shown = '; '.join(problems[:10])
+    more = f'; and {len(problems) - 10} more' if len(problems) > 10 else ''
+    raise ValueError(
+      f'The model does not fit {origin}: {shown}{more}. {remedy}'
+    )
+
+
+def _shapes_by_name(tree: Any) -> dict[str, tuple[int, ...]]:
+  leaves = jax.tree_util.tree_leaves_with_path(tree)
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): tuple(leaf.shape)
+    for path, leaf in leaves
+  }
+
+
+def _saved_arrays(directory: pathlib.Path) -> Any:
+  """The tree of a checkpoint with shapes and dtypes for leaves."""
+  return ocp.PyTreeCheckpointHandler().metadata(directory / 'state').tree
+
+
+def _check_process_count(directory: pathlib.Path) -> None:
+  saved = len(list((directory / 'data').glob('process_*.json')))
+  if saved != jax.process_count():
+    raise ValueError(
+      f'{directory} was saved by {saved} processes and holds as many data '
+      f'positions; this run has {jax.process_count()}. Start it with {saved}, '
+      'or a new run with --config.checkpoint.init_from set to this one.'
+    )
+
+
+def _read_config(directory: pathlib.Path) -> str:
+  return (directory / 'config' / 'metadata').read_text()
+
+
+def _flat(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+  flat = {}
+  for key, value in config.items():
+    if isinstance(value, Mapping) and value:
+      flat |= _flat(value, f'{prefix}{key}.')
+    else:
+      flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+  return flat

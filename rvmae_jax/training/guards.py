@@ -1,0 +1,119 @@
+"""What stops a run: sizes that do not fit, values not finite, signals."""
+
+import math
+import signal
+from collections.abc import Mapping
+
+import jax
+from absl import logging
+from jax.experimental import multihost_utils
+
+
+def check_divisible(
+  batch_size: int, *, devices: int, processes: int, accumulation_steps: int
+) -> None:
+  """Checks that a global batch can be cut into equal parts.
+
+  Raises:
+    ValueError: names all numbers and the nearest batch sizes that fit.
+  """
+  unit = math.lcm(devices, processes) * accumulation_steps
+  if batch_size % unit or not batch_size:
+    below = batch_size // unit * unit
+    raise ValueError(
+      f'config.batch_size={batch_size} cannot be spread over {devices} devices '
+      f'of {processes} processes in config.accumulation_steps='
+      f'{accumulation_steps} parts: it must be a multiple of {unit}, such as '
+      f'{f"{below} or " if below else ""}{below + unit}.'
+    )
+
+
+class NonFiniteGuard:
+  """Counts skipped steps of this process's life; stops when there are too many.
+
+  Args:
+    max_skipped: skipped steps that are borne.
+  """
+
+  def __init__(self, max_skipped: int):
+    self.max_skipped = max_skipped
+    self._skipped: list[int] = []
+
+  def check(self, step: int, metrics: Mapping[str, float]) -> None:
+    """Looks at the metrics of one step.
+
+    Raises:
+      FloatingPointError: more than `max_skipped` steps were skipped; names the
+        metrics and the steps.
+    """
+    bad = {
+      name: float(value)
+      for name, value in metrics.items()
+      if not math.isfinite(value)
+    }
+    if not {'loss', 'grad_norm'} & bad.keys():
+      return
+    self._skipped.append(step)
+    named = ', '.join(f'{name}={value}' for name, value in bad.items())
+    logging.warning('Step %d was skipped: %s.', step, named)
+    if len(self._skipped) > self.max_skipped:
+      raise FloatingPointError(
+        f'{len(self._skipped)} steps between {self._skipped[0]} and {step} '
+        f'were skipped, more than config.log.max_skipped={self.max_skipped}. '
+        f'At step {step}: {named}. Lower the learning rate, lengthen the '
+        'warm-up or look at the data of these steps; the last checkpoint is '
+        'from before.'
+      )
+
+
+class Interrupted(SystemExit):
+  """The run was told to stop, saved its state and leaves."""
+
+
+class StopSignal:
+  """Notices that the run is told to stop (SIGTERM, Ctrl-C).
+
+  A context manager. The first signal raises a flag, to be read between steps;
+  a second one acts as if nobody listened. With several processes all agree on
+  the step after which they stop, whichever of them got the signal: JAX's
+  preemption service, which then listens to SIGTERM itself, sees to that.
+  """
+
+  def __init__(self):
+    self.signal: signal.Signals | None = None
+    self._previous = {}
+
+  def __enter__(self) -> 'StopSignal':
+    if jax.process_count() == 1:
+      for number in (signal.SIGTERM, signal.SIGINT):
+        self._previous[number] = signal.signal(number, self._notice)
+    return self
+
+  def __exit__(self, *unused):
+    self._restore()
+
+  def received(self, step: int) -> bool:
+    """Whether to stop after this step; call it once in each step."""
+    several = jax.process_count() > 1
+    if several and multihost_utils.reached_preemption_sync_point(step):
+      self.signal = signal.SIGTERM
+    return self.signal is not None
+
+  def leave(self, message: str) -> None:
+    """Ends the process: exit status 128 + signal, as a shell would report.
+
+    Raises:
+      Interrupted: always.
+    """
+    logging.info('%s: %s', self.signal.name, message)
+    raise Interrupted(128 + self.signal)
+
+  def _notice(self, number, frame):
+    del frame
+    self.signal = signal.Signals(number)
+    self._restore()
+    logging.info('%s: saving after this step, then leaving.', self.signal.name)
+
+  def _restore(self):
+    while self._previous:
+      signal.signal(*self._previous.popitem())

@@ -1,0 +1,254 @@
+"""What a run tells: metrics, progress, speed, parameter table, profile."""
+
+import contextlib
+import json
+import os
+import pathlib
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+from absl import logging
+from clu import parameter_overview
+
+# Dense bf16 FLOP/s of one device by its `device_kind`, from the makers' data
+# sheets; the first entry contained in the kind counts.
+PEAK_FLOPS_PER_S = {
+  'H100 PCIe': 756e12,
+  'H100': 989e12,
+  'H200': 989e12,
+  'A100': 312e12,
+  'TPU v6': 918e12,
+  'TPU v5 lite': 197e12,
+  'TPU v5e': 197e12,
+  'TPU v5': 459e12,
+  'TPU v4': 275e12,
+}
+
+
+def peak_flops_per_s(device_kind: str) -> float | None:
+  """Peak bf16 FLOP/s of one device, None where it is not known."""
+  matches = (v for k, v in PEAK_FLOPS_PER_S.items() if k in device_kind)
+  return next(matches, None)
+
+
+def parameter_table(params: Any) -> str:
+  """Names, shapes and sizes of all parameters, and their sum.
+
+  Args:
+    params: nested dict of arrays or `jax.ShapeDtypeStruct`s.
+  """
+  return parameter_overview.get_parameter_overview(params, include_stats=False)
+
+
+class MetricWriter:
+  """Writes scalars to the console, TensorBoard and `metrics.jsonl`.
+
+  Only process 0 writes. Each write is one line of JSON, `{"step": ..,
+  name: value, ..}`. A run that goes on from a checkpoint drops the lines past
+  it, so that the file has each step once.
+
+  Args:
+    workdir: where the files go.
+    resumed_step: the step that the run starts from.
+    tensorboard: whether to write TensorBoard files and clu's console lines,
+      which need TensorFlow (a few seconds and 400 MB).
+  """
+
+  def __init__(
+    self,
+    workdir: str | pathlib.Path,
+    *,
+    resumed_step: int = 0,
+    tensorboard: bool = True,
+  ):
+    self._writers = []
+    self._file = None
+    if jax.process_index():
+      return
+    workdir = pathlib.Path(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    path = workdir / 'metrics.jsonl'
+    drop_lines_after(path, resumed_step)
+    self._file = path.open('a')
+    if tensorboard:
+      self._writers = _clu_writers(workdir)
+
+  def write(self, step: int, scalars: Mapping[str, Any]) -> None:
+    """Writes the scalars of one step."""
+    if not self._file:
+      return
+    scalars = {name: float(value) for name, value in scalars.items()}
+    self._file.write(json.dumps({'step': step, **scalars}) + '\n')
+    self._file.flush()
+    for writer in self._writers:
+      writer.write_scalars(step, scalars)
+
+  def close(self) -> None:
+    for writer in self._writers:
+      writer.close()
+    if self._file:
+      self._file.close()
+
+
+def drop_lines_after(path: pathlib.Path, step: int) -> None:
+  """Removes lines past `step`, and a last one that was cut off."""
+  if not path.exists():
+    return
+  lines = path.read_text().splitlines(keepends=True)
+  kept = [
+    line
+    for line in lines
+    if line.endswith('\n') and json.loads(line)['step'] <= step
+  ]
+  if kept != lines:
+    # Replaced in one move: a kill in between must not lose the file.
+    new = path.with_suffix('.jsonl.new')
+    new.write_text(''.join(kept))
+    new.replace(path)
+
+
+def _clu_writers(workdir: pathlib.Path) -> list[Any]:
+  # Imported here: both load TensorFlow, which must keep off the accelerators.
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+  import tensorflow as tf
+
+  for kind in ('GPU', 'TPU'):
+    tf.config.set_visible_devices([], kind)
+  from clu import metric_writers
+
+  return [
+    metric_writers.LoggingWriter(),
+    metric_writers.SummaryWriter(str(workdir)),
+  ]
+
+
+class Progress:
+  """Measures speed and tells how far the run is.
+
+  Args:
+    total_steps: of the run.
+    batch_size: clips in a step, over all devices.
+    flops_per_clip: of a training step, for MFU; None leaves it out.
+  """
+
+  def __init__(
+    self,
+    total_steps: int,
+    batch_size: int,
+    flops_per_clip: float | None = None,
+  ):
+    self._total_steps = total_steps
+    self._batch_size = batch_size
+    self._flops_per_clip = flops_per_clip
+    peak = peak_flops_per_s(jax.devices()[0].device_kind)
+    self._peak = peak and peak * jax.device_count()
+    self._paused_s = 0.0
+    self._began = None
+
+  def start(self, step: int, wait_s: float) -> None:
+    """Starts the clock, once the first step has compiled.
+
+    Args:
+      step: steps done.
+      wait_s: seconds spent waiting for data so far.
+    """
+    self._began = self._last = (step, time.perf_counter(), wait_s)
+    self._paused_s = 0.0
+
+  @contextlib.contextmanager
+  def paused(self) -> Iterator[None]:
+    """Keeps evaluations and pictures out of the measured speed."""
+    start = time.perf_counter()
+    yield
+    self._paused_s += time.perf_counter() - start
+
+  def speed(self, step: int, wait_s: float) -> dict[str, float]:
+    """Speed since the last call (or `start`), by metric name.
+
+    Args:
+      step: steps done.
+      wait_s: seconds spent waiting for data so far.
+    """
+    last_step, last_time, last_wait_s = self._last
+    now = time.perf_counter()
+    seconds = now - last_time - self._paused_s
+    self._last, self._paused_s = (step, now, wait_s), 0.0
+    if step == last_step:
+      return {}
+    steps_per_s = (step - last_step) / seconds
+    clips_per_s = steps_per_s * self._batch_size
+    speed = {
+      'steps_per_s': steps_per_s,
+      'clips_per_s': clips_per_s,
+      'data_wait_share': (wait_s - last_wait_s) / seconds,
+    }
+    if self._flops_per_clip and self._peak:
+      speed['mfu'] = self._flops_per_clip * clips_per_s / self._peak
+    return speed
+
+  def line(self, step: int, metrics: Mapping[str, float]) -> str:
+    """One readable line: step, share, loss, speed, time left."""
+    parts = [
+      f'step {step}/{self._total_steps} ({step / self._total_steps:.1%})'
+    ]
+    for name, form in _LINE:
+      if name in metrics:
+        parts.append(form.format(metrics[name]))
+    first_step, began, _ = self._began
+    if step > first_step:
+      # All time counts here, evaluations and saving too.
+      per_step_s = (time.perf_counter() - began) / (step - first_step)
+      parts.append(f'{_duration((self._total_steps - step) * per_step_s)} left')
+    return ' | '.join(parts)
+
+
+_LINE = (
+  ('loss', 'loss {:.4f}'),
+  ('psnr', 'PSNR {:.2f} dB'),
+  ('steps_per_s', '{:.2f} steps/s'),
+  ('clips_per_s', '{:.1f} clips/s'),
+  ('data_wait_share', '{:.0%} waiting for data'),
+  ('mfu', 'MFU {:.1%}'),
+)
+
+
+def _duration(seconds: float) -> str:
+  minutes, seconds = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  days, hours = divmod(hours, 24)
+  if days:
+    return f'{days}d {hours:02d}h'
+  if hours:
+    return f'{hours}h {minutes:02d}m'
+  return f'{minutes}m {seconds:02d}s'
+
+
+class Profiler:
+  """Records steps `first` to `last` with the JAX profiler.
+
+  Args:
+    directory: where the trace goes; TensorBoard and Perfetto read it.
+    steps: (first, last), both included and counted from 1; (0, 0) = off.
+  """
+
+  def __init__(self, directory: str | pathlib.Path, steps: tuple[int, int]):
+    self._directory = str(directory)
+    self._first, self._last = steps
+    self._running = False
+
+  def before(self, step: int) -> None:
+    """Call before each step."""
+    if step == self._first:
+      jax.profiler.start_trace(self._directory)
+      self._running = True
+
+  def after(self, step: int, outputs: Any) -> None:
+    """Call after each step; waits for `outputs` before the trace ends."""
+    if self._running and step == self._last:
+      jax.block_until_ready(outputs)
+      jax.profiler.stop_trace()
+      self._running = False
+      logging.info('Profile of steps %d..%d: %s', self._first, self._last,
+                   self._directory)  # fmt: skip

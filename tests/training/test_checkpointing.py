@@ -1,0 +1,124 @@
+"""Checkpoints: round trip, what stays, and errors that name the difference."""
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from rvmae_jax.training import checkpointing, sharding
+from rvmae_jax.training.checkpointing import Checkpointer, load_params
+from tests.training import stand_in
+
+CONFIG = ConfigDict({'model': {'width': 128}, 'total_steps': 9, 'size': (8, 8)})
+
+
+def _shapes(state):
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
+  )
+
+
+def _assert_equal(a, b):
+  jax.tree.map(np.testing.assert_array_equal, jax.device_get(a), b)
+
+
+def test_round_trip_with_position_and_shardings(tmp_path):
+  state, _ = stand_in.run(2, sharding.make_mesh(fsdp=2), ema_decay=0.5)
+  position = {'next_index': 7, 'workers': [1, 2]}
+  with Checkpointer(tmp_path, CONFIG, every_steps=1) as checkpointer:
+    checkpointer.save(2, state, position)
+  with Checkpointer(tmp_path, CONFIG, every_steps=1) as checkpointer:
+    assert checkpointer.latest_step() == 2
+    restored, restored_position = checkpointer.restore(_shapes(state))
+  assert restored_position == position
+  _assert_equal(restored, jax.device_get(state))
+  kernel = restored.params['hidden']['kernel']
+  assert kernel.sharding == state.params['hidden']['kernel'].sharding
+
+
+def test_saved_values_are_those_at_the_call(tmp_path):
+  """Steps that donate the state while it is being written change nothing."""
+  mesh = sharding.make_mesh()
+  state, _ = stand_in.run(1, mesh)
+  before = jax.device_get(jax.tree.map(np.copy, state.params))
+  overwrite = jax.jit(
+    lambda state: jax.tree.map(lambda x: x * 0, state), donate_argnums=0
+  )
+  with Checkpointer(tmp_path, CONFIG, every_steps=1) as checkpointer:
+    checkpointer.save(1, state, None)
+    for _ in range(20):
+      state = overwrite(state)
+  _assert_equal(load_params(tmp_path)[0], before)
+
+
+def test_newest_and_every_kth_stay(tmp_path):
+  state, _ = stand_in.run(1)
+  with Checkpointer(
+    tmp_path, CONFIG, every_steps=1, keep_last=2, keep_every=3
+  ) as checkpointer:
+    for step in range(1, 9):
+      checkpointer.save(step, state, None)
+  kept = {int(entry.name) for entry in (tmp_path / 'checkpoints').iterdir()}
+  assert kept == {3, 6, 7, 8}
+
+
+def test_load_params_from_workdir_and_checkpoint(tmp_path):
+  state, _ = stand_in.run(3, ema_decay=0.5)
+  with Checkpointer(tmp_path, CONFIG, every_steps=1) as checkpointer:
+    checkpointer.save(3, state, None)
+  for path in (tmp_path, tmp_path / 'checkpoints' / '3'):
+    params, config = load_params(path)
+    _assert_equal(state.params, params)
+    assert config.to_dict() == CONFIG.to_dict()
+  _assert_equal(state.ema_params, load_params(tmp_path, ema=True)[0])
+
+
+def test_load_params_hands_files_to_the_function_given(tmp_path):
+  path = tmp_path / 'weights.npz'
+  path.touch()
+  loaded = load_params(path, load_file=lambda path: ({'from': path}, CONFIG))
+  assert loaded == ({'from': str(path)}, CONFIG)
+  with pytest.raises(ValueError, match=r'weights\.npz is a file'):
+    load_params(path)
+
+
+def test_missing_checkpoint_and_missing_mean_are_told(tmp_path):
+  with pytest.raises(FileNotFoundError, match='No checkpoint at'):
+    load_params(tmp_path)
+  state, _ = stand_in.run(1)
+  with Checkpointer(tmp_path, CONFIG, every_steps=1) as checkpointer:
+    checkpointer.save(1, state, None)
+  with pytest.raises(ValueError, match='has no running mean'):
+    load_params(tmp_path, ema=True)
+
+
+def test_restart_with_another_model_names_config_and_arrays(tmp_path):
+  state, _ = stand_in.run(1)
+  with Checkpointer(tmp_path, CONFIG, every_steps=1) as checkpointer:
+    checkpointer.save(1, state, None)
+  changed = ConfigDict(CONFIG.to_dict())
+  changed.model.width = 64
+  shapes = _shapes(state)
+  shapes.params['hidden']['bias'] = jax.ShapeDtypeStruct((64,), np.float32)
+  shapes.params['extra'] = shapes.params.pop('head')
+  with (
+    Checkpointer(tmp_path, changed, every_steps=1) as checkpointer,
+    pytest.raises(ValueError) as error,
+  ):
+    checkpointer.restore(shapes)
+  for part in (
+    'model.width: 128 -> 64',
+    'no params/extra/kernel',
+    'unknown params/head/kernel',
+    'params/hidden/bias is (128,), not (64,)',
+  ):
+    assert part in str(error.value)
+
+
+def test_config_changes_are_named_by_their_full_keys():
+  new = ConfigDict({'model': {'width': 64}, 'total_steps': 9, 'seed': 1})
+  assert checkpointing.config_changes(CONFIG, new) == [
+    'model.width: 128 -> 64',
+    "seed: '(absent)' -> 1",
+    "size: [8, 8] -> '(absent)'",
+  ]
