@@ -1,0 +1,141 @@
+"""The doors between rooms: who may import whom, read from the source."""
+
+import ast
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).resolve().parents[1] / 'rvmae_jax'
+MODULES = sorted(PACKAGE.rglob('*.py'))
+
+# Room -> the other rooms that it may import. Entry points and `tools` are where
+# all parts meet, so they are not listed.
+DOORS = {
+  'registry': set(),
+  'batch': set(),
+  'config_utils': {'registry'},
+  'layers': set(),
+  'losses': set(),
+  'masking': set(),
+  'metrics': set(),
+  'data': {'masking'},
+  'models': {'layers'},
+  'objectives': {'losses', 'layers'},
+  'training': set(),
+  'evals': {'metrics', 'data'},
+  'visualize': {'layers'},
+  'interop': {'layers'},
+}
+MEETING_PLACES = {
+  '__init__',
+  'evaluate',
+  'export',
+  'stream',
+  'tools',
+  'train',
+}
+# Every room may import these.
+COMMON = {'registry', 'batch', 'config_utils'}
+
+# Slow to import or in an extra: only inside the function that needs them.
+LAZY = {
+  'apache_beam',
+  'clu.metric_writers',
+  'clu.periodic_actions',
+  'matplotlib',
+  'safetensors',
+  'tensorboard',
+  'tensorflow',
+  'tensorflow_datasets',
+  'torch',
+}
+# Not even inside a function: these rooms compute with numpy.
+BANNED = {
+  'data': {'flax', 'jax.numpy', 'jax.lax', 'optax'},
+  'masking': {'flax', 'jax', 'optax'},
+  'metrics': {'flax', 'jax', 'optax'},
+}
+
+
+def _room(path: pathlib.Path) -> str:
+  return path.relative_to(PACKAGE).with_suffix('').parts[0]
+
+
+def _imports(node: ast.AST, *, inside_functions: bool = True) -> Iterator[str]:
+  """Dotted names imported below a node: 'a.b' for both forms of import."""
+  functions = ast.FunctionDef | ast.AsyncFunctionDef
+  for child in ast.iter_child_nodes(node):
+    if isinstance(child, ast.Import):
+      yield from (alias.name for alias in child.names)
+    elif isinstance(child, ast.ImportFrom):
+      assert not child.level, 'relative imports hide where a name comes from'
+      yield from (f'{child.module}.{alias.name}' for alias in child.names)
+    elif inside_functions or not isinstance(child, functions):
+      yield from _imports(child, inside_functions=inside_functions)
+
+
+def _is_in(name: str, packages: set[str]) -> bool:
+  return any(name == p or name.startswith(f'{p}.') for p in packages)
+
+
+@pytest.fixture(params=MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def module(request) -> tuple[pathlib.Path, ast.Module]:
+  return request.param, ast.parse(request.param.read_text())
+
+
+def test_every_room_has_its_doors_listed():
+  assert {_room(path) for path in MODULES} <= DOORS.keys() | MEETING_PLACES
+
+
+def test_rooms_import_only_through_their_doors(module):
+  path, tree = module
+  room = _room(path)
+  if room in MEETING_PLACES:
+    return
+  allowed = {room} | DOORS[room]
+  if room not in COMMON:
+    allowed |= COMMON
+  for name in _imports(tree):
+    first, _, rest = name.partition('.')
+    if first == 'rvmae_jax':
+      assert rest.split('.')[0] in allowed, f'{room} imports {name}'
+
+
+def test_nothing_heavy_is_imported_with_a_module(module):
+  _, tree = module
+  names = _imports(tree, inside_functions=False)
+  assert [name for name in names if _is_in(name, LAZY)] == []
+
+
+def test_numpy_rooms_stay_numpy(module):
+  path, tree = module
+  banned = BANNED.get(_room(path), set())
+  assert [name for name in _imports(tree) if _is_in(name, banned)] == []
+
+
+def test_public_names_have_docstrings(module):
+  _, tree = module
+  if not tree.body:
+    return
+  assert ast.get_docstring(tree), 'the module has no docstring'
+  definitions = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+  for node in tree.body:
+    if isinstance(node, definitions) and not node.name.startswith('_'):
+      assert ast.get_docstring(node), f'{node.name} has no docstring'
+
+
+def test_import_of_the_package_starts_nothing():
+  loaded = subprocess.run(
+    [sys.executable, '-c', 'import rvmae_jax, sys; print(*sys.modules)'],
+    capture_output=True,
+    check=True,
+    text=True,
+    env={**os.environ, 'PYTHONPATH': str(PACKAGE.parent)},
+  ).stdout.split()
+  assert 'rvmae_jax' in loaded
+  heavy = {'jax', 'numpy', 'flax', 'tensorflow', 'matplotlib', 'torch'}
+  assert heavy.isdisjoint(loaded)
