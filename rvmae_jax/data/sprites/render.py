@@ -69,10 +69,10 @@ def draw_sprite(rng: np.random.Generator, size: int) -> Sprite:
 
   direction, phase = rng.uniform(0, 2 * np.pi, 2)
   across = x * np.cos(direction) + y * np.sin(direction)
-  stripes = 0.5 + 0.5 * np.sin(rng.uniform(4, 9) * across + phase)
-  light, dark = np.sqrt(rng.uniform(0.2, 1, (2, 3)))
+  stripes = 0.5 + 0.5 * np.sin(rng.uniform(4, 8) * across + phase)
+  light, dark = np.sqrt(rng.uniform(0.2, 1, (2, 3))) * [[1], [0.6]]
   colour = dark + stripes[..., None] * (light - dark)
-  colour += 0.25 * _smooth_noise(rng, cells=6, size=side)
+  colour += 0.15 * _smooth_noise(rng, cells=6, size=side)
   colour = np.clip(colour, 0, 1) * alpha[..., None]
 
   rays = rng.uniform(0, 2 * np.pi) + np.arange(4) * np.pi / 2
@@ -145,8 +145,8 @@ def _render_chunk(background, sprites, poses, num_occluders):
 
   size = side // _SUPERSAMPLING
   poses = poses[:, :num_sprites] * _unit(size)
-  keypoints = [_place(s, poses[:, i]) for i, s in enumerate(sprites)]
-  keypoints = np.stack(keypoints[:num_sprites], axis=1) % size
+  keypoints = [_place(sprites[i], poses[:, i]) for i in range(num_sprites)]
+  keypoints = np.stack(keypoints, axis=1) % size
   # Wrapped once more: what lies just below the edge may round up to it.
   at = (keypoints * _SUPERSAMPLING).astype(int) % side
   frame = np.arange(len(poses))[:, None, None]
