@@ -1,0 +1,59 @@
+"""Evaluations by name; each is one file here and one line in `EVALS`.
+
+An evaluation is a class. Its constructor takes `videos` (what to read, see
+`evals.videos`) and its own settings: an entry of `config.evals` without `name`,
+`every_steps`, `data` and `batch_size`. Its method `run(functions, step)` gets a
+network as functions (`evals.functions`) and returns a flat dict of numbers,
+named from the general to the special with slashes; an empty dict means that it
+had nothing to measure, and the log says why. What pictures need it leaves as
+numpy arrays in its attribute `arrays`; how they are drawn is one line in
+`rvmae_jax.visualize.FIGURES`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from rvmae_jax.registry import Registry
+
+EVALS = Registry(
+  'evaluation',
+  {
+    'knn': 'rvmae_jax.evals.knn:KnnEval',
+    'linear_probe': 'rvmae_jax.evals.linear_probe:LinearProbeEval',
+    'reconstruction': 'rvmae_jax.evals.reconstruction:ReconstructionEval',
+    'recurrence': 'rvmae_jax.evals.recurrence:RecurrenceEval',
+  },
+)
+
+
+def build_eval(
+  config: Mapping[str, Any],
+  *,
+  data: ConfigDict,
+  patch_size: int,
+  batch_size: int,
+  seed: int = 0,
+) -> Any:
+  """An evaluation from one entry of `config.evals`.
+
+  Args:
+    config: `name`, settings, and optionally `data` (changes to `data`, see
+      `evals.videos.override`), `batch_size` and the trainer's `every_steps`.
+    data: the data config of the run.
+    patch_size: of the model, for masks.
+    batch_size: clips at once, where the entry has none.
+    seed: of masks, and of whatever the evaluation draws.
+
+  Raises:
+    ValueError: an unknown evaluation or setting; near names are shown.
+  """
+  from rvmae_jax.evals.videos import Videos  # The pipeline is heavy.
+
+  settings = dict(config)
+  settings.pop('every_steps', None)
+  batch_size = settings.pop('batch_size', batch_size)
+  changes = settings.pop('data', {})
+  videos = Videos(data, patch_size, batch_size, seed).changed(changes)
+  return EVALS.build(settings, videos=videos)

@@ -1,0 +1,106 @@
+"""A network as evaluations see it: jitted functions of arrays."""
+
+import copy
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from rvmae_jax.batch import split_host
+from rvmae_jax.evals import pooling
+
+
+class ModelFunctions:
+  """What evaluations may ask of a network with fixed parameters.
+
+  Args:
+    model: a Flax module that answers to the contract of `rvmae_jax.models`.
+    params: its parameters, on the host or (sharded or not) on devices.
+    mesh: where batches are spread over all axes; one device if None. Every
+      process must hand in the same rows, as `make_dataset(train=False)` yields.
+    to_pixels: turns `pred` into pixels, given the batch; for networks that
+      predict normalised patches.
+  """
+
+  def __init__(
+    self,
+    model: Any,
+    params: Any,
+    mesh: jax.sharding.Mesh | None = None,
+    to_pixels: Callable[[jax.Array, Mapping], jax.Array] | None = None,
+  ):
+    self._model, self._params, self._mesh = model, params, mesh
+    # Results that several evaluations share; see `evals.features`.
+    self.cache: dict[str, Any] = {}
+
+    def predict(params, batch):
+      outputs = model.apply({'params': params}, batch, train=False)
+      if to_pixels:
+        outputs['pred'] = to_pixels(outputs['pred'], batch)
+      return outputs
+
+    def encode(params, video, method):
+      features = model.apply({'params': params}, video, method=method)
+      return features.astype(jnp.float32)
+
+    def pooled(params, video, method):
+      return pooling.pool_all(encode(params, video, method))
+
+    everywhere = mesh and NamedSharding(mesh, PartitionSpec())
+    jit = functools.partial(jax.jit, out_shardings=everywhere)
+    self._predict = jit(predict)
+    self._encode = jit(encode, static_argnums=2)
+    self._pooled = jit(pooled, static_argnums=2)
+
+  def with_params(self, params: Any) -> 'ModelFunctions':
+    """The same functions, already compiled, with other parameters."""
+    other = copy.copy(self)
+    other._params, other.cache = params, {}
+    return other
+
+  def untrained(self, video: np.ndarray, seed: int = 0) -> 'ModelFunctions':
+    """The same network with fresh parameters, to encode with but not predict.
+
+    Args:
+      video: any [B, T, H, W, 3] uint8, for its shape.
+      seed: of the parameters.
+    """
+    init = functools.partial(self._model.init, method='encode')
+    # One frame of one video asks for all parameters that features need.
+    variables = jax.jit(init)(jax.random.key(seed), video[:1, :1])
+    return self.with_params(variables['params'])
+
+  def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The model's outputs for a batch of the contract, arrays on the device."""
+    return self._predict(self._params, self._place(split_host(batch)[0]))
+
+  def encode(self, video: np.ndarray, method: str = 'encode') -> np.ndarray:
+    """Features [B, T, tokens, D] of a video [B, T, H, W, 3] uint8.
+
+    Args:
+      video: a batch of clips.
+      method: `encode`, or `encode_frames` for features without recurrence.
+    """
+    return np.asarray(self._encode(self._params, self._place(video), method))
+
+  def pooled(
+    self, video: np.ndarray, method: str = 'encode'
+  ) -> dict[str, np.ndarray]:
+    """Every pooling of what `encode` gives, see `evals.pooling`."""
+    return jax.device_get(
+      self._pooled(self._params, self._place(video), method)
+    )
+
+  def _place(self, tree: Any) -> Any:
+    """Spreads rows over the mesh."""
+    if self._mesh is None:
+      return tree
+    rows = NamedSharding(self._mesh, PartitionSpec(self._mesh.axis_names))
+    return jax.tree.map(
+      lambda x: jax.make_array_from_callback(x.shape, rows, x.__getitem__),
+      tree,
+    )

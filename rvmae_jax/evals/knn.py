@@ -1,0 +1,60 @@
+"""On-line kNN: the class of a video is that of its nearest neighbours."""
+
+import numpy as np
+
+from rvmae_jax.evals.probing import FeatureProbe
+
+
+class KnnEval(FeatureProbe):
+  """Accuracy of a weighted vote of the k nearest training videos.
+
+  Cosine similarity of standardised features; a neighbour's vote weighs
+  exp(similarity / temperature), as in Wu et al., arXiv 1805.01978. It trains
+  nothing, so it is cheap enough to run beside training.
+
+  Args:
+    k: neighbours.
+    temperature: of the votes.
+    **settings: see `FeatureProbe`.
+  """
+
+  def __init__(self, *, k: int = 20, temperature: float = 0.07, **settings):
+    super().__init__(**settings)
+    self.k, self.temperature = k, temperature
+
+  def scores(self, train, labels, test):
+    return knn_scores(train, labels, test, self.k, self.temperature)
+
+
+def knn_scores(
+  train: np.ndarray,
+  labels: np.ndarray,
+  test: np.ndarray,
+  k: int = 20,
+  temperature: float = 0.07,
+) -> np.ndarray:
+  """Votes for each class.
+
+  Args:
+    train: [n, D].
+    labels: [n] int, 0 to classes - 1.
+    test: [m, D].
+    k: neighbours; all of `train` if there are fewer.
+    temperature: of the votes.
+
+  Returns:
+    [m, classes].
+  """
+  k = min(k, len(train))
+  one_hot = np.eye(labels.max() + 1, dtype=np.float32)[labels]
+  similarity = _normalised(test) @ _normalised(train).T  # [m, n]
+  nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]  # [m, k]
+  votes = np.exp(
+    (np.take_along_axis(similarity, nearest, axis=1) - 1) / temperature
+  )
+  return np.einsum('mk,mkc->mc', votes, one_hot[nearest])
+
+
+def _normalised(features: np.ndarray) -> np.ndarray:
+  norm = np.linalg.norm(features, axis=1, keepdims=True)
+  return features / np.maximum(norm, 1e-12)

@@ -1,0 +1,134 @@
+"""Linear probe: multinomial logistic regression on frozen pooled features."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.optimize
+import scipy.special
+
+from rvmae_jax.evals.probing import FeatureProbe
+from rvmae_jax.metrics.classification import top_k_accuracy
+
+_PENALTIES = (1.0, 0.1, 0.01, 1e-3, 1e-4)
+
+
+class LinearProbeEval(FeatureProbe):
+  """Accuracy of a linear classifier whose penalty test never saw.
+
+  The penalty is chosen by accuracy on a held-out part of the training videos;
+  the classifier is then fitted to all of them.
+
+  Args:
+    penalties: candidates, see `fit_logistic`.
+    held_out: the share of training videos that chooses.
+    **settings: see `FeatureProbe`.
+  """
+
+  def __init__(
+    self,
+    *,
+    penalties: Sequence[float] = _PENALTIES,
+    held_out: float = 0.2,
+    **settings,
+  ):
+    super().__init__(**settings)
+    self.penalties, self.held_out = tuple(penalties), held_out
+
+  def scores(self, train, labels, test):
+    penalty = choose_penalty(
+      train, labels, self.penalties, self.held_out, self.seed
+    )
+    weights, bias = fit_logistic(train, labels, penalty)
+    return test @ weights + bias
+
+
+def choose_penalty(
+  features: np.ndarray,
+  labels: np.ndarray,
+  penalties: Sequence[float] = _PENALTIES,
+  held_out: float = 0.2,
+  seed: int = 0,
+) -> float:
+  """The penalty that is most accurate on held-out rows, the larger of equals.
+
+  Args:
+    features: [n, D].
+    labels: [n] int, 0 to classes - 1.
+    penalties: candidates.
+    held_out: share of rows, drawn at random.
+    seed: of the draw.
+  """
+  order = np.random.default_rng(seed).permutation(len(labels))
+  num_held_out = max(round(held_out * len(labels)), 1)
+  held_out_rows, rows = order[:num_held_out], order[num_held_out:]
+  accuracies, start = {}, None
+  # From the smoothest problem on, each solution is the next one's start.
+  for penalty in sorted(penalties, reverse=True):
+    start = fit_logistic(
+      features[rows],
+      labels[rows],
+      penalty,
+      num_classes=labels.max() + 1,
+      start=start,
+      # Ranking penalties takes less than the last digits of each.
+      tolerance=1e-3,
+    )
+    weights, bias = start
+    accuracies[penalty] = top_k_accuracy(
+      features[held_out_rows] @ weights + bias, labels[held_out_rows]
+    )
+  return max(accuracies, key=accuracies.get)
+
+
+def fit_logistic(
+  features: np.ndarray,
+  labels: np.ndarray,
+  penalty: float,
+  num_classes: int | None = None,
+  start: tuple[np.ndarray, np.ndarray] | None = None,
+  tolerance: float = 1e-5,
+) -> tuple[np.ndarray, np.ndarray]:
+  """Multinomial logistic regression with an L2 penalty, by L-BFGS.
+
+  Minimises mean cross-entropy + penalty / 2 * |weights|^2; the bias is free.
+  scikit-learn's `LogisticRegression(C=1 / (penalty * n))` is the same problem.
+
+  Args:
+    features: [n, D], of similar scale.
+    labels: [n] int, 0 to classes - 1.
+    penalty: strength.
+    num_classes: classes; those in `labels` if None.
+    start: weights and bias to start from; zeros if None.
+    tolerance: of the greatest entry of the gradient.
+
+  Returns:
+    weights [D, classes] and bias [classes].
+  """
+  features = np.float64(features)
+  num_rows, width = features.shape
+  num_classes = num_classes or int(labels.max()) + 1
+  one_hot = np.eye(num_classes)[labels]
+
+  def loss_and_gradient(parameters):
+    # [(D + 1) * classes] -> [D + 1, classes]; the last row is the bias.
+    parameters = parameters.reshape(width + 1, num_classes)
+    weights, bias = parameters[:-1], parameters[-1]
+    log_p = scipy.special.log_softmax(features @ weights + bias, axis=1)
+    error = (np.exp(log_p) - one_hot) / num_rows
+    loss = -(log_p * one_hot).sum() / num_rows
+    loss += penalty / 2 * (weights**2).sum()
+    gradient = np.vstack([features.T @ error + penalty * weights, error.sum(0)])
+    return loss, gradient.ravel()
+
+  if start is None:
+    start = np.zeros((width, num_classes)), np.zeros(num_classes)
+  solution = scipy.optimize.minimize(
+    loss_and_gradient,
+    np.vstack(start).ravel(),
+    jac=True,
+    method='L-BFGS-B',
+    options={'maxiter': 1000, 'gtol': tolerance},
+  )
+  # [(D + 1) * classes] -> [D + 1, classes]
+  parameters = solution.x.reshape(width + 1, num_classes)
+  return parameters[:-1], parameters[-1]

@@ -1,0 +1,113 @@
+"""What evaluations of frozen features share: fit on train, ask about test."""
+
+import abc
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from rvmae_jax.evals.features import FeatureSet, extract
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.pooling import POOLINGS
+from rvmae_jax.evals.videos import Videos
+from rvmae_jax.metrics.classification import chance_accuracy, top_k_accuracy
+from rvmae_jax.registry import near_names
+
+
+class FeatureProbe(abc.ABC):
+  """A classifier on pooled features, the same for a network and its baselines.
+
+  A subclass says how test videos are scored; here features are extracted,
+  standardised by the training videos, and accuracies are counted.
+
+  Args:
+    videos: what to read; its clips should be as long as the features need.
+    train: changes to its data config that choose the videos to learn from.
+    test: changes to it that choose the videos to be asked about.
+    sources: what is probed, see `evals.features.SOURCES`.
+    poolings: how a clip becomes a vector, see `evals.pooling.POOLINGS`.
+  """
+
+  def __init__(
+    self,
+    videos: Videos,
+    *,
+    train: Mapping[str, Any],
+    test: Mapping[str, Any],
+    sources: Sequence[str] = ('trained',),
+    poolings: Sequence[str] = ('mean_std_8',),
+  ):
+    if unknown := set(poolings) - set(POOLINGS):
+      name = min(unknown)
+      raise ValueError(
+        f'Unknown pooling {name!r}. {near_names(name, POOLINGS)}'
+      )
+    self.splits = videos.changed(train), videos.changed(test)
+    self.sources, self.poolings = tuple(sources), tuple(poolings)
+    self.seed = videos.seed
+    self.arrays: dict[str, np.ndarray] = {}
+
+  @abc.abstractmethod
+  def scores(
+    self, train: np.ndarray, labels: np.ndarray, test: np.ndarray
+  ) -> np.ndarray:
+    """Scores [m, classes] of test features [m, D].
+
+    Args:
+      train: [n, D], standardised.
+      labels: [n] int, 0 to classes - 1.
+      test: [m, D], standardised like `train`.
+    """
+
+  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
+    """Accuracies as `<source>/<pooling>/top1` (and top5 from 10 classes up).
+
+    Also `chance` (always the most frequent class), `num_train`, `num_test` and
+    `num_classes`; nothing at all where a split has no labels.
+    """
+    del step
+    train, test = (
+      extract(functions, videos, self.sources) for videos in self.splits
+    )
+    name = type(self).__name__
+    for split, features in (('train', train), ('test', test)):
+      if not len(features.labels):
+        logging.info('%s skipped: no labels in its %s videos.', name, split)
+        return {}
+    if len(np.unique(train.labels)) < 2:
+      logging.info('%s skipped: its train videos have one class.', name)
+      return {}
+    return self.compare(train, test)
+
+  def compare(self, train: FeatureSet, test: FeatureSet) -> dict[str, float]:
+    """The numbers of `run` from features that are there already."""
+    # Labels may have gaps; classifiers count from 0 to classes - 1.
+    classes, labels = np.unique(train.labels, return_inverse=True)
+    num_classes = int(max(train.labels.max(), test.labels.max())) + 1
+    metrics = {
+      'chance': chance_accuracy(test.labels),
+      'num_classes': num_classes,
+      'num_train': len(train.labels),
+      'num_test': len(test.labels),
+    }
+    for source, pooling in itertools.product(self.sources, self.poolings):
+      features = train.pooled[source][pooling]
+      mean, scale = features.mean(0), features.std(0) + 1e-6
+      # A class that train lacks is never the answer.
+      scores = np.full((len(test.labels), num_classes), -np.inf)
+      scores[:, classes] = self.scores(
+        (features - mean) / scale,
+        labels,
+        (test.pooled[source][pooling] - mean) / scale,
+      )
+      for k in (1, 5) if num_classes >= 10 else (1,):
+        key = f'{source}/{pooling}/top{k}'
+        metrics[key] = top_k_accuracy(scores, test.labels, k)
+      logging.info(
+        '%s of %s, %s: %.1f %%',
+        *(type(self).__name__, source, pooling),
+        100 * metrics[f'{source}/{pooling}/top1'],
+      )
+    return metrics

@@ -1,0 +1,83 @@
+"""Recurrence: gates, state and features over clips longer than training's."""
+
+import collections
+
+import numpy as np
+from absl import logging
+
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.videos import Videos
+
+
+class RecurrenceEval:
+  """What the recurrent core does over many frames; nothing is compared.
+
+  An update gate near 0 carries the state through unchanged, one near 1 forgets
+  it; a state whose norm keeps growing will not bear long videos.
+
+  Args:
+    videos: what to read; needs a `source_target` clip and a mask.
+    num_frames: source frames to run through.
+    num_batches: batches to average over; 0 takes all.
+    num_pictures: clips whose arrays are kept.
+  """
+
+  def __init__(
+    self,
+    videos: Videos,
+    *,
+    num_frames: int = 12,
+    num_batches: int = 1,
+    num_pictures: int = 3,
+  ):
+    # Only a whole batch brings out the gates; one target is the least it takes.
+    clip = {'num_source': num_frames, 'num_target': 1, 'gaps': (1,)}
+    self.videos = videos.changed({'clip': clip})
+    self.num_batches, self.num_pictures = num_batches, num_pictures
+    self.arrays: dict[str, np.ndarray] = {}
+
+  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
+    """`update_gate`, `reset_gate`, `gate_saturation` and `state_norm`.
+
+    Each as `<name>/first` and `<name>/last`, means at the first and the last
+    frame. Arrays kept: `video` [n, T, H, W, 3] in [0, 1], `features`
+    [n, T, N, D], `update_gate` and `reset_gate` [n, T, N], all without prefix
+    tokens, and `grid`, the rows and columns of N.
+    """
+    del step
+    kept = collections.defaultdict(list)
+    courses = collections.defaultdict(list)
+    for batch in self.videos.batches(self.num_batches):
+      outputs = functions.predict(batch)
+      if 'stats' not in outputs:
+        logging.info('Recurrence skipped: the model has no recurrent core.')
+        return {}
+      valid = batch['valid']
+      stats = {k: np.asarray(v)[valid] for k, v in outputs['stats'].items()}
+      for name, values in stats.items():
+        # [B, T] or [B, T, tokens] -> [B, T]
+        courses[name].append(values.reshape(*values.shape[:2], -1).mean(-1))
+      if sum(map(len, kept['video'])) < self.num_pictures:
+        kept['video'].append(batch['video'][valid] / np.float32(255))
+        kept['features'].append(np.asarray(outputs['features'])[valid])
+        kept['update_gate'].append(stats['update_gate'])
+        kept['reset_gate'].append(stats['reset_gate'])
+    if not sum(map(len, kept['video'])):
+      logging.info('Recurrence skipped: no video could be decoded.')
+      return {}
+    self.arrays = {
+      key: np.concatenate(values)[: self.num_pictures]
+      for key, values in kept.items()
+    }
+    height, width = self.arrays['video'].shape[2:4]
+    patch_size = self.videos.patch_size
+    grid = height // patch_size, width // patch_size
+    for key in self.arrays.keys() - {'video'}:
+      self.arrays[key] = self.arrays[key][:, :, -grid[0] * grid[1] :]
+    self.arrays['grid'] = np.array(grid)
+    metrics = {}
+    for name, values in courses.items():
+      course = np.concatenate(values).mean(0)  # [T]
+      metrics[f'{name}/first'] = float(course[0])
+      metrics[f'{name}/last'] = float(course[-1])
+    return metrics

@@ -1,0 +1,60 @@
+"""The videos of an evaluation: a data config and how to read it."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from rvmae_jax.data.pipeline import make_dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class Videos:
+  """What an evaluation reads.
+
+  Attributes:
+    data: a data config, as `config.data`.
+    patch_size: of the model, for masks.
+    batch_size: clips at once.
+    seed: of masks, and of whatever the evaluation draws.
+  """
+
+  data: ConfigDict
+  patch_size: int
+  batch_size: int
+  seed: int = 0
+
+  def changed(self, changes: Mapping[str, Any]) -> 'Videos':
+    """The same with some entries of `data` changed, see `override`."""
+    return dataclasses.replace(self, data=override(self.data, changes))
+
+  def batches(self, num_batches: int = 0) -> Iterator[dict[str, np.ndarray]]:
+    """One pass in order; stops after `num_batches` unless that is 0."""
+    dataset = make_dataset(
+      self.data,
+      seed=self.seed,
+      batch_size=self.batch_size,
+      train=False,
+      patch_size=self.patch_size,
+    )
+    return itertools.islice(dataset, num_batches or None)
+
+
+def override(base: Mapping[str, Any], changes: Mapping[str, Any]) -> ConfigDict:
+  """A copy of a data config with some entries changed, the rest kept.
+
+  Nested entries merge, so `{'sources': {'own': {'split': 'val'}}}` keeps all
+  else. None removes an entry. An entry whose `name` changes is replaced whole,
+  since the settings of one clip sampler mean nothing to another.
+  """
+  merged = dict(base)
+  for key, change in changes.items():
+    old = merged.get(key)
+    if isinstance(old, Mapping) and isinstance(change, Mapping):
+      renamed = change.get('name', old.get('name')) != old.get('name')
+      change = override({} if renamed else old, change)
+    merged[key] = change
+  return ConfigDict({k: v for k, v in merged.items() if v is not None})
