@@ -1,0 +1,143 @@
+"""Takes the weights of a run away, in the layout of the released RVM files.
+
+  python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.npz
+  python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.safetensors --ema
+
+The suffix of --out chooses the format. Both hold float32 arrays under the
+released names (`encoder/layers_0/attention/query/kernel`; split by '.' in
+.safetensors), and the config of the run, which `read_config` gives back.
+"""
+
+import argparse
+import os
+import pathlib
+import types
+from collections.abc import Sequence
+
+import ml_collections
+import numpy as np
+
+import rvmae_jax
+from rvmae_jax import config_utils
+from rvmae_jax.interop import npz, rvm_released, safetensors
+from rvmae_jax.training import checkpointing
+
+FORMATS = {'.npz': npz, '.safetensors': safetensors}
+PARTS = ('all', 'encoder')
+
+
+def export(
+  checkpoint: str | pathlib.Path,
+  out: str | pathlib.Path,
+  *,
+  part: str = 'all',
+  ema: bool = False,
+) -> None:
+  """Writes a checkpoint's parameters; the file appears whole or not at all.
+
+  Args:
+    checkpoint: what `training.checkpointing.load_params` takes.
+    out: ends in .npz or .safetensors; replaced if it exists.
+    part: 'all', or 'encoder' for what features need (encoder and core).
+    ema: take the moving average (EMA) of the parameters.
+
+  Raises:
+    ValueError: an unknown suffix, a model that is no RVM, or a run
+      that kept no EMA when `ema` asks for it.
+    OSError: what was written does not read back equal.
+  """
+  out = pathlib.Path(out)
+  file_format = _format(out)
+  params, config = checkpointing.load_params(checkpoint, ema=ema)
+  if config.model.name != 'rvm':
+    raise ValueError(
+      f'{checkpoint} holds a model {config.model.name!r}; only rvm has a '
+      f'released layout.'
+    )
+  arrays = {
+    name: np.asarray(array, np.float32, order='C')
+    for name, array in rvm_released.to_released(params, part).items()
+  }
+  metadata = {
+    'config': config_utils.to_json(config),
+    'part': part,
+    'parameters': 'ema' if ema else 'last',
+    'rvmae_jax': rvmae_jax.__version__,
+  }
+  out.parent.mkdir(parents=True, exist_ok=True)
+  partial = out.with_name(f'.{out.name}.partial')
+  try:
+    file_format.write(partial, arrays, metadata)
+    _check_equal(file_format.read(partial), arrays)
+    os.replace(partial, out)
+  finally:
+    partial.unlink(missing_ok=True)
+
+
+def read_weights(path: str | pathlib.Path) -> dict[str, np.ndarray]:
+  """Arrays of an exported or released file, by released name."""
+  return _format(path).read(path)
+
+
+def read_config(path: str | pathlib.Path) -> ml_collections.ConfigDict:
+  """The config of the run that a file was exported from.
+
+  Raises:
+    ValueError: the file names none, as the released ones do not.
+  """
+  metadata = _format(path).read_metadata(path)
+  if 'config' not in metadata:
+    raise ValueError(
+      f'{path} does not say which config made it; rvmae_jax.export did not '
+      f'write it.'
+    )
+  return config_utils.from_json(metadata['config'])
+
+
+def _format(path: str | pathlib.Path) -> types.ModuleType:
+  suffix = pathlib.Path(path).suffix
+  if suffix not in FORMATS:
+    raise ValueError(
+      f'{path} ends in {suffix!r}; use one of {", ".join(FORMATS)}.'
+    )
+  return FORMATS[suffix]
+
+
+def _check_equal(
+  read: dict[str, np.ndarray], written: dict[str, np.ndarray]
+) -> None:
+  unequal = [
+    name
+    for name, array in written.items()
+    if name not in read or not np.array_equal(read[name], array, equal_nan=True)
+  ]
+  if unequal:
+    raise OSError(f'Arrays do not read back as written: {unequal[:5]}.')
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+  """Exports what the command line says and prints what the file holds."""
+  parser = argparse.ArgumentParser(
+    prog='rvmae_jax.export', description=__doc__.partition('\n')[0]
+  )
+  parser.add_argument(
+    '--checkpoint', required=True, help='workdir of a run, or a checkpoint'
+  )
+  parser.add_argument(
+    '--out', required=True, help='file to write: .npz or .safetensors'
+  )
+  parser.add_argument(
+    '--part', default='all', choices=PARTS, help='encoder: encoder and core'
+  )
+  parser.add_argument(
+    '--ema', action='store_true', help='moving average of the parameters'
+  )
+  args = parser.parse_args(argv)
+  export(args.checkpoint, args.out, part=args.part, ema=args.ema)
+  arrays = read_weights(args.out)
+  num_values = sum(array.size for array in arrays.values())
+  print(f'{args.out}: {len(arrays)} arrays, {num_values / 1e6:.2f} M values')
+
+
+if __name__ == '__main__':
+  main()

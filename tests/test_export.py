@@ -1,0 +1,123 @@
+"""Weights taken away: the released layout, equal, and knowing their config."""
+
+import jax
+import ml_collections
+import numpy as np
+import pytest
+
+from rvmae_jax import export as export_lib
+from rvmae_jax.interop import rvm_released
+from rvmae_jax.models import build_model
+from rvmae_jax.training.checkpointing import Checkpointer
+from rvmae_jax.training.state import TrainState
+
+CONFIG = ml_collections.ConfigDict(
+  {
+    'model': {
+      'name': 'rvm',
+      'variant': 'tiny',
+      'width': 32,
+      'decoder_width': 16,
+      'patch_size': 8,
+    },
+    'data': {'crop': {'size': (16, 24)}},
+  }
+).lock()
+SPEC = {
+  'video': jax.ShapeDtypeStruct((1, 2, 16, 24, 3), 'uint8'),
+  'target': jax.ShapeDtypeStruct((1, 1, 16, 24, 3), 'uint8'),
+  'target_delta': jax.ShapeDtypeStruct((1, 1), 'int32'),
+  'ids_keep': jax.ShapeDtypeStruct((1, 1, 1), 'int32'),
+}
+
+
+@pytest.fixture(name='params', scope='module')
+def _params():
+  model = build_model(CONFIG.model)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), SPEC)['params']
+  rng = np.random.default_rng(0)
+  return jax.tree.map(lambda x: rng.random(x.shape, np.float32), shapes)
+
+
+@pytest.fixture(name='run', scope='module')
+def _run(params, tmp_path_factory):
+  """A workdir with a checkpoint; its EMA is minus the parameters."""
+  workdir = tmp_path_factory.mktemp('run')
+  state = TrainState(
+    step=np.int32(3),
+    params=params,
+    opt_state=(),
+    ema_params=jax.tree.map(lambda leaf: -leaf, params),
+    num_skipped=np.int32(0),
+  )
+  with Checkpointer(workdir, CONFIG, every_steps=1) as checkpointer:
+    checkpointer.save(3, state, None)
+  return workdir
+
+
+@pytest.fixture(params=['.npz', '.safetensors'])
+def out(request, tmp_path):
+  return tmp_path / 'new folder' / f'weights{request.param}'
+
+
+def test_the_importer_gives_the_same_parameters_back(run, params, out):
+  export_lib.export(run, out)
+  back = rvm_released.from_released(export_lib.read_weights(out), params)
+  jax.tree.map(np.testing.assert_array_equal, back, dict(params))
+
+
+def test_the_encoder_part_is_a_part_of_the_whole(run, out):
+  export_lib.export(run, out)
+  whole = export_lib.read_weights(out)
+  export_lib.export(run, out, part='encoder')
+  encoder = export_lib.read_weights(out)
+  for name, array in encoder.items():
+    np.testing.assert_array_equal(array, whole[name])
+  assert {n.split('/')[0] for n in whole.keys() - encoder.keys()} == {
+    'decoder',
+    'decoder_embedder',
+    'delta_embedder',
+    'detokenizer',
+    'mask_token',
+  }
+
+
+def test_the_ema_can_be_taken_instead(run, params, out):
+  export_lib.export(run, out, ema=True)
+  np.testing.assert_array_equal(
+    export_lib.read_weights(out)['cls_token'], -params['cls_token']
+  )
+
+
+def test_a_file_knows_the_config_that_made_it(run, out):
+  export_lib.export(run, out)
+  assert export_lib.read_config(out).to_dict() == CONFIG.to_dict()
+
+
+def test_a_file_of_others_has_no_config(tmp_path):
+  path = tmp_path / 'released.npz'
+  np.savez(path, cls_token=np.zeros((1, 2), np.float32))
+  with pytest.raises(ValueError, match='does not say which config made it'):
+    export_lib.read_config(path)
+
+
+def test_a_failed_export_leaves_the_old_file_alone(run, out, monkeypatch):
+  export_lib.export(run, out)
+  before = out.read_bytes()
+  file_format = export_lib.FORMATS[out.suffix]
+  monkeypatch.setattr(file_format, 'read', lambda path: {})
+  with pytest.raises(OSError, match='do not read back'):
+    export_lib.export(run, out, ema=True)
+  assert out.read_bytes() == before
+  assert list(out.parent.iterdir()) == [out]
+
+
+def test_an_unknown_suffix_is_answered_with_the_known_ones(run, tmp_path):
+  with pytest.raises(ValueError, match=r"'\.pt'; use one of \.npz, \.safetens"):
+    export_lib.export(run, tmp_path / 'weights.pt')
+
+
+def test_the_command_says_what_it_wrote(run, params, out, capsys):
+  export_lib.main(['--checkpoint', str(run), '--out', str(out)])
+  num_values = sum(leaf.size for leaf in jax.tree.leaves(params))
+  assert f'arrays, {num_values / 1e6:.2f} M values' in capsys.readouterr().out
