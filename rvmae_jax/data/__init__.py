@@ -1,1 +1,1 @@
-"""Video data on the host: sources, decoding, clips, batches."""
+"""From videos to batches: sources, decoding, clips, augmentation, pipeline."""

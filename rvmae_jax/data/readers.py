@@ -1,0 +1,151 @@
+"""Readers of videos: frames by index, whatever holds them."""
+
+import contextlib
+import io
+import math
+from collections.abc import Iterator, Sequence
+
+import av
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+# Images without timestamps are taken to be this far apart.
+IMAGES_PER_SECOND = 30.0
+
+
+class VideoError(Exception):
+  """A video that cannot be read, with the reason."""
+
+  def __init__(self, path: str, reason: str):
+    super().__init__(path, reason)
+    self.path = path
+    self.reason = reason
+
+  def __str__(self) -> str:
+    return f'{self.path}: {self.reason}'
+
+
+@contextlib.contextmanager
+def video_errors(path: str) -> Iterator[None]:
+  """Turns the errors of PyAV, PIL and the file system into VideoError."""
+  try:
+    yield
+  except UnidentifiedImageError as error:
+    raise VideoError(path, 'holds an image that PIL cannot read') from error
+  except (av.FFmpegError, OSError) as error:
+    raise VideoError(path, error.strerror or str(error)) from error
+
+
+class Reader:
+  """Frames of one video; a context manager.
+
+  Args:
+    path: names the video in errors.
+    timestamps_s: of all frames, rising.
+    start_s, end_s: only frames with start_s <= time < end_s exist for this
+      reader; counted from the first frame.
+
+  Attributes:
+    num_frames: how many frames there are.
+    timestamps_s: [num_frames] float64 in presentation order; the first is 0.
+
+  Raises:
+    VideoError: there are no frames, or none between start_s and end_s.
+  """
+
+  def __init__(
+    self,
+    path: str,
+    timestamps_s: Sequence[float] | np.ndarray,
+    start_s: float = 0.0,
+    end_s: float = math.inf,
+  ):
+    self.path = path
+    times = np.asarray(timestamps_s, np.float64)
+    if not times.size:
+      raise VideoError(path, 'no frames')
+    times = times - times[0]
+    first, end = (int(i) for i in np.searchsorted(times, [start_s, end_s]))
+    if first >= end:
+      raise VideoError(
+        path,
+        f'no frames from {start_s:g} s to {end_s:g} s; '
+        f'the last of {times.size} is at {times[-1]:g} s',
+      )
+    self._first = first
+    self.timestamps_s = times[first:end] - times[first]
+    self.num_frames = end - first
+
+  def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+    """The frames with these indices.
+
+    Args:
+      indices: at least one; any order, repeats allowed.
+
+    Returns:
+      [len(indices), H, W, 3] uint8 RGB, rotated as the video asks.
+
+    Raises:
+      VideoError: a frame cannot be decoded.
+      IndexError: an index is negative or not below `num_frames`.
+    """
+    indices = np.asarray(indices, np.int64)
+    if indices.min() < 0 or indices.max() >= self.num_frames:
+      raise IndexError(
+        f'{self.path} has frames 0 to {self.num_frames - 1}; '
+        f'asked for {indices.tolist()}.'
+      )
+    # Rising and without repeats, so that a decoder only ever goes forward.
+    wanted, inverse = np.unique(indices, return_inverse=True)
+    with video_errors(self.path):
+      frames = [self._frame(self._first + int(i)) for i in wanted]
+    if len({frame.shape for frame in frames}) > 1:
+      raise VideoError(self.path, 'the size of the frames changes')
+    return np.stack([frames[i] for i in inverse])
+
+  def _frame(self, index: int) -> np.ndarray:
+    """Frame `index` of the untrimmed video, [H, W, 3] uint8."""
+    raise NotImplementedError
+
+  def close(self) -> None:
+    """Closes what is open; nothing can be read afterwards."""
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_) -> None:
+    self.close()
+
+
+class ArrayReader(Reader):
+  """Frames that are decoded already, [T, H, W, 3] uint8."""
+
+  def __init__(self, path: str, frames: np.ndarray, timestamps_s=None, **trim):
+    super().__init__(path, _times(frames, timestamps_s), **trim)
+    self._frames = frames
+
+  def _frame(self, index: int) -> np.ndarray:
+    return self._frames[index]
+
+
+class ImageReader(Reader):
+  """Frames that are images: their paths, or their encoded bytes."""
+
+  def __init__(
+    self, path: str, images: Sequence[str | bytes], timestamps_s=None, **trim
+  ):
+    super().__init__(path, _times(images, timestamps_s), **trim)
+    self._images = images
+
+  def _frame(self, index: int) -> np.ndarray:
+    image = self._images[index]
+    with Image.open(
+      io.BytesIO(image) if isinstance(image, bytes) else image
+    ) as opened:
+      return np.asarray(ImageOps.exif_transpose(opened).convert('RGB'))
+
+
+def _times(frames, timestamps_s):
+  if timestamps_s is None:
+    return np.arange(len(frames)) / IMAGES_PER_SECOND
+  return timestamps_s

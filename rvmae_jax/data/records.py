@@ -1,0 +1,48 @@
+"""What a source yields: a plain dict that says where a video is."""
+
+from typing import NotRequired, Protocol, TypedDict
+
+import numpy as np
+
+NO_LABEL = -1
+
+
+class Record(TypedDict):
+  """One video and its label; cheap to make, nothing is decoded yet.
+
+  At most one of `video`, `jpegs` and `frames` is there; without them `path` is
+  opened: a video file, or a folder of image files in order of their names.
+
+  Attributes:
+    path: names the video in logs and errors, whether or not it is opened.
+    label: class index, -1 where there is none.
+    video: an encoded file, such as the bytes of an .mp4.
+    jpegs: one encoded image (JPEG, PNG, ...) for each frame.
+    frames: [T, H, W, 3] uint8.
+    timestamps_s: of each of `jpegs` or `frames`; 30 a second if absent.
+    start_s, end_s: use only frames with start_s <= time < end_s, in seconds
+      after the first frame.
+  """
+
+  path: str
+  label: int
+  video: NotRequired[bytes]
+  jpegs: NotRequired[list[bytes]]
+  frames: NotRequired[np.ndarray]
+  timestamps_s: NotRequired[list[float]]
+  start_s: NotRequired[float]
+  end_s: NotRequired[float]
+
+
+class Source(Protocol):
+  """Random access to records; picklable, since Grain may use processes.
+
+  Attributes:
+    class_names: name of each label, empty where labels have no names.
+  """
+
+  class_names: list[str]
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, index: int) -> Record: ...
