@@ -18,6 +18,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 
@@ -180,18 +181,19 @@ def render_split(
   folder.mkdir(parents=True, exist_ok=True)
   _write(folder.parent / 'config.json', _json_bytes(dataclasses.asdict(config)))
   paths = [folder / f'{i:05d}.mp4' for i in range(num_videos)]
-  if missing := _missing(paths):
-    num_workers = num_workers or os.cpu_count() or 1
-    if len(missing) < _FEW_VIDEOS:
-      num_workers = 1
-    _render_in_processes(config, split, missing, num_workers)
+  missing = _missing(paths)
+  num_workers = num_workers or os.cpu_count() or 1
+  if len(missing) < _FEW_VIDEOS or num_workers == 1:
+    _render_videos(config, missing)
+  else:
+    _render_in_processes(config, missing, num_workers)
   name, make = (
     ('annotations.json', _annotations)
     if config.num_segments
     else ('labels.csv', _labels)
   )
   if missing or not (folder / name).exists():
-    _write(folder / name, make(config, split, paths))
+    _write(folder / name, make(config, paths))
   return paths
 
 
@@ -217,71 +219,62 @@ def encode_mp4(frames: np.ndarray, fps: int) -> bytes:
   return file.getvalue()
 
 
-def _render_videos(config, split, paths):
+def _render_videos(config, paths):
   for path in paths:
-    video = make_video(config, split, int(path.stem))
+    split, index = path.parent.name, int(path.stem)
+    video = make_video(config, split, index)._asdict()
+    frames = video.pop('frames')
+    segments = scene_segments(draw_scene(config, split, index))
     truth = io.BytesIO()
-    np.savez_compressed(
-      truth,
-      **{k: v for k, v in video._asdict().items() if k != 'frames'},
-      segments=scene_segments(draw_scene(config, split, int(path.stem))),
-    )
+    np.savez_compressed(truth, **video, segments=segments)
     # The video last: where it is, its ground truth is too.
     _write(path.with_suffix('.npz'), truth.getvalue())
-    _write(path, encode_mp4(video.frames, config.fps))
+    _write(path, encode_mp4(frames, config.fps))
 
 
-def _render_in_processes(config, split, missing, num_workers):
+def _render_in_processes(config, paths, num_workers):
   """Shares the work out to fresh interpreters, and reports progress."""
-  if num_workers == 1:
-    _render_videos(config, split, missing)
-    return
   # Not multiprocessing: its children would import the caller's main module,
   # with jax and all else that a training script holds.
   environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)}
   command = [sys.executable, '-m', 'rvmae_jax.data.sprites.dataset']
   workers = []
   try:
-    for i in range(num_workers):
-      job = {
-        'config': dataclasses.asdict(config),
-        'split': split,
-        'paths': [str(path) for path in missing[i::num_workers]],
-      }
-      worker = subprocess.Popen(
-        command, stdin=subprocess.PIPE, env=environment, text=True
-      )
-      workers.append(worker)
-      worker.stdin.write(json.dumps(job))
-      worker.stdin.close()
-    _watch(workers, split, missing)
+    with tempfile.TemporaryDirectory() as folder:
+      for i in range(num_workers):
+        job = pathlib.Path(folder, f'{i}.json')
+        share = [str(path) for path in paths[i::num_workers]]
+        job.write_text(json.dumps([dataclasses.asdict(config), share]))
+        workers.append(subprocess.Popen([*command, job], env=environment))
+      _watch(workers, paths)
   finally:
     for worker in workers:
       worker.kill()
       worker.wait()
 
 
-def _watch(workers, split, missing):
+def _watch(workers, paths):
   """Prints progress until all workers have ended."""
+  name = '/'.join(paths[0].parts[-4:-1])
   began = shown = time.monotonic()
   while any(worker.poll() is None for worker in workers):
     time.sleep(0.1)
     now = time.monotonic()
     if now - shown > 5:
-      shown, left = now, len(_missing(missing))
-      done = len(missing) - left
+      shown, left = now, len(_missing(paths))
+      done = len(paths) - left
       wait = f'{(now - began) / done * left:.0f} s left' if done else 'starting'
       print(
-        f'moving_sprites/{split}: {done} of {len(missing)} videos, {wait}',
+        f'{name}: {done} of {len(paths)} videos rendered, {wait}',
         file=sys.stderr,
         flush=True,
       )
   codes = [worker.returncode for worker in workers]
   if any(codes):
     raise RuntimeError(
-      f'Rendering moving_sprites/{split} into {missing[0].parent} failed: its '
-      f'processes ended with codes {codes}; their messages are above. What is '
-      'rendered stays; the same call goes on from there.'
+      f'Rendering {paths[0].parent} failed: its processes ended with codes '
+      f'{codes}; their messages are above. What is rendered stays; the same '
+      'call goes on from there.'
     )
 
 
@@ -291,19 +284,21 @@ def _missing(paths):
   return [path for path in paths if path.name not in there]
 
 
-def _labels(config, split, paths):
+def _labels(config, paths):
   """A CSV that the `listing` source reads."""
   rows = ['path,label,split']
   for path in paths:
+    split = path.parent.name
     [(motion, _)] = draw_scene(config, split, int(path.stem))
     rows.append(f'{path.name},{motion},{split}')
   return '\n'.join([*rows, '']).encode()
 
 
-def _annotations(config, split, paths):
+def _annotations(config, paths):
   """JSON in the manner of ActivityNet, with exact frames beside the seconds."""
   database = {}
   for path in paths:
+    split = path.parent.name
     scene = draw_scene(config, split, int(path.stem))
     num_frames = int(sum(length for _, length in scene))
     database[path.stem] = {
@@ -335,10 +330,9 @@ def _write(path, content):
 
 
 def main():
-  """One worker process: renders the job on its standard input."""
-  job = json.load(sys.stdin)
-  paths = [pathlib.Path(path) for path in job['paths']]
-  _render_videos(SpritesConfig(**job['config']), job['split'], paths)
+  """One worker process: renders the job in the file that it is given."""
+  config, paths = json.loads(pathlib.Path(sys.argv[1]).read_text())
+  _render_videos(SpritesConfig(**config), [pathlib.Path(p) for p in paths])
 
 
 if __name__ == '__main__':
