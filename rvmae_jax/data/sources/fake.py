@@ -1,0 +1,48 @@
+"""Random frames: for tests, and to time everything but the data."""
+
+import numpy as np
+
+from rvmae_jax.data.records import Record
+from rvmae_jax.data.sources.splits import SPLITS
+
+
+class Fake:
+  """Videos of uniform noise; the same for the same seed, split and index.
+
+  Args:
+    split: 'train', 'val' or 'test'; their noise differs.
+    num_videos, num_frames: how many, and frames in each.
+    size: height and width in pixels.
+    num_classes: labels go round in turn.
+    seed: of the noise.
+  """
+
+  def __init__(
+    self,
+    split: str = 'train',
+    num_videos: int = 64,
+    num_frames: int = 64,
+    size: tuple[int, int] = (96, 128),
+    num_classes: int = 4,
+    seed: int = 0,
+  ):
+    if split not in SPLITS:
+      raise ValueError(f'fake: split={split!r} is none of {SPLITS}.')
+    self.class_names = [f'class_{i}' for i in range(num_classes)]
+    self._split = split
+    self._num_videos = num_videos
+    self._shape = (num_frames, *size, 3)
+    self._seed = seed
+
+  def __len__(self) -> int:
+    return self._num_videos
+
+  def __getitem__(self, index: int) -> Record:
+    if not 0 <= index < self._num_videos:
+      raise IndexError(f'fake: no video {index} of {self._num_videos}.')
+    rng = np.random.default_rng([self._seed, SPLITS.index(self._split), index])
+    return {
+      'path': f'fake/{self._split}/{index}',
+      'label': index % len(self.class_names),
+      'frames': rng.integers(0, 256, self._shape, np.uint8),
+    }

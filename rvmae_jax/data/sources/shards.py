@@ -1,0 +1,78 @@
+"""Videos of ArrayRecord shards, as tools/prepare writes them."""
+
+import json
+import os
+
+import msgpack
+from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+from rvmae_jax.data.records import Record
+
+MANIFEST = 'manifest.json'
+
+
+class Shards:
+  """The records of shards; reads one at a time, whichever is asked for.
+
+  Args:
+    path: a folder that tools/prepare has finished.
+    split: one of those that were prepared.
+
+  Attributes:
+    class_names: by label.
+
+  Raises:
+    FileNotFoundError: no such folder, no manifest in it, or shards are missing.
+    ValueError: no such split.
+  """
+
+  def __init__(self, path: str, split: str = 'train'):
+    manifest = read_manifest(path)
+    if split not in manifest['splits']:
+      raise ValueError(
+        f'shards: no split {split!r} in {path!r}; it has '
+        f'{", ".join(sorted(manifest["splits"]))}.'
+      )
+    self.class_names = manifest['class_names']
+    files = [
+      os.path.abspath(os.path.join(path, shard['file']))
+      for shard in manifest['splits'][split]['shards']
+      # A shard of nothing but skipped videos is empty.
+      if shard['num_videos']
+    ]
+    missing = [file for file in files if not os.path.exists(file)]
+    if missing:
+      raise FileNotFoundError(
+        f'shards: {len(missing)} of {len(files)} shards in the manifest do not '
+        f'exist, such as {missing[0]!r}. Run tools/prepare again.'
+      )
+    # Opens a shard when it is first read, and again in each worker process.
+    self._records = ArrayRecordDataSource(files) if files else []
+
+  def __len__(self) -> int:
+    return len(self._records)
+
+  def __getitem__(self, index: int) -> Record:
+    return unpack(self._records[index])
+
+
+def read_manifest(path: str) -> dict:
+  """What tools/prepare says of its shards; see its module docstring."""
+  file = os.path.join(path, MANIFEST)
+  if not os.path.isfile(file):
+    raise FileNotFoundError(
+      f'shards: no {file!r}. Either {path!r} holds no shards, or tools/prepare '
+      'has not finished: start it again with the same arguments.'
+    )
+  with open(file, encoding='utf-8') as opened:
+    return json.load(opened)
+
+
+def pack(record: Record) -> bytes:
+  """A record with encoded frames as bytes; `unpack` is the inverse."""
+  return msgpack.packb(record)
+
+
+def unpack(data: bytes) -> Record:
+  """The record that `pack` made into bytes."""
+  return msgpack.unpackb(data)
