@@ -183,8 +183,10 @@ def _paint(canvas, owner, number, sprite, poses):
   start = np.floor(center - side / 2).astype(int)  # [T, 2]
   pixels = start[:, None] + np.arange(side)[:, None]  # [T, side, 2]
   offset = (pixels + 0.5 - center[:, None]) / half_size[:, None, None]
+  turn = np.stack([np.cos(angle), np.sin(angle)])[..., None, None]
+  # In float32 from here, where there are many pixels.
+  offset, (cos, sin) = np.float32(offset), np.float32(turn)
   dx, dy = offset[:, None, :, 0], offset[:, :, None, 1]
-  cos, sin = np.cos(angle)[:, None, None], np.sin(angle)[:, None, None]
   patch = _sample(sprite.texture, cos * dx + sin * dy, cos * dy - sin * dx)
 
   frame = np.arange(len(poses))[:, None, None]
@@ -200,14 +202,18 @@ def _sample(texture, x, y):
   """Bilinear samples of a square texture at x, y in its own coordinates."""
   side = len(texture)
   reach = side / 2 - 1  # Less the transparent rim.
-  x = np.clip(x * reach + side / 2 - 0.5, 0, side - 1.001).astype(np.float32)
-  y = np.clip(y * reach + side / 2 - 0.5, 0, side - 1.001).astype(np.float32)
+  x = np.clip(x * reach + (side / 2 - 0.5), 0, side - 1.001)
+  y = np.clip(y * reach + (side / 2 - 0.5), 0, side - 1.001)
   column, row = x.astype(np.int32), y.astype(np.int32)
   x, y = (x - column)[..., None], (y - row)[..., None]
   texels, first = texture.reshape(-1, 4), row * side + column
-  above = texels[first] * (1 - x) + texels[first + 1] * x
-  below = texels[first + side] * (1 - x) + texels[first + side + 1] * x
-  return above * (1 - y) + below * y
+
+  def across(texel):
+    left, right = texels.take(texel, axis=0), texels.take(texel + 1, axis=0)
+    return left + x * (right - left)
+
+  above, below = across(first), across(first + side)
+  return above + y * (below - above)
 
 
 def _place(sprite, poses):
