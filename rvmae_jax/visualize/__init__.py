@@ -1,1 +1,53 @@
-"""Pictures as functions of arrays."""
+"""Pictures as functions of arrays; matplotlib is imported when one is drawn.
+
+How an evaluation's results are drawn is one line in `FIGURES`: its name -> a
+function `(arrays, metrics) -> {picture name: matplotlib Figure}`.
+"""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from rvmae_jax.registry import Registry
+
+FIGURES = Registry(
+  'figure',
+  {
+    'knn': 'rvmae_jax.visualize.probes:probe_figures',
+    'linear_probe': 'rvmae_jax.visualize.probes:probe_figures',
+    'reconstruction': (
+      'rvmae_jax.visualize.reconstructions:reconstruction_figures'
+    ),
+    'recurrence': 'rvmae_jax.visualize.recurrence:recurrence_figures',
+  },
+)
+
+
+def draw(
+  name: str,
+  arrays: Mapping[str, Any],
+  metrics: Mapping[str, float],
+  folder: str | pathlib.Path,
+  dpi: int = 150,
+) -> list[pathlib.Path]:
+  """Writes the pictures of one evaluation as PNG files.
+
+  Args:
+    name: of the evaluation; one without an entry in `FIGURES` has no pictures.
+    arrays: what it left in `arrays`.
+    metrics: what its `run` returned.
+    folder: made if needed; files are named after the pictures.
+    dpi: pixels per inch.
+
+  Returns:
+    The files written.
+  """
+  if name not in FIGURES or not metrics:
+    return []
+  folder = pathlib.Path(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  paths = []
+  for picture, figure in FIGURES.get(name)(arrays, metrics).items():
+    paths.append(folder / f'{picture}.png')
+    figure.savefig(paths[-1], dpi=dpi)
+  return paths

@@ -1,0 +1,83 @@
+"""A batch as the model gets it: frames, targets, and what is left visible."""
+
+from typing import Any
+
+import numpy as np
+
+from rvmae_jax.visualize.style import new_figure, show_frame
+
+_HIDDEN = 128  # grey
+_COLUMN_INCHES, _TITLE_INCHES = 1.3, 0.3
+
+
+def hide_patches(
+  frames: np.ndarray, ids_keep: np.ndarray, patch_size: int
+) -> np.ndarray:
+  """Greys out all patches but the visible ones.
+
+  Args:
+    frames: [..., H, W, 3] uint8.
+    ids_keep: [..., K] visible tokens of each frame, in grid order.
+    patch_size: side of a patch in pixels.
+  """
+  *lead, height, width, _ = frames.shape
+  grid = (height // patch_size, width // patch_size)
+  visible = np.zeros((*lead, grid[0] * grid[1]), bool)
+  np.put_along_axis(visible, ids_keep, True, axis=-1)
+  visible = visible.reshape(*lead, *grid)  # [..., N] -> [..., h, w]
+  for axis in (-2, -1):  # [..., h, w] -> [..., H, W]
+    visible = np.repeat(visible, patch_size, axis=axis)
+  return np.where(visible[..., None], frames, np.uint8(_HIDDEN))
+
+
+def draw_batch(
+  batch: dict[str, np.ndarray], patch_size: int, num_rows: int = 4
+) -> Any:
+  """A figure of the first clips of a batch, one in each row.
+
+  Source frames, then target frames with their distance from the first source
+  frame, then the targets with all but their visible patches greyed out.
+
+  Args:
+    batch: `video` and, if there are any, `target`, `target_delta`, `ids_keep`
+      and `label`; arrays that obey `rvmae_jax.batch`.
+    patch_size: side of a patch in pixels.
+    num_rows: how many clips to draw, or fewer if the batch holds fewer.
+
+  Returns:
+    A matplotlib figure.
+  """
+  num_rows = min(num_rows, len(batch['video']))
+  rows = [_columns(batch, row, patch_size) for row in range(num_rows)]
+  height, width = batch['video'].shape[2:4]
+  figure = new_figure(
+    _COLUMN_INCHES * len(rows[0]),
+    (_COLUMN_INCHES * height / width + _TITLE_INCHES) * num_rows,
+  )
+  all_axes = figure.subplots(num_rows, len(rows[0]), squeeze=False)
+  for columns, row_axes in zip(rows, all_axes):
+    for (title, frame), axes in zip(columns, row_axes):
+      show_frame(axes, frame)
+      axes.set_title(title)
+  return figure
+
+
+def _columns(
+  batch: dict[str, np.ndarray], row: int, patch_size: int
+) -> list[tuple[str, np.ndarray]]:
+  """(title, frame) of each column of a row."""
+  columns = [
+    (f'frame {t}', frame) for t, frame in enumerate(batch['video'][row])
+  ]
+  if 'label' in batch and batch['label'][row] >= 0:
+    columns[0] = (f'label {batch["label"][row]}', columns[0][1])
+  if 'target' not in batch:
+    return columns
+  titles = [f'+{delta}' for delta in batch['target_delta'][row]]
+  columns += zip(titles, batch['target'][row])
+  if 'ids_keep' in batch:
+    seen = hide_patches(
+      batch['target'][row], batch['ids_keep'][row], patch_size
+    )
+    columns += zip([f'{title} seen' for title in titles], seen)
+  return columns

@@ -1,0 +1,89 @@
+"""Probes: accuracies of a network beside those of its baselines."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, styled
+
+SOURCE_NAMES = {
+  'trained': 'trained',
+  'random': 'random weights',
+  'per_frame': 'per-frame features',
+  'pixels': 'raw pixels',
+}
+_COLOUR = dict(zip(SOURCE_NAMES, COLOURS))
+
+
+def probe_figures(
+  arrays: Mapping[str, np.ndarray], metrics: Mapping[str, float]
+) -> dict[str, Any]:
+  """The picture of a probe on frozen features."""
+  del arrays
+  accuracies = {
+    tuple(key.split('/')[:2]): value
+    for key, value in metrics.items()
+    if key.endswith('/top1')
+  }
+  return {'accuracies': draw_accuracies(accuracies, metrics['chance'])}
+
+
+@styled
+def draw_accuracies(
+  accuracies: Mapping[tuple[str, str], float], chance: float
+) -> Any:
+  """Grouped bars, one group for each pooling, and a line at chance.
+
+  Args:
+    accuracies: (source, pooling) -> accuracy in [0, 1].
+    chance: accuracy of always giving one class.
+
+  Returns:
+    A matplotlib Figure.
+  """
+  sources = _ordered(accuracies, 0)
+  poolings = _ordered(accuracies, 1)
+  figure = new_figure(8.5, 3)
+  axes = figure.subplots()
+  width = 0.8 / len(sources)
+  for number, source in enumerate(sources):
+    heights = [100 * accuracies[source, pooling] for pooling in poolings]
+    at = np.arange(len(poolings)) + (number - (len(sources) - 1) / 2) * width
+    bars = axes.bar(
+      at,
+      heights,
+      width * 0.92,
+      color=_COLOUR[source],
+      label=SOURCE_NAMES[source],
+    )
+    axes.bar_label(bars, fmt='%.0f', fontsize=8, padding=2, color=TEXT)
+  axes.axhline(100 * chance, color=TEXT, linewidth=1, linestyle=(0, (4, 3)))
+  axes.annotate(
+    f'chance {100 * chance:.0f}',
+    (1, 100 * chance),
+    xycoords=('axes fraction', 'data'),
+    xytext=(3, 0),
+    textcoords='offset points',
+    va='center',
+    fontsize=8,
+  )
+  axes.set_xticks(
+    range(len(poolings)), [name.replace('_', ' ') for name in poolings]
+  )
+  axes.tick_params(axis='x', length=0, labelsize=9)
+  axes.set_ylabel('accuracy, %')
+  axes.set_ylim(0, min(100, 112 * max(*accuracies.values(), chance)))
+  axes.grid(axis='y')
+  axes.set_axisbelow(True)
+  axes.legend(
+    ncols=len(sources), loc='lower left', bbox_to_anchor=(-0.01, 1), borderpad=0
+  )
+  return figure
+
+
+def _ordered(
+  accuracies: Mapping[tuple[str, str], float], part: int
+) -> Sequence[str]:
+  """The sources or poolings in the order in which they came."""
+  return list(dict.fromkeys(key[part] for key in accuracies))
