@@ -5,6 +5,8 @@
 set -euo pipefail
 
 script=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
+# shellcheck disable=SC2034
+caller=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.." # From here on, paths start here.
 
 # Prints the header of the calling script and leaves.

@@ -128,14 +128,29 @@ def test_public_names_have_docstrings(module):
       assert ast.get_docstring(node), f'{node.name} has no docstring'
 
 
-def test_import_of_the_package_starts_nothing():
-  loaded = subprocess.run(
-    [sys.executable, '-c', 'import rvmae_jax, sys; print(*sys.modules)'],
+def _loaded_by(*modules: str) -> set[str]:
+  """Top-level packages and modules that a new Python has after importing."""
+  code = f'import {", ".join(modules)}, sys; print(*sys.modules)'
+  process = subprocess.run(
+    [sys.executable, '-c', code],
     capture_output=True,
-    check=True,
     text=True,
     env={**os.environ, 'PYTHONPATH': str(PACKAGE.parent)},
-  ).stdout.split()
-  assert 'rvmae_jax' in loaded
-  heavy = {'jax', 'numpy', 'flax', 'tensorflow', 'matplotlib', 'torch'}
-  assert heavy.isdisjoint(loaded)
+  )
+  assert process.returncode == 0, process.stderr
+  return set(process.stdout.split())
+
+
+def test_import_of_the_package_starts_nothing():
+  loaded = _loaded_by('rvmae_jax')
+  assert loaded.isdisjoint({'jax', 'numpy', 'flax'} | LAZY)
+
+
+def test_all_modules_share_one_process():
+  """No flag is defined twice, and even all together load nothing heavy."""
+  names = [
+    '.'.join(path.relative_to(PACKAGE.parent).with_suffix('').parts)
+    for path in MODULES
+  ]
+  loaded = _loaded_by(*(name.removesuffix('.__init__') for name in names))
+  assert loaded.isdisjoint(LAZY)

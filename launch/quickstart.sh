@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Pre-trains a tiny RVM, evaluates it and writes a report, in under ten minutes.
+#
+#   bash launch/quickstart.sh [VIDEO_DIR]
+#
+# Learns from moving sprites, rendered here, or from your videos in VIDEO_DIR
+# (one folder a class, or all in one). Makes .venv in the checkout unless a
+# virtual environment is active. Stopped and started again, it goes on where it
+# was.
+#
+#   RVMAE_WORKDIR=DIR    where the run lies; default runs/quickstart
+
+source "$(dirname "$0")/environment.sh"
+
+videos=
+case ${1:-} in
+  --help) usage 0 ;;
+  ?*) videos=$(cd "$caller" && cd "$1" 2>/dev/null && pwd) || fail "no folder $1" ;;
+esac
+workdir=${RVMAE_WORKDIR:-runs/quickstart}
+config=configs/rvm_quickstart.py
+
+# Says how long the last step took and what the next one is.
+begun=
+step() {
+  [[ -z $begun ]] || echo "    took $((SECONDS - begun)) s"
+  begun=$SECONDS
+  printf '\n==> %s\n' "$*"
+}
+
+step 'Environment: packages into .venv (a few minutes, once)'
+prepare_environment vis
+
+if [[ -n $videos ]]; then
+  config+=:videos=$videos
+  step "Doctor: which videos in $videos can be read (seconds)"
+  python -m rvmae_jax.tools.doctor videos "$videos" --quick ||
+    echo 'Going on with the videos that can be read.'
+fi
+
+step "Pre-training into $workdir (about 6 minutes on 2 cores)"
+python -m rvmae_jax.train --config "$config" --workdir "$workdir"
+
+step 'Evaluation: reconstruction, kNN and linear probe (about 2 minutes)'
+python -m rvmae_jax.evaluate --config configs/eval_sprites.py \
+  --checkpoint "$workdir" --workdir "$workdir/evaluation"
+
+step 'Report'
+python -m rvmae_jax.tools.report --workdir "$workdir"
+
+step "Done in $SECONDS s. Open $workdir/report.html in a browser."
