@@ -49,12 +49,13 @@ class Folder:
     names = find_videos(self._path)
     # Folders between `path` and the video: 'train/wave/a.mp4' has two.
     folders = [name.split(os.sep)[:-1] for name in names]
-    if any(parts[:1] in ([s] for s in SPLITS) for parts in folders):
-      splits = [''.join(parts[:1]) for parts in folders]
-      _check_split_folders(path, names, splits)
+    tops = [''.join(parts[:1]) for parts in folders]
+    if {*tops} & {*SPLITS}:
+      _check_split_folders(path, names, tops)
+      splits = tops
       classes = [''.join(parts[1:2]) for parts in folders]
     else:
-      classes = [''.join(parts[:1]) for parts in folders]
+      classes = tops
       splits = assign_splits(names, classes, shares)
     self.class_names = sorted({*classes} - {''})
     self._videos = [
