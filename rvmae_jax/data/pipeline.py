@@ -87,7 +87,7 @@ def make_dataset(
       f'data.repeats={loader.repeats} clips of each video: use a multiple.'
     )
   num_records = batch_size // loader.repeats
-  sources = _build_sources(config['sources'])
+  sources = build_sources(config['sources'])
   # Independent seeds: of the rows, and of each source's order.
   rows_seed, *order_seeds = map(
     int, np.random.SeedSequence(seed).generate_state(1 + len(sources))
@@ -104,7 +104,7 @@ def make_dataset(
     # Last, so that a row's randomness comes from its place in the whole order.
     rows = _ProcessShare(rows, num_records, process_index, process_count)
   return _prefetch(rows, num_records, config).batch(
-    num_records, batch_fn=lambda rows: _concatenate(rows, batch_size)
+    num_records, batch_fn=lambda rows: concatenate_rows(rows, batch_size)
   )
 
 
@@ -239,7 +239,12 @@ def _blank_record(size: tuple[int, int]) -> dict[str, Any]:
   return {'path': 'blank', 'frames': np.zeros((1, *size, 3), np.uint8)}
 
 
-def _build_sources(configs: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+def build_sources(configs: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+  """The sources that `config.data.sources` describes, in its order.
+
+  Raises:
+    ValueError: a weight that is not positive, or a source without videos.
+  """
   sources = []
   for alias, config in configs.items():
     arguments = dict(config)
@@ -336,7 +341,7 @@ def _prefetch(
   return rows
 
 
-def _concatenate(
+def concatenate_rows(
   rows: list[dict[str, np.ndarray]], batch_size: int
 ) -> dict[str, np.ndarray]:
   """One batch of all rows; a short one repeats its last row as not valid."""

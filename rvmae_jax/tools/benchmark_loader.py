@@ -1,0 +1,155 @@
+"""Measures how many clips a second the input pipeline delivers, and why.
+
+  python -m rvmae_jax.tools.benchmark_loader --config configs/rvm_pretrain.py \\
+    [--seconds 20] [--cores 1] [--config.data.num_threads=8]
+
+First the stages of a clip, one after the other in a single thread; then the
+whole pipeline as training uses it. The last line is the result as JSON.
+"""
+
+import collections
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from absl import app, flags
+from ml_collections import ConfigDict, config_flags
+
+from rvmae_jax.data.bad_videos import read_or_replace
+from rvmae_jax.data.pipeline import (
+  build_sources,
+  check_config,
+  concatenate_rows,
+  make_dataset,
+  make_loader,
+)
+
+_CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
+_SECONDS = flags.DEFINE_float('seconds', 20, 'Time to measure for.')
+_BATCH_SIZE = flags.DEFINE_integer('batch_size', 8, 'Rows in a batch.')
+_CORES = flags.DEFINE_integer('cores', 0, 'CPU cores to use; 0 = all.')
+
+
+def benchmark_loader(
+  config: ConfigDict, seconds: float = 20, batch_size: int = 8
+) -> dict[str, Any]:
+  """Measures `config.data`.
+
+  Args:
+    config: a recipe.
+    seconds: half of it for the stages, half for the whole pipeline.
+    batch_size: rows in a batch.
+
+  Returns:
+    `clips_per_s` of the whole pipeline, `stage_ms` (mean milliseconds a clip
+    takes in each stage, alone in one thread), and what they were measured with.
+  """
+  return {
+    'clips_per_s': _pipeline_clips_per_s(config, seconds / 2, batch_size),
+    'stage_ms': _stage_ms(config, seconds / 2, batch_size),
+    'cores': len(os.sched_getaffinity(0)),
+    'num_threads': config.data.num_threads,
+    'num_workers': config.data.num_workers,
+    'repeats': config.data.repeats,
+    'batch_size': batch_size,
+    'size': config.data.crop.size,
+  }
+
+
+def _pipeline_clips_per_s(
+  config: ConfigDict, seconds: float, batch_size: int
+) -> float:
+  dataset = make_dataset(
+    config.data,
+    seed=config.seed,
+    batch_size=batch_size,
+    train=True,
+    patch_size=config.model.patch_size,
+  )
+  iterator = iter(dataset)
+  # What is loaded ahead would be counted as if it had taken no time.
+  for _ in range(1 + config.data.prefetch):
+    next(iterator)
+  start = time.perf_counter()
+  num_clips = 0
+  while time.perf_counter() - start < seconds:
+    num_clips += len(next(iterator)['label'])
+  elapsed_s = time.perf_counter() - start
+  iterator.close()
+  return round(num_clips / elapsed_s, 2)
+
+
+def _stage_ms(
+  config: ConfigDict, seconds: float, batch_size: int
+) -> dict[str, float]:
+  data = check_config(config.data)
+  spent_s = collections.Counter()
+  loader = make_loader(data, config.model.patch_size, train=True)
+
+  def timed(stage: str, function: Callable) -> Callable:
+    def measured(*args):
+      start = time.perf_counter()
+      try:
+        return function(*args)
+      finally:
+        spent_s[stage] += time.perf_counter() - start
+
+    return measured
+
+  def open_timed(record):
+    reader = timed('open', loader.open)(record)
+    reader.read = timed('decode', reader.read)
+    return reader
+
+  load = dataclasses.replace(
+    loader,
+    open=open_timed,
+    sample=timed('sample', loader.sample),
+    transforms=[timed('augment', t) for t in loader.transforms],
+    mask=loader.mask and timed('mask', loader.mask),
+  )
+  sources = build_sources(data['sources'])
+  weights = np.array([s.get('weight', 1.0) for s in data['sources'].values()])
+  rng = np.random.default_rng(config.seed)
+  num_clips = 0
+  rows = []
+  start = time.perf_counter()
+  while time.perf_counter() - start < seconds:
+    source = sources[rng.choice(len(sources), p=weights / weights.sum())]
+    clips, _ = read_or_replace(
+      source, rng.integers(len(source)), lambda record: load(record, rng)
+    )
+    rows.append(clips)
+    num_clips += loader.repeats
+    if len(rows) * loader.repeats >= batch_size:
+      timed('batch', concatenate_rows)(rows, batch_size)
+      rows = []
+  stages = ('open', 'sample', 'decode', 'augment', 'mask', 'batch')
+  return {
+    stage: round(1e3 * spent_s[stage] / num_clips, 2)
+    for stage in stages
+    if stage in spent_s
+  }
+
+
+def main(argv: list[str]) -> None:
+  """Runs the command."""
+  if argv[1:]:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
+  if _CORES.value:
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[: _CORES.value])
+  result = benchmark_loader(_CONFIG.value, _SECONDS.value, _BATCH_SIZE.value)
+  print(f'{result["clips_per_s"]:.2f} clips/s on {result["cores"]} cores')
+  for stage, ms in result['stage_ms'].items():
+    print(f'  {stage:8} {ms:8.2f} ms a clip')
+  print(json.dumps(result))
+
+
+if __name__ == '__main__':
+  flags.mark_flag_as_required('config')
+  app.run(main)

@@ -1,0 +1,53 @@
+"""Draws the first training batch with its masks: what the model will see.
+
+  python -m rvmae_jax.tools.show_batch --config configs/rvm_pretrain.py \\
+    --out batch.png [--num 4]
+"""
+
+from absl import app, flags
+from ml_collections import ConfigDict, config_flags
+
+from rvmae_jax.data.pipeline import make_dataset
+from rvmae_jax.visualize.batch import draw_batch
+
+_CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
+_OUT = flags.DEFINE_string('out', 'batch.png', 'Picture to write.')
+_NUM = flags.DEFINE_integer('num', 4, 'Clips to draw.', lower_bound=1)
+
+
+def show_batch(config: ConfigDict, out: str, num: int = 4) -> None:
+  """Writes a picture of `num` clips to `out` and prints the batch's shapes.
+
+  Args:
+    config: a recipe.
+    out: path; its suffix decides the format.
+    num: clips to draw.
+  """
+  repeats = config.data.get('repeats', 1)
+  iterator = iter(
+    make_dataset(
+      config.data,
+      seed=config.seed,
+      batch_size=-(-num // repeats) * repeats,
+      train=True,
+      patch_size=config.model.patch_size,
+    )
+  )
+  batch = next(iterator)
+  iterator.close()
+  for key, value in batch.items():
+    print(f'{key:16} {value.dtype!s:6} {list(value.shape)}')
+  draw_batch(batch, config.model.patch_size, num).savefig(out, dpi=150)
+  print(f'Wrote {out}')
+
+
+def main(argv: list[str]) -> None:
+  """Runs the command."""
+  if argv[1:]:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
+  show_batch(_CONFIG.value, _OUT.value, _NUM.value)
+
+
+if __name__ == '__main__':
+  flags.mark_flag_as_required('config')
+  app.run(main)
