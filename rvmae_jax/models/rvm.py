@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from rvmae_jax.layers import patches, positions
 from rvmae_jax.layers.recurrence import GatedTransformerCore
 from rvmae_jax.layers.transformer import CrossEncoder, Encoder
+from rvmae_jax.models import flops
 from rvmae_jax.registry import near_names
 
 _PAPER_DECODER = {
@@ -267,6 +268,65 @@ class RVM(nn.Module):
       state, (tokens, self.core.project_input(tokens))
     )
     return state, features
+
+  def flops_per_clip(self, spec: Mapping[str, Any]) -> dict[str, int]:
+    """Forward FLOPs of one clip by part; `flops.training` adds the backward.
+
+    Args:
+      spec: shapes by key, as `__call__` takes them; without `target` the count
+        is that of `encode`.
+    """
+    _, num_frames, height, width, _ = spec['video'].shape
+    h, w = patches.patch_grid(height, width, self.patch_size)
+    num_patches, pixels = h * w, self.patch_size**2 * 3
+    num_tokens = self.num_prefix_tokens + num_patches
+
+    def encoder(num_tokens):
+      return self.encoder_blocks * flops.self_attention_block(
+        num_tokens, self.width, self.encoder_mlp_dim
+      )
+
+    core_step = (
+      2 * flops.dense(num_tokens, self.width, 2 * self.width)
+      + flops.cross_keys_values(
+        num_tokens, self.core_blocks, self.width, self.width
+      )
+      + self.core_blocks
+      * flops.cross_attention_block(
+        num_tokens, num_tokens, self.width, self.core_mlp_dim
+      )
+    )
+    count = {
+      'patch_embedding': num_frames
+      * flops.dense(num_patches, pixels, self.width),
+      'source_encoder': num_frames * encoder(num_tokens),
+      'core': num_frames * core_step,
+    }
+    if 'target' not in spec:
+      return count
+
+    num_targets = spec['target'].shape[1]
+    num_visible = spec['ids_keep'].shape[-1]
+    num_context = num_frames * num_tokens
+    wide = self.decoder_width
+    count['patch_embedding'] += num_targets * flops.dense(
+      num_visible, pixels, self.width
+    )
+    count['target_encoder'] = num_targets * encoder(1 + num_visible)
+    count['decoder'] = (
+      flops.dense(
+        num_context + num_targets * (1 + num_visible), self.width, wide
+      )
+      + flops.cross_keys_values(num_context, self.decoder_blocks, wide, wide)
+      + num_targets * flops.dense(num_visible, num_patches, wide)
+      + num_targets
+      * self.decoder_blocks
+      * flops.cross_attention_block(
+        num_tokens, num_context, wide, self.decoder_mlp_dim
+      )
+    )
+    count['output'] = num_targets * flops.dense(num_patches, wide, pixels)
+    return count
 
   def _embed_patches(self, pixels: jax.Array) -> jax.Array:
     return self.patch_embedding(

@@ -1,0 +1,76 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rvmae_jax.layers import attention
+
+
+def make_inputs(num_queries, num_keys):
+  keys = jax.random.split(jax.random.key(0), 3)
+  lengths = (num_queries, num_keys, num_keys)
+  return [
+    jax.random.normal(key, (2, length, 3, 8))
+    for key, length in zip(keys, lengths)
+  ]
+
+
+def plain_attention(query, key, value):
+  logits = jnp.einsum('bqhd,bkhd->bhqk', query, key) / jnp.sqrt(8.0)
+  return jnp.einsum('bhqk,bkhd->bqhd', jax.nn.softmax(logits), value)
+
+
+def test_is_scaled_softmax():
+  inputs = make_inputs(5, 7)
+  np.testing.assert_allclose(
+    attention.dot_product_attention(*inputs),
+    plain_attention(*inputs),
+    atol=1e-6,
+  )
+
+
+def test_one_key_returns_its_value():
+  query, key, value = make_inputs(4, 1)
+  out = attention.dot_product_attention(query, key, value)
+  np.testing.assert_allclose(
+    out, jnp.broadcast_to(value, query.shape), atol=1e-6
+  )
+
+
+@pytest.mark.parametrize(
+  'lengths', [(5, 7), (5, 8), (6, 7), (257, 257)], ids=str
+)
+def test_padding_changes_neither_values_nor_gradients(lengths):
+  """What cuDNN is given for odd counts, run through XLA."""
+  inputs = make_inputs(*lengths)
+
+  def padded(*inputs):
+    out = attention.padded_attention(*inputs, implementation='xla', multiple=8)
+    return (out**2).sum(), out
+
+  def plain(*inputs):
+    out = plain_attention(*inputs)
+    return (out**2).sum(), out
+
+  where = (0, 1, 2)
+  got, out = jax.grad(padded, where, has_aux=True)(*inputs)
+  want, plain_out = jax.grad(plain, where, has_aux=True)(*inputs)
+  np.testing.assert_allclose(out, plain_out, atol=1e-5)
+  for a, b in zip(got, want):
+    np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.skipif(
+  jax.default_backend() != 'gpu', reason='needs an NVIDIA GPU'
+)
+@pytest.mark.parametrize('length', [256, 257, 1028])
+def test_cudnn_equals_xla(length):
+  inputs = [
+    jax.random.normal(key, (2, length, 4, 64), jnp.bfloat16)
+    for key in jax.random.split(jax.random.key(0), 3)
+  ]
+  got = attention.dot_product_attention(*inputs, implementation='cudnn')
+  want = attention.dot_product_attention(*inputs, implementation='xla')
+  np.testing.assert_allclose(
+    got.astype(jnp.float32), want.astype(jnp.float32), atol=0.02
+  )

@@ -1,0 +1,57 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rvmae_jax.layers import patches
+
+
+def test_patchify_order_by_hand():
+  """A patch holds its pixels row by row, colours innermost."""
+  video = np.arange(2 * 4 * 3).reshape(1, 2, 4, 3)
+  tokens = patches.patchify(video, 2)
+  assert tokens.shape == (1, 2, 12)
+  # Second patch: columns 2 and 3 of rows 0 and 1; a row holds 12 values.
+  want = [*range(6, 12), *range(18, 24)]
+  np.testing.assert_array_equal(tokens[0, 1], want)
+
+
+@pytest.mark.parametrize('shape', [(2, 3, 16, 24, 3), (8, 8, 3)], ids=str)
+def test_unpatchify_is_the_inverse(shape):
+  video = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+  grid = (shape[-3] // 8, shape[-2] // 8)
+  again = patches.unpatchify(patches.patchify(video, 8), 8, grid)
+  np.testing.assert_array_equal(again, video)
+
+
+def test_put_back_by_hand():
+  visible = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+  out = patches.put_back(visible, jnp.array([3, 0]), jnp.array([9.0, 8.0]), 4)
+  np.testing.assert_array_equal(out, [[3, 4], [9, 8], [9, 8], [1, 2]])
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+def test_put_back_is_exact(dtype):
+  key = jax.random.key(0)
+  tokens = jax.random.normal(key, (2, 3, 16, 5)).astype(dtype)
+  ids = jnp.sort(jax.random.permutation(key, 16)[:6])
+  ids = jnp.broadcast_to(ids, (2, 3, 6))
+  fill = jnp.full((5,), 0.1, dtype)
+  out = patches.put_back(patches.take_tokens(tokens, ids), ids, fill, 16)
+  np.testing.assert_array_equal(
+    patches.take_tokens(out, ids), patches.take_tokens(tokens, ids)
+  )
+  hidden = np.setdiff1d(np.arange(16), ids[0, 0])
+  assert (out[:, :, hidden] == fill).all()
+
+
+def test_frames_that_patches_do_not_tile():
+  with pytest.raises(ValueError, match='Patches of 16 do not tile a 40x64'):
+    patches.patch_grid(40, 64, 16)
+
+
+def test_to_unit_float():
+  video = jnp.array([0, 51, 255], jnp.uint8)
+  np.testing.assert_allclose(
+    patches.to_unit_float(video), [0, 0.2, 1], rtol=1e-6
+  )

@@ -1,0 +1,41 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rvmae_jax.layers.recurrence import GatedTransformerCore
+
+
+def run_core(gate_kernel):
+  """One step with all gate kernels set to a constant times the identity."""
+  core = GatedTransformerCore(1, 2, 16, 8)
+  tokens = jax.random.normal(jax.random.key(0), (2, 5, 8))
+  state = jax.random.normal(jax.random.key(1), (2, 5, 8))
+
+  def step(module, state, tokens):
+    return module(state, (tokens, module.project_input(tokens)))
+
+  variables = core.init(jax.random.key(2), state, tokens, method=step)
+  params = dict(variables['params'])
+  for half in ('input_gates', 'state_gates'):
+    params[half] = {'kernel': jnp.full((8, 2, 8), gate_kernel)}
+  variables = {'params': params}
+  return state, core.apply(variables, state, tokens, method=step)
+
+
+def test_zero_gate_kernels_mix_state_and_candidate_in_halves():
+  """u = r = sigmoid(0) = 1/2."""
+  state, (new_state, (features, stats)) = run_core(0.0)
+  np.testing.assert_allclose(stats['update_gate'], 0.5)
+  np.testing.assert_allclose(stats['reset_gate'], 0.5)
+  np.testing.assert_array_equal(stats['gate_saturation'], 0)
+  np.testing.assert_array_equal(new_state, features)
+  # The final norm of the candidate has unit scale: mean square 1 over D.
+  candidate = 2 * new_state - state
+  np.testing.assert_allclose((candidate**2).mean(-1), 1, rtol=1e-3)
+  norm = np.linalg.norm(new_state, axis=-1).mean(-1)
+  np.testing.assert_allclose(stats['state_norm'], norm, rtol=1e-5)
+
+
+def test_large_kernels_saturate_the_gates():
+  _, (_, (_, stats)) = run_core(1e3)
+  np.testing.assert_allclose(stats['gate_saturation'], 1)

@@ -1,0 +1,204 @@
+"""RVM's own promises: sizes, causality, streaming, compile cost, options."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rvmae_jax.batch import fake_batch
+from rvmae_jax.models import build_model, flops
+
+# (encoder + core, decoder) in millions of parameters, from the paper.
+PAPER_SIZES = {
+  'S': (33.2, 34.3),
+  'B': (125.8, 34.5),
+  'L': (374.5, 34.6),
+  'H': (742.2, 34.7),
+}
+
+
+def make_spec(num_source=3, num_target=2, size=(32, 32), patch=8, batch=2):
+  num_patches = (size[0] // patch) * (size[1] // patch)
+  num_visible = max(1, num_patches // 8)
+  struct = jax.ShapeDtypeStruct
+  return {
+    'video': struct((batch, num_source, *size, 3), jnp.uint8),
+    'target': struct((batch, num_target, *size, 3), jnp.uint8),
+    'target_delta': struct((batch, num_target), jnp.int32),
+    'ids_keep': struct((batch, num_target, num_visible), jnp.int32),
+  }
+
+
+@pytest.fixture(scope='module')
+def tiny():
+  model = build_model({'name': 'rvm', 'variant': 'tiny', 'patch_size': 8})
+  batch = fake_batch(make_spec(num_source=5))
+  return model, jax.jit(model.init)(jax.random.key(0), batch), batch
+
+
+@pytest.mark.parametrize('variant', PAPER_SIZES)
+def test_parameter_counts_are_the_papers(variant):
+  model = build_model({'name': 'rvm', 'variant': variant})
+  spec = make_spec(size=(64, 64), patch=16)
+  params = jax.eval_shape(model.init, jax.random.key(0), spec)['params']
+  decoder = ('decoder', 'decoder_embedding', 'delta_embedding', 'output')
+  counts = {
+    name: sum(leaf.size for leaf in jax.tree.leaves(tree)) / 1e6
+    for name, tree in params.items()
+  }
+  rebuilding = sum(counts[name] for name in decoder) + counts['mask_token']
+  want = PAPER_SIZES[variant]
+  assert sum(counts.values()) - rebuilding == pytest.approx(want[0], abs=0.05)
+  assert rebuilding == pytest.approx(want[1], abs=0.05)
+
+
+def test_streaming_equals_the_scan(tiny):
+  model, variables, batch = tiny
+  video = batch['video']
+  features = model.apply(variables, video, method='encode')
+  state = model.apply(variables, 2, 32, 32, method='init_state')
+  step = jax.jit(lambda *inputs: model.apply(variables, *inputs, method='step'))
+  for t in range(video.shape[1]):
+    state, streamed = step(state, video[:, t])
+    np.testing.assert_allclose(streamed, features[:, t], atol=2e-5)
+
+
+def test_later_frames_never_change_earlier_features(tiny):
+  model, variables, batch = tiny
+  encode = jax.jit(lambda video: model.apply(variables, video, method='encode'))
+  video = batch['video']
+  changed = video.copy()
+  changed[:, 3:] = 255 - changed[:, 3:]
+  before, after = encode(video), encode(changed)
+  np.testing.assert_array_equal(before[:, :3], after[:, :3])
+  assert np.abs(before[:, 3:] - after[:, 3:]).max() > 1e-3
+
+
+def test_earlier_frames_change_later_features(tiny):
+  model, variables, batch = tiny
+  changed = batch['video'].copy()
+  changed[:, 0] = 255 - changed[:, 0]
+  before = model.apply(variables, batch['video'], method='encode')
+  after = model.apply(variables, changed, method='encode')
+  assert np.abs(before[:, -1] - after[:, -1]).max() > 1e-4
+
+
+def test_first_frame_from_a_zero_state(tiny):
+  """s' = u * h at the first frame, so the features are never the input's."""
+  model, variables, batch = tiny
+  out = model.apply(variables, batch)
+  assert out['features'].shape == (2, 5, 17, 128)
+  np.testing.assert_array_equal(out['state'], out['features'][:, -1])
+
+
+def test_program_size_does_not_grow_with_time():
+  model = build_model({'name': 'rvm', 'variant': 'tiny', 'patch_size': 8})
+
+  def program_lines(num_source):
+    spec = make_spec(num_source=num_source, batch=1)
+    variables = jax.eval_shape(model.init, jax.random.key(0), spec)
+    return len(
+      jax.jit(model.apply).lower(variables, spec).as_text().split('\n')
+    )
+
+  assert program_lines(4) == program_lines(16) == program_lines(64)
+
+
+def test_uint8_and_unit_floats_agree(tiny):
+  model, variables, batch = tiny
+  floats = batch['video'].astype(np.float32) / 255
+  np.testing.assert_allclose(
+    model.apply(variables, batch['video'], method='encode'),
+    model.apply(variables, floats, method='encode'),
+    atol=1e-5,
+  )
+
+
+def test_bfloat16_computes_with_float32_parameters(tiny):
+  _, variables, batch = tiny
+  model = build_model(
+    {'name': 'rvm', 'variant': 'tiny', 'patch_size': 8, 'dtype': 'bfloat16'}
+  )
+  fresh = jax.eval_shape(model.init, jax.random.key(0), batch)
+  assert {leaf.dtype.name for leaf in jax.tree.leaves(fresh)} == {'float32'}
+  out = jax.jit(model.apply)(variables, batch)
+  assert out['pred'].dtype == out['state'].dtype == jnp.float32
+  want = jax.jit(tiny[0].apply)(variables, batch)
+  # bfloat16 keeps 8 bits: 2**-8 relative for each rounding.
+  scale = np.abs(want['features']).max()
+  difference = np.abs(out['features'] - want['features']).max()
+  assert 0 < difference < 0.05 * scale
+
+
+def test_non_square_frames_and_small_positions():
+  model = build_model(
+    {
+      'name': 'rvm',
+      'variant': 'tiny',
+      'patch_size': 8,
+      'position': 'sincos_2d',
+      'position_base': 5.0,
+    }
+  )
+  batch = fake_batch(make_spec(size=(24, 40)))
+  out, _ = jax.jit(model.init_with_output)(jax.random.key(0), batch)
+  assert out['pred'].shape == (2, 2, 15, 192)
+
+
+@pytest.mark.parametrize(
+  ('config', 'message'),
+  [
+    ({'variant': 'XL'}, "Unknown RVM variant 'XL'"),
+    ({'pach_size': 8}, "no field 'pach_size'. Did you mean 'patch_size'"),
+  ],
+  ids=['variant', 'field'],
+)
+def test_wrong_config_is_answered(config, message):
+  with pytest.raises(ValueError, match=message):
+    build_model({'name': 'rvm', **config})
+
+
+@pytest.mark.parametrize(
+  ('fields', 'message'),
+  [
+    ({'patch_size': 7}, 'Patches of 7 do not tile a 32x32 frame'),
+    ({'remat': 'some'}, "Unknown remat 'some'"),
+    ({'attention': 'flash'}, "Unknown attention 'flash'"),
+    ({'position': 'learned'}, "Unknown position 'learned'"),
+    ({'core_heads': 5}, '5 heads do not divide width 128'),
+  ],
+  ids=lambda value: next(iter(value)) if isinstance(value, dict) else '',
+)
+def test_impossible_models_are_answered(fields, message):
+  model = build_model(
+    {'name': 'rvm', 'variant': 'tiny', 'patch_size': 8, **fields}
+  )
+  with pytest.raises(ValueError, match=message):
+    jax.eval_shape(model.init, jax.random.key(0), make_spec())
+
+
+@pytest.mark.parametrize(('variant', 'size'), [('tiny', 128), ('S', 256)])
+def test_flops_agree_with_xla(variant, size):
+  """XLA counts a loop's body once, so its copy is unrolled in time."""
+  spec = make_spec(4, 4, (size, size), patch=16, batch=1)
+  model = build_model(
+    {'name': 'rvm', 'variant': variant, 'time_unroll': 4, 'attention': 'xla'}
+  )
+  variables = jax.eval_shape(model.init, jax.random.key(0), spec)
+
+  def forward(variables, batch):
+    return model.apply(variables, batch)['pred']
+
+  def mean_square(variables, batch):
+    return jnp.mean(forward(variables, batch) ** 2)
+
+  def xla_flops(function):
+    compiled = jax.jit(function).lower(variables, spec).compile()
+    return compiled.cost_analysis()['flops']
+
+  ours = model.flops_per_clip(spec)
+  assert sum(ours.values()) == pytest.approx(xla_flops(forward), rel=0.05)
+  if variant == 'tiny':
+    assert flops.training(ours) == pytest.approx(
+      xla_flops(jax.grad(mean_square)), rel=0.05
+    )

@@ -1,0 +1,100 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rvmae_jax.objectives.masked_reconstruction import (
+  MaskedReconstruction,
+  core_metrics,
+  hidden_mask,
+)
+
+
+def run(pred, batch, **options):
+  objective = MaskedReconstruction(
+    losses={'pixel_l2': 2.0}, patch_size=1, **options
+  )
+  return objective(
+    lambda params, batch, **_: {'pred': pred},
+    None,
+    batch,
+    rng=jax.random.key(0),
+    train=True,
+  )
+
+
+@pytest.fixture
+def batch():
+  """Two 1x1 patches: black is visible, white is hidden."""
+  target = np.zeros((1, 1, 1, 2, 3), np.uint8)
+  target[..., 1, :] = 255
+  return {'target': target, 'ids_keep': np.array([[[0]]])}
+
+
+def test_all_patches_by_hand(batch):
+  pred = jnp.array([0.5, 0.9])[None, None, :, None] * jnp.ones(3)
+  loss, metrics = run(pred, batch)
+  # (0.25 + 0.01) / 2 = 0.13, weight 2.
+  assert metrics['pixel_l2'] == pytest.approx(0.13)
+  assert loss == pytest.approx(0.26)
+  # Hidden: error 0.01 -> 20 dB.
+  assert metrics['psnr_hidden'] == pytest.approx(20.0, abs=1e-4)
+
+
+def test_hidden_patches_by_hand(batch):
+  pred = jnp.array([0.5, 0.9])[None, None, :, None] * jnp.ones(3)
+  loss, _ = run(pred, batch, patches='hidden')
+  assert loss == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize('normalize', ['patch', 'channel'])
+def test_psnr_is_in_pixels_whatever_the_normalisation(normalize):
+  rng = np.random.default_rng(0)
+  target = rng.integers(0, 256, (1, 1, 2, 4, 3), np.uint8)
+  objective = MaskedReconstruction({'pixel_l2': 1.0}, 2, normalize=normalize)
+  batch = {'target': target, 'ids_keep': np.array([[[1]]])}
+  # The mean of each patch is what a prediction of 0 stands for.
+  _, metrics = objective(
+    lambda *_, **__: {'pred': jnp.zeros((1, 1, 2, 12))},
+    None,
+    batch,
+    rng=jax.random.key(0),
+    train=False,
+  )
+  hidden = target[0, 0, :, :2].reshape(4, 3) / 255
+  mean = hidden.mean() if normalize == 'patch' else hidden.mean(0)
+  want = -10 * np.log10(((hidden - mean) ** 2).mean())
+  assert metrics['psnr_hidden'] == pytest.approx(want, abs=1e-3)
+
+
+def test_hidden_mask_by_hand():
+  mask = hidden_mask(jnp.array([[0, 3], [1, 2]]), 4)
+  np.testing.assert_array_equal(mask, [[0, 1, 1, 0], [1, 0, 0, 1]])
+
+
+def test_core_metrics_by_hand():
+  stats = {
+    'update_gate': jnp.array([[[0.0, 1.0]]]),
+    'reset_gate': jnp.array([[[0.25, 0.75]]]),
+    'gate_saturation': jnp.array([[1.0, 0.0]]),
+    'state_norm': jnp.array([[1.0, 2.0], [3.0, 6.0]]),
+  }
+  metrics = core_metrics(stats)
+  assert metrics['core/update_gate'] == 0.5
+  assert metrics['core/gate_saturation'] == 0.5
+  assert metrics['core/state_norm_first'] == 2.0
+  assert metrics['core/state_norm_last'] == 4.0
+
+
+@pytest.mark.parametrize(
+  ('options', 'message'),
+  [
+    ({'losses': {}}, 'No losses given'),
+    ({'losses': {'pixel_l3': 1.0}}, "Did you mean 'pixel_l2'"),
+    ({'losses': {'pixel_l2': 1.0}, 'patches': 'some'}, "patches='some'"),
+  ],
+  ids=['none', 'unknown', 'patches'],
+)
+def test_wrong_options_are_answered(options, message):
+  with pytest.raises(ValueError, match=message):
+    MaskedReconstruction(patch_size=8, **options)
