@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from rvmae_jax.visualize.style import new_figure, show_frame
+from rvmae_jax.visualize.style import new_figure, show, styled
 
 _HIDDEN = 128  # grey
 _COLUMN_INCHES, _TITLE_INCHES = 1.3, 0.3
@@ -30,6 +30,7 @@ def hide_patches(
   return np.where(visible[..., None], frames, np.uint8(_HIDDEN))
 
 
+@styled
 def draw_batch(
   batch: dict[str, np.ndarray], patch_size: int, num_rows: int = 4
 ) -> Any:
@@ -57,8 +58,7 @@ def draw_batch(
   all_axes = figure.subplots(num_rows, len(rows[0]), squeeze=False)
   for columns, row_axes in zip(rows, all_axes):
     for (title, frame), axes in zip(columns, row_axes):
-      show_frame(axes, frame)
-      axes.set_title(title)
+      show(axes, frame, title)
   return figure
 
 
@@ -66,18 +66,16 @@ def _columns(
   batch: dict[str, np.ndarray], row: int, patch_size: int
 ) -> list[tuple[str, np.ndarray]]:
   """(title, frame) of each column of a row."""
-  columns = [
-    (f'frame {t}', frame) for t, frame in enumerate(batch['video'][row])
-  ]
+  video = batch['video'][row]
+  titles = [f'{t}' for t in range(len(video))]
   if 'label' in batch and batch['label'][row] >= 0:
-    columns[0] = (f'label {batch["label"][row]}', columns[0][1])
-  if 'target' not in batch:
-    return columns
-  titles = [f'+{delta}' for delta in batch['target_delta'][row]]
-  columns += zip(titles, batch['target'][row])
-  if 'ids_keep' in batch:
-    seen = hide_patches(
-      batch['target'][row], batch['ids_keep'][row], patch_size
-    )
-    columns += zip([f'{title} seen' for title in titles], seen)
+    titles[0] += f' (class {batch["label"][row]})'
+  columns = list(zip(titles, video))
+  if 'target' in batch:
+    target = batch['target'][row]
+    titles = [f'+{delta}' for delta in batch['target_delta'][row]]
+    columns += zip(titles, target)
+    if 'ids_keep' in batch:
+      seen = hide_patches(target, batch['ids_keep'][row], patch_size)
+      columns += zip([f'{title} seen' for title in titles], seen)
   return columns
