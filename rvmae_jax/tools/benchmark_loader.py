@@ -28,11 +28,6 @@ from rvmae_jax.data.pipeline import (
   make_loader,
 )
 
-_CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
-_SECONDS = flags.DEFINE_float('seconds', 20, 'Time to measure for.')
-_BATCH_SIZE = flags.DEFINE_integer('batch_size', 8, 'Rows in a batch.')
-_CORES = flags.DEFINE_integer('cores', 0, 'CPU cores to use; 0 = all.')
-
 
 def benchmark_loader(
   config: ConfigDict, seconds: float = 20, batch_size: int = 8
@@ -48,15 +43,14 @@ def benchmark_loader(
     `clips_per_s` of the whole pipeline, `stage_ms` (mean milliseconds a clip
     takes in each stage, alone in one thread), and what they were measured with.
   """
+  data = check_config(config.data)
   return {
     'clips_per_s': _pipeline_clips_per_s(config, seconds / 2, batch_size),
     'stage_ms': _stage_ms(config, seconds / 2, batch_size),
     'cores': len(os.sched_getaffinity(0)),
-    'num_threads': config.data.num_threads,
-    'num_workers': config.data.num_workers,
-    'repeats': config.data.repeats,
     'batch_size': batch_size,
-    'size': config.data.crop.size,
+    'size': data['crop']['size'],
+    **{key: data[key] for key in ('num_threads', 'num_workers', 'repeats')},
   }
 
 
@@ -72,7 +66,7 @@ def _pipeline_clips_per_s(
   )
   iterator = iter(dataset)
   # What is loaded ahead would be counted as if it had taken no time.
-  for _ in range(1 + config.data.prefetch):
+  for _ in range(1 + check_config(config.data)['prefetch']):
     next(iterator)
   start = time.perf_counter()
   num_clips = 0
@@ -140,10 +134,11 @@ def main(argv: list[str]) -> None:
   """Runs the command."""
   if argv[1:]:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  if _CORES.value:
+  args = flags.FLAGS
+  if args.cores:
     cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, cores[: _CORES.value])
-  result = benchmark_loader(_CONFIG.value, _SECONDS.value, _BATCH_SIZE.value)
+    os.sched_setaffinity(0, cores[: args.cores])
+  result = benchmark_loader(args.config, args.seconds, args.batch_size)
   print(f'{result["clips_per_s"]:.2f} clips/s on {result["cores"]} cores')
   for stage, ms in result['stage_ms'].items():
     print(f'  {stage:8} {ms:8.2f} ms a clip')
@@ -151,5 +146,9 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
+  config_flags.DEFINE_config_file('config', lock_config=True)
   flags.mark_flag_as_required('config')
+  flags.DEFINE_float('seconds', 20, 'Time to measure for.')
+  flags.DEFINE_integer('batch_size', 8, 'Rows in a batch.')
+  flags.DEFINE_integer('cores', 0, 'CPU cores to use; 0 = all.')
   app.run(main)

@@ -10,10 +10,6 @@ from ml_collections import ConfigDict, config_flags
 from rvmae_jax.data.pipeline import make_dataset
 from rvmae_jax.visualize.batch import draw_batch
 
-_CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
-_OUT = flags.DEFINE_string('out', 'batch.png', 'Picture to write.')
-_NUM = flags.DEFINE_integer('num', 4, 'Clips to draw.', lower_bound=1)
-
 
 def show_batch(config: ConfigDict, out: str, num: int = 4) -> None:
   """Writes a picture of `num` clips to `out` and prints the batch's shapes.
@@ -45,9 +41,13 @@ def main(argv: list[str]) -> None:
   """Runs the command."""
   if argv[1:]:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  show_batch(_CONFIG.value, _OUT.value, _NUM.value)
+  args = flags.FLAGS
+  show_batch(args.config, args.out, args.num)
 
 
 if __name__ == '__main__':
+  config_flags.DEFINE_config_file('config', lock_config=True)
   flags.mark_flag_as_required('config')
+  flags.DEFINE_string('out', 'batch.png', 'Picture to write.')
+  flags.DEFINE_integer('num', 4, 'Clips to draw.', lower_bound=1)
   app.run(main)

@@ -1,0 +1,36 @@
+import numpy as np
+
+from rvmae_jax.visualize.batch import draw_batch, hide_patches
+
+
+def test_all_but_the_visible_patches_turn_grey():
+  frames = np.full((2, 4, 6, 3), 7, np.uint8)
+  seen = hide_patches(frames, np.array([[0], [5]]), patch_size=2)
+  expected = np.full((2, 4, 6, 3), 128, np.uint8)
+  expected[0, :2, :2] = 7  # token 0: top left of a 2 x 3 grid
+  expected[1, 2:, 4:] = 7  # token 5: bottom right
+  np.testing.assert_array_equal(seen, expected)
+
+
+def _titles(figure):
+  return [axes.get_title() for axes in figure.axes]
+
+
+def test_columns_are_sources_targets_and_what_is_seen():
+  batch = {
+    'video': np.zeros((3, 2, 4, 4, 3), np.uint8),
+    'target': np.zeros((3, 1, 4, 4, 3), np.uint8),
+    'target_delta': np.array([[5], [6], [7]]),
+    'ids_keep': np.zeros((3, 1, 1), int),
+    'label': np.array([8, -1, 9]),
+  }
+  figure = draw_batch(batch, patch_size=2, num_rows=2)
+  assert _titles(figure) == [
+    *('0 (class 8)', '1', '+5', '+5 seen'),
+    *('0', '1', '+6', '+6 seen'),
+  ]
+
+
+def test_a_batch_of_nothing_but_video():
+  batch = {'video': np.zeros((1, 3, 4, 4, 3), np.uint8)}
+  assert _titles(draw_batch(batch, patch_size=2)) == ['0', '1', '2']
