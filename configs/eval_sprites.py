@@ -1,0 +1,65 @@
+"""What a pre-trained model knows of motion: the quick start's evaluation.
+
+  python -m rvmae_jax.evaluate --config configs/eval_sprites.py \\
+    --checkpoint runs/quickstart --workdir runs/quickstart/evaluation
+
+Videos of your own: `--config configs/eval_sprites.py:own_videos` takes them
+from where the run took them, their `val` split to rebuild, and probes `test`
+with what it learned from `train`. Probes are skipped where there are no labels.
+
+Arguments: own_videos; source=the run's alias of the source (videos).
+Cost: 2 minutes on 2 CPU cores.
+"""
+
+import ml_collections
+
+from rvmae_jax.config_utils import parse_arg
+
+
+def get_config(arg=None):
+  """The config; see the module's docstring for `arg`."""
+  arg = parse_arg(arg, own_videos=False, source='videos')
+
+  def split(name):
+    # The run's source holds fewer or more videos; 0 is the split's own number.
+    entire = {} if arg.own_videos else {'num_videos': 0}
+    return {'sources': {arg.source: {'split': name, **entire}}}
+
+  config = ml_collections.ConfigDict()
+  config.seed = 0
+  config.batch_size = 64
+  # Changes to the data config of the run, for all evaluations.
+  config.data = {}
+
+  probe = {
+    'data': {'clip': {'name': 'uniform', 'num_frames': 16}},
+    'train': split('train' if arg.own_videos else 'probe_train'),
+    'test': split('test' if arg.own_videos else 'probe_test'),
+    'sources': ('trained', 'random', 'per_frame', 'pixels'),
+  }
+  config.evals = {
+    'reconstruction': {
+      'name': 'reconstruction',
+      'data': split('val'),
+      # Empty: spread over the gaps of the run.
+      'gaps': () if arg.own_videos else (1, 2, 4),
+    },
+    'recurrence': {
+      'name': 'recurrence',
+      'data': split('val'),
+      'num_frames': 12,
+    },
+    'knn': {
+      'name': 'knn',
+      'poolings': ('mean_std_8',),
+      'k': 20,
+      'temperature': 0.07,
+      **probe,
+    },
+    'linear_probe': {
+      'name': 'linear_probe',
+      'poolings': ('mean', 'last_state', 'mean_std_8', 'absolute_difference'),
+      **probe,
+    },
+  }
+  return config
