@@ -6,7 +6,6 @@ workdir/checkpoints/<step>/state    parameters, optimizer, counts
 """
 
 import json
-import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
+from etils import epath
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
@@ -45,28 +45,19 @@ class Checkpointer:
 
   Args:
     workdir: of the run.
-    config: of the run; kept in each checkpoint.
-    every_steps: a checkpoint is due after each multiple of this.
-    keep_last: how many of the newest stay.
-    keep_every: checkpoints at its multiples stay for good; 0 = none.
+    config: of the run; kept in each checkpoint. Its `checkpoint` says when one
+      is due (`every_steps`), how many of the newest stay (`keep_last`), and at
+      which multiples they stay for good (`keep_every`, 0 = none).
   """
 
-  def __init__(
-    self,
-    workdir: str | pathlib.Path,
-    config: ConfigDict,
-    *,
-    every_steps: int,
-    keep_last: int = 3,
-    keep_every: int = 0,
-  ):
+  def __init__(self, workdir: epath.PathLike, config: ConfigDict):
     self._config = config
-    self._every_steps = every_steps
-    self._directory = pathlib.Path(workdir).absolute() / 'checkpoints'
+    self._directory = _absolute(workdir) / 'checkpoints'
     self._manager = ocp.CheckpointManager(
       self._directory,
       options=ocp.CheckpointManagerOptions(
-        max_to_keep=keep_last, keep_period=keep_every or None
+        max_to_keep=config.checkpoint.keep_last,
+        keep_period=config.checkpoint.keep_every or None,
       ),
     )
 
@@ -82,7 +73,7 @@ class Checkpointer:
 
   def is_due(self, step: int) -> bool:
     """Whether a checkpoint belongs after this step."""
-    return step % self._every_steps == 0
+    return step % self._config.checkpoint.every_steps == 0
 
   def save(self, step: int, state: TrainState, position: Any) -> None:
     """Saves in the background; once more at the same step does nothing.
@@ -148,7 +139,7 @@ class Checkpointer:
 
 
 def load_params(
-  path: str | pathlib.Path,
+  path: epath.PathLike,
   ema: bool = False,
   *,
   load_file: LoadFile | None = None,
@@ -169,7 +160,7 @@ def load_params(
     FileNotFoundError: there is no checkpoint at `path`.
     ValueError: the run kept no running mean, or nothing reads the file.
   """
-  path = pathlib.Path(path).absolute()
+  path = _absolute(path)
   if path.is_file():
     if load_file is None:
       raise ValueError(f'{path} is a file; a run or a checkpoint is needed.')
@@ -193,13 +184,13 @@ def load_params(
   return restored[key], config_utils.from_json(_read_config(directory))
 
 
-def find_checkpoint(path: str | pathlib.Path) -> pathlib.Path:
+def find_checkpoint(path: epath.PathLike) -> epath.Path:
   """The checkpoint directory that a workdir or a checkpoint path means.
 
   Raises:
     FileNotFoundError: there is none.
   """
-  path = pathlib.Path(path).absolute()
+  path = _absolute(path)
   if (path / 'state').is_dir():
     return path
   # Orbax gives a checkpoint its plain number only when it is complete.
@@ -266,12 +257,18 @@ def _shapes_by_name(tree: Any) -> dict[str, tuple[int, ...]]:
   }
 
 
-def _saved_arrays(directory: pathlib.Path) -> Any:
+def _absolute(path: epath.PathLike) -> epath.Path:
+  """Orbax takes no relative path; a bucket's (`gs://..`) is absolute."""
+  path = epath.Path(path)
+  return path if '://' in str(path) else path.absolute()
+
+
+def _saved_arrays(directory: epath.Path) -> Any:
   """The tree of a checkpoint with shapes and dtypes for leaves."""
   return ocp.PyTreeCheckpointHandler().metadata(directory / 'state').tree
 
 
-def _check_process_count(directory: pathlib.Path) -> None:
+def _check_process_count(directory: epath.Path) -> None:
   saved = len(list((directory / 'data').glob('process_*.json')))
   if saved != jax.process_count():
     raise ValueError(
@@ -281,7 +278,7 @@ def _check_process_count(directory: pathlib.Path) -> None:
     )
 
 
-def _read_config(directory: pathlib.Path) -> str:
+def _read_config(directory: epath.Path) -> str:
   return (directory / 'config' / 'metadata').read_text()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 from absl import logging
 from clu import parameter_overview
+from etils import epath
 
 # Dense bf16 FLOP/s of one device by its `device_kind`, from the makers' data
 # sheets; the first entry contained in the kind counts.
@@ -25,6 +26,18 @@ PEAK_FLOPS_PER_S = {
   'TPU v5': 459e12,
   'TPU v4': 275e12,
 }
+
+
+def show_own_lines() -> None:
+  """Shows what this package tells; of libraries only warnings and errors."""
+  logging.set_verbosity(logging.INFO)
+  package = str(pathlib.Path(__file__).parents[1])
+
+  def is_shown(record):
+    is_own = record.pathname.startswith(package) or 'clu' in record.pathname
+    return is_own or record.levelno > logging.converter.STANDARD_INFO
+
+  logging.get_absl_handler().addFilter(is_shown)
 
 
 def peak_flops_per_s(device_kind: str) -> float | None:
@@ -58,7 +71,7 @@ class MetricWriter:
 
   def __init__(
     self,
-    workdir: str | pathlib.Path,
+    workdir: epath.PathLike,
     *,
     resumed_step: int = 0,
     tensorboard: bool = True,
@@ -67,7 +80,7 @@ class MetricWriter:
     self._file = None
     if jax.process_index():
       return
-    workdir = pathlib.Path(workdir)
+    workdir = epath.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / 'metrics.jsonl'
     drop_lines_after(path, resumed_step)
@@ -92,7 +105,7 @@ class MetricWriter:
       self._file.close()
 
 
-def drop_lines_after(path: pathlib.Path, step: int) -> None:
+def drop_lines_after(path: epath.Path, step: int) -> None:
   """Removes lines past `step`, and a last one that was cut off."""
   if not path.exists():
     return
@@ -109,7 +122,7 @@ def drop_lines_after(path: pathlib.Path, step: int) -> None:
     new.replace(path)
 
 
-def _clu_writers(workdir: pathlib.Path) -> list[Any]:
+def _clu_writers(workdir: epath.Path) -> list[Any]:
   # Imported here: both load TensorFlow, which must keep off the accelerators.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   import tensorflow as tf
@@ -206,7 +219,7 @@ class Progress:
 
 _LINE = (
   ('loss', 'loss {:.4f}'),
-  ('psnr', 'PSNR {:.2f} dB'),
+  ('psnr_hidden', 'PSNR {:.2f} dB'),
   ('steps_per_s', '{:.2f} steps/s'),
   ('clips_per_s', '{:.1f} clips/s'),
   ('data_wait_share', '{:.0%} waiting for data'),
@@ -233,7 +246,7 @@ class Profiler:
     steps: (first, last), both included and counted from 1; (0, 0) = off.
   """
 
-  def __init__(self, directory: str | pathlib.Path, steps: tuple[int, int]):
+  def __init__(self, directory: epath.PathLike, steps: tuple[int, int]):
     self._directory = str(directory)
     self._first, self._last = steps
     self._running = False
@@ -250,5 +263,5 @@ class Profiler:
       jax.block_until_ready(outputs)
       jax.profiler.stop_trace()
       self._running = False
-      logging.info('Profile of steps %d..%d: %s', self._first, self._last,
-                   self._directory)  # fmt: skip
+      span = f'{self._first}..{self._last}'
+      logging.info('Profile of steps %s: %s', span, self._directory)

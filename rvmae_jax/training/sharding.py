@@ -79,6 +79,15 @@ def state_shardings(
   return jax.tree.map(place, shapes)
 
 
+def with_shardings(shapes: Any, shardings: Any) -> Any:
+  """Shapes that know their place, as Orbax restores to."""
+
+  def place(leaf, sharding):
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+  return jax.tree.map(place, shapes, shardings)
+
+
 def global_batch(local: dict[str, np.ndarray], mesh: Mesh) -> dict[str, Any]:
   """One batch over all devices from each process's own rows [B/processes,..].
 

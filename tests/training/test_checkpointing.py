@@ -9,7 +9,12 @@ from rvmae_jax.training import checkpointing, sharding
 from rvmae_jax.training.checkpointing import Checkpointer, load_params
 from tests.training import stand_in
 
-CONFIG = ConfigDict({'model': {'width': 128}, 'total_steps': 9, 'size': (8, 8)})
+CONFIG = ConfigDict(
+  {
+    'model': {'width': 128, 'size': (8, 8)},
+    'checkpoint': {'every_steps': 1, 'keep_last': 2, 'keep_every': 3},
+  }
+)
 
 
 def _shapes(state):
@@ -25,9 +30,9 @@ def _assert_equal(a, b):
 def test_round_trip_with_position_and_shardings(tmp_path):
   state, _ = stand_in.run(2, sharding.make_mesh(fsdp=2), ema_decay=0.5)
   position = {'next_index': 7, 'workers': [1, 2]}
-  with Checkpointer(tmp_path, CONFIG, every_steps=1) as checkpointer:
+  with Checkpointer(tmp_path, CONFIG) as checkpointer:
     checkpointer.save(2, state, position)
-  with Checkpointer(tmp_path, CONFIG, every_steps=1) as checkpointer:
+  with Checkpointer(tmp_path, CONFIG) as checkpointer:
     assert checkpointer.latest_step() == 2
     restored, restored_position = checkpointer.restore(_shapes(state))
   assert restored_position == position
@@ -44,7 +49,7 @@ def test_saved_values_are_those_at_the_call(tmp_path):
   overwrite = jax.jit(
     lambda state: jax.tree.map(lambda x: x * 0, state), donate_argnums=0
   )
-  with Checkpointer(tmp_path, CONFIG, every_steps=1) as checkpointer:
+  with Checkpointer(tmp_path, CONFIG) as checkpointer:
     checkpointer.save(1, state, None)
     for _ in range(20):
       state = overwrite(state)
@@ -53,9 +58,7 @@ def test_saved_values_are_those_at_the_call(tmp_path):
 
 def test_newest_and_every_kth_stay(tmp_path):
   state, _ = stand_in.run(1)
-  with Checkpointer(
-    tmp_path, CONFIG, every_steps=1, keep_last=2, keep_every=3
-  ) as checkpointer:
+  with Checkpointer(tmp_path, CONFIG) as checkpointer:
     for step in range(1, 9):
       checkpointer.save(step, state, None)
   kept = {int(entry.name) for entry in (tmp_path / 'checkpoints').iterdir()}
@@ -64,7 +67,7 @@ def test_newest_and_every_kth_stay(tmp_path):
 
 def test_load_params_from_workdir_and_checkpoint(tmp_path):
   state, _ = stand_in.run(3, ema_decay=0.5)
-  with Checkpointer(tmp_path, CONFIG, every_steps=1) as checkpointer:
+  with Checkpointer(tmp_path, CONFIG) as checkpointer:
     checkpointer.save(3, state, None)
   for path in (tmp_path, tmp_path / 'checkpoints' / '3'):
     params, config = load_params(path)
@@ -86,7 +89,7 @@ def test_missing_checkpoint_and_missing_mean_are_told(tmp_path):
   with pytest.raises(FileNotFoundError, match='No checkpoint at'):
     load_params(tmp_path)
   state, _ = stand_in.run(1)
-  with Checkpointer(tmp_path, CONFIG, every_steps=1) as checkpointer:
+  with Checkpointer(tmp_path, CONFIG) as checkpointer:
     checkpointer.save(1, state, None)
   with pytest.raises(ValueError, match='has no running mean'):
     load_params(tmp_path, ema=True)
@@ -94,7 +97,7 @@ def test_missing_checkpoint_and_missing_mean_are_told(tmp_path):
 
 def test_restart_with_another_model_names_config_and_arrays(tmp_path):
   state, _ = stand_in.run(1)
-  with Checkpointer(tmp_path, CONFIG, every_steps=1) as checkpointer:
+  with Checkpointer(tmp_path, CONFIG) as checkpointer:
     checkpointer.save(1, state, None)
   changed = ConfigDict(CONFIG.to_dict())
   changed.model.width = 64
@@ -102,7 +105,7 @@ def test_restart_with_another_model_names_config_and_arrays(tmp_path):
   shapes.params['hidden']['bias'] = jax.ShapeDtypeStruct((64,), np.float32)
   shapes.params['extra'] = shapes.params.pop('head')
   with (
-    Checkpointer(tmp_path, changed, every_steps=1) as checkpointer,
+    Checkpointer(tmp_path, changed) as checkpointer,
     pytest.raises(ValueError) as error,
   ):
     checkpointer.restore(shapes)
@@ -116,9 +119,11 @@ def test_restart_with_another_model_names_config_and_arrays(tmp_path):
 
 
 def test_config_changes_are_named_by_their_full_keys():
-  new = ConfigDict({'model': {'width': 64}, 'total_steps': 9, 'seed': 1})
+  new = ConfigDict({'model': {'width': 64, 'size': (8, 8)}, 'seed': 1})
   assert checkpointing.config_changes(CONFIG, new) == [
+    "checkpoint.every_steps: 1 -> '(absent)'",
+    "checkpoint.keep_every: 3 -> '(absent)'",
+    "checkpoint.keep_last: 2 -> '(absent)'",
     'model.width: 128 -> 64',
     "seed: '(absent)' -> 1",
-    "size: [8, 8] -> '(absent)'",
   ]

@@ -1,0 +1,446 @@
+"""Pre-trains a model.
+
+  python -m rvmae_jax.train --workdir runs/rvm \\
+    --config configs/rvm_pretrain.py:variant=S --config.batch_size=256
+
+The same command again goes on where the run stood. What a run leaves in its
+workdir: `config.json`, `checkpoints/`, `metrics.jsonl`, TensorBoard files,
+`pictures/` and, where asked for, `profile/`.
+"""
+
+import collections
+import contextlib
+import functools
+import importlib.util
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags, logging
+from etils import epath
+from ml_collections import ConfigDict, config_flags
+
+from rvmae_jax import config_utils, export
+from rvmae_jax.data.bad_videos import BadVideoGuard
+from rvmae_jax.data.pipeline import batch_spec, make_dataset
+from rvmae_jax.evals import build_eval
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.schedule import ScheduledEvals
+from rvmae_jax.interop import rvm_released
+from rvmae_jax.layers.transformer import stack_blocks
+from rvmae_jax.models import build_model, flops
+from rvmae_jax.objectives import build_objective
+from rvmae_jax.training import guards, optimizer, sharding
+from rvmae_jax.training.checkpointing import (
+  Checkpointer,
+  check_same_arrays,
+  load_params,
+)
+from rvmae_jax.training.distributed import join_processes
+from rvmae_jax.training.logging import (
+  MetricWriter,
+  Profiler,
+  Progress,
+  parameter_table,
+  show_own_lines,
+)
+from rvmae_jax.training.prefetch import Prefetcher
+from rvmae_jax.training.state import TrainState, init_state
+from rvmae_jax.training.step import make_train_step
+from rvmae_jax.visualize import draw
+from rvmae_jax.visualize.batch import draw_batch
+
+# Steps given to the device before the host reads back the oldest: enough to
+# keep the device busy, few enough to see a bad one at once.
+_STEPS_IN_FLIGHT = 2
+
+
+def train(config: ConfigDict, workdir: str) -> TrainState:
+  """Trains, or goes on training, until `config.total_steps`.
+
+  Args:
+    config: a recipe; see `configs/rvm_pretrain.py`.
+    workdir: what the run leaves; a checkpoint there is gone on from.
+
+  Returns:
+    The state after the last step.
+
+  Raises:
+    Interrupted: the run was told to stop (SIGTERM, Ctrl-C) and has saved.
+    FloatingPointError: too many steps whose loss was not finite.
+    RuntimeError: too many videos that cannot be decoded.
+    ValueError: a config that contradicts itself or the checkpoint.
+  """
+  workdir = epath.Path(workdir)
+
+  # ---- Devices ----
+  mesh = sharding.make_mesh(**config.mesh)
+  guards.check_divisible(
+    config.batch_size,
+    devices=mesh.size,
+    processes=jax.process_count(),
+    accumulation_steps=config.accumulation_steps,
+  )
+  logging.info(
+    '%d x %s in %d processes, mesh %s.',
+    mesh.size,
+    jax.devices()[0].device_kind,
+    jax.process_count(),
+    dict(mesh.shape),
+  )
+
+  # ---- Data ----
+  data = iter(
+    make_dataset(
+      config.data,
+      seed=config.seed,
+      batch_size=config.batch_size // jax.process_count(),
+      train=True,
+      patch_size=config.model.patch_size,
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+    )
+  )
+
+  # ---- Model, objective, optimizer ----
+  parts = build_parts(config)
+  logging.info('Parameters:\n%s', parameter_table(parts.shapes.params))
+
+  # ---- State: shapes, then the place of each array, then the arrays ----
+  shardings = sharding.state_shardings(parts.shapes, mesh)
+  checkpointer = Checkpointer(workdir, config)
+  # 1. The newest checkpoint of this run. 2. Parameters of another run or file.
+  # 3. Fresh parameters.
+  if checkpointer.latest_step() is not None:
+    state, position = checkpointer.restore(
+      sharding.with_shardings(parts.shapes, shardings)
+    )
+    data.set_state(position)
+    logging.info('Going on after step %d.', state.step)
+  else:
+    state = jax.jit(parts.init, out_shardings=shardings)()
+    if config.checkpoint.init_from:
+      state = start_from(config.checkpoint.init_from, state, shardings)
+  first_step = int(state.step) + 1
+
+  # ---- Step ----
+  train_step = jax.jit(
+    parts.train_step,
+    in_shardings=(shardings, sharding.batch_sharding(mesh)),
+    out_shardings=(shardings, sharding.replicated(mesh)),
+    donate_argnums=0,
+  )
+
+  # ---- Evaluations ----
+  functions = ModelFunctions(parts.model, state.params, mesh)
+  evaluations = ScheduledEvals(
+    config.evals,
+    total_steps=config.total_steps,
+    data=config.data,
+    patch_size=config.model.patch_size,
+    batch_size=eval_batch_size(config),
+    seed=config.seed,
+  )
+
+  # ---- Logs and guards ----
+  if jax.process_index() == 0:
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / 'config.json').write_text(config_utils.to_json(config))
+  progress = Progress(
+    config.total_steps, config.batch_size, parts.flops_per_clip
+  )
+  profiler = Profiler(workdir / 'profile', config.log.profile)
+  non_finite = guards.NonFiniteGuard(config.log.max_skipped)
+  bad_videos = BadVideoGuard(config.data.max_bad_share)
+  pictures = Pictures(config, workdir / 'pictures')
+
+  # ---- Loop ----
+  in_flight = collections.deque()
+  with (
+    checkpointer,
+    contextlib.closing(
+      MetricWriter(
+        workdir,
+        resumed_step=first_step - 1,
+        tensorboard=config.log.tensorboard,
+      )
+    ) as writer,
+    contextlib.closing(
+      Prefetcher(data, functools.partial(sharding.global_batch, mesh=mesh))
+    ) as batches,
+    guards.StopSignal() as stop,
+  ):
+    for step in range(first_step, config.total_steps + 1):
+      fetched = next(batches)
+      bad_videos.update(fetched.host['host/bad_videos'])
+      profiler.before(step)
+      with jax.transfer_guard('disallow'):
+        state, metrics = train_step(state, fetched.batch)
+      profiler.after(step, metrics)
+
+      # What is due after this step.
+      is_last = step == config.total_steps
+      is_stopping = stop.received(step)
+      is_logging = is_last or step % config.log.every_steps == 0
+      is_saving = is_last or is_stopping or checkpointer.is_due(step)
+      is_evaluating = evaluations.is_due(step)
+      is_drawing = pictures.is_due(step)
+      is_quiet = step > first_step and not (
+        is_logging or is_saving or is_evaluating or is_drawing
+      )
+
+      # Read back; the device stays a few steps ahead while nothing is due.
+      in_flight.append((step, metrics))
+      while len(in_flight) > (_STEPS_IN_FLIGHT if is_quiet else 0):
+        read_step, metrics = in_flight.popleft()
+        metrics = jax.device_get(metrics)
+        non_finite.check(read_step, metrics)
+
+      if step == first_step:
+        progress.start(step, batches.wait_s)
+        pictures.draw_batch(fetched.batch, step)
+      scalars = {}
+      if is_logging:
+        scalars |= metrics | progress.speed(step, batches.wait_s)
+        scalars |= bad_videos.metrics()
+        logging.info(progress.line(step, scalars))
+      if is_evaluating:
+        with progress.paused():
+          scalars |= evaluations.run(functions.with_params(state.params), step)
+      if is_drawing:
+        with progress.paused():
+          pictures.draw_reconstructions(
+            functions.with_params(state.params), step
+          )
+      if scalars:
+        writer.write(step, scalars)
+      if is_saving:
+        checkpointer.save(step, state, fetched.position)
+      if is_stopping:
+        checkpointer.wait()
+        stop.leave(
+          f'saved step {step} of {config.total_steps} in {workdir}; the same '
+          'command goes on from there.'
+        )
+  return state
+
+
+class Parts(NamedTuple):
+  """What a config's names stand for, before any array exists.
+
+  Attributes:
+    model: the Flax module.
+    spec: shapes of the global batch by key.
+    init: () -> TrainState, to be jitted.
+    shapes: what `init` gives, as `jax.ShapeDtypeStruct`s.
+    train_step: (state, batch) -> (state, metrics), to be jitted.
+    flops_per_clip: of a training step, None where the model does not count.
+  """
+
+  model: Any
+  spec: dict[str, jax.ShapeDtypeStruct]
+  init: Callable[[], TrainState]
+  shapes: TrainState
+  train_step: Callable[[TrainState, dict], tuple[TrainState, dict]]
+  flops_per_clip: int | None
+
+
+def build_parts(config: ConfigDict) -> Parts:
+  """Builds model, objective, optimizer and step; computes nothing.
+
+  Raises:
+    ValueError: an unknown name or a setting that makes no sense.
+  """
+  model = build_model(config.model)
+  objective = build_objective(config)
+  spec = batch_spec(config.data, config.batch_size, config.model.patch_size)
+  peak_lr = optimizer.scaled_lr(config.optimizer.lr_per_256, config.batch_size)
+  schedule = optimizer.make_schedule(
+    peak_lr, config.total_steps, **config.schedule
+  )
+  options = dict(config.optimizer)
+  del options['lr_per_256']
+  tx = optimizer.make_optimizer(schedule, **options)
+
+  def init_params(rng):
+    clip = {k: jnp.zeros((1, *v.shape[1:]), v.dtype) for k, v in spec.items()}
+    return model.init(rng, clip, train=True)['params']
+
+  def apply(params, batch, *, train, rng):
+    rngs = {'dropout': rng}
+    return model.apply({'params': params}, batch, train=train, rngs=rngs)
+
+  def loss_fn(params, batch, rng):
+    return objective(apply, params, batch, rng=rng, train=True)
+
+  init = functools.partial(
+    init_state, init_params, tx, seed=config.seed, ema_decay=config.ema_decay
+  )
+  train_step = make_train_step(
+    loss_fn,
+    tx,
+    schedule,
+    seed=config.seed,
+    accumulation_steps=config.accumulation_steps,
+    ema_decay=config.ema_decay,
+  )
+  flops_per_clip = None
+  if hasattr(model, 'flops_per_clip'):
+    flops_per_clip = flops.training(model.flops_per_clip(spec))
+  shapes = jax.eval_shape(init)
+  return Parts(model, spec, init, shapes, train_step, flops_per_clip)
+
+
+def start_from(path: str, state: TrainState, shardings: Any) -> TrainState:
+  """A fresh state with the parameters of another run or of a weights file.
+
+  Args:
+    path: a workdir, a checkpoint, or an exported or released file. Parts that
+      a file leaves out (its decoder) stay as they are.
+    state: the fresh state.
+    shardings: of `state`.
+
+  Raises:
+    ValueError: names the arrays that do not fit.
+  """
+
+  def load_file(path):
+    arrays = export.read_weights(path)
+    params = rvm_released.from_released(arrays, state.params)
+    is_scanned = 'block' in state.params['encoder']['blocks']
+    return (stack_blocks(params) if is_scanned else params), None
+
+  loaded, _ = load_params(path, load_file=load_file)
+  kept = [name for name in state.params if name not in loaded]
+  params = state.params | loaded
+  check_same_arrays(params, state.params, path, remedy=_SAME_MODEL)
+  # Fresh arrays are on their devices already.
+  loaded = sharding.put_same(
+    loaded, {name: shardings.params[name] for name in loaded}
+  )
+  logging.info(
+    'Parameters from %s; fresh: %s.', path, ', '.join(kept) or 'none'
+  )
+  params = state.params | loaded
+  is_averaging = state.ema_params is not None
+  return state.replace(
+    params=params,
+    ema_params=jax.tree.map(jnp.copy, params) if is_averaging else None,
+  )
+
+
+_SAME_MODEL = (
+  'config.checkpoint.init_from needs the same config.model as the weights.'
+)
+
+
+class Pictures:
+  """Draws the first batch, and how the same few clips are rebuilt.
+
+  Process 0 draws, and only where matplotlib is installed.
+
+  Args:
+    config: of the run.
+    folder: where the pictures go.
+  """
+
+  def __init__(self, config: ConfigDict, folder: epath.Path):
+    self._folder = folder
+    self._patch_size = config.model.patch_size
+    self._every_steps = config.log.pictures_every
+    self._reconstruction = None
+    if self._every_steps and not importlib.util.find_spec('matplotlib'):
+      logging.info('No pictures: matplotlib is not installed (extra [vis]).')
+      self._every_steps = 0
+    if self._every_steps and config.data.mask:
+      self._reconstruction = build_eval(
+        {'name': 'reconstruction', 'num_batches': 1},
+        data=config.data,
+        patch_size=self._patch_size,
+        batch_size=eval_batch_size(config, most=4),
+        seed=config.seed,
+      )
+
+  def is_due(self, step: int) -> bool:
+    """Whether reconstructions belong after this step."""
+    return bool(self._reconstruction) and step % self._every_steps == 0
+
+  def draw_batch(self, batch: dict[str, jax.Array], step: int) -> None:
+    """Draws the clips on this process's first device, with their masks."""
+    if self._every_steps and jax.process_index() == 0:
+      rows = {
+        key: np.asarray(value.addressable_shards[0].data)
+        for key, value in batch.items()
+      }
+      self._folder.mkdir(parents=True, exist_ok=True)
+      figure = draw_batch(rows, self._patch_size)
+      figure.savefig(self._folder / f'batch_{step:07d}.png', dpi=150)
+
+  def draw_reconstructions(self, functions: ModelFunctions, step: int) -> None:
+    """Rebuilds the clips on all processes and draws them on the first."""
+    numbers = self._reconstruction.run(functions, step)
+    if jax.process_index() == 0:
+      folder = self._folder / f'step_{step:07d}'
+      draw('reconstruction', self._reconstruction.arrays, numbers, folder)
+
+
+def eval_batch_size(config: ConfigDict, most: int = 64) -> int:
+  """Clips to evaluate at once: about `most`, the same on each device."""
+  devices = jax.device_count()
+  return min(config.batch_size, -(-most // devices) * devices)
+
+
+def describe(config: ConfigDict) -> str:
+  """The parameter table, the batch and the FLOPs of a config, as text."""
+  parts = build_parts(config)
+  lines = [parameter_table(parts.shapes.params), '', 'Batch:']
+  lines += [
+    f'  {key:14} {value.dtype!s:6} {list(value.shape)}'
+    for key, value in parts.spec.items()
+  ]
+  if parts.flops_per_clip:
+    lines.append(
+      f'Training FLOPs: {parts.flops_per_clip / 1e9:.2f} G per clip, '
+      f'{parts.flops_per_clip * config.batch_size / 1e12:.2f} T per step.'
+    )
+  return '\n'.join(lines)
+
+
+_CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'What the run leaves goes here.'
+)
+_DRY_RUN = flags.DEFINE_bool(
+  'dry_run', False, 'Print parameters, batch and FLOPs; then stop.'
+)
+_COMPILE_CACHE = flags.DEFINE_string(
+  'compile_cache', '', 'Folder that keeps compiled programs between runs.'
+)
+_COORDINATOR = flags.DEFINE_string(
+  'coordinator', '', "Process 0's host:port, or auto; see join_processes."
+)
+_NUM_PROCESSES = flags.DEFINE_integer('num_processes', None, 'Of the job.')
+_PROCESS_ID = flags.DEFINE_integer('process_id', None, 'From 0.')
+
+
+def main(argv: list[str]) -> None:
+  """Runs the command."""
+  if argv[1:]:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
+  show_own_lines()
+  if _COMPILE_CACHE.value:
+    jax.config.update('jax_compilation_cache_dir', _COMPILE_CACHE.value)
+  if _DRY_RUN.value:
+    print(describe(_CONFIG.value))
+    return
+  if not _WORKDIR.value:
+    raise app.UsageError('--workdir=DIR is needed, except with --dry_run.')
+  join_processes(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+  train(_CONFIG.value, _WORKDIR.value)
+
+
+if __name__ == '__main__':
+  flags.mark_flag_as_required('config')
+  app.run(main)
