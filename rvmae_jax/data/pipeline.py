@@ -10,6 +10,7 @@ and an iterator's state is little more than a number.
 """
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -146,14 +147,22 @@ def check_config(data_config: Mapping[str, Any]) -> dict[str, Any]:
   Raises:
     ValueError: an unknown or a missing key.
   """
-  for key in data_config:
-    if key not in DEFAULTS:
-      raise ValueError(f'Unknown key data.{key}. {near_names(key, DEFAULTS)}')
+  _check_keys('data', data_config, DEFAULTS)
   config = {**DEFAULTS, **dict(data_config)}
   for key in ('sources', 'clip', 'crop'):
     if not config[key]:
       raise ValueError(f'The config needs data.{key}; it is {config[key]!r}.')
+  crop_keys = inspect.signature(make_transforms).parameters.keys() - {'train'}
+  _check_keys('data.crop', config['crop'], crop_keys)
+  if len(config['crop'].get('size', ())) != 2:
+    raise ValueError('data.crop.size must be (height, width) in pixels.')
   return config
+
+
+def _check_keys(where: str, config: Mapping[str, Any], known) -> None:
+  for key in config:
+    if key not in known:
+      raise ValueError(f'Unknown key {where}.{key}. {near_names(key, known)}')
 
 
 @dataclasses.dataclass(frozen=True)

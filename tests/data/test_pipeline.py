@@ -327,6 +327,8 @@ def test_nothing_but_bad_videos_is_an_error():
       {'maks': {'name': 'target'}},
       "Unknown key data.maks. Did you mean 'mask'",
     ),
+    ({'crop': {'size': (8, 8), 'rato': 1}}, "data.crop.rato. Did you mean 'ra"),
+    ({'crop': {'flip': False}}, r'data.crop.size must be \(height, width\)'),
     ({'crop': {'size': (8, 9)}}, 'multiples of 2'),
     ({'repeats': 2}, r'batch of 3 rows .* data.repeats=2'),
     ({'repeats': 0}, 'data.repeats=0'),
