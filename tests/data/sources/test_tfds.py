@@ -1,0 +1,108 @@
+"""TFDS videos: a small dataset of both file formats, and UCF101's features."""
+
+import pickle
+import sys
+
+import numpy as np
+import pytest
+
+from rvmae_jax.data.decoding import open_record
+from rvmae_jax.data.sources import SOURCES, tfds
+
+NUM_TRAIN = 5
+
+
+@pytest.fixture(scope='module', params=['array_record', 'tfrecord'])
+def data_dir(request, tmp_path_factory):
+  """Video i of the dataset `tiny` has 3 + i frames, all of colour 20 i."""
+  datasets = pytest.importorskip('tensorflow_datasets')
+
+  # Not registered: it is then found by its files, as any other dataset is.
+  class Tiny(datasets.core.GeneratorBasedBuilder, skip_registration=True):
+    """Videos of one colour."""
+
+    VERSION = datasets.core.Version('1.0.0')
+
+    def _info(self):
+      features = {
+        'video': datasets.features.Video((None, 16, 24, 3)),
+        'label': datasets.features.ClassLabel(names=['dark', 'bright']),
+      }
+      return datasets.core.DatasetInfo(
+        builder=self, features=datasets.features.FeaturesDict(features)
+      )
+
+    def _split_generators(self, dl_manager):
+      return {'train': self._generate_examples(NUM_TRAIN)}
+
+    def _generate_examples(self, num_videos):
+      for i in range(num_videos):
+        video = np.full((3 + i, 16, 24, 3), 20 * i, np.uint8)
+        yield i, {'video': video, 'label': i % 2}
+
+  folder = tmp_path_factory.mktemp(request.param)
+  Tiny(data_dir=folder, file_format=request.param).download_and_prepare()
+  return str(folder)
+
+
+def _facts(source):
+  """(colour, number of frames, label) of each record."""
+  facts = []
+  for i in range(len(source)):
+    with open_record(source[i]) as reader:
+      frames = reader.read(range(reader.num_frames))
+    assert frames.shape[1:] == (16, 24, 3)
+    facts.append((int(frames.max()), len(frames), source[i]['label']))
+  return sorted(facts)
+
+
+def test_videos_and_labels_come_back(data_dir):
+  source = SOURCES.build(
+    {'name': 'tfds', 'dataset': 'tiny', 'data_dir': data_dir}
+  )
+  assert source.class_names == ['dark', 'bright']
+  assert _facts(source) == [(20 * i, 3 + i, i % 2) for i in range(NUM_TRAIN)]
+
+
+def test_a_pickled_source_reads_the_same(data_dir):
+  source = tfds.Tfds('tiny', data_dir=data_dir)
+  assert pickle.loads(pickle.dumps(source))[3] == source[3]
+
+
+def test_a_slice_of_a_split_is_a_part_of_it(data_dir):
+  whole = tfds.Tfds('tiny', data_dir=data_dir)
+  part = tfds.Tfds('tiny', 'train[1:3]', data_dir=data_dir)
+  assert [part[i]['jpegs'] for i in range(len(part))] == [
+    whole[i]['jpegs'] for i in (1, 2)
+  ]
+
+
+def test_an_unknown_split_is_answered_with_the_known(data_dir):
+  with pytest.raises(ValueError, match="no split 'dev', only train"):
+    tfds.Tfds('tiny', 'dev', data_dir=data_dir)
+
+
+def test_features_of_ucf101_are_found_without_download(tmp_path):
+  datasets = pytest.importorskip('tensorflow_datasets')
+  builder = datasets.builder('ucf101/ucf101_1', data_dir=tmp_path)
+  video, label, names = tfds.find_features(builder.info.features)
+  assert (video, label, len(names)) == ('video', 'label', 101)
+  assert names[:2] == ['ApplyEyeMakeup', 'ApplyLipstick']
+
+
+def test_a_dataset_that_is_not_prepared_says_how_to(tmp_path):
+  pytest.importorskip('tensorflow_datasets')
+  with pytest.raises(FileNotFoundError, match='tfds build'):
+    tfds.Tfds('ucf101/ucf101_1', data_dir=str(tmp_path))
+
+
+def test_the_module_alone_imports_no_tensorflow():
+  import subprocess
+
+  code = (
+    'import rvmae_jax.data.sources.tfds, sys;'
+    "sys.exit(any(m.startswith('tensorflow') for m in sys.modules))"
+  )
+  assert (
+    subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
+  )
