@@ -19,6 +19,7 @@ case ${1:-} in
 esac
 workdir=${RVMAE_WORKDIR:-runs/quickstart}
 config=configs/rvm_quickstart.py
+eval_config=configs/eval_sprites.py
 
 # Says how long the last step took and what the next one is.
 begun=
@@ -33,6 +34,7 @@ prepare_environment vis
 
 if [[ -n $videos ]]; then
   config+=:videos=$videos
+  eval_config+=:own_videos
   step "Doctor: which videos in $videos can be read (seconds)"
   python -m rvmae_jax.tools.doctor videos "$videos" --quick ||
     echo 'Going on with the videos that can be read.'
@@ -42,7 +44,7 @@ step "Pre-training into $workdir (about 6 minutes on 2 cores)"
 python -m rvmae_jax.train --config "$config" --workdir "$workdir"
 
 step 'Evaluation: reconstruction, kNN and linear probe (about 2 minutes)'
-python -m rvmae_jax.evaluate --config configs/eval_sprites.py \
+python -m rvmae_jax.evaluate --config $eval_config \
   --checkpoint "$workdir" --workdir "$workdir/evaluation"
 
 step 'Report'

@@ -1,0 +1,103 @@
+"""Every recipe in configs/ builds, and one step of it runs, in shapes only."""
+
+import ast
+import pathlib
+import re
+import sys
+
+import jax
+import pytest
+from absl import flags
+from ml_collections import config_flags
+
+from rvmae_jax import train
+from rvmae_jax.batch import check_batch
+from rvmae_jax.config_utils import from_json, load_config, to_json
+
+CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
+# Recipes of training; evaluations have none of its parts.
+RECIPES = sorted(
+  path for path in CONFIGS.glob('*.py') if not path.name.startswith('eval_')
+)
+
+
+def _arguments(path: pathlib.Path) -> list[str]:
+  """What the header says may follow the colon: none, variants, runlocal."""
+  header = _header(path)
+  variants = re.search(r'variant=((?:\w+\|)+\w+)', header)
+  arguments = variants[1].split('|') if variants else []
+  arguments = [f'variant={variant}' for variant in arguments]
+  return ['', *arguments, *re.findall('runlocal', header)[:1]]
+
+
+def _header(path: pathlib.Path) -> str:
+  return ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize(
+  'spec', [f'{path.name}:{a}' for path in RECIPES for a in _arguments(path)]
+)
+def test_a_step_runs_in_shapes(spec):
+  config = load_config(f'{CONFIGS}/{spec}')
+  if 'variant=' in spec and 'scan_layers' in config.model:
+    config.model.scan_layers = True  # Traces one block of each stack, not all.
+  parts = train.build_parts(config)
+  check_batch(parts.spec)
+  state, metrics = jax.eval_shape(parts.train_step, parts.shapes, parts.spec)
+  assert _shapes(state) == _shapes(parts.shapes)
+  assert metrics['loss'].shape == ()
+
+
+def _shapes(tree):
+  return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
+
+
+@pytest.mark.parametrize('path', CONFIGS.glob('*.py'), ids=lambda p: p.name)
+def test_a_config_survives_json(path):
+  config = load_config(str(path))
+  assert from_json(to_json(config)).to_dict() == config.to_dict()
+
+
+@pytest.mark.parametrize('path', CONFIGS.glob('*.py'), ids=lambda p: p.name)
+def test_the_header_gives_the_command(path):
+  header = _header(path)
+  assert 'python -m rvmae_jax.' in header
+  assert f'configs/{path.name}' in header
+
+
+def _from_command_line(monkeypatch, *arguments: str):
+  values = flags.FlagValues()
+  config_flags.DEFINE_config_file(
+    'config', lock_config=True, flag_values=values
+  )
+  # The overrides are read from there, whatever is parsed.
+  monkeypatch.setattr(sys, 'argv', ['train', *arguments])
+  values(sys.argv)
+  return values.config
+
+
+RECIPE = f'--config={CONFIGS}/rvm_pretrain.py:variant=tiny'
+
+
+def test_an_override_changes_the_config(monkeypatch):
+  config = _from_command_line(monkeypatch, RECIPE, '--config.batch_size=6')
+  assert config.batch_size == 6
+
+
+@pytest.mark.parametrize(
+  ('override', 'meant'),
+  [
+    ('--config.modle.variant=S', 'model'),
+    ('--config.optimizer.lr_per_265=1', 'lr_per_256'),
+  ],
+)
+def test_a_typo_is_answered_with_what_was_meant(monkeypatch, override, meant):
+  with pytest.raises(
+    (AttributeError, KeyError), match=f'Did you mean "{meant}"'
+  ):
+    _from_command_line(monkeypatch, RECIPE, override)
+
+
+def test_a_wrong_argument_is_answered_with_the_known_ones(monkeypatch):
+  with pytest.raises(flags.IllegalFlagValueError, match="mean 'variant'"):
+    _from_command_line(monkeypatch, RECIPE.replace('variant', 'varaint'))
