@@ -39,7 +39,7 @@ on_all_workers "mkdir -p rvmae_jax && cd rvmae_jax &&
 
 on_all_workers "cd rvmae_jax &&
   { RVMAE_EXTRAS=tpu nohup bash launch/local.sh$(printf ' %q' "$@") \
-    >>train.log 2>&1 </dev/null & } && echo \$! >train.pid"
+    --coordinator=auto >>train.log 2>&1 </dev/null & } && echo \$! >train.pid"
 
 [[ $dry == false ]] || exit 0
 cat <<END

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -177,14 +178,12 @@ def test_tpu_pod_starts_the_same_command_on_a_worker(stand_in, tmp_path):
   log = worker / 'rvmae_jax' / 'train.log'
   expected = [
     *('-m', 'pip', 'install', '--editable', '.[tpu]'),
-    *('-m', 'rvmae_jax.train', *TRAIN),
+    *('-m', 'rvmae_jax.train', *TRAIN, '--coordinator=auto'),
   ]
   _wait_for(lambda: log.read_text().splitlines() == expected)
 
 
 def _wait_for(condition, timeout_s: float = 10.0) -> None:
-  import time
-
   deadline_s = time.monotonic() + timeout_s
   while not condition():
     assert time.monotonic() < deadline_s
