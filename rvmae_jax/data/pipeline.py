@@ -1,7 +1,7 @@
-"""From sources to batches: sample, decode, augment, mask, batch.
+"""From sources to batches.
 
-  record indices -> shuffle, repeat -> mix sources -> this process's share
-  -> load (frame indices, decode, augment, mask) -> batch
+  indices of records -> shuffle, repeat -> mix sources -> share of this process
+  -> load (sample frames, decode, augment, mask: loader.py) -> batch
 
 Only indices are shuffled, mixed and shared out, so every process knows the
 whole order, and all randomness of a row comes from its place in that order:
@@ -9,22 +9,19 @@ the global batch is the same for any number of processes, threads and workers,
 and an iterator's state is little more than a number.
 """
 
-import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import grain
 import numpy as np
 from absl import flags
 
-from rvmae_jax.data.augmentation import Transform, make_transforms
+from rvmae_jax.data.augmentation import make_transforms
 from rvmae_jax.data.bad_videos import read_or_replace
-from rvmae_jax.data.clips import CLIPS, Clip
-from rvmae_jax.data.decoding import open_record
+from rvmae_jax.data.loader import ClipLoader, make_loader
 from rvmae_jax.data.sources import SOURCES
-from rvmae_jax.masking import MASKS
 from rvmae_jax.registry import near_names
 
 # Every key of `config.data`; None where a value has to be given.
@@ -81,7 +78,7 @@ def make_dataset(
   """
   config = check_config(data_config)
   loader = make_loader(config, patch_size, train=train)
-  loader(_blank_record(config['crop']['size']), np.random.default_rng(0))
+  loader.blank_rows(config['crop']['size'])
   if batch_size < 1 or batch_size % loader.repeats:
     raise ValueError(
       f'A batch of {batch_size} rows per process cannot be filled with '
@@ -132,7 +129,7 @@ def batch_spec(
   config = check_config(data_config)
   loader = make_loader(config, patch_size, train=False)
   # What a blank video turns into is the specification.
-  rows = loader(_blank_record(config['crop']['size']), np.random.default_rng(0))
+  rows = loader.blank_rows(config['crop']['size'])
   if not train:
     rows['valid'] = np.ones(1, bool)
   return {
@@ -163,89 +160,6 @@ def _check_keys(where: str, config: Mapping[str, Any], known) -> None:
   for key in config:
     if key not in known:
       raise ValueError(f'Unknown key {where}.{key}. {near_names(key, known)}')
-
-
-@dataclasses.dataclass(frozen=True)
-class ClipLoader:
-  """Turns one record into `repeats` rows of a batch.
-
-  Attributes:
-    sample: a clip sampler of `data/clips.py`.
-    transforms: of `data/augmentation.py`, in order.
-    mask: of `masking/`, or None.
-    repeats: clips to draw from the video; all are decoded in one go.
-    random_clips: draw clips, or take the one that evaluation uses.
-    open: gives a reader of a record; replaced to measure it.
-  """
-
-  sample: Callable[..., Clip]
-  transforms: list[Transform]
-  mask: Callable[[dict, np.random.Generator], dict] | None
-  repeats: int
-  random_clips: bool
-  open: Callable = open_record
-
-  def __call__(
-    self, record: dict, rng: np.random.Generator
-  ) -> dict[str, np.ndarray]:
-    """Rows of a batch: key -> [repeats, ...].
-
-    Raises:
-      VideoError: the record's video cannot be decoded.
-    """
-    clip_rng = rng if self.random_clips else None
-    with self.open(record) as reader:
-      clips = [
-        self.sample(reader.timestamps_s, clip_rng) for _ in range(self.repeats)
-      ]
-      indices = [np.concatenate(list(clip.frames.values())) for clip in clips]
-      frames = reader.read(np.concatenate(indices))
-    rows = [
-      self._row(clip, part, record.get('label', -1), rng)
-      for clip, part in zip(clips, np.split(frames, self.repeats))
-    ]
-    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
-
-  def _row(
-    self, clip: Clip, frames: np.ndarray, label: int, rng: np.random.Generator
-  ) -> dict[str, np.ndarray]:
-    for transform in self.transforms:
-      frames = transform(frames, rng)
-    ends = np.cumsum([len(indices) for indices in clip.frames.values()])
-    row = dict(zip(clip.frames, np.split(frames, ends[:-1])))
-    row |= clip.entries
-    row['label'] = np.int32(label)
-    return self.mask(row, rng) if self.mask else row
-
-
-def make_loader(
-  config: Mapping[str, Any], patch_size: int, *, train: bool
-) -> ClipLoader:
-  """The loader that a checked `config.data` describes.
-
-  Raises:
-    ValueError: a setting of the clip, crop or mask makes no sense.
-  """
-  height, width = config['crop']['size']
-  if height % patch_size or width % patch_size:
-    raise ValueError(
-      f'data.crop.size={(height, width)} cannot be cut into patches of '
-      f'{patch_size} x {patch_size}: use multiples of {patch_size}.'
-    )
-  if config['repeats'] < 1:
-    raise ValueError(f'data.repeats={config["repeats"]} must be at least 1.')
-  grid = (height // patch_size, width // patch_size)
-  return ClipLoader(
-    sample=CLIPS.build(config['clip']),
-    transforms=make_transforms(**config['crop'], train=train),
-    mask=MASKS.build(config['mask'], grid=grid) if config['mask'] else None,
-    repeats=config['repeats'] if train else 1,
-    random_clips=train,
-  )
-
-
-def _blank_record(size: tuple[int, int]) -> dict[str, Any]:
-  return {'path': 'blank', 'frames': np.zeros((1, *size, 3), np.uint8)}
 
 
 def build_sources(configs: Mapping[str, Mapping[str, Any]]) -> list[Any]:

@@ -1,6 +1,5 @@
 """Tests of the pipeline on videos whose pixels tell their number and frame."""
 
-import dataclasses
 import sys
 import types
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from rvmae_jax.batch import check_batch, split_host
-from rvmae_jax.data import decoding, pipeline
+from rvmae_jax.data import pipeline
 from rvmae_jax.data.bad_videos import BadVideoGuard
 from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.pipeline import batch_spec, make_dataset
@@ -178,24 +177,6 @@ def test_the_seed_decides():
   batches = _take(_dataset(seed=1), 4)
   _assert_equal(batches, _take(_dataset(seed=1), 4))
   assert _labels(batches) != _labels(_take(_dataset(seed=2), 4))
-
-
-def test_repeats_fill_rows_from_one_opened_video():
-  opened = []
-
-  def open_record(record):
-    opened.append(record['path'])
-    return decoding.open_record(record)
-
-  config = pipeline.check_config(_config(repeats=3))
-  loader = dataclasses.replace(
-    pipeline.make_loader(config, 2, train=True), open=open_record
-  )
-  rows = loader(NumberedVideos()[0], np.random.default_rng(0))
-  assert len(opened) == 1
-  assert rows['video'].shape == (3, 4, 8, 8, 3)
-  assert len({ids.tobytes() for ids in rows['ids_keep']}) == 3
-  assert len({delta.tobytes() for delta in rows['target_delta']}) == 3
 
 
 def test_repeats_keep_epochs_exact():

@@ -1,0 +1,96 @@
+"""From a record to rows of a batch: sample frames, decode, augment, mask."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from rvmae_jax.data.augmentation import Transform, make_transforms
+from rvmae_jax.data.clips import CLIPS, Clip
+from rvmae_jax.data.decoding import open_record
+from rvmae_jax.masking import MASKS
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipLoader:
+  """Turns one record into `repeats` rows of a batch.
+
+  Attributes:
+    sample: a clip sampler of `data/clips.py`.
+    transforms: of `data/augmentation.py`, in order.
+    mask: of `masking/`, or None.
+    repeats: clips to draw from the video; all are decoded in one go.
+    random_clips: draw clips, or take the one that evaluation uses.
+    open: gives a reader of a record; replaced to measure it.
+  """
+
+  sample: Callable[..., Clip]
+  transforms: list[Transform]
+  mask: Callable[[dict, np.random.Generator], dict] | None
+  repeats: int
+  random_clips: bool
+  open: Callable = open_record
+
+  def __call__(
+    self, record: dict, rng: np.random.Generator
+  ) -> dict[str, np.ndarray]:
+    """Rows of a batch: key -> [repeats, ...].
+
+    Raises:
+      VideoError: the record's video cannot be decoded.
+    """
+    clip_rng = rng if self.random_clips else None
+    with self.open(record) as reader:
+      clips = [
+        self.sample(reader.timestamps_s, clip_rng) for _ in range(self.repeats)
+      ]
+      indices = [np.concatenate(list(clip.frames.values())) for clip in clips]
+      frames = reader.read(np.concatenate(indices))
+    rows = [
+      self._row(clip, part, record.get('label', -1), rng)
+      for clip, part in zip(clips, np.split(frames, self.repeats))
+    ]
+    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+
+  def blank_rows(self, size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Rows of a black video: right in shape and dtype, reading nothing."""
+    frames = np.zeros((1, *size, 3), np.uint8)
+    return self({'path': 'blank', 'frames': frames}, np.random.default_rng(0))
+
+  def _row(
+    self, clip: Clip, frames: np.ndarray, label: int, rng: np.random.Generator
+  ) -> dict[str, np.ndarray]:
+    for transform in self.transforms:
+      frames = transform(frames, rng)
+    ends = np.cumsum([len(indices) for indices in clip.frames.values()])
+    row = dict(zip(clip.frames, np.split(frames, ends[:-1])))
+    row |= clip.entries
+    row['label'] = np.int32(label)
+    return self.mask(row, rng) if self.mask else row
+
+
+def make_loader(
+  config: Mapping[str, Any], patch_size: int, *, train: bool
+) -> ClipLoader:
+  """The loader that a checked `config.data` describes.
+
+  Raises:
+    ValueError: a setting of the clip, crop or mask makes no sense.
+  """
+  height, width = config['crop']['size']
+  if height % patch_size or width % patch_size:
+    raise ValueError(
+      f'data.crop.size={(height, width)} cannot be cut into patches of '
+      f'{patch_size} x {patch_size}: use multiples of {patch_size}.'
+    )
+  if config['repeats'] < 1:
+    raise ValueError(f'data.repeats={config["repeats"]} must be at least 1.')
+  grid = (height // patch_size, width // patch_size)
+  return ClipLoader(
+    sample=CLIPS.build(config['clip']),
+    transforms=make_transforms(**config['crop'], train=train),
+    mask=MASKS.build(config['mask'], grid=grid) if config['mask'] else None,
+    repeats=config['repeats'] if train else 1,
+    random_clips=train,
+  )
