@@ -125,6 +125,7 @@ def drop_lines_after(path: epath.Path, step: int) -> None:
 def _clu_writers(workdir: epath.Path) -> list[Any]:
   # Imported here: both load TensorFlow, which must keep off the accelerators.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # Else it tells so.
   import tensorflow as tf
 
   for kind in ('GPU', 'TPU'):

@@ -1,0 +1,49 @@
+"""Guards: divisibility, values not finite, signals."""
+
+import os
+import signal
+
+import pytest
+
+from rvmae_jax.training import guards
+
+
+def test_divisibility_names_all_numbers():
+  guards.check_divisible(64, devices=8, processes=2, accumulation_steps=4)
+  with pytest.raises(ValueError) as error:
+    guards.check_divisible(72, devices=8, processes=2, accumulation_steps=4)
+  for part in (
+    'batch_size=72',
+    '8 devices',
+    '2 processes',
+    'accumulation_steps=4',
+    'multiple of 32, such as 64 or 96',
+  ):
+    assert part in str(error.value)
+
+
+def test_too_many_skipped_steps_stop_with_metric_and_steps():
+  guard = guards.NonFiniteGuard(max_skipped=2)
+  nan = float('nan')
+  for step in range(1, 100):
+    guard.check(step, {'loss': 1.0, 'grad_norm': 1.0, 'psnr_hidden': nan})
+  guard.check(100, {'loss': nan, 'grad_norm': nan})
+  guard.check(110, {'loss': 1.0, 'grad_norm': float('inf')})
+  with pytest.raises(
+    FloatingPointError,
+    match=r'3 steps between 100 and 120 .*=2\. At step 120: loss=nan',
+  ):
+    guard.check(120, {'loss': nan, 'grad_norm': 1.0})
+
+
+def test_first_signal_is_noticed_and_handlers_come_back():
+  before = signal.getsignal(signal.SIGTERM)
+  with guards.StopSignal() as stop:
+    assert not stop.received(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.received(2)
+    assert signal.getsignal(signal.SIGTERM) == before
+    with pytest.raises(guards.Interrupted) as left:
+      stop.leave('saved step 2')
+  assert left.value.code == 143
+  assert signal.getsignal(signal.SIGTERM) == before
