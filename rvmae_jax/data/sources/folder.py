@@ -33,6 +33,7 @@ class Folder:
 
   Attributes:
     class_names: the class folders of all splits, sorted.
+    splits: those that have videos.
 
   Raises:
     FileNotFoundError: no such folder, no video in it, or none in this split;
@@ -58,6 +59,7 @@ class Folder:
       classes = tops
       splits = assign_splits(names, classes, shares)
     self.class_names = sorted({*classes} - {''})
+    self.splits = sorted({*splits})
     self._videos = [
       (name, self.class_names.index(c) if c else NO_LABEL)
       for name, c, s in zip(names, classes, splits)

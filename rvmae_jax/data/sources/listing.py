@@ -29,6 +29,7 @@ class Listing:
 
   Attributes:
     class_names: of all splits, by label.
+    splits: those that have rows.
 
   Raises:
     FileNotFoundError: no such file, or videos that do not exist; named.
@@ -50,6 +51,7 @@ class Listing:
         f'listing: no row of split {split!r} in {path!r}, which has '
         f'{dict(collections.Counter(splits))}. Name another split or "all".'
       )
+    self.splits = sorted({*splits})
     root = os.path.abspath(root or os.path.dirname(path))
     self._records: list[Record] = [
       {

@@ -1,0 +1,338 @@
+"""Videos to ArrayRecord shards: small frames, ready to be read at random.
+
+  python -m rvmae_jax.tools.prepare --input VIDEOS --output SHARDS
+
+VIDEOS is a folder (class = folder) or a .csv, .json or .jsonl list; see
+data/sources/folder.py and listing.py for how they say splits and labels. Every
+video is trimmed, scaled to `--short_side` and encoded with a key frame every
+`--gop` frames, or as JPEG frames. `{'name': 'shards', 'path': SHARDS}` is then
+a source. Killed and started again with the same arguments, it goes on with the
+shards that are missing, and their bytes are the same. SHARDS holds
+
+  train-00000.array_record  records; each appears only when it is complete
+  train-00000.json          what is in the shard, and what was skipped and why
+  settings.json             what the shards were made with and from
+  manifest.json             written last: settings, class_names; for each split
+                            its videos, frames and shards with sha256; inputs
+                            with sha256; skipped videos with reasons
+
+`--runner beam` writes the same shards with Apache Beam, from a folder to a
+folder that every worker sees; arguments unknown here go to Beam.
+"""
+
+import argparse
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+import pathlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rvmae_jax.data.decoding import VideoError, image_files
+from rvmae_jax.data.encoding import Encoding, encode_record
+from rvmae_jax.data.records import Record
+from rvmae_jax.data.sources.folder import Folder
+from rvmae_jax.data.sources.listing import Listing
+from rvmae_jax.data.sources.shards import MANIFEST, pack
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+  """One shard to be written: enough to do it in another process.
+
+  Attributes:
+    path: where, without suffix.
+    split: of its videos.
+    records: the videos.
+    root: their paths are stored relative to it.
+    encoding: how to encode them.
+  """
+
+  path: str
+  split: str
+  records: list[Record]
+  root: str
+  encoding: Encoding
+
+  @property
+  def summary_path(self) -> pathlib.Path:
+    """Exists once the shard is complete."""
+    return pathlib.Path(f'{self.path}.json')
+
+
+def write_shard(shard: Shard) -> None:
+  """Encodes a shard's videos and writes it, unless that is done already."""
+  from array_record.python.array_record_module import ArrayRecordWriter
+
+  if shard.summary_path.exists():
+    return
+  path = pathlib.Path(f'{shard.path}.array_record')
+  part = path.with_suffix(f'.part-{os.getpid()}')
+  # Groups of one make a single record cheap to read; videos are compressed.
+  writer = ArrayRecordWriter(str(part), 'group_size:1,uncompressed')
+  videos, skipped, num_frames = [], [], 0
+  for record in shard.records:
+    name = os.path.relpath(record['path'], shard.root)
+    try:
+      encoded, length = encode_record(record, shard.encoding)
+    except VideoError as error:
+      skipped.append({'path': name, 'reason': error.reason})
+      continue
+    writer.write(pack({**encoded, 'path': name}))
+    num_frames += length
+    sha256 = _sha256(record['path'])
+    videos.append({'path': name, 'label': record['label'], 'sha256': sha256})
+  writer.close()
+  summary = {
+    'file': path.name,
+    'sha256': _sha256(part),
+    'num_bytes': part.stat().st_size,
+    'num_videos': len(videos),
+    'num_frames': num_frames,
+    'videos': videos,
+    'skipped': skipped,
+  }
+  part.replace(path)
+  _write_json(shard.summary_path, summary)
+
+
+def plan(
+  input_path: str, output: str, encoding: Encoding, records_per_shard: int = 0
+) -> tuple[list[Shard], dict[str, Any]]:
+  """Which shards to write, and the settings that decide what is in them.
+
+  Args:
+    input_path: a folder of videos or a list of them.
+    output: folder of the shards.
+    encoding: how to encode.
+    records_per_shard: 0 chooses 8 to 256, for about 32 shards a split.
+  """
+  is_folder = os.path.isdir(input_path)
+  source = Folder if is_folder else Listing
+  everything = source(input_path, 'all')
+  root = os.path.abspath(
+    input_path if is_folder else os.path.dirname(input_path)
+  )
+  shards = []
+  for split in everything.splits:
+    videos = source(input_path, split)
+    size = records_per_shard or min(max(-(-len(videos) // 32), 8), 256)
+    for number, first in enumerate(range(0, len(videos), size)):
+      last = min(first + size, len(videos))
+      path = os.path.join(output, f'{split}-{number:05d}')
+      records = [videos[i] for i in range(first, last)]
+      shards.append(Shard(path, split, records, root, encoding))
+  identity = json.dumps(
+    [
+      [s.split, {**r, 'path': os.path.relpath(r['path'], root)}]
+      for s in shards
+      for r in s.records
+    ]
+  )
+  return shards, {
+    **dataclasses.asdict(encoding),
+    'records_per_shard': records_per_shard,
+    'num_inputs': sum(len(s.records) for s in shards),
+    'sha256_of_list': hashlib.sha256(identity.encode()).hexdigest(),
+    'class_names': everything.class_names,
+  }
+
+
+def prepare(
+  input_path: str,
+  output: str,
+  encoding: Encoding,
+  records_per_shard: int = 0,
+  workers: int = 1,
+  beam_arguments: Sequence[str] | None = None,
+) -> dict[str, Any]:
+  """Writes all shards that are missing, then the manifest, and returns it.
+
+  Args:
+    input_path, output, encoding, records_per_shard: see `plan`.
+    workers: processes.
+    beam_arguments: run by Apache Beam with these instead.
+
+  Raises:
+    ValueError: `output` holds shards made with other settings or from other
+      videos, or no video at all could be read.
+  """
+  shards, settings = plan(input_path, output, encoding, records_per_shard)
+  folder = pathlib.Path(output)
+  folder.mkdir(parents=True, exist_ok=True)
+  _check_settings(folder / 'settings.json', settings)
+  for leftover in folder.glob('*.part-*'):
+    leftover.unlink()
+  todo = [shard for shard in shards if not shard.summary_path.exists()]
+  print(
+    f'{settings["num_inputs"]} videos in {len(shards)} shards; '
+    f'{len(shards) - len(todo)} shards are there already.'
+  )
+  if beam_arguments is not None:
+    _run_beam(todo, beam_arguments)
+  else:
+    _run_local(todo, workers)
+  manifest = _manifest(shards, settings)
+  if len(manifest['skipped']) == settings['num_inputs']:
+    raise ValueError(
+      f'None of the {settings["num_inputs"]} videos in {input_path!r} can be '
+      f'read. The first: {manifest["skipped"][0]}.'
+    )
+  _write_json(folder / MANIFEST, manifest)
+  return manifest
+
+
+def _run_local(todo: Sequence[Shard], workers: int) -> None:
+  """Writes shards in processes; prints progress and the time left."""
+  total, done, start_s = sum(len(s.records) for s in todo), 0, time.monotonic()
+  for number, shard in enumerate(_completed(todo, workers), 1):
+    done += len(shard.records)
+    elapsed_s = time.monotonic() - start_s
+    left_s = round(elapsed_s / done * (total - done))
+    print(
+      f'{pathlib.Path(shard.path).name} done: shard {number}/{len(todo)}, '
+      f'video {done}/{total}, {done / elapsed_s:.1f} videos/s, '
+      f'{left_s // 3600}:{left_s // 60 % 60:02d}:{left_s % 60:02d} left',
+      flush=True,
+    )
+
+
+def _completed(todo: Sequence[Shard], workers: int) -> Iterator[Shard]:
+  """Yields shards as they are completed."""
+  if workers <= 1:
+    for shard in todo:
+      write_shard(shard)
+      yield shard
+    return
+  # A fresh interpreter each: forking a process that has threads may hang.
+  context = multiprocessing.get_context('spawn')
+  with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+    shard_of = {pool.submit(write_shard, shard): shard for shard in todo}
+    try:
+      for future in concurrent.futures.as_completed(shard_of):
+        future.result()
+        yield shard_of[future]
+    finally:
+      pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _run_beam(todo: Sequence[Shard], arguments: Sequence[str]) -> None:
+  """Writes shards with Apache Beam."""
+  try:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+  except ImportError as error:
+    raise ImportError(
+      "--runner beam needs Apache Beam: pip install 'rvmae_jax[beam]'"
+    ) from error
+  with beam.Pipeline(options=PipelineOptions(list(arguments))) as pipeline:
+    _ = pipeline | beam.Create(todo) | beam.Reshuffle() | beam.Map(write_shard)
+
+
+def _manifest(
+  shards: Sequence[Shard], settings: dict[str, Any]
+) -> dict[str, Any]:
+  settings = dict(settings)
+  manifest = {
+    'class_names': settings.pop('class_names'),
+    'settings': settings,
+    'splits': {},
+    'inputs': [],
+    'skipped': [],
+  }
+  for shard in shards:
+    summary = json.loads(shard.summary_path.read_text())
+    for key, found in (('inputs', 'videos'), ('skipped', 'skipped')):
+      manifest[key] += [
+        {'split': shard.split, **video} for video in summary.pop(found)
+      ]
+    split = manifest['splits'].setdefault(
+      shard.split, {'num_videos': 0, 'num_frames': 0, 'shards': []}
+    )
+    split['num_videos'] += summary['num_videos']
+    split['num_frames'] += summary['num_frames']
+    split['shards'].append(summary)
+  return manifest
+
+
+def _check_settings(path: pathlib.Path, settings: dict[str, Any]) -> None:
+  """Writes the settings, or compares them with those of a former run."""
+  if not path.exists():
+    _write_json(path, settings)
+    return
+  former = json.loads(path.read_text())
+  changed = [k for k in settings if settings[k] != former.get(k)]
+  if changed:
+    differences = ', '.join(
+      f'{k}: {former.get(k)!r} then, {settings[k]!r} now' for k in changed
+    )
+    raise ValueError(
+      f'{str(path.parent)!r} was begun with other settings or videos '
+      f'({differences}). Use another --output, or delete that one.'
+    )
+
+
+def _write_json(path: pathlib.Path, value: Any) -> None:
+  """Writes a file that is either complete or not there."""
+  part = path.with_suffix(f'.part-{os.getpid()}')
+  part.write_text(json.dumps(value, indent=1))
+  part.replace(path)
+
+
+def _sha256(path: str | os.PathLike) -> str:
+  """Of a file, or of the image files of a folder one after the other."""
+  digest = hashlib.sha256()
+  for file in image_files(path) if os.path.isdir(path) else [path]:
+    with open(file, 'rb') as opened:
+      while chunk := opened.read(1 << 20):
+        digest.update(chunk)
+  return digest.hexdigest()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+  """The command line; see the top of the file."""
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  add = parser.add_argument
+  add('--input', required=True, help='folder or list of videos')
+  add('--output', required=True, help='folder of the shards')
+  add('--codec', choices=('h264', 'jpeg'), default='h264')
+  add('--short_side', type=int, default=256, help='in pixels; 0: as it is')
+  add('--gop', type=int, default=12, help='h264: frames between key frames')
+  add('--crf', type=int, default=20, help='h264: lower is better and larger')
+  add('--quality', type=int, default=90, help='jpeg: 1 to 95')
+  add('--max_seconds', type=float, default=0, help='keep the start; 0: all')
+  add('--records_per_shard', type=int, default=0, help='0: chosen, 8 to 256')
+  add('--workers', type=int, default=os.cpu_count(), help='processes')
+  add('--runner', choices=('local', 'beam'), default='local')
+  args, others = parser.parse_known_args(arguments)
+  if others and args.runner != 'beam':
+    parser.error(f'unknown arguments: {" ".join(others)}')
+  encoding = Encoding(
+    **{f.name: getattr(args, f.name) for f in dataclasses.fields(Encoding)}
+  )
+  manifest = prepare(
+    args.input,
+    args.output,
+    encoding,
+    args.records_per_shard,
+    args.workers,
+    others if args.runner == 'beam' else None,
+  )
+  for split, found in manifest['splits'].items():
+    size_mb = sum(shard['num_bytes'] for shard in found['shards']) / 1e6
+    print(
+      f'{split}: {found["num_videos"]} videos, {found["num_frames"]} frames, '
+      f'{len(found["shards"])} shards, {size_mb:.1f} MB'
+    )
+  for video in manifest['skipped']:
+    print(f'skipped {video["path"]}: {video["reason"]}')
+
+
+if __name__ == '__main__':
+  main()
