@@ -408,39 +408,36 @@ def describe(config: ConfigDict) -> str:
   return '\n'.join(lines)
 
 
-_CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
-_WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'What the run leaves goes here.'
-)
-_DRY_RUN = flags.DEFINE_bool(
-  'dry_run', False, 'Print parameters, batch and FLOPs; then stop.'
-)
-_COMPILE_CACHE = flags.DEFINE_string(
-  'compile_cache', '', 'Folder that keeps compiled programs between runs.'
-)
-_COORDINATOR = flags.DEFINE_string(
-  'coordinator', '', "Process 0's host:port, or auto; see join_processes."
-)
-_NUM_PROCESSES = flags.DEFINE_integer('num_processes', None, 'Of the job.')
-_PROCESS_ID = flags.DEFINE_integer('process_id', None, 'From 0.')
-
-
 def main(argv: list[str]) -> None:
   """Runs the command."""
   if argv[1:]:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
+  args = flags.FLAGS
   show_own_lines()
-  if _COMPILE_CACHE.value:
-    jax.config.update('jax_compilation_cache_dir', _COMPILE_CACHE.value)
-  if _DRY_RUN.value:
-    print(describe(_CONFIG.value))
+  if args.compile_cache:
+    jax.config.update('jax_compilation_cache_dir', args.compile_cache)
+  if args.dry_run:
+    print(describe(args.config))
     return
-  if not _WORKDIR.value:
+  if not args.workdir:
     raise app.UsageError('--workdir=DIR is needed, except with --dry_run.')
-  join_processes(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-  train(_CONFIG.value, _WORKDIR.value)
+  join_processes(args.coordinator, args.num_processes, args.process_id)
+  train(args.config, args.workdir)
 
 
 if __name__ == '__main__':
+  config_flags.DEFINE_config_file('config', lock_config=True)
   flags.mark_flag_as_required('config')
+  flags.DEFINE_string('workdir', None, 'What the run leaves goes here.')
+  flags.DEFINE_bool(
+    'dry_run', False, 'Print parameters, batch and FLOPs; then stop.'
+  )
+  flags.DEFINE_string(
+    'compile_cache', '', 'Folder that keeps compiled programs between runs.'
+  )
+  flags.DEFINE_string(
+    'coordinator', '', "Process 0's host:port, or auto; see join_processes."
+  )
+  flags.DEFINE_integer('num_processes', None, 'Of the job.')
+  flags.DEFINE_integer('process_id', None, 'From 0.')
   app.run(main)

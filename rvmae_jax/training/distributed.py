@@ -18,7 +18,14 @@ def join_processes(
     process_id: of this process; with a host:port only.
   """
   if coordinator and coordinator != 'auto':
-    jax.distributed.initialize(coordinator, num_processes, process_id)
+    # Without asking the cluster too: under SLURM, JAX would then give every
+    # process one GPU only.
+    jax.distributed.initialize(
+      coordinator,
+      num_processes,
+      process_id,
+      cluster_detection_method='deactivate',
+    )
     return
   several_slurm = int(os.environ.get('SLURM_STEP_NUM_TASKS', 1)) > 1
   several_tpu = ',' in os.environ.get('TPU_WORKER_HOSTNAMES', '')
