@@ -32,7 +32,7 @@ coordinator=$(hostname):$((20000 + ${SLURM_JOB_ID:-0} % 20000))
 
 # srun tells each process its number only when it starts it.
 # shellcheck disable=SC2016
-train=(srun --kill-on-bad-exit=1 bash -c 'exec "$@" --process_id="$SLURM_PROCID"' -
+train=(srun bash -c 'exec "$@" --process_id="$SLURM_PROCID"' -
   python -m rvmae_jax.train "$@"
   --coordinator="$coordinator" --num_processes="${SLURM_NTASKS:-1}")
 

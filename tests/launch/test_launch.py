@@ -113,7 +113,7 @@ def test_dry_slurm_shows_the_same_command_for_every_process():
 def test_slurm_gives_each_process_its_number(stand_in):
   environment = stand_in(
     python='echo "python $*"',
-    srun='shift; for i in 0 1; do SLURM_PROCID=$i "$@"; done',
+    srun='for i in 0 1; do SLURM_PROCID=$i "$@"; done',
     hostname='echo node1',
   )
   out = _bash(
