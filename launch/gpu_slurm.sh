@@ -45,5 +45,5 @@ fi
 "${train[@]}" &
 step=$!
 # Out of time: srun passes the signal on, and every process saves.
-trap 'kill -TERM $step; wait $step; scontrol requeue "$SLURM_JOB_ID"' TERM
+trap 'kill -TERM $step; wait $step || :; scontrol requeue "$SLURM_JOB_ID"' TERM
 wait "$step"

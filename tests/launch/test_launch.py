@@ -138,7 +138,7 @@ def test_slurm_saves_and_queues_again_when_its_time_ends(stand_in):
   environment = stand_in(
     python=':',
     # Ends the job's time as soon as its step runs, and sees the signal come.
-    srun='trap "echo saved; exit" TERM; kill -TERM $PPID; sleep 9 & wait',
+    srun='trap "echo saved; exit 143" TERM; kill -TERM $PPID; sleep 9 & wait',
     scontrol='echo "scontrol $*"',
   )
   process = subprocess.run(
