@@ -4,7 +4,16 @@ import sys
 
 import pytest
 
+from rvmae_jax.data.clips import CLIPS
+from rvmae_jax.data.sources import SOURCES
+from rvmae_jax.evals import EVALS
+from rvmae_jax.losses import LOSSES
+from rvmae_jax.masking import MASKS
+from rvmae_jax.models import MODELS
+from rvmae_jax.objectives import OBJECTIVES
 from rvmae_jax.registry import Registry, near_names
+
+TABLES = (CLIPS, EVALS, LOSSES, MASKS, MODELS, OBJECTIVES, SOURCES)
 
 SHAPES = Registry(
   'shape',
@@ -73,3 +82,9 @@ def test_what_the_caller_gives_is_not_for_the_config():
 
 def test_an_entry_that_takes_anything_gets_anything():
   assert SHAPES.build({'name': 'counter', 'a': 2}) == {'a': 2}
+
+
+@pytest.mark.parametrize('table', TABLES, ids=lambda table: table.kind)
+def test_all_names_of_our_tables_lead_somewhere(table):
+  assert table.names()
+  assert all(callable(table.get(name)) for name in table.names())
