@@ -14,12 +14,15 @@ import pathlib
 import types
 from collections.abc import Sequence
 
+import jax
 import ml_collections
 import numpy as np
 
 import rvmae_jax
 from rvmae_jax import config_utils
+from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.interop import npz, rvm_released, safetensors
+from rvmae_jax.models import build_model
 from rvmae_jax.training import checkpointing
 
 FORMATS = {'.npz': npz, '.safetensors': safetensors}
@@ -92,6 +95,27 @@ def read_config(path: str | pathlib.Path) -> ml_collections.ConfigDict:
       f'write it.'
     )
   return config_utils.from_json(metadata['config'])
+
+
+def read_params(
+  path: str | pathlib.Path,
+) -> tuple[dict, ml_collections.ConfigDict]:
+  """Parameters and config of an exported file; a `load_file` of `load_params`.
+
+  Returns:
+    Nested dict of arrays, without the decoder where the file has none, and the
+    config of the model that they fit.
+
+  Raises:
+    ValueError: the file does not name its config, or an array does not fit.
+  """
+  config = read_config(path)
+  if 'scan_layers' in config.model:
+    config.model.scan_layers = False  # The file has an array for each block.
+  spec = batch_spec(config.data, 1, config.model.patch_size)
+  model = build_model(config.model)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), spec)['params']
+  return rvm_released.from_released(read_weights(path), shapes), config
 
 
 def _format(path: str | pathlib.Path) -> types.ModuleType:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from rvmae_jax import export as export_lib
+from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.interop import rvm_released
 from rvmae_jax.models import build_model
-from rvmae_jax.training.checkpointing import Checkpointer
+from rvmae_jax.training.checkpointing import Checkpointer, load_params
 from rvmae_jax.training.state import TrainState
 
 CONFIG = ml_collections.ConfigDict(
@@ -19,22 +20,24 @@ CONFIG = ml_collections.ConfigDict(
       'width': 32,
       'decoder_width': 16,
       'patch_size': 8,
+      'scan_layers': False,
     },
-    'data': {'crop': {'size': (16, 24)}},
+    'data': {
+      'sources': {'noise': {'name': 'fake'}},
+      'clip': {'name': 'source_target', 'num_source': 2, 'num_target': 1},
+      'crop': {'size': (16, 24)},
+      'mask': {'name': 'target', 'ratio': 0.8},
+    },
+    'checkpoint': {'every_steps': 1, 'keep_last': 1, 'keep_every': 0},
   }
 ).lock()
-SPEC = {
-  'video': jax.ShapeDtypeStruct((1, 2, 16, 24, 3), 'uint8'),
-  'target': jax.ShapeDtypeStruct((1, 1, 16, 24, 3), 'uint8'),
-  'target_delta': jax.ShapeDtypeStruct((1, 1), 'int32'),
-  'ids_keep': jax.ShapeDtypeStruct((1, 1, 1), 'int32'),
-}
 
 
 @pytest.fixture(name='params', scope='module')
 def _params():
   model = build_model(CONFIG.model)
-  shapes = jax.eval_shape(model.init, jax.random.key(0), SPEC)['params']
+  spec = batch_spec(CONFIG.data, 1, CONFIG.model.patch_size)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), spec)['params']
   rng = np.random.default_rng(0)
   return jax.tree.map(lambda x: rng.random(x.shape, np.float32), shapes)
 
@@ -50,7 +53,7 @@ def _run(params, tmp_path_factory):
     ema_params=jax.tree.map(lambda leaf: -leaf, params),
     num_skipped=np.int32(0),
   )
-  with Checkpointer(workdir, CONFIG, every_steps=1) as checkpointer:
+  with Checkpointer(workdir, CONFIG) as checkpointer:
     checkpointer.save(3, state, None)
   return workdir
 
@@ -64,6 +67,14 @@ def test_the_importer_gives_the_same_parameters_back(run, params, out):
   export_lib.export(run, out)
   back = rvm_released.from_released(export_lib.read_weights(out), params)
   jax.tree.map(np.testing.assert_array_equal, back, dict(params))
+
+
+def test_a_file_is_loaded_like_the_run_it_came_from(run, out):
+  export_lib.export(run, out)
+  params, config = load_params(out, load_file=export_lib.read_params)
+  run_params, run_config = load_params(run)
+  jax.tree.map(np.testing.assert_array_equal, params, run_params)
+  assert config.to_dict() == run_config.to_dict()
 
 
 def test_the_encoder_part_is_a_part_of_the_whole(run, out):
