@@ -63,10 +63,13 @@ class SpritesConfig:
   def __post_init__(self):
     if self.size < 8 or self.size % 2:
       raise ValueError(f'size={self.size}: sprites need an even size >= 8.')
-    if self.num_sprites < 1 or self.num_frames < 1:
+    for name in ('num_frames', 'num_sprites', 'fps'):
+      if getattr(self, name) < 1:
+        raise ValueError(f'{name}={getattr(self, name)}: it must be positive.')
+    if self.background not in rendering.BACKGROUNDS:
       raise ValueError(
-        f'num_sprites={self.num_sprites}, num_frames={self.num_frames}: a '
-        'video needs at least one of each.'
+        f'Unknown background {self.background!r}. Known: '
+        f'{", ".join(rendering.BACKGROUNDS)}.'
       )
 
   def folder(self, cache_dir: str = '') -> pathlib.Path:

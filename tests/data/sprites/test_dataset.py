@@ -128,7 +128,7 @@ def test_no_two_splits_or_seeds_share_a_texture():
 def test_one_frame_does_not_tell_the_motion():
   """A linear probe on raw pixels is within 3 standard errors of 1 / 12."""
   rng = np.random.default_rng(0)
-  config = dataset.SpritesConfig(num_frames=4)
+  config = dataset.SpritesConfig(size=16, num_frames=4)
 
   def frames(split, num_videos):
     videos = (
@@ -173,8 +173,19 @@ def test_untrimmed_video_moves_as_annotated(tmp_path):
     assert not moves.any()  # Still in between.
 
 
-def test_unknown_split_and_odd_size_are_named(tmp_path):
+def test_unknown_split_is_named(tmp_path):
   with pytest.raises(ValueError, match=r"'vall'.*val"):
     dataset.render_split(TINY, 'vall', 1, tmp_path)
-  with pytest.raises(ValueError, match='size=33'):
-    dataset.SpritesConfig(size=33)
+
+
+@pytest.mark.parametrize(
+  'wrong, message',
+  [
+    ({'size': 33}, 'size=33'),
+    ({'num_sprites': 0}, 'num_sprites=0'),
+    ({'background': 'bussy'}, "'bussy'.*plain, busy"),
+  ],
+)
+def test_wrong_config_is_named(wrong, message):
+  with pytest.raises(ValueError, match=message):
+    dataset.SpritesConfig(**wrong)

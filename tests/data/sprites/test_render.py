@@ -104,8 +104,3 @@ def test_plain_background_is_dim_and_busy_one_has_more_contrast():
   )
   assert 0.05 < plain.mean() < 0.45
   assert busy.std(axis=(0, 1)).min() > 1.5 * plain.std(axis=(0, 1)).max()
-
-
-def test_unknown_background_is_named():
-  with pytest.raises(ValueError, match=r"'bussy'.*plain, busy"):
-    render.draw_background(np.random.default_rng(0), 32, 'bussy')

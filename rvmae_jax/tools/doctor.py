@@ -1,0 +1,134 @@
+"""Says what is wrong with the things that a run is made of, and what to do.
+
+  python -m rvmae_jax.tools.doctor videos DIR [--listing labels.csv]
+      [--json report.json] [--workers 8] [--quick]
+
+Exit code: 0 all is well, 1 there are problems, 2 the command itself is wrong.
+"""
+
+import argparse
+import collections
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+
+from rvmae_jax.tools import video_checks
+
+_TABLE_ROWS = 200
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Runs a subcommand; returns the exit code."""
+  parser = argparse.ArgumentParser(prog='python -m rvmae_jax.tools.doctor')
+  commands = parser.add_subparsers(required=True, metavar='COMMAND')
+  _add_videos(commands)
+  arguments = parser.parse_args(argv)
+  try:
+    return arguments.run(arguments)
+  except (FileNotFoundError, ValueError) as error:
+    print(f'doctor: {error}', file=sys.stderr)
+    return 2
+
+
+def _add_videos(commands) -> None:
+  command = commands.add_parser('videos', help='check a folder of videos')
+  command.set_defaults(run=_videos)
+  add = command.add_argument
+  add('folder', metavar='DIR', help='holds the videos, however deep')
+  add('--listing', default='', help='CSV, JSON or JSONL with splits')
+  add('--json', default='', metavar='OUT', help='write all of it to this file')
+  add('--workers', type=int, default=0, help='threads; 0: one for each core')
+  add('--quick', action='store_true', help='do not decode every frame')
+  add('--min_frames', type=int, default=8, help='fewer are a problem')
+  add('--min_size', type=int, default=16, help='fewer pixels are a problem')
+
+
+def _videos(arguments) -> int:
+  report = video_checks.check_videos(
+    arguments.folder,
+    listing=arguments.listing,
+    num_workers=arguments.workers,
+    quick=arguments.quick,
+    min_frames=arguments.min_frames,
+    min_size=arguments.min_size,
+  )
+  print(format_report(report))
+  if arguments.json:
+    with open(arguments.json, 'w', encoding='utf-8') as file:
+      json.dump(to_json(report), file, indent=1)
+  return int(any(not problem.is_note for problem in report.problems))
+
+
+def format_report(report: video_checks.FolderReport) -> str:
+  """A table of the videos, then the problems, then their number."""
+  lines = [_row(*_COLUMNS)]
+  lines += [_video_row(video) for video in report.videos[:_TABLE_ROWS]]
+  if len(report.videos) > _TABLE_ROWS:
+    lines.append(f'... and {len(report.videos) - _TABLE_ROWS} more (--json)')
+  by_kind = collections.defaultdict(list)
+  for problem in report.problems:
+    by_kind[problem.kind].append(problem)
+  for kind, problems in by_kind.items():
+    lines += ['', f'{kind.upper()} ({len(problems)}). {problems[0].remedy}']
+    for problem in problems:
+      lines.append(f'  {", ".join(problem.paths)}: {problem.reason}')
+  frames = sum(video.num_frames for video in report.videos)
+  hours = sum(video.duration_s for video in report.videos) / 3600
+  counts = ', '.join(f'{len(found)} {kind}' for kind, found in by_kind.items())
+  lines += [
+    '',
+    f'{len(report.videos)} videos, {frames} frames, {hours:.2f} hours: '
+    f'{counts or "all is well"}',
+  ]
+  return '\n'.join(lines)
+
+
+def to_json(report: video_checks.FolderReport) -> dict:
+  """The report as plain values."""
+  return {
+    'videos': [dataclasses.asdict(video) for video in report.videos],
+    'problems': [
+      {
+        **dataclasses.asdict(problem),
+        'remedy': problem.remedy,
+        'is_note': problem.is_note,
+      }
+      for problem in report.problems
+    ],
+  }
+
+
+_COLUMNS = (
+  *('path', 'split', 'container', 'codec', 'pixels', 'size', 'fps'),
+  *('frames', 'seconds', 'rotated', 'rate'),
+)
+
+
+def _row(path, *cells) -> str:
+  widths = (6, 10, 9, 12, 10, 7, 7, 8, 8, 8)
+  padded = (str(cell).ljust(width) for cell, width in zip(cells, widths))
+  return f'{path[-48:]:48} {" ".join(padded)}'.rstrip()
+
+
+def _video_row(video: video_checks.VideoReport) -> str:
+  if not video.codec and not video.num_frames:
+    return f'{_row(video.path, video.split)} (cannot be read)'
+  return _row(
+    video.path,
+    video.split,
+    # ffmpeg names a family of formats.
+    video.container.split(',')[0],
+    video.codec,
+    video.pixel_format,
+    f'{video.width}x{video.height}',
+    f'{video.fps:.2f}',
+    video.num_frames,
+    f'{video.duration_s:.2f}',
+    video.rotation_degrees or '',
+    'variable' if video.variable_rate else 'constant',
+  )
+
+
+if __name__ == '__main__':
+  sys.exit(main())

@@ -1,0 +1,324 @@
+"""Looks through a folder of videos for what would spoil a training run."""
+
+import concurrent.futures
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import av
+import numpy as np
+
+from rvmae_jax.data.decoding import Reader, VideoError, open_record, probe
+from rvmae_jax.data.readers import video_errors
+from rvmae_jax.data.records import NO_LABEL
+from rvmae_jax.data.sources.folder import find_videos
+from rvmae_jax.data.sources.listing import read_rows
+from rvmae_jax.data.sources.splits import SPLITS
+from rvmae_jax.tools import duplicates
+
+REMEDIES = {
+  'unreadable': 'Copy or download it again (a cut-off .mp4 has lost its '
+  'index), or remove it.',
+  'damaged': 'Copy or download it again; clips that touch the damage are '
+  'replaced in training and counted in data/bad_videos.',
+  'truncated': 'Copy or download it again; what is there can be used.',
+  'size changes': 'Encode it anew at one size, or cut it where it changes.',
+  'short': 'Remove it, or sample shorter clips: a clip repeats its last frame.',
+  'small': 'Remove it: it is no larger than a patch.',
+  'missing': 'Correct the listing, or put the video in its place.',
+  'leakage': 'Put all of them in one split, or keep one.',
+  'duplicate': 'Keep one.',
+  'near-duplicate': 'Look at them; keep one if they are the same.',
+  'metadata': 'Nothing: it is read rightly here. Other programs may refuse it.',
+}
+# Worth knowing, but training is none the worse.
+NOTES = ('near-duplicate', 'metadata')
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+  """One thing that is wrong.
+
+  Attributes:
+    kind: a key of REMEDIES.
+    paths: of the videos concerned, relative to the folder.
+    reason: what was found.
+  """
+
+  kind: str
+  paths: tuple[str, ...]
+  reason: str
+
+  @property
+  def remedy(self) -> str:
+    return REMEDIES[self.kind]
+
+  @property
+  def is_note(self) -> bool:
+    return self.kind in NOTES
+
+
+@dataclasses.dataclass
+class VideoReport:
+  """One video; one that cannot be read has a path, a split and a size only.
+
+  Attributes:
+    path: relative to the folder.
+    split: from the listing or the top folder, '' if neither tells.
+    size_bytes: of the file, or of all images of a folder.
+    num_frames: that come out of a full decode, damaged ones too; with `quick`
+      those that the container lists.
+    variable_rate: whether some interval is 25 % off the usual one.
+    The others: see `data.encoded.VideoInfo`.
+  """
+
+  path: str
+  split: str = ''
+  size_bytes: int = 0
+  container: str = ''
+  codec: str = ''
+  pixel_format: str = ''
+  width: int = 0
+  height: int = 0
+  fps: float = 0.0
+  num_frames: int = 0
+  duration_s: float = 0.0
+  start_s: float = 0.0
+  rotation_degrees: int = 0
+  variable_rate: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderReport:
+  """All videos of a folder, and all that is wrong with them."""
+
+  videos: list[VideoReport]
+  problems: list[Problem]
+
+
+def check_videos(
+  folder: str,
+  listing: str = '',
+  num_workers: int = 0,
+  quick: bool = False,
+  min_frames: int = 8,
+  min_size: int = 16,
+) -> FolderReport:
+  """Checks all videos below a folder.
+
+  Args:
+    folder: holds video files and folders of images, however deep.
+    listing: a CSV, JSON or JSONL file as the `listing` source reads it; tells
+      the splits, and which videos should be there.
+    num_workers: threads; 0 means one for each CPU core.
+    quick: decode a few frames of each video, and so miss some damage.
+    min_frames: fewer are a problem.
+    min_size: a smaller width or height is a problem, in pixels.
+
+  Raises:
+    FileNotFoundError: no such folder, no video in it, or no such listing.
+    ValueError: the listing cannot be understood.
+  """
+  names = find_videos(folder)
+  split_of = {name: _folder_split(name) for name in names}
+  problems = []
+  if listing:
+    listed = _listed_splits(listing, folder)
+    split_of.update(listed)
+    problems += [
+      Problem('missing', (name,), f'{listing} names it; it is not there')
+      for name in listed
+      if not os.path.exists(os.path.join(folder, name))
+    ]
+
+  def check(name):
+    return _check_video(folder, name, quick, min_frames, min_size)
+
+  videos, fingerprints = [], {}
+  for video, found, fingerprint in _in_threads(check, names, num_workers):
+    video.split = split_of[video.path]
+    videos.append(video)
+    problems += found
+    if fingerprint is not None:
+      fingerprints[video.path] = fingerprint
+  problems += _find_duplicates(folder, split_of, names, fingerprints)
+  return FolderReport(videos, problems)
+
+
+def _check_video(folder, name, quick, min_frames, min_size):
+  """(VideoReport, problems, fingerprint or None) of one video."""
+  path = os.path.join(folder, name)
+  video, found, fingerprint = VideoReport(name), {}, None
+  try:
+    video.size_bytes = duplicates.size_bytes(path)
+    with open_record({'path': path, 'label': NO_LABEL}) as reader:
+      _describe(video, path, reader)
+      if not quick and os.path.isdir(path):
+        found |= _decode_images(reader)
+      elif not quick:
+        found |= _decode_file(video, path)
+      if video.num_frames < min_frames:
+        found['short'] = f'frames: {video.num_frames}, less than {min_frames}'
+      if min(video.width, video.height) < min_size:
+        found['small'] = f'{video.width} x {video.height} pixels'
+      fingerprint = _fingerprint(reader)
+  except (VideoError, OSError) as error:
+    # A full decode has said more about the damage than one frame can.
+    if not {'damaged', 'truncated', 'size changes'} & found.keys():
+      kind = 'damaged' if video.num_frames else 'unreadable'
+      found[kind] = getattr(error, 'reason', str(error))
+  problems = [Problem(kind, (name,), reason) for kind, reason in found.items()]
+  return video, problems, fingerprint
+
+
+def _describe(video: VideoReport, path: str, reader: Reader) -> None:
+  """Fills in what the container and the first frame say."""
+  if os.path.isdir(path):
+    video.container = 'images'
+    video.height, video.width = reader.read([0]).shape[1:3]
+    video.num_frames = reader.num_frames
+  else:
+    for key, value in dataclasses.asdict(probe(path)).items():
+      setattr(video, key, value)
+    intervals = np.diff(reader.timestamps_s)
+    if intervals.size:
+      usual = np.median(intervals)
+      off = np.abs(intervals - usual).max()
+      video.variable_rate = bool(off > 0.25 * usual)
+
+
+def _decode_images(reader: Reader) -> dict[str, str]:
+  """Reads all images of a folder; returns reasons by kind of problem."""
+  sizes = {reader.read([i]).shape[1:3] for i in range(reader.num_frames)}
+  return _size_problem(sizes)
+
+
+def _decode_file(video: VideoReport, path: str) -> dict[str, str]:
+  """Decodes a whole file; returns reasons by kind of problem.
+
+  Unlike a reader it goes on after damage, to count all of it.
+  """
+  found = {}
+  num_frames = num_damaged = num_failed = num_hidden = 0
+  sizes = set()
+  with (
+    video_errors(path),
+    av.open(path, metadata_errors='replace') as container,
+  ):
+    # The one that the readers take: the first that is no cover picture.
+    cover = av.stream.Disposition.attached_pic
+    videos = container.streams.video
+    stream = next(s for s in videos if not s.disposition & cover)
+    for packet in container.demux(stream):
+      num_hidden += packet.is_discard and packet.size > 0
+      try:
+        frames = packet.decode()
+      except av.FFmpegError:
+        num_failed += 1
+        continue
+      num_frames += len(frames)
+      num_damaged += sum(frame.is_corrupt for frame in frames)
+      sizes |= {(frame.height, frame.width) for frame in frames}
+    # Other containers count otherwise, or not at all.
+    stated = stream.frames if 'mp4' in container.format.name else 0
+  video.num_frames = num_frames
+  if num_frames + num_failed + num_hidden < stated:
+    found['truncated'] = (
+      f'{num_frames} frames are there, {stated - num_hidden} are announced'
+    )
+  elif num_damaged + num_failed:
+    found['damaged'] = (
+      f'{num_damaged} of {num_frames} frames are damaged, and {num_failed} '
+      'packets do not decode'
+    )
+  try:
+    av.open(path).close()
+  except UnicodeDecodeError as error:
+    found['metadata'] = f'the metadata are not valid UTF-8: {error.reason}'
+  return found | _size_problem(sizes)
+
+
+def _size_problem(sizes: set[tuple[int, int]]) -> dict[str, str]:
+  if len(sizes) < 2:
+    return {}
+  shown = ', '.join(f'{width} x {height}' for height, width in sorted(sizes))
+  return {'size changes': f'its frames are {shown} pixels'}
+
+
+def _fingerprint(reader: Reader) -> np.ndarray:
+  n = duplicates.FINGERPRINT_FRAMES
+  indices = (np.arange(n) + 0.5) * reader.num_frames / n
+  return duplicates.fingerprint(reader.read(indices.astype(int)))
+
+
+def _find_duplicates(
+  folder: str,
+  split_of: Mapping[str, str],
+  names: Sequence[str],
+  fingerprints: Mapping[str, np.ndarray],
+) -> Iterator[Problem]:
+  """Videos that are there twice; leakage where the splits differ."""
+  path_of = {os.path.join(folder, name): name for name in names}
+  exact = [
+    tuple(path_of[path] for path in group)
+    for group in duplicates.exact_duplicates(path_of)
+  ]
+  for group in exact:
+    yield _duplicate('duplicate', group, split_of, 'the same content')
+  copies = {name for group in exact for name in group[1:]}
+  distinct = [name for name in fingerprints if name not in copies]
+  if not distinct:
+    return
+  prints = np.stack([fingerprints[name] for name in distinct])
+  for near in duplicates.near_duplicates(prints):
+    group = tuple(distinct[i] for i in near)
+    yield _duplicate('near-duplicate', group, split_of, 'they look the same')
+
+
+def _duplicate(kind, group, split_of, reason) -> Problem:
+  splits = sorted({split_of[name] for name in group} - {''})
+  if len(splits) > 1:
+    return Problem('leakage', group, f'{reason}, in {" and ".join(splits)}')
+  return Problem(kind, group, reason)
+
+
+def _folder_split(name: str) -> str:
+  top = name.split(os.sep)[0]
+  return top if top in SPLITS else ''
+
+
+def _listed_splits(listing: str, folder: str) -> dict[str, str]:
+  """Split by path relative to `folder`, '' where the listing names none."""
+  root = os.path.dirname(os.path.abspath(listing))
+  return {
+    os.path.relpath(os.path.join(root, row['path']), folder): str(
+      row.get('split') or ''
+    )
+    for row in read_rows(listing)
+  }
+
+
+def _in_threads(
+  check: Callable[[str], Any], names: Sequence[str], num_workers: int
+) -> list[Any]:
+  """Results in order; reports progress. Decoding runs without Python's lock."""
+  began = shown = time.monotonic()
+  workers = concurrent.futures.ThreadPoolExecutor(num_workers or os.cpu_count())
+  try:
+    futures = [workers.submit(check, name) for name in names]
+    for done, _ in enumerate(concurrent.futures.as_completed(futures), 1):
+      now = time.monotonic()
+      if now - shown > 5:
+        shown = now
+        left_s = (now - began) / done * (len(names) - done)
+        print(
+          f'{done} of {len(names)} videos checked, {left_s:.0f} s left',
+          file=sys.stderr,
+          flush=True,
+        )
+    return [future.result() for future in futures]
+  finally:
+    workers.shutdown(cancel_futures=True)
