@@ -72,7 +72,8 @@ class EncodedReader(Reader):
   the start of the file instead: exact as well, but slow far into a long file.
 
   A frame that the decoder marks as damaged raises VideoError, and so do those
-  after it up to the next key frame.
+  after it up to the next key frame, which build on it. Damage that the decoder
+  patches up without a mark is shown as any player shows it.
   """
 
   def __init__(
@@ -142,7 +143,7 @@ class EncodedReader(Reader):
       if not packet.is_discard:
         shown.append(pts)
       if position == 0:
-        entries.append(_Entry(-math.inf, 0, dts))
+        entries.append(_Entry(-math.inf, 0, pts if dts is None else dts))
       elif packet.is_keyframe and pts is not None:
         # Frames stored after a key frame but shown before it may need the key
         # frame before, hence the entry is found by `pts`.
@@ -211,10 +212,12 @@ class EncodedReader(Reader):
       self._fed = position
       if packet.is_corrupt:
         break
+      if packet.pts is not None and packet.pts < entry.pts:
+        continue  # It builds on frames before the entry, and nothing on it.
       try:
         frames = packet.decode()
       except av.FFmpegError:
-        break
+        return  # With frame threads, waiting frames may build on this one.
       yield from frames
     yield from self._stream.decode(None)  # Those that wait for their turn.
 
