@@ -1,13 +1,15 @@
 """Measures how many clips a second the input pipeline delivers, and why.
 
   python -m rvmae_jax.tools.benchmark_loader --config configs/rvm_pretrain.py \\
-    [--seconds 20] [--cores 1] [--config.data.num_threads=8]
+    [--shards DIR] [--seconds 20] [--cores 1] [--config.data.num_threads=8]
 
-First the stages of a clip, one after the other in a single thread; then the
-whole pipeline as training uses it. The last line is the result as JSON.
+First the whole pipeline as training uses it, then the stages of a clip one
+after the other in a single thread; with `--shards` all of it once more, reading
+those shards. The last line is the result as JSON.
 """
 
 import collections
+import copy
 import dataclasses
 import json
 import os
@@ -40,12 +42,13 @@ def benchmark_loader(
     batch_size: rows in a batch.
 
   Returns:
-    `clips_per_s` of the whole pipeline, `stage_ms` (mean milliseconds a clip
-    takes in each stage, alone in one thread), and what they were measured with.
+    `clips_per_s` and `cpu_ms` (processor time of a clip, without worker
+    processes) of the whole pipeline; `stage_ms` (milliseconds of a clip in each
+    stage, alone in one thread); what they were measured with.
   """
   data = check_config(config.data)
   return {
-    'clips_per_s': _pipeline_clips_per_s(config, seconds / 2, batch_size),
+    **_pipeline_speed(config, seconds / 2, batch_size),
     'stage_ms': _stage_ms(config, seconds / 2, batch_size),
     'cores': len(os.sched_getaffinity(0)),
     'batch_size': batch_size,
@@ -54,9 +57,9 @@ def benchmark_loader(
   }
 
 
-def _pipeline_clips_per_s(
+def _pipeline_speed(
   config: ConfigDict, seconds: float, batch_size: int
-) -> float:
+) -> dict[str, float]:
   dataset = make_dataset(
     config.data,
     seed=config.seed,
@@ -68,13 +71,16 @@ def _pipeline_clips_per_s(
   # What is loaded ahead would be counted as if it had taken no time.
   for _ in range(1 + check_config(config.data)['prefetch']):
     next(iterator)
-  start = time.perf_counter()
+  start, cpu_start = time.perf_counter(), time.process_time()
   num_clips = 0
-  while time.perf_counter() - start < seconds:
+  while (elapsed_s := time.perf_counter() - start) < seconds:
     num_clips += len(next(iterator)['label'])
-  elapsed_s = time.perf_counter() - start
+  cpu_s = time.process_time() - cpu_start
   iterator.close()
-  return round(num_clips / elapsed_s, 2)
+  return {
+    'clips_per_s': round(num_clips / elapsed_s, 2),
+    'cpu_ms': round(1e3 * cpu_s / num_clips, 2),
+  }
 
 
 def _stage_ms(
@@ -138,16 +144,29 @@ def main(argv: list[str]) -> None:
   if args.cores:
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[: args.cores])
-  result = benchmark_loader(args.config, args.seconds, args.batch_size)
-  print(f'{result["clips_per_s"]:.2f} clips/s on {result["cores"]} cores')
-  for stage, ms in result['stage_ms'].items():
-    print(f'  {stage:8} {ms:8.2f} ms a clip')
-  print(json.dumps(result))
+  configs = {'config': args.config}
+  if args.shards:
+    configs['shards'] = copy.deepcopy(args.config)
+    with configs['shards'].unlocked():
+      source = {'name': 'shards', 'path': args.shards}
+      configs['shards'].data.sources = {'shards': source}
+  results = {}
+  for name, config in configs.items():
+    result = benchmark_loader(config, args.seconds, args.batch_size)
+    results[name] = result
+    print(
+      f'{name}: {result["clips_per_s"]:.2f} clips/s on {result["cores"]} '
+      f'core(s), {result["cpu_ms"]:.2f} ms of processor time a clip'
+    )
+    for stage, ms in result['stage_ms'].items():
+      print(f'  {stage:8} {ms:8.2f} ms a clip')
+  print(json.dumps(results))
 
 
 if __name__ == '__main__':
   config_flags.DEFINE_config_file('config', lock_config=True)
   flags.mark_flag_as_required('config')
+  flags.DEFINE_string('shards', '', 'Measure these shards as well.')
   flags.DEFINE_float('seconds', 20, 'Time to measure for.')
   flags.DEFINE_integer('batch_size', 8, 'Rows in a batch.')
   flags.DEFINE_integer('cores', 0, 'CPU cores to use; 0 = all.')

@@ -1,3 +1,5 @@
+import os
+
 import ml_collections
 
 from rvmae_jax.tools.benchmark_loader import benchmark_loader
@@ -18,6 +20,8 @@ def test_measures_the_pipeline_and_all_its_stages():
   )
   result = benchmark_loader(config, seconds=0.4, batch_size=2)
   assert result['clips_per_s'] > 0
+  # A thousand milliseconds of a core, times the cores, are all there is.
+  assert 0 < result['cpu_ms'] * result['clips_per_s'] <= 1100 * os.cpu_count()
   assert list(result['stage_ms']) == [
     *('open', 'sample', 'decode', 'augment', 'mask', 'batch')
   ]
