@@ -241,6 +241,10 @@ def test_worker_processes_give_the_same_batches_and_resume():
   resumed.set_state(state)
   _assert_equal([next(resumed) for _ in range(2)], expected[3:])
   resumed.close()
+  # One pass of seven videos, which two workers cannot share evenly.
+  _assert_equal(
+    list(_dataset(config, train=False)), list(_dataset(train=False))
+  )
 
 
 # Evaluation.
