@@ -31,11 +31,12 @@ def write(
   Raises:
     ImportError: safetensors is not installed.
   """
-  _library().numpy.save_file(
+  content = _library().numpy.save(
     {name.replace('/', '.'): array for name, array in arrays.items()},
-    path,
     metadata=dict(metadata or {}),
   )
+  # `save_file` makes files that nobody else may read.
+  pathlib.Path(path).write_bytes(content)
 
 
 def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:

@@ -33,6 +33,13 @@ def test_the_file_splits_names_by_dots(tmp_path):
   ]
 
 
+def test_the_file_is_as_open_as_any_other(tmp_path):
+  path, other = tmp_path / 'weights.safetensors', tmp_path / 'other'
+  safetensors.write(path, ARRAYS)
+  other.touch()
+  assert path.stat().st_mode == other.stat().st_mode
+
+
 def test_without_the_library_the_error_names_the_extra(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'safetensors.numpy', None)
   with pytest.raises(ImportError, match=r"pip install 'rvmae_jax\[interop\]'"):
