@@ -1,0 +1,186 @@
+"""Shards of a folder of videos: contents, manifest, resumption, mistakes."""
+
+import hashlib
+import json
+import pickle
+import subprocess
+import sys
+import time
+
+import av
+import numpy as np
+import pytest
+
+from rvmae_jax.data.decoding import open_record
+from rvmae_jax.data.encoding import Encoding
+from rvmae_jax.data.sources import SOURCES
+from rvmae_jax.data.sources.shards import Shards
+from rvmae_jax.tools import prepare
+
+ENCODING = Encoding(short_side=32, gop=4)
+COLOURS = {
+  'train/up/a': 40,
+  'train/down/b': 80,
+  'train/up/c': 120,
+  'val/up/d': 160,
+}
+
+
+@pytest.fixture
+def videos(tmp_path):
+  """Four grey videos of 6 frames in two classes, and a broken one."""
+  root = tmp_path / 'videos'
+  for name, grey in COLOURS.items():
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(root / f'{name}.mp4'), 'w') as container:
+      stream = container.add_stream('libx264', rate=25)
+      stream.width, stream.height = 64, 48
+      frame = np.full((48, 64, 3), grey, np.uint8)
+      for _ in range(6):
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+      container.mux(stream.encode(None))
+  (root / 'train/down/broken.mp4').write_bytes(b'no video' * 9)
+  return root
+
+
+def _run(videos, output, **changes):
+  arguments = {'encoding': ENCODING, 'records_per_shard': 2, **changes}
+  return prepare.prepare(str(videos), str(output), **arguments)
+
+
+def _shard_bytes(output):
+  return {p.name: p.read_bytes() for p in output.glob('*.array_record')}
+
+
+def test_shards_hold_the_videos(videos, tmp_path):
+  _run(videos, tmp_path / 'out')
+  source = SOURCES.build({'name': 'shards', 'path': str(tmp_path / 'out')})
+  assert source.class_names == ['down', 'up']
+  found = {}
+  for i in range(len(source)):
+    record = pickle.loads(pickle.dumps(source))[i]
+    with open_record(record) as reader:
+      frames = reader.read(range(6))
+    assert frames.shape == (6, 32, 42, 3)
+    grey = round(frames.mean() / 40) * 40  # YUV is coarse.
+    found[record['path']] = (grey, record['label'])
+  assert found == {
+    'train/up/a.mp4': (40, 1),
+    'train/down/b.mp4': (80, 0),
+    'train/up/c.mp4': (120, 1),
+  }
+
+
+def test_the_manifest_counts_hashes_and_says_what_was_skipped(videos, tmp_path):
+  manifest = _run(videos, tmp_path / 'out')
+  path = tmp_path / 'out/manifest.json'
+  assert json.loads(path.read_text()) == manifest
+  assert manifest['skipped'] == [
+    {
+      'split': 'train',
+      'path': 'train/down/broken.mp4',
+      'reason': 'Invalid data found when processing input',
+    }
+  ]
+  train = manifest['splits']['train']
+  assert (train['num_videos'], train['num_frames']) == (3, 18)
+  for shard in train['shards']:
+    content = (tmp_path / 'out' / shard['file']).read_bytes()
+    assert shard['sha256'] == hashlib.sha256(content).hexdigest()
+  for video in manifest['inputs']:
+    content = (videos / video['path']).read_bytes()
+    assert video['sha256'] == hashlib.sha256(content).hexdigest()
+
+
+def test_two_workers_write_the_same_bytes(videos, tmp_path):
+  _run(videos, tmp_path / 'one')
+  _run(videos, tmp_path / 'two', workers=2)
+  assert _shard_bytes(tmp_path / 'one') == _shard_bytes(tmp_path / 'two')
+
+
+def test_killed_and_started_again_gives_the_same_shards(videos, tmp_path):
+  _run(videos, tmp_path / 'whole', records_per_shard=1)
+  output = tmp_path / 'killed'
+  command = [
+    *(sys.executable, '-m', 'rvmae_jax.tools.prepare', '--workers=1'),
+    *(f'--input={videos}', f'--output={output}', '--records_per_shard=1'),
+    *('--short_side=32', '--gop=4'),
+  ]
+  process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+  while not list(output.glob('*-0000*.json')) and process.poll() is None:
+    time.sleep(0.005)
+  process.kill()
+  process.wait()
+  finished = {p: p.stat().st_mtime_ns for p in output.glob('*-0000*.json')}
+  assert finished
+  _run(videos, output, records_per_shard=1)
+  assert _shard_bytes(output) == _shard_bytes(tmp_path / 'whole')
+  # What was complete was left alone, and no half-written file remains.
+  assert all(p.stat().st_mtime_ns == t for p, t in finished.items())
+  assert not list(output.glob('*.part-*'))
+
+
+def test_other_settings_do_not_mix_with_finished_shards(videos, tmp_path):
+  _run(videos, tmp_path / 'out')
+  with pytest.raises(ValueError, match='crf: 20 then, 30 now'):
+    _run(
+      videos, tmp_path / 'out', encoding=Encoding(short_side=32, gop=4, crf=30)
+    )
+
+
+def test_a_list_with_parts_is_taken_as_well(videos, tmp_path):
+  rows = 'path,label,split,end\nup/a.mp4,up,dev,0.1\nup/c.mp4,up,dev,\n'
+  (videos / 'train/list.csv').write_text(rows)
+  manifest = _run(videos / 'train/list.csv', tmp_path / 'out')
+  assert manifest['splits']['dev']['num_frames'] == 3 + 6
+  assert len(Shards(str(tmp_path / 'out'), 'dev')) == 2
+
+
+def test_shards_that_are_not_there_are_named(videos, tmp_path):
+  with pytest.raises(FileNotFoundError, match='start it again'):
+    Shards(str(tmp_path))
+  _run(videos, tmp_path / 'out')
+  with pytest.raises(ValueError, match=r"no split 'test' in .*train, val"):
+    Shards(str(tmp_path / 'out'), 'test')
+  (tmp_path / 'out/val-00000.array_record').unlink()
+  with pytest.raises(FileNotFoundError, match='val-00000'):
+    Shards(str(tmp_path / 'out'), 'val')
+
+
+def test_nothing_but_broken_videos_is_an_error(tmp_path):
+  (tmp_path / 'in').mkdir()
+  (tmp_path / 'in/a.mp4').touch()
+  with pytest.raises(ValueError, match=r'None of the 1 videos.*file is empty'):
+    _run(tmp_path / 'in', tmp_path / 'out')
+
+
+def test_without_beam_the_runner_says_how_to_get_it(
+  videos, tmp_path, monkeypatch
+):
+  monkeypatch.setitem(sys.modules, 'apache_beam', None)
+  with pytest.raises(ImportError, match=r"pip install 'rvmae_jax\[beam\]'"):
+    _run(videos, tmp_path / 'out', beam_arguments=[])
+
+
+def test_the_beam_runner_writes_the_same_bytes(videos, tmp_path):
+  pytest.importorskip('apache_beam', reason='Apache Beam is optional')
+  _run(videos, tmp_path / 'local')
+  _run(videos, tmp_path / 'beam', beam_arguments=[])
+  assert _shard_bytes(tmp_path / 'local') == _shard_bytes(tmp_path / 'beam')
+
+
+def test_the_command_line_reports_and_refuses_typos(videos, tmp_path, capsys):
+  arguments = [
+    f'--input={videos}',
+    f'--output={tmp_path / "out"}',
+    '--short_side=32',
+    '--codec=jpeg',
+    '--workers=1',
+  ]
+  prepare.main(arguments)
+  printed = capsys.readouterr().out
+  assert 'train: 3 videos, 18 frames, 1 shards' in printed
+  assert 'skipped train/down/broken.mp4: Invalid data' in printed
+  assert 'video 5/5' in printed
+  with pytest.raises(SystemExit):
+    prepare.main([*arguments, '--short_sid3=4'])
