@@ -28,7 +28,7 @@ import numpy as np
 from rvmae_jax.data.sprites import motions
 from rvmae_jax.data.sprites import render as rendering
 
-RENDERER_VERSION = 1  # Raise it whenever the same config draws other pixels.
+RENDERER_VERSION = 2  # Raise it whenever the same config draws other pixels.
 SPLITS = ('train', 'val', 'test', 'probe_train', 'probe_test')
 _FEW_VIDEOS = 64  # Not worth the start of other processes.
 

@@ -1,8 +1,8 @@
 """Draws sprites: appearances, and frames with their ground truth, in numpy.
 
-Everything is drawn at twice the frame's size and averaged down, so that edges
-are smooth and a sprite can move by a part of a pixel. The frame is a torus: a
-sprite that leaves on one side comes in on the other.
+Edges are smooth, so that a sprite can move by a part of a pixel; small frames
+are drawn at twice their size and averaged down for that. The frame is a torus:
+a sprite that leaves on one side comes in on the other.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,6 @@ from PIL import Image
 
 from rvmae_jax.data.sprites import motions
 
-_SUPERSAMPLING = 2
 _CHUNK = 16  # Frames drawn at a time.
 # (cells of the noise across the frame, contrast).
 BACKGROUNDS = {'plain': (4, 0.1), 'busy': (16, 0.3)}
@@ -57,7 +56,7 @@ class Rendered(NamedTuple):
 
 def draw_sprite(rng: np.random.Generator, size: int) -> Sprite:
   """A star or a blob with stripes and noise, for frames of `size` pixels."""
-  largest = motions.HALF_SIZE[1] * size * _SUPERSAMPLING / motions.FRAME
+  largest = motions.HALF_SIZE[1] / motions.FRAME * size * _supersampling(size)
   reach = int(np.ceil(largest))
   side = 2 * reach + 2  # A transparent rim of one texel.
   axis = (np.arange(side) + 0.5 - side / 2) / reach
@@ -87,7 +86,7 @@ def draw_sprite(rng: np.random.Generator, size: int) -> Sprite:
 def draw_background(
   rng: np.random.Generator, size: int, kind: str = 'plain'
 ) -> np.ndarray:
-  """A dim texture, at drawing resolution.
+  """A dim texture.
 
   Args:
     rng: draws the colours and the texture.
@@ -95,11 +94,11 @@ def draw_background(
     kind: a key of BACKGROUNDS, 'plain' (smooth) or 'busy' (fine, bolder).
 
   Returns:
-    [2 H, 2 W, 3] float32 in [0, 1].
+    [H, W, 3] float32 in [0, 1].
   """
   cells, contrast = BACKGROUNDS[kind]
   mean = rng.uniform(0.1, 0.4, 3)
-  noise = _smooth_noise(rng, cells, size * _SUPERSAMPLING)
+  noise = _smooth_noise(rng, cells, size)
   return np.clip(mean + contrast * noise, 0, 1).astype(np.float32)
 
 
@@ -112,7 +111,7 @@ def render(
   """Draws sprites over a background, the last one in front.
 
   Args:
-    background: [2 H, 2 W, 3], as `draw_background` makes it.
+    background: [H, W, 3] in [0, 1], square.
     sprites: S appearances, then those of the occluders.
     poses: [T, S + occluders, 4] in units of `motions.FRAME`.
     num_occluders: how many of the last sprites count as background.
@@ -126,29 +125,29 @@ def render(
 
 
 def _render_chunk(background, sprites, poses, num_occluders):
-  side = len(background)
-  canvas = np.repeat(background[None], len(poses), axis=0)
+  size = len(background)
+  s = _supersampling(size)
+  canvas = background.repeat(s, axis=0).repeat(s, axis=1)
+  canvas = np.repeat(canvas[None], len(poses), axis=0)  # [T, s H, s W, 3]
   owner = np.zeros(canvas.shape[:3], np.uint8)
   num_sprites = len(sprites) - num_occluders
   boxes = []
   for i, sprite in enumerate(sprites):
     number = i + 1 if i < num_sprites else 0
-    pose = poses[:, i] * _unit(side)
+    pose = poses[:, i] * _unit(s * size)
     boxes.append(_paint(canvas, owner, number, sprite, pose))
 
-  size = side // _SUPERSAMPLING
   poses = poses[:, :num_sprites] * _unit(size)
   keypoints = [_place(sprites[i], poses[:, i]) for i in range(num_sprites)]
   keypoints = np.stack(keypoints, axis=1) % size
   # Wrapped once more: what lies just below the edge may round up to it.
-  at = (keypoints * _SUPERSAMPLING).astype(int) % side
+  at = (keypoints * s).astype(int) % (s * size)
   frame = np.arange(len(poses))[:, None, None]
   seen = owner[frame, at[..., 1], at[..., 0]]
   return Rendered(
-    frames=np.rint(255 * _average(canvas)).astype(np.uint8),
-    masks=_vote(owner, num_sprites + 1),
-    boxes=np.stack(boxes[:num_sprites], axis=1).astype(np.float32)
-    / _SUPERSAMPLING,
+    frames=np.rint(255 * _average(canvas, s)).astype(np.uint8),
+    masks=_vote(owner, num_sprites + 1, s),
+    boxes=np.stack(boxes[:num_sprites], axis=1).astype(np.float32) / s,
     keypoints=keypoints.astype(np.float32),
     visible=seen == np.arange(num_sprites)[:, None] + 1,
     poses=poses.astype(np.float32),
@@ -224,15 +223,19 @@ def _extent(opaque):
   return np.stack(low + high, axis=1)
 
 
-def _average(canvas):
-  """Averages blocks of pixels: [T, L, L, C] -> [T, L / 2, L / 2, C]."""
-  s = _SUPERSAMPLING
+def _supersampling(size):
+  """How many times larger a frame is drawn; large sprites need no help."""
+  return 2 if size < 128 else 1
+
+
+def _average(canvas, s):
+  """Averages blocks of s x s pixels: [T, s H, s W, ...] -> [T, H, W, ...]."""
   return sum(canvas[:, i::s, j::s] for i in range(s) for j in range(s)) / s**2
 
 
-def _vote(owner, num_values):
-  """The most frequent value of each block of pixels, [T, H, W] uint8."""
-  shares = [_average(owner == value) for value in range(num_values)]
+def _vote(owner, num_values, s):
+  """The most frequent value of each block of s x s pixels, [T, H, W] uint8."""
+  shares = [_average(owner == value, s) for value in range(num_values)]
   return np.argmax(shares, axis=0).astype(np.uint8)
 
 

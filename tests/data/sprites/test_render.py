@@ -5,7 +5,7 @@ import pytest
 
 from rvmae_jax.data.sprites import motions, render
 
-BLACK = np.zeros((128, 128, 3), np.float32)  # Drawing size of a 64-pixel frame.
+BLACK = np.zeros((64, 64, 3), np.float32)
 
 
 def _disc(size=64):
@@ -75,6 +75,18 @@ def test_front_sprite_hides_and_occluder_counts_as_background():
   hidden = render.render(BLACK, [_disc()] * 3, poses, num_occluders=1)
   assert hidden.masks[0, 32, 32] == 0 and hidden.masks[0, 32, 41] == 2
   assert hidden.boxes.shape == (1, 2, 4) and not hidden.visible.any()
+
+
+def test_large_frame_shows_the_scene_of_a_small_one():
+  rng = np.random.default_rng(0)
+  poses = motions.chain([('up', 2)], rng)[:, None]
+  small = render.render(BLACK, [_disc()], poses)
+  large = render.render(np.zeros((128, 128, 3), np.float32), [_disc()], poses)
+  shrunk = large.frames.reshape(2, 64, 2, 64, 2, 3).mean(axis=(2, 4))
+  assert np.abs(shrunk - small.frames).mean() < 1
+  for key in ('boxes', 'keypoints'):
+    difference = getattr(large, key) / 2 - getattr(small, key)
+    assert np.abs(difference).max() <= 1
 
 
 def test_long_videos_are_drawn_like_short_ones():
