@@ -108,6 +108,8 @@ def get_config(arg=None):
     config.batch_size = 4
     config.schedule.warmup_steps = 5
     config.data.crop.size = (64, 64)
+    # 1 of 16 patches stays visible.
+    config.data.mask.ratio = 0.9
     config.data.num_threads = 2
     config.model.dtype = 'float32'
     config.checkpoint.every_steps = 10
