@@ -1,25 +1,25 @@
 """From sources to batches.
 
   indices of records -> shuffle, repeat -> mix sources -> share of this process
-  -> load (sample frames, decode, augment, mask: loader.py) -> batch
+  -> load (sample frames, decode, augment, mask: loader.py)
+  -> batch (batching.py)
 
 Only indices are shuffled, mixed and shared out, so every process knows the
 whole order, and all randomness of a row comes from its place in that order:
 the global batch is the same for any number of processes, threads and workers,
-and an iterator's state is little more than a number.
+and an iterator's state is one number.
 """
 
 import inspect
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import grain
 import numpy as np
-from absl import flags
 
 from rvmae_jax.data.augmentation import make_transforms
 from rvmae_jax.data.bad_videos import read_or_replace
+from rvmae_jax.data.batching import Batches
 from rvmae_jax.data.loader import ClipLoader, make_loader
 from rvmae_jax.data.sources import SOURCES
 from rvmae_jax.registry import near_names
@@ -47,13 +47,13 @@ def make_dataset(
   patch_size: int,
   process_index: int = 0,
   process_count: int = 1,
-) -> grain.IterDataset:
+) -> Batches:
   """Batches of numpy arrays that obey `rvmae_jax.batch`.
 
   Training: endless; each source is shuffled anew every epoch and gives each
   record exactly once in it; sources are mixed by their weights. `iter()` of the
-  result has `get_state` and `set_state`; a state fits only the `num_workers`
-  and the number of processes it was taken with.
+  result has `get_state` and `set_state`; a state is the number of the next
+  batch, good for any number of threads, workers and processes.
 
   Evaluation: one pass over the sources one after the other, centre crops, the
   sampler's fixed clips and the same masks every time. Every process gets all
@@ -101,8 +101,13 @@ def make_dataset(
   if train:
     # Last, so that a row's randomness comes from its place in the whole order.
     rows = _ProcessShare(rows, num_records, process_index, process_count)
-  return _prefetch(rows, num_records, config).batch(
-    num_records, batch_fn=lambda rows: concatenate_rows(rows, batch_size)
+  return Batches(
+    rows,
+    num_records,
+    batch_size,
+    num_threads=config['num_threads'],
+    num_workers=config['num_workers'],
+    prefetch=config['prefetch'],
   )
 
 
@@ -238,43 +243,3 @@ class _ProcessShare(grain.MapDataset):
     batch, place = divmod(index, self._num_records)
     block = batch * self._process_count + self._process_index
     return self._parent[block * self._num_records + place]
-
-
-def _prefetch(
-  rows: grain.MapDataset, num_records: int, config: Mapping[str, Any]
-) -> grain.IterDataset:
-  """Loads ahead of need, in threads or in processes with threads."""
-  num_workers = config['num_workers']
-  num_ahead = math.ceil(config['prefetch'] * num_records / max(1, num_workers))
-  rows = rows.to_iter_dataset(
-    grain.ReadOptions(
-      num_threads=config['num_threads'],
-      prefetch_buffer_size=max(config['num_threads'], num_ahead),
-    )
-  )
-  if num_workers:
-    # Grain reads its own flags; a test or a notebook has not parsed any.
-    if not flags.FLAGS.is_parsed():
-      flags.FLAGS.mark_as_parsed()
-    rows = rows.mp_prefetch(
-      grain.MultiprocessingOptions(
-        num_workers=num_workers, per_worker_buffer_size=max(1, num_ahead)
-      )
-    )
-  return rows
-
-
-def concatenate_rows(
-  rows: list[dict[str, np.ndarray]], batch_size: int
-) -> dict[str, np.ndarray]:
-  """One batch of all rows; a short one repeats its last row as not valid."""
-  batch = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
-  num_missing = batch_size - len(batch['label'])
-  if num_missing:
-    batch = {
-      key: np.concatenate([value, np.repeat(value[-1:], num_missing, axis=0)])
-      for key, value in batch.items()
-    }
-    batch['valid'][-num_missing:] = False
-    batch['host/bad_videos'][-num_missing:] = 0
-  return batch

@@ -22,11 +22,11 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax.data.bad_videos import read_or_replace
+from rvmae_jax.data.batching import concatenate_rows
 from rvmae_jax.data.loader import make_loader
 from rvmae_jax.data.pipeline import (
   build_sources,
   check_config,
-  concatenate_rows,
   make_dataset,
 )
 

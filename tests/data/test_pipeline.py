@@ -213,6 +213,21 @@ def test_processes_share_one_global_batch(process_count):
   _assert_equal(whole, together)
 
 
+def test_a_run_may_be_resumed_with_more_processes():
+  alone = iter(_dataset(batch_size=4))
+  for _ in range(2):
+    next(alone)
+  pair = [
+    iter(_dataset(batch_size=2, process_index=index, process_count=2))
+    for index in (0, 1)
+  ]
+  for process in pair:
+    process.set_state(alone.get_state())
+  expected = next(alone)['label']
+  labels = np.concatenate([next(process)['label'] for process in pair])
+  np.testing.assert_array_equal(labels, expected)
+
+
 @pytest.mark.parametrize('num_threads', [0, 1, 5])
 def test_threads_do_not_change_batches(num_threads):
   config = _config(num_threads=num_threads)
@@ -224,26 +239,28 @@ def test_resumes_in_the_middle_of_an_epoch():
   for _ in range(3):  # 9 rows: the second epoch has begun
     next(iterator)
   state = iterator.get_state()
+  assert state == {'next_batch': 3}
   expected = [next(iterator) for _ in range(4)]
-  resumed = iter(_dataset())
-  resumed.set_state(state)
-  _assert_equal([next(resumed) for _ in range(4)], expected)
+  for resumed in (iter(_dataset()), iterator):
+    resumed.set_state(state)
+    assert resumed.get_state() == state
+    _assert_equal([next(resumed) for _ in range(4)], expected)
 
 
-def test_worker_processes_give_the_same_batches_and_resume():
-  config = _config(num_workers=2)
+def test_worker_processes_change_nothing_not_even_when_resumed():
   expected = _take(_dataset(), 5)
-  iterator = iter(_dataset(config))
-  _assert_equal([next(iterator) for _ in range(3)], expected[:3])
-  state = iterator.get_state()
-  iterator.close()
-  resumed = iter(_dataset(config))
-  resumed.set_state(state)
-  _assert_equal([next(resumed) for _ in range(2)], expected[3:])
-  resumed.close()
+  threads = iter(_dataset())
+  next(threads)
+  with_workers = _config(num_workers=2)
+  workers = iter(_dataset(with_workers))
+  workers.set_state(threads.get_state())
+  _assert_equal([next(workers) for _ in range(2)], expected[1:3])
+  threads.set_state(workers.get_state())
+  workers.close()
+  _assert_equal([next(threads) for _ in range(2)], expected[3:])
   # One pass of seven videos, which two workers cannot share evenly.
   _assert_equal(
-    list(_dataset(config, train=False)), list(_dataset(train=False))
+    list(_dataset(with_workers, train=False)), list(_dataset(train=False))
   )
 
 
