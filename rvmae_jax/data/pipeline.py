@@ -78,6 +78,7 @@ def make_dataset(
   """
   config = check_config(data_config)
   loader = make_loader(config, patch_size, train=train)
+  # A clip and a mask that do not go together fail here, not in the first batch.
   loader.blank_rows(config['crop']['size'])
   if batch_size < 1 or batch_size % loader.repeats:
     raise ValueError(
