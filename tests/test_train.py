@@ -1,0 +1,292 @@
+"""The trainer as a whole: runs of a few steps on random videos."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+from rvmae_jax import export
+from rvmae_jax.config_utils import load_config
+from rvmae_jax.train import build_parts, describe, start_from, train
+from rvmae_jax.training import sharding
+from rvmae_jax.training.checkpointing import load_params
+from rvmae_jax.training.guards import Interrupted
+
+RECIPE = str(pathlib.Path(__file__).with_name('tiny_recipe.py'))
+
+
+@pytest.fixture(scope='module', autouse=True)
+def quick_compilation(tmp_path_factory):
+  """Compiles with few optimizations, and every program once for all tests."""
+
+  def set_up(cache_dir, is_quick):
+    compilation_cache.reset_cache()
+    jax.config.update('jax_compilation_cache_dir', cache_dir)
+    jax.config.update('jax_disable_most_optimizations', is_quick)
+
+  set_up(str(tmp_path_factory.mktemp('compiled')), True)
+  yield
+  set_up(None, False)
+
+
+def _config(num_steps=4, **changes):
+  config = load_config(f'{RECIPE}:steps={num_steps}')
+  with config.unlocked():
+    config.update_from_flattened_dict(changes)
+  return config
+
+
+def _rows(workdir):
+  lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+  return [json.loads(line) for line in lines]
+
+
+def _losses(workdir):
+  return [row['loss'] for row in _rows(workdir)]
+
+
+def _assert_same_run(workdir, other):
+  """Equal but for the order of summation, which Adam's division amplifies."""
+  np.testing.assert_allclose(_losses(workdir), _losses(other), rtol=1e-5)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4),
+    load_params(workdir)[0],
+    load_params(other)[0],
+  )
+
+
+def _start(workdir, *arguments, devices=1, num_steps=4):
+  """Starts the command in a process of its own."""
+  flag = f'--xla_force_host_platform_device_count={devices}'
+  return subprocess.Popen(
+    [
+      sys.executable,
+      '-m',
+      'rvmae_jax.train',
+      f'--config={RECIPE}:steps={num_steps}',
+      f'--workdir={workdir}',
+      f'--compile_cache={jax.config.jax_compilation_cache_dir}',
+      *arguments,
+    ],
+    cwd=pathlib.Path(RECIPE).parents[1],
+    env={**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': flag},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    text=True,
+  )
+
+
+def _finish(process, expected=0):
+  output = process.communicate(timeout=300)[0]
+  assert process.returncode == expected, output
+  return output
+
+
+def _wait_for_rows(workdir, num_rows):
+  path = workdir / 'metrics.jsonl'
+  deadline = time.monotonic() + 120
+  while not path.exists() or path.read_text().count('\n') < num_rows:
+    assert time.monotonic() < deadline, f'no {num_rows} rows in {path}'
+    time.sleep(0.005)
+
+
+def test_run_writes_all_it_promises(tmp_path):
+  rebuilt = {'name': 'reconstruction', 'every_steps': 2, 'num_batches': 1}
+  changes = {
+    'log.tensorboard': True,
+    'log.pictures_every': 2,
+    'ema_decay': 0.9,
+    'evals': {'rebuilt': rebuilt},
+  }
+  config = _config(**changes)
+  state = train(config, str(tmp_path))
+  assert int(state.step) == 4
+  rows = _rows(tmp_path)
+  assert [row['step'] for row in rows] == [1, 2, 3, 4]
+  expected = {
+    'loss',
+    'psnr_hidden',
+    'grad_norm',
+    'param_norm',
+    'update_norm',
+    'lr',
+    'core/update_gate',
+    'core/gate_saturation',
+    'core/state_norm_last',
+    'data/bad_videos',
+    'num_skipped',
+  }
+  assert expected <= rows[0].keys()
+  assert {'steps_per_s', 'clips_per_s', 'data_wait_share'} <= rows[1].keys()
+  assert rows[0]['lr'] == pytest.approx(0.03 * 8 / 256)
+  rebuilt = [any(k.startswith('rebuilt/') for k in row) for row in rows]
+  assert rebuilt == [False, True, False, True]
+  saved = load_params(tmp_path, ema=True)[0]
+  jax.tree.map(np.testing.assert_array_equal, saved, dict(state.ema_params))
+  assert json.loads((tmp_path / 'config.json').read_text())['seed'] == 0
+  assert list(tmp_path.glob('events.out.tfevents*'))
+  assert (tmp_path / 'pictures' / 'batch_0000001.png').exists()
+  assert list((tmp_path / 'pictures' / 'step_0000004').glob('*.png'))
+
+
+@pytest.mark.slow
+def test_meshes_and_microbatches_give_the_same_losses(tmp_path, monkeypatch):
+  runs = {
+    'fsdp': {'mesh.fsdp': 2},
+    'accumulation': {'accumulation_steps': 2},
+    'one': {},
+  }
+  for name, changes in runs.items():
+    if name == 'one':
+      monkeypatch.setattr(jax, 'devices', lambda: jax.local_devices()[:1])
+    train(_config(3, batch_size=16, **changes), str(tmp_path / name))
+  for name in ('fsdp', 'accumulation'):
+    _assert_same_run(tmp_path / name, tmp_path / 'one')
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
+  def interrupt():
+    _wait_for_rows(tmp_path, 4)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+  thread = threading.Thread(target=interrupt)
+  thread.start()
+  with pytest.raises(Interrupted) as stopped:
+    train(_config(100), str(tmp_path))
+  thread.join()
+  assert stopped.value.code == 128 + signal.SIGTERM
+  rows = _rows(tmp_path)
+  assert 4 <= len(rows) < 100
+  checkpoints = [int(p.name) for p in (tmp_path / 'checkpoints').iterdir()]
+  assert max(checkpoints) == rows[-1]['step']
+  # Another handler is as before, and a longer run has each step once.
+  total_steps = len(rows) + 2
+  state = train(_config(total_steps), str(tmp_path))
+  assert int(state.step) == total_steps
+  steps = [row['step'] for row in _rows(tmp_path)]
+  assert steps == list(range(1, total_steps + 1))
+
+
+def test_changed_config_is_told_on_restart(tmp_path, caplog):
+  train(_config(2), str(tmp_path))
+  train(_config(3, **{'log.max_skipped': 7}), str(tmp_path))
+  assert 'total_steps: 2 -> 3' in caplog.text
+  assert 'log.max_skipped: 2 -> 7' in caplog.text
+  with pytest.raises(ValueError, match=r'model\.width: 32 -> 16'):
+    train(_config(4, **{'model.width': 16}), str(tmp_path))
+
+
+def test_values_not_finite_stop_the_run(tmp_path):
+  with pytest.raises(FloatingPointError, match='3 steps between 2 and 4 were'):
+    train(_config(9, **{'optimizer.lr_per_256': 1e30}), str(tmp_path))
+
+
+def test_batch_that_does_not_fit_the_devices_is_refused(tmp_path):
+  with pytest.raises(
+    ValueError, match=r'batch_size=12 .* 8 devices .* 8 or 16'
+  ):
+    train(_config(batch_size=12), str(tmp_path))
+
+
+def test_init_from_run_and_from_exported_file(tmp_path):
+  trained = train(_config(2), str(tmp_path / 'run'))
+  file = tmp_path / 'weights.npz'
+  export.export(str(tmp_path / 'run'), file)
+  parts = build_parts(_config(ema_decay=0.5))
+  mesh = sharding.make_mesh(fsdp=2)
+  shardings = sharding.state_shardings(parts.shapes, mesh)
+  fresh = jax.jit(parts.init, out_shardings=shardings)()
+  for path in (tmp_path / 'run', file):
+    state = start_from(str(path), fresh, shardings)
+    for params in (state.params, state.ema_params):
+      jax.tree.map(
+        np.testing.assert_array_equal,
+        jax.device_get(params),
+        jax.device_get(trained.params),
+      )
+    assert int(state.step) == 0
+
+
+def test_dry_run_describes_parameters_batch_and_flops():
+  text = describe(_config())
+  for part in ('output/kernel', 'target_delta', '[8, 2, 4]', 'Training FLOPs'):
+    assert part in text
+
+
+def test_typo_is_answered_with_the_near_name(tmp_path):
+  output = _finish(_start(tmp_path, '--config.total_stps=3'), expected=1)
+  assert 'Did you mean "total_steps"' in output
+
+
+@pytest.mark.slow
+def test_kill_9_and_start_again_equals_an_uninterrupted_run(tmp_path):
+  whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+  _finish(_start(whole, num_steps=40))
+  process = _start(killed, num_steps=40)
+  _wait_for_rows(killed, 10)
+  process.kill()
+  process.wait()
+  assert len(_rows(killed)) < 40
+  output = _finish(_start(killed, num_steps=40))
+  assert 'Going on after step' in output
+  assert [row['step'] for row in _rows(killed)] == list(range(1, 41))
+  assert _losses(killed) == _losses(whole)
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    load_params(killed)[0],
+    load_params(whole)[0],
+  )
+
+
+def _start_two(workdir, num_steps, *arguments):
+  with contextlib.closing(socket.socket()) as free:
+    free.bind(('localhost', 0))
+    port = free.getsockname()[1]
+  return [
+    _start(
+      workdir,
+      f'--coordinator=localhost:{port}',
+      '--num_processes=2',
+      f'--process_id={process_id}',
+      *arguments,
+      devices=4,
+      num_steps=num_steps,
+    )
+    for process_id in range(2)
+  ]
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(tmp_path):
+  for process in _start_two(tmp_path / 'two', 4, '--config.mesh.fsdp=2'):
+    _finish(process)
+  train(_config(4), str(tmp_path / 'one'))
+  _assert_same_run(tmp_path / 'two', tmp_path / 'one')
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_and_go_on(tmp_path):
+  """SIGTERM to one of them; both save the same step and leave."""
+  processes = _start_two(tmp_path, 1000)
+  _wait_for_rows(tmp_path, 3)
+  processes[1].send_signal(signal.SIGTERM)
+  for process in processes:
+    output = _finish(process, expected=128 + signal.SIGTERM)
+    assert 'the same command goes on from there' in output
+  last = _rows(tmp_path)[-1]['step']
+  assert last < 1000
+  for process in _start_two(tmp_path, last + 2):
+    assert f'Going on after step {last}' in _finish(process)
+  steps = [row['step'] for row in _rows(tmp_path)]
+  assert steps == list(range(1, last + 3))
