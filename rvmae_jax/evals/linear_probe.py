@@ -61,19 +61,16 @@ def choose_penalty(
   order = np.random.default_rng(seed).permutation(len(labels))
   num_held_out = max(round(held_out * len(labels)), 1)
   held_out_rows, rows = order[:num_held_out], order[num_held_out:]
-  accuracies, start = {}, None
-  # From the smoothest problem on, each solution is the next one's start.
+  accuracies = {}
   for penalty in sorted(penalties, reverse=True):
-    start = fit_logistic(
+    weights, bias = fit_logistic(
       features[rows],
       labels[rows],
       penalty,
       num_classes=labels.max() + 1,
-      start=start,
-      # Ranking penalties takes less than the last digits of each.
+      # To rank penalties takes less than the last digits of each.
       tolerance=1e-3,
     )
-    weights, bias = start
     accuracies[penalty] = top_k_accuracy(
       features[held_out_rows] @ weights + bias, labels[held_out_rows]
     )
@@ -85,7 +82,6 @@ def fit_logistic(
   labels: np.ndarray,
   penalty: float,
   num_classes: int | None = None,
-  start: tuple[np.ndarray, np.ndarray] | None = None,
   tolerance: float = 1e-5,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Multinomial logistic regression with an L2 penalty, by L-BFGS.
@@ -94,41 +90,46 @@ def fit_logistic(
   scikit-learn's `LogisticRegression(C=1 / (penalty * n))` is the same problem.
 
   Args:
-    features: [n, D], of similar scale.
+    features: [n, D], centred.
     labels: [n] int, 0 to classes - 1.
-    penalty: strength.
+    penalty: strength, above 0.
     num_classes: classes; those in `labels` if None.
-    start: weights and bias to start from; zeros if None.
-    tolerance: of the greatest entry of the gradient.
+    tolerance: of the gradient's greatest entry.
 
   Returns:
     weights [D, classes] and bias [classes].
   """
   features = np.float64(features)
-  num_rows, width = features.shape
+  num_rows = len(features)
   num_classes = num_classes or int(labels.max()) + 1
   one_hot = np.eye(num_classes)[labels]
 
+  # Features of networks are strongly correlated, and L-BFGS then takes
+  # thousands of steps. Along the axes of their covariance, scaled by about the
+  # curvature of the loss there, it takes tens and ends at the same minimum.
+  variance, axes = np.linalg.eigh(features.T @ features / num_rows)
+  curvature = np.maximum(variance, 0) / num_classes + penalty
+  axes /= np.sqrt(curvature)
+  features = features @ axes
+
   def loss_and_gradient(parameters):
     # [(D + 1) * classes] -> [D + 1, classes]; the last row is the bias.
-    parameters = parameters.reshape(width + 1, num_classes)
+    parameters = parameters.reshape(-1, num_classes)
     weights, bias = parameters[:-1], parameters[-1]
+    shrinkage = penalty * weights / curvature[:, None]
     log_p = scipy.special.log_softmax(features @ weights + bias, axis=1)
     error = (np.exp(log_p) - one_hot) / num_rows
-    loss = -(log_p * one_hot).sum() / num_rows
-    loss += penalty / 2 * (weights**2).sum()
-    gradient = np.vstack([features.T @ error + penalty * weights, error.sum(0)])
+    loss = (weights * shrinkage).sum() / 2 - (log_p * one_hot).sum() / num_rows
+    gradient = np.vstack([features.T @ error + shrinkage, error.sum(0)])
     return loss, gradient.ravel()
 
-  if start is None:
-    start = np.zeros((width, num_classes)), np.zeros(num_classes)
   solution = scipy.optimize.minimize(
     loss_and_gradient,
-    np.vstack(start).ravel(),
+    np.zeros((features.shape[1] + 1) * num_classes),
     jac=True,
     method='L-BFGS-B',
     options={'maxiter': 1000, 'gtol': tolerance},
   )
   # [(D + 1) * classes] -> [D + 1, classes]
-  parameters = solution.x.reshape(width + 1, num_classes)
-  return parameters[:-1], parameters[-1]
+  parameters = solution.x.reshape(-1, num_classes)
+  return axes @ parameters[:-1], parameters[-1]

@@ -50,11 +50,15 @@ def override(base: Mapping[str, Any], changes: Mapping[str, Any]) -> ConfigDict:
   else. None removes an entry. An entry whose `name` changes is replaced whole,
   since the settings of one clip sampler mean nothing to another.
   """
+  return ConfigDict(_merge(ConfigDict(base).to_dict(), ConfigDict(changes)))
+
+
+def _merge(base: dict[str, Any], changes: ConfigDict) -> dict[str, Any]:
   merged = dict(base)
   for key, change in changes.items():
-    old = merged.get(key)
-    if isinstance(old, Mapping) and isinstance(change, Mapping):
+    if isinstance(change, ConfigDict):
+      old = merged.get(key) or {}
       renamed = change.get('name', old.get('name')) != old.get('name')
-      change = override({} if renamed else old, change)
+      change = _merge({} if renamed else old, change)
     merged[key] = change
-  return ConfigDict({k: v for k, v in merged.items() if v is not None})
+  return {k: v for k, v in merged.items() if v is not None}

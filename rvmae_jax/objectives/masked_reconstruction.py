@@ -78,6 +78,19 @@ class MaskedReconstruction:
     metrics |= core_metrics(outputs.get('stats', {}))
     return loss, jax.lax.stop_gradient(metrics)
 
+  def to_pixels(
+    self, pred: jax.Array, batch: Mapping[str, jax.Array]
+  ) -> jax.Array:
+    """Predicted patches [B, S, N, p*p*3] in [0, 1].
+
+    Normalised patches get the true ones' mean and scale, as is the custom; they
+    then know more than patches that were predicted as they are.
+    """
+    target = patches.patchify(batch['target'], self.patch_size)
+    target = patches.to_unit_float(target)
+    shift, scale = pixel.patch_statistics(target, self.normalize)
+    return pred * scale + shift
+
 
 def hidden_mask(ids_keep: jax.Array, num_tokens: int) -> jax.Array:
   """1 at hidden tokens, 0 at visible ones: [..., K] -> [..., N] float32."""

@@ -37,7 +37,7 @@ def draw_curves(
   """One panel for each group of curves, side by side, over steps.
 
   Where a curve has many points it is drawn faintly, and its running mean over
-  a fiftieth of the run on top.
+  1/25 of the run on top.
 
   Args:
     history: from `read_history`.
@@ -66,7 +66,7 @@ def draw_curves(
       faint = len(steps) >= 100
       if faint:
         axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.7)
-        steps, values = _running_mean(steps, values, len(steps) // 50)
+        steps, values = _running_mean(steps, values, len(steps) // 25)
       axes.plot(
         steps,
         values,

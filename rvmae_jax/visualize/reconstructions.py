@@ -57,8 +57,8 @@ def draw_reconstructions(
   down = -(-num_clips // across)
   aspect = video.shape[2] / video.shape[3]
   width = 10.5
-  cell = width / (across * (columns + 0.6))
-  figure = new_figure(width, down * (3 * cell * aspect + 0.85))
+  cell = width / (across * (columns + 0.4))
+  figure = new_figure(width, down * (3 * cell * aspect + 0.5))
   blocks = np.ravel(figure.subfigures(down, across, squeeze=False))
   for clip, block in enumerate(blocks[:num_clips]):
     axes = block.subplots(3, columns, squeeze=False)

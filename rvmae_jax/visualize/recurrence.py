@@ -84,7 +84,7 @@ def _draw_rows(rows, video):
   aspect = video.shape[2] / video.shape[3]
   width = 10.5
   cell = (width - 1) / num_frames
-  figure = new_figure(width, len(rows) * (cell * aspect + 0.06) + 0.4)
+  figure = new_figure(width, len(rows) * cell * aspect + 0.3)
   extent = (0, video.shape[3], video.shape[2], 0)
   axes = figure.subplots(len(rows), num_frames, squeeze=False)
   for number, (name, pictures, settings) in enumerate(rows):

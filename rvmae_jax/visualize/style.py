@@ -53,7 +53,9 @@ def new_figure(width: float, height: float) -> Any:
   """An empty figure of that size in inches, which needs no display."""
   from matplotlib.figure import Figure
 
-  return Figure(figsize=(width, height), layout='constrained')
+  figure = Figure(figsize=(width, height), layout='constrained')
+  figure.get_layout_engine().set(h_pad=0.03, w_pad=0.03, hspace=0, wspace=0)
+  return figure
 
 
 def show(axes: Any, picture: Any, title: str = '', **settings) -> Any:

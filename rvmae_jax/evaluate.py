@@ -1,0 +1,200 @@
+"""Evaluates a checkpoint: a table, metrics.json, arrays and pictures.
+
+  python -m rvmae_jax.evaluate --config configs/eval_sprites.py \\
+    --checkpoint runs/sprites --workdir runs/sprites/evaluation
+
+Videos come from the data config of the run, changed by the evaluation config's
+`data` and by each evaluation's own. Started again, it repeats only what is not
+finished or what has changed. What it leaves in its workdir:
+
+  metrics.json             all numbers, and what was measured how
+  <evaluation>/arrays.npz  what the pictures show
+  <evaluation>/*.png       the pictures
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import shlex
+import sys
+import time
+from typing import Any
+
+import jax
+import numpy as np
+from absl import app, flags
+from ml_collections import ConfigDict, config_flags
+
+import rvmae_jax
+from rvmae_jax import visualize
+from rvmae_jax.evals import build_eval
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.tables import format_tables
+from rvmae_jax.evals.videos import override
+from rvmae_jax.models import build_model
+from rvmae_jax.objectives import build_objective
+from rvmae_jax.training.checkpointing import load_params
+
+_CONFIG = config_flags.DEFINE_config_file(
+  'config', None, 'What to evaluate.', lock_config=True
+)
+_CHECKPOINT = flags.DEFINE_string(
+  'checkpoint', None, 'Workdir of a run, one of its checkpoints, or a file.'
+)
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Where results go.')
+_EMA = flags.DEFINE_bool('ema', False, 'The moving average of the parameters.')
+
+
+def evaluate(
+  config: ConfigDict,
+  params: Any,
+  run_config: ConfigDict,
+  workdir: str | pathlib.Path,
+  **origin: Any,
+) -> dict[str, dict[str, Any]]:
+  """Runs the evaluations of a config on one network.
+
+  Args:
+    config: `evals` (alias -> evaluation, see `rvmae_jax.evals`), `data`
+      (changes to the run's), `batch_size` and `seed`.
+    params: nested dict of arrays.
+    run_config: the config that made them.
+    workdir: where results go; what is finished is taken from there.
+    **origin: further entries of metrics.json, such as the checkpoint's path.
+
+  Returns:
+    alias -> `name`, `metrics`, `pictures` (paths in the workdir), `seconds` and
+    `key`, which tells whether it has to be repeated; as in metrics.json.
+  """
+  workdir = pathlib.Path(workdir)
+  workdir.mkdir(parents=True, exist_ok=True)
+  data = override(run_config.data, config.data)
+  functions = ModelFunctions(
+    build_model(run_config.model),
+    jax.device_put(params),
+    to_pixels=build_objective(run_config).to_pixels,
+  )
+  weights = _digest(params)
+  finished, results = _read(workdir / 'metrics.json'), {}
+  spent_s, num_done = 0.0, 0
+  for number, (alias, entry) in enumerate(config.evals.items(), start=1):
+    progress = f'[{number}/{len(config.evals)}] {alias}'
+    key = hashlib.sha256(
+      _json([entry, data, config.batch_size, config.seed, weights]).encode()
+    ).hexdigest()
+    if finished.get(alias, {}).get('key') == key:
+      results[alias] = finished[alias]
+      print(f'{progress}: finished before, in {workdir}')
+    else:
+      print(f'{progress}: running', flush=True)
+      start_s = time.monotonic()
+      evaluation = build_eval(
+        entry,
+        data=data,
+        patch_size=run_config.model.patch_size,
+        batch_size=config.batch_size,
+        seed=config.seed,
+      )
+      metrics = evaluation.run(functions)
+      results[alias] = {
+        'name': entry.name,
+        'metrics': metrics,
+        'pictures': _save(
+          entry.name, evaluation.arrays, metrics, workdir / alias
+        ),
+        'seconds': round(time.monotonic() - start_s, 1),
+        'key': key,
+      }
+      spent_s, num_done = spent_s + results[alias]['seconds'], num_done + 1
+      left_s = spent_s / num_done * (len(config.evals) - number)
+      print(f'{progress}: {results[alias]["seconds"]} s, ', end='')
+      print(f'about {left_s:.0f} s left' if left_s else 'all done')
+    print(format_tables(results[alias]['metrics']) or '  nothing to measure\n')
+    # After each, so that a run cut short loses one evaluation at most.
+    _write(
+      workdir / 'metrics.json',
+      origin
+      | {
+        'weights': weights,
+        'environment': environment(),
+        'config': config,
+        'evaluations': finished | results,
+      },
+    )
+  return results
+
+
+def environment() -> dict[str, str]:
+  """Versions and devices that numbers were made with."""
+  packages = ('jax', 'flax', 'optax', 'grain', 'orbax-checkpoint', 'av')
+  return {
+    'rvmae_jax': rvmae_jax.__version__,
+    'python': platform.python_version(),
+    **{name: importlib.metadata.version(name) for name in packages},
+    'device': f'{jax.device_count()} x {jax.devices()[0].device_kind}',
+  }
+
+
+def _save(
+  name: str,
+  arrays: dict[str, np.ndarray],
+  metrics: dict[str, float],
+  folder: pathlib.Path,
+) -> list[str]:
+  """Writes arrays and pictures; returns the pictures, seen from the workdir."""
+  if arrays:
+    folder.mkdir(exist_ok=True)
+    np.savez_compressed(folder / 'arrays.npz', **arrays)
+  paths = visualize.draw(name, arrays, metrics, folder)
+  return [f'{folder.name}/{path.name}' for path in paths]
+
+
+def _digest(params: Any) -> str:
+  """A hash of all parameters by name: the same weights, wherever they lie."""
+  digest = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+    digest.update(jax.tree_util.keystr(path).encode())
+    digest.update(np.ascontiguousarray(leaf).data)
+  return digest.hexdigest()
+
+
+def _json(value: Any) -> str:
+  def plain(other):
+    return other.to_dict() if isinstance(other, ConfigDict) else list(other)
+
+  return json.dumps(value, indent=2, default=plain)
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+  return json.loads(path.read_text())['evaluations'] if path.exists() else {}
+
+
+def _write(path: pathlib.Path, value: Any) -> None:
+  """Replaces the file in one step, so that it is never half written."""
+  partial = path.with_name(f'.{path.name}.partial')
+  partial.write_text(_json(value))
+  os.replace(partial, path)
+
+
+def main(argv):
+  if len(argv) > 1:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+  params, run_config = load_params(_CHECKPOINT.value, ema=_EMA.value)
+  evaluate(
+    _CONFIG.value,
+    params,
+    run_config,
+    _WORKDIR.value,
+    checkpoint=str(_CHECKPOINT.value),
+    ema=_EMA.value,
+    command=shlex.join(['python', '-m', 'rvmae_jax.evaluate', *sys.argv[1:]]),
+    run_config=run_config,
+  )
+
+
+if __name__ == '__main__':
+  flags.mark_flags_as_required(['config', 'checkpoint', 'workdir'])
+  app.run(main)
