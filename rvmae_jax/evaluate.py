@@ -29,7 +29,7 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 import rvmae_jax
-from rvmae_jax import visualize
+from rvmae_jax import export, visualize
 from rvmae_jax.evals import build_eval
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.tables import format_tables
@@ -37,15 +37,6 @@ from rvmae_jax.evals.videos import override
 from rvmae_jax.models import build_model
 from rvmae_jax.objectives import build_objective
 from rvmae_jax.training.checkpointing import load_params
-
-_CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'What to evaluate.', lock_config=True
-)
-_CHECKPOINT = flags.DEFINE_string(
-  'checkpoint', None, 'Workdir of a run, one of its checkpoints, or a file.'
-)
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Where results go.')
-_EMA = flags.DEFINE_bool('ema', False, 'The moving average of the parameters.')
 
 
 def evaluate(
@@ -179,22 +170,32 @@ def _write(path: pathlib.Path, value: Any) -> None:
   os.replace(partial, path)
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
-  params, run_config = load_params(_CHECKPOINT.value, ema=_EMA.value)
+def main(argv: list[str]) -> None:
+  """Runs the command."""
+  if argv[1:]:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
+  args = flags.FLAGS
+  params, run_config = load_params(
+    args.checkpoint, ema=args.ema, load_file=export.read_params
+  )
   evaluate(
-    _CONFIG.value,
+    args.config,
     params,
     run_config,
-    _WORKDIR.value,
-    checkpoint=str(_CHECKPOINT.value),
-    ema=_EMA.value,
+    args.workdir,
+    checkpoint=args.checkpoint,
+    ema=args.ema,
     command=shlex.join(['python', '-m', 'rvmae_jax.evaluate', *sys.argv[1:]]),
     run_config=run_config,
   )
 
 
 if __name__ == '__main__':
+  config_flags.DEFINE_config_file('config', lock_config=True)
+  flags.DEFINE_string(
+    'checkpoint', None, 'Workdir of a run, a checkpoint, or an exported file.'
+  )
+  flags.DEFINE_string('workdir', None, 'Where results go.')
+  flags.DEFINE_bool('ema', False, 'The moving average of the parameters.')
   flags.mark_flags_as_required(['config', 'checkpoint', 'workdir'])
   app.run(main)
