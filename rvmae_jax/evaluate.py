@@ -37,6 +37,7 @@ from rvmae_jax.evals.videos import override
 from rvmae_jax.models import build_model
 from rvmae_jax.objectives import build_objective
 from rvmae_jax.training.checkpointing import load_params
+from rvmae_jax.training.logging import show_own_lines
 
 
 def evaluate(
@@ -111,6 +112,7 @@ def evaluate(
       | {
         'weights': weights,
         'environment': environment(),
+        'run_config': run_config,
         'config': config,
         'evaluations': finished | results,
       },
@@ -175,6 +177,7 @@ def main(argv: list[str]) -> None:
   if argv[1:]:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
   args = flags.FLAGS
+  show_own_lines()
   params, run_config = load_params(
     args.checkpoint, ema=args.ema, load_file=export.read_params
   )
@@ -186,7 +189,6 @@ def main(argv: list[str]) -> None:
     checkpoint=args.checkpoint,
     ema=args.ema,
     command=shlex.join(['python', '-m', 'rvmae_jax.evaluate', *sys.argv[1:]]),
-    run_config=run_config,
   )
 
 
