@@ -29,7 +29,7 @@ step() {
   printf '\n==> %s\n' "$*"
 }
 
-step 'Environment: packages into .venv (a few minutes, once)'
+step 'Environment: packages (a few minutes, once)'
 prepare_environment vis
 
 if [[ -n $videos ]]; then

@@ -190,6 +190,49 @@ def _wait_for(condition, timeout_s: float = 10.0) -> None:
     time.sleep(0.02)
 
 
+def test_quickstart_runs_all_its_steps(stand_in):
+  environment = stand_in(python='echo "python $*"')
+  out = _bash(LAUNCH / 'quickstart.sh', RVMAE_WORKDIR='runs/q', **environment)
+  assert [line for line in out.splitlines() if line.startswith('python')] == [
+    'python -m pip install --editable .[vis]',
+    'python -m rvmae_jax.train --config configs/rvm_quickstart.py '
+    '--workdir runs/q',
+    'python -m rvmae_jax.evaluate --config configs/eval_sprites.py '
+    '--checkpoint runs/q --workdir runs/q/evaluation',
+    'python -m rvmae_jax.tools.report --workdir runs/q',
+  ]
+  assert 'Open runs/q/report.html in a browser' in out.splitlines()[-1]
+
+
+def test_quickstart_learns_from_the_videos_that_can_be_read(stand_in, tmp_path):
+  videos = tmp_path / 'my videos'
+  videos.mkdir()
+  environment = stand_in(
+    python='echo "python $*"; case "$*" in *doctor*) exit 1 ;; esac'
+  )
+  out = _bash(
+    LAUNCH / 'quickstart.sh', 'my videos', cwd=tmp_path, **environment
+  )
+  assert f'rvmae_jax.tools.doctor videos {videos} --quick\n' in out
+  assert 'Going on with the videos that can be read.' in out
+  assert f'--config configs/rvm_quickstart.py:videos={videos} --work' in out
+  assert '--config configs/eval_sprites.py:own_videos --checkpoint' in out
+
+
+def test_quickstart_stops_where_a_step_fails(stand_in):
+  environment = stand_in(
+    python='echo "python $*"; case "$*" in *train*) exit 3 ;; esac'
+  )
+  process = subprocess.run(
+    ['bash', str(LAUNCH / 'quickstart.sh')],
+    env={**os.environ, **environment},
+    capture_output=True,
+    text=True,
+  )
+  assert process.returncode == 3
+  assert 'rvmae_jax.evaluate' not in process.stdout
+
+
 def test_a_python_that_does_not_run_is_passed_over(stand_in):
   environment = stand_in(
     **{
