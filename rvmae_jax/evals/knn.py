@@ -1,10 +1,13 @@
 """On-line kNN: the class of a video is that of its nearest neighbours."""
 
+import dataclasses
+
 import numpy as np
 
 from rvmae_jax.evals.probing import FeatureProbe
 
 
+@dataclasses.dataclass(kw_only=True)
 class KnnEval(FeatureProbe):
   """Accuracy of a weighted vote of the k nearest training videos.
 
@@ -12,15 +15,13 @@ class KnnEval(FeatureProbe):
   exp(similarity / temperature), as in Wu et al., arXiv 1805.01978. It trains
   nothing, so it is cheap enough to run beside training.
 
-  Args:
+  Attributes:
     k: neighbours.
     temperature: of the votes.
-    **settings: see `FeatureProbe`.
   """
 
-  def __init__(self, *, k: int = 20, temperature: float = 0.07, **settings):
-    super().__init__(**settings)
-    self.k, self.temperature = k, temperature
+  k: int = 20
+  temperature: float = 0.07
 
   def scores(self, train, labels, test):
     return knn_scores(train, labels, test, self.k, self.temperature)

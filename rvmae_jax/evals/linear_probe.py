@@ -1,5 +1,6 @@
 """Linear probe: multinomial logistic regression on frozen pooled features."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,31 +13,24 @@ from rvmae_jax.metrics.classification import top_k_accuracy
 _PENALTIES = (1.0, 0.1, 0.01, 1e-3, 1e-4)
 
 
+@dataclasses.dataclass(kw_only=True)
 class LinearProbeEval(FeatureProbe):
   """Accuracy of a linear classifier whose penalty test never saw.
 
   The penalty is chosen by accuracy on a held-out part of the training videos;
   the classifier is then fitted to all of them.
 
-  Args:
+  Attributes:
     penalties: candidates, see `fit_logistic`.
     held_out: the share of training videos that chooses.
-    **settings: see `FeatureProbe`.
   """
 
-  def __init__(
-    self,
-    *,
-    penalties: Sequence[float] = _PENALTIES,
-    held_out: float = 0.2,
-    **settings,
-  ):
-    super().__init__(**settings)
-    self.penalties, self.held_out = tuple(penalties), held_out
+  penalties: Sequence[float] = _PENALTIES
+  held_out: float = 0.2
 
   def scores(self, train, labels, test):
     penalty = choose_penalty(
-      train, labels, self.penalties, self.held_out, self.seed
+      train, labels, self.penalties, self.held_out, self.videos.seed
     )
     weights, bias = fit_logistic(train, labels, penalty)
     return test @ weights + bias

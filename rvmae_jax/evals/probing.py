@@ -1,6 +1,7 @@
 """What evaluations of frozen features share: fit on train, ask about test."""
 
 import abc
+import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,38 +17,37 @@ from rvmae_jax.metrics.classification import chance_accuracy, top_k_accuracy
 from rvmae_jax.registry import near_names
 
 
+@dataclasses.dataclass(kw_only=True)
 class FeatureProbe(abc.ABC):
   """A classifier on pooled features, the same for a network and its baselines.
 
   A subclass says how test videos are scored; here features are extracted,
   standardised by the training videos, and accuracies are counted.
 
-  Args:
+  Attributes:
     videos: what to read; its clips should be as long as the features need.
     train: changes to its data config that choose the videos to learn from.
     test: changes to it that choose the videos to be asked about.
     sources: what is probed, see `evals.features.SOURCES`.
     poolings: how a clip becomes a vector, see `evals.pooling.POOLINGS`.
+    arrays: empty; the numbers say everything.
   """
 
-  def __init__(
-    self,
-    videos: Videos,
-    *,
-    train: Mapping[str, Any],
-    test: Mapping[str, Any],
-    sources: Sequence[str] = ('trained',),
-    poolings: Sequence[str] = ('mean_std_8',),
-  ):
-    if unknown := set(poolings) - set(POOLINGS):
+  videos: Videos
+  train: Mapping[str, Any]
+  test: Mapping[str, Any]
+  sources: Sequence[str] = ('trained',)
+  poolings: Sequence[str] = ('mean_std_8',)
+  arrays: dict[str, np.ndarray] = dataclasses.field(
+    default_factory=dict, init=False
+  )
+
+  def __post_init__(self):
+    if unknown := set(self.poolings) - set(POOLINGS):
       name = min(unknown)
       raise ValueError(
         f'Unknown pooling {name!r}. {near_names(name, POOLINGS)}'
       )
-    self.splits = videos.changed(train), videos.changed(test)
-    self.sources, self.poolings = tuple(sources), tuple(poolings)
-    self.seed = videos.seed
-    self.arrays: dict[str, np.ndarray] = {}
 
   @abc.abstractmethod
   def scores(
@@ -69,7 +69,8 @@ class FeatureProbe(abc.ABC):
     """
     del step
     train, test = (
-      extract(functions, videos, self.sources) for videos in self.splits
+      extract(functions, self.videos.changed(changes), self.sources)
+      for changes in (self.train, self.test)
     )
     name = type(self).__name__
     for split, features in (('train', train), ('test', test)):

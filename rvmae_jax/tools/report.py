@@ -1,0 +1,334 @@
+"""Writes a run and its evaluation as one HTML file that needs no network.
+
+  python -m rvmae_jax.tools.report --workdir runs/quickstart
+
+Reads the run's config.json and metrics.jsonl, and metrics.json and the pictures
+of `rvmae_jax.evaluate`. What is missing is left out, and said.
+"""
+
+import html
+import io
+import json
+import math
+import pathlib
+import shlex
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from absl import app, flags
+
+from rvmae_jax.evals.tables import pivot
+from rvmae_jax.visualize import page
+from rvmae_jax.visualize.curves import draw_curves, read_history
+from rvmae_jax.visualize.probes import SOURCE_NAMES
+
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Of the run.')
+_EVALUATION = flags.DEFINE_string(
+  'evaluation', None, 'Workdir of the evaluation; WORKDIR/evaluation if unset.'
+)
+_OUT = flags.DEFINE_string(
+  'out', None, 'File to write; WORKDIR/report.html if unset.'
+)
+
+# Picture of an evaluation -> heading and what it shows.
+_CAPTIONS = {
+  'reconstruction': (
+    'Source, masked, rebuilt and true frames',
+    'Time runs to the right: source frames up to t, then targets. The input '
+    'shows hidden patches in grey. Above each rebuilt frame stands its PSNR on '
+    'hidden patches in dB, and in brackets that of copying frame t.',
+  ),
+  'pca': (
+    'Features through time',
+    'The first three principal components of the recurrent features as red, '
+    'green and blue; one projection for all frames, so equal colours mean '
+    'similar features. Frame t is encoded with all frames before it.',
+  ),
+  'gates': (
+    'Gates through time',
+    'How much of the state each place renews (update gate) and how much of it '
+    'each place looks at (reset gate), as means over channels.',
+  ),
+}
+# Of the poolings, the one that the first lines of the report speak of: the
+# baselines are weaker on others, and random networks stronger on differences.
+_PREFERRED = 'mean_std_8'
+# Title -> label -> name in metrics.jsonl.
+_CURVES = {
+  'Training loss': {'loss': 'loss'},
+  'PSNR on hidden patches, dB': {'training clips': 'psnr_hidden'},
+  'Learning rate': {'learning rate': 'lr'},
+}
+
+
+def write_report(
+  workdir: str | pathlib.Path,
+  evaluation: str | pathlib.Path,
+  out: str | pathlib.Path,
+) -> None:
+  """Writes the report of a run.
+
+  Args:
+    workdir: of the run.
+    evaluation: workdir of `rvmae_jax.evaluate`.
+    out: the file to write.
+
+  Raises:
+    FileNotFoundError: `workdir` holds no run.
+  """
+  workdir, evaluation = pathlib.Path(workdir), pathlib.Path(evaluation)
+  if not (workdir / 'config.json').exists():
+    raise FileNotFoundError(
+      f'No config.json in {workdir}; --workdir must be that of a training run.'
+    )
+  config = json.loads((workdir / 'config.json').read_text())
+  measured = {'evaluations': {}}
+  if (evaluation / 'metrics.json').exists():
+    measured = json.loads((evaluation / 'metrics.json').read_text())
+  results = measured['evaluations']
+  title = f'{config["model"]["name"].upper()} {config["model"]["variant"]}'
+  body = [
+    f'<h1>{html.escape(title)}</h1>{_origin(config)}',
+    _findings(results),
+    _reconstruction(results),
+    _probes(results),
+    *_pictures(results, evaluation),
+    _curves(workdir / 'metrics.jsonl'),
+    _all_numbers(results),
+    _repeat(workdir, measured),
+    _settings(config, measured),
+  ]
+  pathlib.Path(out).write_text(page.page(title, body))
+
+
+def _origin(config: Mapping[str, Any]) -> str:
+  sources = config['data']['sources'].values()
+  names = ', '.join(source.get('path', source['name']) for source in sources)
+  clips = config['total_steps'] * config['batch_size']
+  return page.note(
+    f'{config["total_steps"]:,} steps of {config["batch_size"]} clips '
+    f'({clips:,} in all) from {names}'
+  )
+
+
+def _findings(results: Mapping[str, Any]) -> str:
+  """The two or three sentences that a reader in a hurry takes away."""
+  sentences = []
+  metrics = _metrics(results, 'reconstruction')
+  if metrics:
+    gap = _gaps(metrics)[-1]
+    gain = metrics[f'gap_{gap}/gain_db']
+    sentences.append(
+      f'Hidden patches {gap} steps ahead are rebuilt <b>{abs(gain):.1f} dB '
+      f'{"better" if gain > 0 else "worse"}</b> than by copying the last '
+      'source frame.'
+    )
+  metrics = _metrics(results, 'linear_probe')
+  if metrics:
+    poolings = _poolings(metrics)
+    pooling = _PREFERRED if _PREFERRED in poolings else poolings[0]
+    accuracy = metrics[f'trained/{pooling}/top1']
+    baselines = [
+      (metrics[key], name)
+      for source, name in list(SOURCE_NAMES.items())[1:]
+      if (key := f'{source}/{pooling}/top1') in metrics
+    ]
+    sentence = (
+      f'A linear probe of its features ({pooling.replace("_", " ")}) names the '
+      f'class of <b>{accuracy:.1%}</b> of the test videos'
+    )
+    if baselines:
+      best, name = max(baselines)
+      sentence += f'; the best baseline, {name}, of {best:.1%}'
+    sentences.append(f'{sentence}; chance is {metrics["chance"]:.1%}.')
+  items = ''.join(f'<li>{sentence}</li>' for sentence in sentences)
+  return f'<ul class="findings">{items}</ul>' if items else ''
+
+
+def _reconstruction(results: Mapping[str, Any]) -> str:
+  metrics = _metrics(results, 'reconstruction')
+  if not metrics:
+    return page.section('Reconstruction', '<p>It was not evaluated.</p>')
+  rows = []
+  for gap in _gaps(metrics):
+    cells = [
+      f'{metrics[f"gap_{gap}/{method}/psnr_hidden"]:.2f}'
+      for method in ('mean_colour', 'copy_last', 'model')
+    ]
+    cells[-1] = f'<b>{cells[-1]}</b>'
+    cells.append(f'<b>{metrics[f"gap_{gap}/gain_db"]:+.2f}</b>')
+    cells += [
+      f'{metrics[f"gap_{gap}/{method}/ssim_hidden"]:.3f}'
+      for method in ('copy_last', 'model')
+    ]
+    rows.append([str(gap), *cells])
+  table = page.table(
+    (
+      *('gap, steps', 'mean colour, dB', 'copy last, dB', 'model, dB'),
+      *('gain over copy, dB', 'copy last, SSIM', 'model, SSIM'),
+    ),
+    rows,
+  )
+  return page.section(
+    'Reconstruction of hidden patches',
+    table
+    + page.note(
+      f'PSNR and SSIM on the hidden patches of {metrics["num_videos"]} videos '
+      'that were not trained on. The gap counts from the last source frame to '
+      'the target; the mean colour is that of the last source frame.'
+    ),
+  )
+
+
+def _probes(results: Mapping[str, Any]) -> str:
+  """Accuracies of kNN and linear probe, baselines beside them."""
+  heading = 'Recognition from frozen features'
+  probes = [
+    (title, results[alias]['metrics'])
+    for title, name in (('linear probe', 'linear_probe'), ('kNN', 'knn'))
+    for alias in results
+    if results[alias]['name'] == name
+  ]
+  if not probes:
+    return page.section(heading, '<p>No probe was run.</p>')
+  probes = [(title, metrics) for title, metrics in probes if metrics]
+  if not probes:
+    return page.section(
+      heading, '<p>These videos carry no labels, so nothing was probed.</p>'
+    )
+  rows = []
+  for title, metrics in probes:
+    for pooling in _poolings(metrics):
+      accuracies = [
+        metrics.get(f'{source}/{pooling}/top1') for source in SOURCE_NAMES
+      ]
+      best = max(value for value in accuracies if value is not None)
+      cells = [_percent(value, bold=value == best) for value in accuracies]
+      rows.append(
+        [
+          f'{title}, {pooling.replace("_", " ")}',
+          *cells,
+          _percent(metrics['chance']),
+        ]
+      )
+  metrics = probes[0][1]
+  error = 50 / math.sqrt(metrics['num_test'])  # Where accuracy is one half.
+  return page.section(
+    heading,
+    page.table(('accuracy, %', *SOURCE_NAMES.values(), 'chance'), rows)
+    + page.note(
+      f'{metrics["num_classes"]} classes; learned from {metrics["num_train"]} '
+      f'videos, asked about {metrics["num_test"]} others (standard error at '
+      f'most {error:.1f} points). Random weights: the same network before '
+      'training. Per-frame features: its encoder without recurrence.'
+    ),
+  )
+
+
+def _pictures(
+  results: Mapping[str, Any], evaluation: pathlib.Path
+) -> Iterable[str]:
+  for alias, result in results.items():
+    for picture in map(pathlib.Path, result['pictures']):
+      heading, caption = _CAPTIONS.get(
+        picture.stem, (f'{alias}: {picture.stem}'.replace('_', ' '), '')
+      )
+      png = (evaluation / picture).read_bytes()
+      yield page.section(heading, page.figure(png, heading, caption))
+
+
+def _curves(path: pathlib.Path) -> str:
+  if not path.exists():
+    return ''
+  png = io.BytesIO()
+  draw_curves(read_history(path), _CURVES).savefig(png, dpi=150, format='png')
+  return page.section(
+    'Training', page.figure(png.getvalue(), 'Curves of training')
+  )
+
+
+def _all_numbers(results: Mapping[str, Any]) -> str:
+  """Every number of every evaluation, folded away."""
+  parts = []
+  for alias, result in results.items():
+    tables = ''.join(
+      page.table(
+        ('', *columns),
+        [
+          [html.escape(name), *(f'{value:.4g}' for value in row)]
+          for name, row in rows.items()
+        ],
+      )
+      for columns, rows in pivot(result['metrics'])
+    )
+    parts.append(
+      page.fold(
+        f'{alias} ({result["seconds"]:.0f} s)',
+        tables or '<p>It had nothing to measure.</p>',
+      )
+    )
+  return page.section('All numbers', ''.join(parts)) if parts else ''
+
+
+def _repeat(workdir: pathlib.Path, measured: Mapping[str, Any]) -> str:
+  command = workdir / 'command.txt'
+  commands = [command.read_text().strip()] if command.exists() else []
+  if 'command' in measured:
+    commands.append(measured['command'])
+  commands.append(
+    shlex.join(['python', '-m', 'rvmae_jax.tools.report', *sys.argv[1:]])
+  )
+  return page.section('To repeat', page.preformatted('\n'.join(commands)))
+
+
+def _settings(config: Mapping[str, Any], measured: Mapping[str, Any]) -> str:
+  configs = {'Training configuration': config}
+  if 'config' in measured:
+    configs['Evaluation configuration'] = measured['config']
+  folds = ''.join(
+    page.fold(name, page.preformatted(json.dumps(value, indent=2)))
+    for name, value in configs.items()
+  )
+  environment = measured.get('environment', {})
+  versions = ', '.join(f'{name} {value}' for name, value in environment.items())
+  return page.section('Configuration and versions', folds + page.note(versions))
+
+
+def _metrics(results: Mapping[str, Any], name: str) -> dict[str, float]:
+  """Numbers of the first evaluation of that name that has any."""
+  found = (r['metrics'] for r in results.values() if r['name'] == name)
+  return next(filter(None, found), {})
+
+
+def _gaps(metrics: Mapping[str, float]) -> list[int]:
+  return sorted(
+    int(key.split('/')[0].removeprefix('gap_'))
+    for key in metrics
+    if key.endswith('/gain_db')
+  )
+
+
+def _poolings(metrics: Mapping[str, float]) -> list[str]:
+  return list(dict.fromkeys(k.split('/')[1] for k in metrics if '/' in k))
+
+
+def _percent(value: float | None, bold: bool = False) -> str:
+  if value is None:
+    return ''
+  return f'<b>{100 * value:.1f}</b>' if bold else f'{100 * value:.1f}'
+
+
+def main(argv: Sequence[str]) -> None:
+  """Writes the report that the flags ask for."""
+  if len(argv) > 1:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+  workdir = pathlib.Path(_WORKDIR.value)
+  out = pathlib.Path(_OUT.value or workdir / 'report.html')
+  write_report(workdir, _EVALUATION.value or workdir / 'evaluation', out)
+  print(f'{out} ({out.stat().st_size / 1e6:.1f} MB)')
+
+
+if __name__ == '__main__':
+  flags.mark_flag_as_required('workdir')
+  app.run(main)

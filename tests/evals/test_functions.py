@@ -1,0 +1,78 @@
+"""A network seen as functions: what is the same and what is fresh."""
+
+import jax
+import numpy as np
+import pytest
+
+from rvmae_jax.batch import fake_batch
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.models import build_model
+from rvmae_jax.training.sharding import make_mesh
+
+_SPEC = {
+  'video': jax.ShapeDtypeStruct((8, 2, 16, 16, 3), 'uint8'),
+  'target': jax.ShapeDtypeStruct((8, 1, 16, 16, 3), 'uint8'),
+  'target_delta': jax.ShapeDtypeStruct((8, 1), 'int32'),
+  'ids_keep': jax.ShapeDtypeStruct((8, 1, 1), 'int32'),
+}
+
+
+@pytest.fixture(scope='module')
+def network():
+  """A small model, its parameters of seed 3 and a batch."""
+  model = build_model({'name': 'rvm', 'variant': 'tiny', 'patch_size': 8})
+  batch = fake_batch(_SPEC)
+  params = model.init(jax.random.key(3), batch)['params']
+  return model, params, batch
+
+
+def test_a_mesh_changes_no_number(network):
+  model, params, batch = network
+  one = ModelFunctions(model, params)
+  many = ModelFunctions(model, params, make_mesh(data=4, fsdp=2))
+  batch = batch | {'host/bad_videos': np.zeros(8)}
+  np.testing.assert_allclose(
+    one.predict(batch)['pred'], many.predict(batch)['pred'], atol=1e-5
+  )
+  np.testing.assert_allclose(
+    one.encode(batch['video']), many.encode(batch['video']), atol=1e-5
+  )
+
+
+def test_the_untrained_network_is_that_of_a_full_init(network):
+  model, params, batch = network
+  trained = jax.tree.map(lambda leaf: leaf + 0.1, params)
+  untrained = ModelFunctions(model, trained).untrained(batch['video'], seed=3)
+  np.testing.assert_allclose(
+    untrained.encode(batch['video']),
+    ModelFunctions(model, params).encode(batch['video']),
+    atol=1e-5,
+  )
+
+
+def test_other_parameters_start_with_an_empty_cache(network):
+  model, params, batch = network
+  functions = ModelFunctions(model, params)
+  functions.cache['key'] = 1
+  other = functions.with_params(jax.tree.map(np.zeros_like, params))
+  assert other.cache == {} and functions.cache == {'key': 1}
+  assert not other.encode(batch['video']).any()
+
+
+def test_per_frame_features_ignore_other_frames(network):
+  model, params, batch = network
+  functions = ModelFunctions(model, params)
+  swapped = batch['video'][:, ::-1]
+  np.testing.assert_allclose(
+    functions.encode(batch['video'], 'encode_frames')[:, ::-1],
+    functions.encode(swapped, 'encode_frames'),
+    atol=1e-5,
+  )
+
+
+def test_predictions_become_pixels(network):
+  model, params, batch = network
+  functions = ModelFunctions(
+    model, params, to_pixels=lambda pred, batch: 0 * pred + len(batch['video'])
+  )
+  assert (np.asarray(functions.predict(batch)['pred']) == 8).all()

@@ -1,0 +1,27 @@
+"""kNN votes worked by hand."""
+
+import numpy as np
+import pytest
+
+from rvmae_jax.evals.knn import knn_scores
+
+
+def test_votes_weigh_by_similarity():
+  train = np.array([[1.0, 0], [0, 1], [-1, 0]])
+  # Length plays no part: the cosine to the three is 0.8, 0.6 and -0.8.
+  test = np.array([[8.0, 6]])
+  scores = knn_scores(train, np.array([0, 1, 0]), test, k=2, temperature=0.1)
+  np.testing.assert_allclose(scores, np.exp([[-2.0, -4.0]]), rtol=1e-6)
+
+
+def test_k_may_exceed_the_training_set():
+  train = np.eye(2)
+  scores = knn_scores(train, np.array([0, 1]), train, k=20)
+  assert scores.argmax(1).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize('k', [1, 3])
+def test_far_rows_have_no_vote(k):
+  train = np.array([[1.0, 0], [1, 0.1], [1, -0.1], [0, 1], [0.1, 1]])
+  labels = np.array([1, 1, 1, 0, 0])
+  assert knn_scores(train, labels, np.array([[1.0, 0]]), k=k)[0, 0] == 0

@@ -1,0 +1,44 @@
+"""The linear probe against scikit-learn, and what it is allowed to see."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from rvmae_jax.evals.linear_probe import choose_penalty, fit_logistic
+
+
+def _blobs(num_rows: int, width: int = 20, spread: float = 3.0):
+  """Four overlapping classes with strongly correlated features."""
+  rng = np.random.default_rng(0)
+  labels = rng.integers(0, 4, num_rows)
+  features = rng.normal(size=(4, width))[labels]
+  features += spread * rng.normal(size=(num_rows, width))
+  features = features @ rng.normal(size=(width, width))
+  return (features - features.mean(0)) / features.std(0), labels
+
+
+@pytest.mark.parametrize('penalty', [1.0, 0.01, 1e-4])
+@pytest.mark.parametrize('num_rows', [200, 15])
+def test_agrees_with_scikit_learn(penalty, num_rows):
+  features, labels = _blobs(num_rows)
+  weights, bias = fit_logistic(features, labels, penalty)
+  reference = LogisticRegression(
+    C=1 / (penalty * num_rows), solver='newton-cg', tol=1e-8, max_iter=1000
+  ).fit(features, labels)
+  expected = reference.predict_proba(features)
+  scores = features @ weights + bias
+  found = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+  np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+def test_equal_penalties_are_settled_for_the_larger():
+  assert choose_penalty(*_blobs(100, spread=0.01), (1e-6, 1e-2)) == 1e-2
+
+
+def test_a_penalty_that_hides_the_class_is_not_chosen():
+  rng = np.random.default_rng(1)
+  labels = rng.integers(0, 2, 400)
+  features = rng.normal(size=(400, 3))
+  # The class is one feature's sign, by a hair: strong shrinkage misses it.
+  features[:, 0] = 0.01 * (2 * labels - 1)
+  assert choose_penalty(features, labels, (10.0, 1e-6)) == 1e-6

@@ -1,0 +1,83 @@
+"""Probes on made-up features: perfect ones, shuffled labels, no labels."""
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from rvmae_jax.evals.features import FeatureSet, pool_batches, thumbnails
+from rvmae_jax.evals.knn import KnnEval
+from rvmae_jax.evals.linear_probe import LinearProbeEval
+from rvmae_jax.evals.videos import Videos
+
+_VIDEOS = Videos(ConfigDict({}), patch_size=8, batch_size=4)
+
+
+def _probe(kind, **settings):
+  return kind(videos=_VIDEOS, train={}, test={}, poolings=('mean',), **settings)
+
+
+def _features(labels: np.ndarray, seed: int, signal: float = 10) -> FeatureSet:
+  """Each class is a direction, plus noise."""
+  rng = np.random.default_rng(seed)
+  features = signal * np.eye(8)[labels] + rng.normal(size=(len(labels), 8))
+  return FeatureSet({'trained': {'mean': features.astype(np.float32)}}, labels)
+
+
+@pytest.mark.parametrize('kind', [KnnEval, LinearProbeEval])
+class TestProbe:
+  def test_features_that_tell_the_class_give_one(self, kind):
+    labels = np.arange(240) % 8
+    metrics = _probe(kind).compare(_features(labels, 0), _features(labels, 1))
+    assert metrics['trained/mean/top1'] == 1
+    assert metrics['chance'] == 0.125
+    assert metrics['num_test'] == 240
+
+  def test_shuffled_labels_give_chance(self, kind):
+    labels = np.arange(800) % 8
+    shuffled = np.random.default_rng(2).permutation(labels)
+    train = FeatureSet(_features(labels, 0, signal=0).pooled, shuffled)
+    test = _features(labels, 1, signal=0)
+    accuracy = _probe(kind).compare(train, test)['trained/mean/top1']
+    # Four standard errors of 800 answers.
+    assert accuracy == pytest.approx(0.125, abs=0.047)
+
+  def test_labels_may_have_gaps(self, kind):
+    train = _features(np.array([1, 5] * 40), 0)
+    test = _features(np.array([1, 5, 7] * 20), 1)
+    metrics = _probe(kind).compare(train, test)
+    # Class 7 was never seen, so its third of the videos is always wrong.
+    assert metrics['trained/mean/top1'] == pytest.approx(2 / 3)
+    assert metrics['num_classes'] == 8
+
+
+def test_an_unknown_pooling_is_answered_with_near_ones():
+  with pytest.raises(ValueError, match=r"'means'.*'mean'"):
+    KnnEval(videos=_VIDEOS, train={}, test={}, poolings=('means',))
+
+
+def test_rows_that_are_padding_or_unlabelled_are_left_out():
+  batch = {
+    'video': np.zeros((4, 3, 16, 16, 3), np.uint8),
+    'label': np.array([2, -1, 0, 1], np.int32),
+    'valid': np.array([True, True, True, False]),
+  }
+
+  class Functions:
+    def pooled(self, video, method='encode'):
+      return {'mean': video[:, 0, 0, 0, :] + np.arange(4)[:, None]}
+
+    def untrained(self, video, seed):
+      return self
+
+  features = pool_batches(Functions(), [batch], ['trained'])
+  assert features.labels.tolist() == [2, 0]
+  assert features.pooled['trained']['mean'][:, 0].tolist() == [0, 2]
+
+
+def test_thumbnails_are_means_of_squares():
+  frame = np.zeros((32, 48, 3), np.uint8)
+  frame[:2, :2, 0] = [[0, 255], [255, 0]]
+  small = thumbnails(frame[None, None])
+  assert small.shape == (1, 1, 1, 16 * 24 * 3)
+  assert small[0, 0, 0, 0] == pytest.approx(0.5)
+  assert small.sum() == pytest.approx(0.5)

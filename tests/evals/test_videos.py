@@ -1,0 +1,38 @@
+"""Changing a data config for an evaluation."""
+
+import pytest
+from ml_collections import ConfigDict
+
+from rvmae_jax.evals import build_eval
+from rvmae_jax.evals.videos import override
+
+_BASE = {
+  'sources': {'own': {'name': 'fake', 'split': 'train', 'num_videos': 3}},
+  'clip': {'name': 'source_target', 'gap': (1, 4)},
+  'mask': {'name': 'target', 'ratio': 0.9},
+}
+
+
+def test_entries_merge_and_the_base_stays_as_it_was():
+  base = ConfigDict(_BASE)
+  changed = override(base, {'sources': {'own': {'split': 'val'}}})
+  assert changed.sources.own.to_dict() == {
+    'name': 'fake',
+    'split': 'val',
+    'num_videos': 3,
+  }
+  assert changed.clip.gap == (1, 4)
+  assert base.to_dict() == _BASE
+
+
+def test_none_removes_and_another_name_replaces():
+  changes = {'mask': None, 'clip': {'name': 'uniform', 'num_frames': 8}}
+  changed = override(ConfigDict(_BASE), ConfigDict(changes))
+  assert 'mask' not in changed
+  assert changed.clip.to_dict() == {'name': 'uniform', 'num_frames': 8}
+
+
+def test_a_wrong_setting_is_answered_with_the_near_one():
+  config = {'name': 'reconstruction', 'every_steps': 5, 'num_batch': 2}
+  with pytest.raises(ValueError, match=r"'num_batch'.*'num_batches'"):
+    build_eval(config, data=ConfigDict(_BASE), patch_size=8, batch_size=2)

@@ -1,0 +1,115 @@
+"""Figures draw, without a display, the panels that they promise."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rvmae_jax import visualize
+from rvmae_jax.visualize import curves
+from rvmae_jax.visualize.pca import pca_colours
+from rvmae_jax.visualize.probes import draw_accuracies
+from rvmae_jax.visualize.reconstructions import draw_reconstructions
+from rvmae_jax.visualize.recurrence import draw_gates, draw_pca
+
+_RNG = np.random.default_rng(0)
+
+
+def _titles(figure) -> list[str]:
+  axes = list(figure.axes) + [ax for part in figure.subfigs for ax in part.axes]
+  return [
+    title
+    for ax in dict.fromkeys(axes)
+    if (title := ax.get_title(loc='center') or ax.get_title(loc='left'))
+  ]
+
+
+def test_reconstructions_name_every_frame_and_its_psnr():
+  target = np.full((1, 2, 16, 16, 3), 0.5)
+  figure = draw_reconstructions(
+    video=np.full((1, 2, 16, 16, 3), 0.4),
+    target=target,
+    rebuilt=target + 0.01,
+    hidden=np.ones((1, 2, 16, 16), bool),
+    gaps=np.array([1, 4]),
+  )
+  figure.draw_without_rendering()
+  # Errors of 0.01 and, for the copy, of 0.1.
+  assert _titles(figure) == [
+    't\u22121', 't', 't+1', 't+4', '40.0 (20.0)', '40.0 (20.0)'
+  ]  # fmt: skip
+
+
+def test_three_clips_leave_no_empty_axes():
+  frames = _RNG.random((3, 2, 16, 24, 3))
+  figure = draw_reconstructions(
+    frames, frames, frames, np.ones((3, 2, 16, 24), bool), np.array([1, 2])
+  )
+  figure.draw_without_rendering()
+  assert [len(part.axes) for part in figure.subfigs] == [12, 12, 12, 0]
+
+
+def test_pca_and_gates_have_a_row_for_each_map():
+  video = _RNG.random((2, 5, 16, 24, 3))
+  gate = _RNG.random((2, 5, 2, 3))
+  pca = draw_pca(video, _RNG.random((2, 5, 2, 3, 8)))
+  gates = draw_gates(video, gate, gate)
+  pca.draw_without_rendering()
+  gates.draw_without_rendering()
+  assert len(pca.axes) == 2 * 2 * 5
+  assert len(gates.axes) == 2 * 3 * 5 + 1  # and the colour bar
+
+
+def test_pca_colours_follow_the_direction_of_largest_variance():
+  features = np.zeros((4, 5))
+  features[:, 2] = [0, 1, 2, 3]
+  red = pca_colours(features)[:, 0]
+  assert (np.diff(red) > 0).all() and red[0] == 0 and red[-1] == 1
+
+
+def test_accuracies_have_a_bar_for_each_source_and_a_line_at_chance():
+  accuracies = {
+    (source, pooling): 0.5
+    for source in ('trained', 'random', 'pixels')
+    for pooling in ('mean', 'last_state')
+  }
+  figure = draw_accuracies(accuracies, chance=0.1)
+  [axes] = figure.axes
+  assert len(axes.patches) == 6
+  assert axes.lines[0].get_ydata() == [10, 10]
+  labels = [text.get_text() for text in axes.get_legend().get_texts()]
+  assert labels == ['trained', 'random weights', 'raw pixels']
+
+
+def test_history_and_its_curves(tmp_path):
+  path = tmp_path / 'metrics.jsonl'
+  lines = [{'step': s, 'loss': 1 / s} for s in range(1, 4)]
+  lines.append({'step': 3, 'val/psnr': 20.0})
+  path.write_text('\n'.join(map(json.dumps, lines)) + '\n{"step": 4, "lo')
+  history = curves.read_history(path)
+  assert history['loss'][0].tolist() == [1, 2, 3]
+  assert history['val/psnr'][1].tolist() == [20]
+  figure = curves.draw_curves(
+    history, {'Loss': {'train': 'loss'}, 'Absent': {'none': 'nothing'}}
+  )
+  assert _titles(figure) == ['Loss']
+  with pytest.raises(ValueError, match='there are: loss, val/psnr'):
+    curves.draw_curves(history, {'Absent': {'none': 'nothing'}})
+
+
+def test_draw_writes_files_and_passes_over_what_has_no_figure(tmp_path):
+  metrics = {'chance': 0.5, 'trained/mean/top1': 0.75}
+  [path] = visualize.draw('knn', {}, metrics, tmp_path / 'new')
+  assert path.read_bytes().startswith(b'\x89PNG')
+  assert visualize.draw('knn', {}, {}, tmp_path) == []
+  assert visualize.draw('no such evaluation', {}, metrics, tmp_path) == []
+
+
+def test_importing_starts_no_matplotlib():
+  code = (
+    'import sys, rvmae_jax.visualize.recurrence, rvmae_jax.visualize.curves; '
+    'sys.exit("matplotlib" in sys.modules)'
+  )
+  subprocess.run([sys.executable, '-c', code], check=True)
