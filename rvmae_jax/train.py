@@ -29,7 +29,7 @@ from rvmae_jax.evals import build_eval
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.schedule import ScheduledEvals
 from rvmae_jax.interop import rvm_released
-from rvmae_jax.layers.transformer import stack_blocks
+from rvmae_jax.layers.transformer import stack_blocks, unstack_blocks
 from rvmae_jax.models import build_model, flops
 from rvmae_jax.objectives import build_objective
 from rvmae_jax.training import guards, optimizer, sharding
@@ -124,6 +124,8 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     if config.checkpoint.init_from:
       state = start_from(config.checkpoint.init_from, state, shardings)
   first_step = int(state.step) + 1
+  if first_step > config.total_steps:
+    logging.info('Nothing to do: config.total_steps=%d.', config.total_steps)
 
   # ---- Step ----
   train_step = jax.jit(
@@ -134,7 +136,12 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
   )
 
   # ---- Evaluations ----
-  functions = ModelFunctions(parts.model, state.params, mesh)
+  functions = ModelFunctions(
+    parts.model,
+    None,  # Given at each evaluation: a step donates what it is given.
+    mesh,
+    to_pixels=getattr(parts.objective, 'to_pixels', None),
+  )
   evaluations = ScheduledEvals(
     config.evals,
     total_steps=config.total_steps,
@@ -182,7 +189,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
 
       # What is due after this step.
       is_last = step == config.total_steps
-      is_stopping = stop.received(step)
+      is_stopping = stop.received(step) and not is_last
       is_logging = is_last or step % config.log.every_steps == 0
       is_saving = is_last or is_stopping or checkpointer.is_due(step)
       is_evaluating = evaluations.is_due(step)
@@ -232,6 +239,7 @@ class Parts(NamedTuple):
 
   Attributes:
     model: the Flax module.
+    objective: what it is trained for.
     spec: shapes of the global batch by key.
     init: () -> TrainState, to be jitted.
     shapes: what `init` gives, as `jax.ShapeDtypeStruct`s.
@@ -240,6 +248,7 @@ class Parts(NamedTuple):
   """
 
   model: Any
+  objective: Any
   spec: dict[str, jax.ShapeDtypeStruct]
   init: Callable[[], TrainState]
   shapes: TrainState
@@ -290,7 +299,7 @@ def build_parts(config: ConfigDict) -> Parts:
   if hasattr(model, 'flops_per_clip'):
     flops_per_clip = flops.training(model.flops_per_clip(spec))
   shapes = jax.eval_shape(init)
-  return Parts(model, spec, init, shapes, train_step, flops_per_clip)
+  return Parts(model, objective, spec, init, shapes, train_step, flops_per_clip)
 
 
 def start_from(path: str, state: TrainState, shardings: Any) -> TrainState:
@@ -307,10 +316,11 @@ def start_from(path: str, state: TrainState, shardings: Any) -> TrainState:
   """
 
   def load_file(path):
-    arrays = export.read_weights(path)
-    params = rvm_released.from_released(arrays, state.params)
-    is_scanned = 'block' in state.params['encoder']['blocks']
-    return (stack_blocks(params) if is_scanned else params), None
+    unrolled = jax.eval_shape(unstack_blocks, state.params)
+    params = rvm_released.from_released(export.read_weights(path), unrolled)
+    if jax.tree.structure(unrolled) != jax.tree.structure(state.params):
+      params = stack_blocks(params)  # config.model.scan_layers
+    return params, None
 
   loaded, _ = load_params(path, load_file=load_file)
   kept = [name for name in state.params if name not in loaded]
@@ -354,7 +364,7 @@ class Pictures:
     if self._every_steps and not importlib.util.find_spec('matplotlib'):
       logging.info('No pictures: matplotlib is not installed (extra [vis]).')
       self._every_steps = 0
-    if self._every_steps and config.data.mask:
+    if self._every_steps and config.data.get('mask'):
       self._reconstruction = build_eval(
         {'name': 'reconstruction', 'num_batches': 1},
         data=config.data,

@@ -18,6 +18,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from rvmae_jax import export
 from rvmae_jax.config_utils import load_config
+from rvmae_jax.layers.transformer import stack_blocks
 from rvmae_jax.train import build_parts, describe, start_from, train
 from rvmae_jax.training import sharding
 from rvmae_jax.training.checkpointing import load_params
@@ -203,18 +204,18 @@ def test_init_from_run_and_from_exported_file(tmp_path):
   trained = train(_config(2), str(tmp_path / 'run'))
   file = tmp_path / 'weights.npz'
   export.export(str(tmp_path / 'run'), file)
-  parts = build_parts(_config(ema_decay=0.5))
   mesh = sharding.make_mesh(fsdp=2)
-  shardings = sharding.state_shardings(parts.shapes, mesh)
-  fresh = jax.jit(parts.init, out_shardings=shardings)()
-  for path in (tmp_path / 'run', file):
+  for path, scan_layers in ((tmp_path / 'run', False), (file, True)):
+    changes = {'ema_decay': 0.5, 'model.scan_layers': scan_layers}
+    parts = build_parts(_config(**changes))
+    shardings = sharding.state_shardings(parts.shapes, mesh)
+    fresh = jax.jit(parts.init, out_shardings=shardings)()
     state = start_from(str(path), fresh, shardings)
+    expected = jax.device_get(trained.params)
+    if scan_layers:
+      expected = stack_blocks(expected)
     for params in (state.params, state.ema_params):
-      jax.tree.map(
-        np.testing.assert_array_equal,
-        jax.device_get(params),
-        jax.device_get(trained.params),
-      )
+      jax.tree.map(np.testing.assert_array_equal, params, expected)
     assert int(state.step) == 0
 
 

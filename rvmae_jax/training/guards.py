@@ -61,8 +61,8 @@ class NonFiniteGuard:
         f'{len(self._skipped)} steps between {self._skipped[0]} and {step} '
         f'were skipped, more than config.log.max_skipped={self.max_skipped}. '
         f'At step {step}: {named}. Lower the learning rate, lengthen the '
-        'warm-up or look at the data of these steps; the last checkpoint is '
-        'from before.'
+        'warm-up or look at the data of these steps. No parameter was updated '
+        'by them.'
       )
 
 

@@ -34,7 +34,7 @@ def show_own_lines() -> None:
   package = str(pathlib.Path(__file__).parents[1])
 
   def is_shown(record):
-    is_own = record.pathname.startswith(package) or 'clu' in record.pathname
+    is_own = record.pathname.startswith(package) or '/clu/' in record.pathname
     return is_own or record.levelno > logging.converter.STANDARD_INFO
 
   logging.get_absl_handler().addFilter(is_shown)

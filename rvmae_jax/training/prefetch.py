@@ -31,7 +31,7 @@ class Prefetcher:
   that of the batch in use; each batch therefore carries its own position.
 
   Args:
-    iterator: yields dicts of numpy arrays; has `get_state`.
+    iterator: yields dicts of numpy arrays; has `get_state` and `close`.
     put: places a batch without host entries on the devices.
     depth: batches that wait on the device.
 
@@ -69,13 +69,14 @@ class Prefetcher:
     return item
 
   def close(self) -> None:
-    """Stops the thread; batches that wait are dropped."""
+    """Stops the thread and the iterator; batches that wait are dropped."""
     self._closed.set()
     while self._thread.is_alive():
       try:
         self._queue.get(timeout=0.05)
       except queue.Empty:
         continue
+    self._iterator.close()
 
   def _read(self) -> None:
     try:

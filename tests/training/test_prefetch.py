@@ -13,6 +13,7 @@ class _Counter:
 
   def __init__(self, end=100, delay_s=0.0):
     self.next, self.end, self.delay_s = 0, end, delay_s
+    self.closed = False
 
   def __next__(self):
     if self.next == self.end:
@@ -27,6 +28,9 @@ class _Counter:
   def get_state(self):
     return {'next': self.next}
 
+  def close(self):
+    self.closed = True
+
 
 def test_each_batch_carries_the_position_after_it():
   iterator = _Counter()
@@ -37,6 +41,7 @@ def test_each_batch_carries_the_position_after_it():
     assert fetched.position == {'next': number + 1}
   batches.close()
   assert iterator.next > 5  # It did read ahead.
+  assert iterator.closed
 
 
 def test_host_entries_are_not_put_on_devices():
