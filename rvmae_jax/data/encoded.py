@@ -87,9 +87,10 @@ class EncodedReader(Reader):
     with video_errors(path):
       self._open()
       self._index()
+    ticks = np.array(self._pts, np.float64)
     tick_s = self._stream.time_base
-    times_s = [(pts - self._pts[0]) * tick_s for pts in self._pts]
-    super().__init__(path, np.array(times_s, np.float64), **trim)
+    times_s = ticks * tick_s.numerator / tick_s.denominator
+    super().__init__(path, times_s, **trim)
 
   def info(self) -> VideoInfo:
     """What the container and the first frame say."""
@@ -138,16 +139,15 @@ class EncodedReader(Reader):
       pts, dts = packet.pts, packet.dts
       self._position[dts, pts] = position
       # The last packet of a cut-off file is corrupt, an edit list hides some.
-      if packet.is_corrupt:
-        continue
-      if not packet.is_discard:
+      if not (packet.is_corrupt or packet.is_discard):
         shown.append(pts)
+      # Frames stored after a key frame but shown before it may need the key
+      # frame before, hence an entry is found by its `pts`.
+      seek_to = pts if dts is None else dts
       if position == 0:
-        entries.append(_Entry(-math.inf, 0, pts if dts is None else dts))
-      elif packet.is_keyframe and pts is not None:
-        # Frames stored after a key frame but shown before it may need the key
-        # frame before, hence the entry is found by `pts`.
-        entries.append(_Entry(pts, position, pts if dts is None else dts))
+        entries.append(_Entry(-math.inf, position, seek_to))
+      elif packet.is_keyframe and not (packet.is_corrupt or pts is None):
+        entries.append(_Entry(pts, position, seek_to))
     times = sorted({*shown} - {None})
     is_avi = self._container.format.name == 'avi'
     self._counted = len(times) < len(shown) or bool(
@@ -160,6 +160,9 @@ class EncodedReader(Reader):
     self._pts = times
     self._index_of = {pts: i for i, pts in enumerate(times)}
     self._entries = entries[:1] if self._counted else sorted(entries)
+    # Frames on the way to the wanted one that nothing builds on need not be
+    # decoded. Only H.264 marks them without exceptions.
+    self._skips = self._stream.codec.name == 'h264' and not self._counted
     self._shown = math.inf
 
   def _frame(self, index: int) -> np.ndarray:
@@ -190,6 +193,7 @@ class EncodedReader(Reader):
 
   def _advance(self, index: int) -> av.VideoFrame | None:
     """Decodes up to frame `index`; None if it does not come."""
+    self._wanted_pts = self._pts[index]
     for shown, frame in self._frames:
       self._shown = shown
       if shown >= index:
@@ -214,6 +218,9 @@ class EncodedReader(Reader):
         break
       if packet.pts is not None and packet.pts < entry.pts:
         continue  # It builds on frames before the entry, and nothing on it.
+      if self._skips:
+        early = packet.pts < self._wanted_pts
+        self._stream.codec_context.skip_frame = 'NONREF' if early else 'DEFAULT'
       try:
         frames = packet.decode()
       except av.FFmpegError:
