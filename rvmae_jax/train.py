@@ -164,6 +164,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
   pictures = Pictures(config, workdir / 'pictures')
 
   # ---- Loop ----
+  logging.info('The first step compiles; that takes a while.')
   in_flight = collections.deque()
   with (
     checkpointer,
