@@ -11,13 +11,11 @@ workdir: `config.json`, `checkpoints/`, `metrics.jsonl`, TensorBoard files,
 import collections
 import contextlib
 import functools
-import importlib.util
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import app, flags, logging
 from etils import epath
 from ml_collections import ConfigDict, config_flags
@@ -49,8 +47,7 @@ from rvmae_jax.training.logging import (
 from rvmae_jax.training.prefetch import Prefetcher
 from rvmae_jax.training.state import TrainState, init_state
 from rvmae_jax.training.step import make_train_step
-from rvmae_jax.visualize import draw
-from rvmae_jax.visualize.batch import draw_batch
+from rvmae_jax.visualize.training import TrainingPictures
 
 # Steps given to the device before the host reads back the oldest: enough to
 # keep the device busy, few enough to see a bad one at once.
@@ -161,7 +158,12 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
   profiler = Profiler(workdir / 'profile', config.log.profile)
   non_finite = guards.NonFiniteGuard(config.log.max_skipped)
   bad_videos = BadVideoGuard(config.data.max_bad_share)
-  pictures = Pictures(config, workdir / 'pictures')
+  pictures = TrainingPictures(
+    workdir / 'pictures',
+    every_steps=config.log.pictures_every,
+    patch_size=config.model.patch_size,
+    reconstruction=fixed_clips_eval(config),
+  )
 
   # ---- Loop ----
   logging.info('The first step compiles; that takes a while.')
@@ -347,60 +349,23 @@ _SAME_MODEL = (
 )
 
 
-class Pictures:
-  """Draws the first batch, and how the same few clips are rebuilt.
-
-  Process 0 draws, and only where matplotlib is installed.
-
-  Args:
-    config: of the run.
-    folder: where the pictures go.
-  """
-
-  def __init__(self, config: ConfigDict, folder: epath.Path):
-    self._folder = folder
-    self._patch_size = config.model.patch_size
-    self._every_steps = config.log.pictures_every
-    self._reconstruction = None
-    if self._every_steps and not importlib.util.find_spec('matplotlib'):
-      logging.info('No pictures: matplotlib is not installed (extra [vis]).')
-      self._every_steps = 0
-    if self._every_steps and config.data.get('mask'):
-      self._reconstruction = build_eval(
-        {'name': 'reconstruction', 'num_batches': 1},
-        data=config.data,
-        patch_size=self._patch_size,
-        batch_size=eval_batch_size(config, most=4),
-        seed=config.seed,
-      )
-
-  def is_due(self, step: int) -> bool:
-    """Whether reconstructions belong after this step."""
-    return bool(self._reconstruction) and step % self._every_steps == 0
-
-  def draw_batch(self, batch: dict[str, jax.Array], step: int) -> None:
-    """Draws the clips on this process's first device, with their masks."""
-    if self._every_steps and jax.process_index() == 0:
-      rows = {
-        key: np.asarray(value.addressable_shards[0].data)
-        for key, value in batch.items()
-      }
-      self._folder.mkdir(parents=True, exist_ok=True)
-      figure = draw_batch(rows, self._patch_size)
-      figure.savefig(self._folder / f'batch_{step:07d}.png', dpi=150)
-
-  def draw_reconstructions(self, functions: ModelFunctions, step: int) -> None:
-    """Rebuilds the clips on all processes and draws them on the first."""
-    numbers = self._reconstruction.run(functions, step)
-    if jax.process_index() == 0:
-      folder = self._folder / f'step_{step:07d}'
-      draw('reconstruction', self._reconstruction.arrays, numbers, folder)
-
-
 def eval_batch_size(config: ConfigDict, most: int = 64) -> int:
   """Clips to evaluate at once: about `most`, the same on each device."""
   devices = jax.device_count()
   return min(config.batch_size, -(-most // devices) * devices)
+
+
+def fixed_clips_eval(config: ConfigDict) -> Any:
+  """Rebuilds the first few clips, for pictures; None without masks."""
+  if not config.data.get('mask'):
+    return None
+  return build_eval(
+    {'name': 'reconstruction', 'num_batches': 1},
+    data=config.data,
+    patch_size=config.model.patch_size,
+    batch_size=eval_batch_size(config, most=4),
+    seed=config.seed,
+  )
 
 
 def describe(config: ConfigDict) -> str:

@@ -1,0 +1,69 @@
+"""Pictures of a run while it trains."""
+
+import importlib.util
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+
+from rvmae_jax.visualize import draw
+from rvmae_jax.visualize.batch import draw_batch
+
+
+class TrainingPictures:
+  """Draws the first batch, and how the same few clips are rebuilt.
+
+  Process 0 draws, and only where matplotlib is installed.
+
+  Args:
+    folder: where the pictures go.
+    every_steps: between two reconstructions; 0 draws nothing at all.
+    patch_size: of the model.
+    reconstruction: the evaluation that rebuilds the clips and leaves its
+      `arrays`; None where nothing is rebuilt.
+  """
+
+  def __init__(
+    self,
+    folder: pathlib.Path,
+    *,
+    every_steps: int,
+    patch_size: int,
+    reconstruction: Any = None,
+  ):
+    self._folder, self._every_steps = folder, every_steps
+    self._patch_size, self._reconstruction = patch_size, reconstruction
+    if every_steps and not importlib.util.find_spec('matplotlib'):
+      logging.info('No pictures: matplotlib is not installed (extra [vis]).')
+      self._every_steps = 0
+
+  def is_due(self, step: int) -> bool:
+    """Whether reconstructions belong after this step."""
+    is_on = self._every_steps and self._reconstruction
+    return bool(is_on) and step % self._every_steps == 0
+
+  def draw_batch(self, batch: dict[str, jax.Array], step: int) -> None:
+    """Draws the clips on this process's first device, with their masks."""
+    if not self._every_steps or jax.process_index():
+      return
+    rows = {
+      key: np.asarray(value.addressable_shards[0].data)
+      for key, value in batch.items()
+    }
+    self._folder.mkdir(parents=True, exist_ok=True)
+    figure = draw_batch(rows, self._patch_size)
+    figure.savefig(self._folder / f'batch_{step:07d}.png', dpi=150)
+
+  def draw_reconstructions(self, functions: Any, step: int) -> None:
+    """Rebuilds the clips on all processes and draws them on the first.
+
+    Args:
+      functions: the network as evaluations see it.
+      step: names the folder.
+    """
+    metrics = self._reconstruction.run(functions, step)
+    if jax.process_index() == 0:
+      folder = self._folder / f'step_{step:07d}'
+      draw('reconstruction', self._reconstruction.arrays, metrics, folder)
