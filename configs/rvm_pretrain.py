@@ -34,6 +34,7 @@ def get_config(arg=None):
     'attention': 'auto',
     'remat': 'none',
     'scan_layers': False,
+    'time_unroll': 1,
   }
   config.objective = {
     'name': 'masked_reconstruction',
@@ -109,6 +110,7 @@ def get_config(arg=None):
     config.data.crop.size = (64, 64)
     # 1 of 16 patches stays visible.
     config.data.mask.ratio = 0.9
+    config.model.patch_size = 8
     config.data.num_threads = 2
     config.model.dtype = 'float32'
     config.checkpoint.every_steps = 10

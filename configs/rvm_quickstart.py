@@ -3,8 +3,8 @@
   python -m rvmae_jax.train --config configs/rvm_quickstart.py \\
     --workdir runs/quickstart
 
-Arguments: videos=a folder of your own videos instead of the embedded moving
-sprites; runlocal stops after a few steps.
+Arguments: shards=a folder written by tools/prepare, to learn from your own
+videos instead of the embedded moving sprites; runlocal stops after a few steps.
 """
 
 import ml_collections
@@ -14,7 +14,7 @@ from rvmae_jax.config_utils import parse_arg
 
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
-  arg = parse_arg(arg, videos='', runlocal=False)
+  arg = parse_arg(arg, shards='', runlocal=False)
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.total_steps = 3_200
@@ -36,6 +36,7 @@ def get_config(arg=None):
     'attention': 'xla',
     'remat': 'none',
     'scan_layers': False,
+    'time_unroll': 1,
   }
   config.objective = {
     'name': 'masked_reconstruction',
@@ -103,7 +104,17 @@ def get_config(arg=None):
       'num_batches': 2,
       'data': {'sources': {'videos': get_source(arg, 'val')}},
     },
+    # Videos without labels have no kNN; the log says so.
+    'knn': {
+      'name': 'knn',
+      'every_steps': 800,
+      'data': {'clip': {'name': 'uniform', 'num_frames': 16}},
+      'train': get_knn_data(arg, 'train', num_videos=480),
+      'test': get_knn_data(arg, 'test', num_videos=240),
+    },
   }
+  if arg.shards:
+    use_own_videos(config)
   if arg.runlocal:
     config.total_steps = 20
     config.schedule.warmup_steps = 5
@@ -111,11 +122,35 @@ def get_config(arg=None):
     config.log.pictures_every = 10
     config.checkpoint.every_steps = 10
     config.evals.reconstruction.every_steps = 10
+    config.evals.knn.every_steps = 10
   return config
 
 
 def get_source(arg, split):
   """The user's videos or the embedded sprites."""
-  if arg.videos:
-    return {'name': 'folder', 'path': arg.videos, 'split': split}
+  if arg.shards:
+    return {'name': 'shards', 'path': arg.shards, 'split': split}
   return {'name': 'moving_sprites', 'split': split}
+
+
+def get_knn_data(arg, split, num_videos):
+  """Labelled videos of a split; of the sprites, those kept for probes."""
+  if arg.shards:
+    return {'sources': {'videos': {'split': split}}}
+  source = {'split': f'probe_{split}', 'num_videos': num_videos}
+  return {'sources': {'videos': source}}
+
+
+def use_own_videos(config):
+  """What real videos need that sprites do not: larger frames, crops, time."""
+  # Patches of 16 on 64 pixels: as many tokens as the sprites have, and as fast.
+  config.model.patch_size = 16
+  config.data.crop = {
+    'size': (64, 64),
+    'area': (0.5, 1.0),
+    'ratio': (0.75, 1.25),
+    'flip': True,
+  }
+  # A tenth of a second is a step, whatever the frame rate.
+  config.data.clip.step_s = 0.1
+  config.data.clip.gap = (1, 8)

@@ -1,0 +1,193 @@
+"""Measures the training step: clips/s, FLOP/s, MFU, memory, compile time.
+
+  python -m rvmae_jax.tools.benchmark_step \\
+    --config configs/rvm_pretrain.py:variant=S --config.batch_size=64 \\
+    [--against model.remat=full --against model.attention=xla] [--seconds 10]
+
+Data is fake, so that the step alone is measured. Each `--against` is the same
+config with other values (comma-separated); all are measured in turn, round
+after round, since machines drift, and compared by the ratio of their medians.
+The last line is the result as JSON.
+"""
+
+import ast
+import json
+import statistics
+import time
+from typing import Any
+
+import jax
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from rvmae_jax.batch import fake_batch
+from rvmae_jax.train import build_parts
+from rvmae_jax.training import sharding
+from rvmae_jax.training.logging import peak_flops_per_s
+
+_NUM_ROUNDS = 5
+
+
+class StepBenchmark:
+  """One config's compiled training step and its measurements.
+
+  Attributes:
+    compile_s: seconds to compile.
+    step_s: seconds of a step, one figure a round.
+  """
+
+  def __init__(self, config: ConfigDict):
+    self._config = config
+    self._mesh = sharding.make_mesh(**config.mesh)
+    self._parts = build_parts(config)
+    shardings = sharding.state_shardings(self._parts.shapes, self._mesh)
+    self._batch = sharding.global_batch(
+      fake_batch(self._parts.spec), self._mesh
+    )
+    step = jax.jit(
+      self._parts.train_step,
+      in_shardings=(shardings, sharding.batch_sharding(self._mesh)),
+      out_shardings=(shardings, sharding.replicated(self._mesh)),
+      donate_argnums=0,
+    )
+    self._init = jax.jit(self._parts.init, out_shardings=shardings)
+    start = time.perf_counter()
+    self._step = step.lower(self._parts.shapes, self._batch).compile()
+    self.compile_s = time.perf_counter() - start
+    self.step_s: list[float] = []
+
+  def run_round(self, seconds: float) -> None:
+    """Runs steps for about `seconds` after one that is not counted.
+
+    The state is made anew and dropped again, so that configs measured in turn
+    do not have to fit into memory together.
+    """
+    state, metrics = self._step(self._init(), self._batch)
+    jax.block_until_ready(metrics)
+    num_steps, start = 0, time.perf_counter()
+    while num_steps == 0 or time.perf_counter() - start < seconds:
+      state, metrics = self._step(state, self._batch)
+      jax.block_until_ready(metrics)
+      num_steps += 1
+    self.step_s.append((time.perf_counter() - start) / num_steps)
+
+  def result(self) -> dict[str, Any]:
+    """Figures by name; `mfu` is None where the device's peak is not known."""
+    step_s = statistics.median(self.step_s)
+    batch_size = self._config.batch_size
+    result = {
+      'clips_per_s': batch_size / step_s,
+      'step_ms': 1e3 * step_s,
+      'step_ms_range': [1e3 * min(self.step_s), 1e3 * max(self.step_s)],
+      'compile_s': self.compile_s,
+      'gib': self._peak_gib(),
+      'mfu': None,
+    }
+    if self._parts.flops_per_clip:
+      flops_per_s = self._parts.flops_per_clip * batch_size / step_s
+      result['model_tflops_per_s'] = flops_per_s / 1e12
+      peak = peak_flops_per_s(jax.devices()[0].device_kind)
+      if peak:
+        result['mfu'] = flops_per_s / (peak * self._mesh.size)
+    return result
+
+  def _peak_gib(self) -> float:
+    """What XLA plans for one device: state, batch, outputs, temporaries."""
+    memory = self._step.memory_analysis()
+    return (
+      memory.argument_size_in_bytes
+      + memory.output_size_in_bytes
+      - memory.alias_size_in_bytes
+      + memory.temp_size_in_bytes
+    ) / 2**30
+
+
+def benchmark_step(
+  configs: dict[str, ConfigDict], seconds: float = 10
+) -> dict[str, dict[str, Any]]:
+  """Measures configs in turn.
+
+  Args:
+    configs: name -> config; ratios are against the first.
+    seconds: of measuring for each config, over all rounds.
+
+  Returns:
+    Name -> figures (see `StepBenchmark.result`) with `speed_ratio`.
+  """
+  benchmarks = {}
+  for name, config in configs.items():
+    logging.info('Compiling %s.', name)
+    benchmarks[name] = StepBenchmark(config)
+  for i in range(_NUM_ROUNDS):
+    logging.info('Round %d of %d.', i + 1, _NUM_ROUNDS)
+    for benchmark in benchmarks.values():
+      benchmark.run_round(seconds / _NUM_ROUNDS)
+  results = {name: b.result() for name, b in benchmarks.items()}
+  first = next(iter(results.values()))
+  for result in results.values():
+    result['speed_ratio'] = result['clips_per_s'] / first['clips_per_s']
+  return results
+
+
+def with_values(config: ConfigDict, changes: str) -> ConfigDict:
+  """The config with other values.
+
+  Args:
+    config: a recipe; it is not changed.
+    changes: 'model.remat=full,batch_size=8'.
+
+  Raises:
+    ValueError: not of that form, or a key that the config does not have.
+  """
+  config = ConfigDict(config.to_dict())
+  for change in filter(None, changes.split(',')):
+    key, equals, text = change.partition('=')
+    if not equals:
+      raise ValueError(f'{change!r} in {changes!r} is not key=value.')
+    try:
+      value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+      value = text
+    with config.ignore_type():
+      config.lock().update_from_flattened_dict({key: value})
+  return config
+
+
+def print_table(results: dict[str, dict[str, Any]]) -> None:
+  """One row a config."""
+  columns = {
+    'clips_per_s': 'clips/s',
+    'speed_ratio': 'ratio',
+    'step_ms': 'step ms',
+    'model_tflops_per_s': 'TFLOP/s',
+    'mfu': 'MFU',
+    'gib': 'GiB',
+    'compile_s': 'compile s',
+  }
+  width = max(map(len, results))
+  print(' ' * width, *(f'{title:>10}' for title in columns.values()))
+  for name, result in results.items():
+    cells = (result.get(column) for column in columns)
+    texts = ('-' if c is None else f'{c:.3g}' for c in cells)
+    print(f'{name:{width}}', *(f'{text:>10}' for text in texts))
+
+
+def main(argv: list[str]) -> None:
+  """Runs the command."""
+  if argv[1:]:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
+  args = flags.FLAGS
+  configs = {'as given': args.config}
+  configs |= {text: with_values(args.config, text) for text in args.against}
+  results = benchmark_step(configs, args.seconds)
+  print_table(results)
+  device = jax.devices()[0].device_kind
+  print(json.dumps({'device': device, 'jax': jax.__version__, **results}))
+
+
+if __name__ == '__main__':
+  config_flags.DEFINE_config_file('config', lock_config=True)
+  flags.mark_flag_as_required('config')
+  flags.DEFINE_multi_string('against', [], 'The config with other values.')
+  flags.DEFINE_float('seconds', 10, 'Time to measure each config for.')
+  app.run(main)
