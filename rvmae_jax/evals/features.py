@@ -86,8 +86,9 @@ def pool_batches(
     keep = batch['valid'] & (batch['label'] >= 0)
     if not keep.any():
       continue
-    encoders = encoders or _encoders(functions, batch['video'], seed)
     for source in pooled:
+      if source not in encoders:
+        encoders[source] = _encoder(source, functions, batch['video'], seed)
       for name, features in encoders[source](batch['video']).items():
         pooled[source][name].append(features[keep])
     labels.append(batch['label'][keep])
@@ -100,19 +101,19 @@ def pool_batches(
   )
 
 
-def _encoders(
-  functions: ModelFunctions, video: np.ndarray, seed: int
-) -> dict[str, Callable[[np.ndarray], dict[str, Any]]]:
-  """For each source a function of video to its poolings."""
-  return {
-    'trained': functions.pooled,
-    'random': functions.untrained(video, seed).pooled,
-    'per_frame': functools.partial(functions.pooled, method='encode_frames'),
-    'pixels': lambda video: {
+def _encoder(
+  source: str, functions: ModelFunctions, video: np.ndarray, seed: int
+) -> Callable[[np.ndarray], dict[str, Any]]:
+  """A function of video that gives the poolings of a source."""
+  if source == 'pixels':
+    return lambda video: {
       name: np.asarray(pooled)
       for name, pooled in pooling.pool_all(thumbnails(video)).items()
-    },
-  }
+    }
+  if source == 'random':
+    return functions.untrained(video, seed).pooled
+  method = 'encode_frames' if source == 'per_frame' else 'encode'
+  return functools.partial(functions.pooled, method=method)
 
 
 def thumbnails(video: np.ndarray) -> np.ndarray:

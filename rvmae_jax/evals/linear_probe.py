@@ -55,6 +55,7 @@ def choose_penalty(
   order = np.random.default_rng(seed).permutation(len(labels))
   num_held_out = max(round(held_out * len(labels)), 1)
   held_out_rows, rows = order[:num_held_out], order[num_held_out:]
+  spectrum = principal_axes(features[rows])
   accuracies = {}
   for penalty in sorted(penalties, reverse=True):
     weights, bias = fit_logistic(
@@ -62,6 +63,7 @@ def choose_penalty(
       labels[rows],
       penalty,
       num_classes=labels.max() + 1,
+      spectrum=spectrum,
       # To rank penalties takes less than the last digits of each.
       tolerance=1e-3,
     )
@@ -76,6 +78,7 @@ def fit_logistic(
   labels: np.ndarray,
   penalty: float,
   num_classes: int | None = None,
+  spectrum: tuple[np.ndarray, np.ndarray] | None = None,
   tolerance: float = 1e-5,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Multinomial logistic regression with an L2 penalty, by L-BFGS.
@@ -88,22 +91,22 @@ def fit_logistic(
     labels: [n] int, 0 to classes - 1.
     penalty: strength, above 0.
     num_classes: classes; those in `labels` if None.
+    spectrum: `principal_axes(features)` where it is known already.
     tolerance: of the gradient's greatest entry.
 
   Returns:
     weights [D, classes] and bias [classes].
   """
-  features = np.float64(features)
   num_rows = len(features)
   num_classes = num_classes or int(labels.max()) + 1
   one_hot = np.eye(num_classes)[labels]
 
   # Features of networks are strongly correlated, and L-BFGS then takes
-  # thousands of steps. Along the axes of their covariance, scaled by about the
-  # curvature of the loss there, it takes tens and ends at the same minimum.
-  variance, axes = np.linalg.eigh(features.T @ features / num_rows)
-  curvature = np.maximum(variance, 0) / num_classes + penalty
-  axes /= np.sqrt(curvature)
+  # thousands of steps. Along the principal axes, scaled by about the curvature
+  # of the loss there, it takes tens and ends at the same minimum.
+  variance, axes = spectrum or principal_axes(features)
+  curvature = variance / num_classes + penalty
+  axes = axes / np.sqrt(curvature)
   features = features @ axes
 
   def loss_and_gradient(parameters):
@@ -127,3 +130,22 @@ def fit_logistic(
   # [(D + 1) * classes] -> [D + 1, classes]
   parameters = solution.x.reshape(-1, num_classes)
   return axes @ parameters[:-1], parameters[-1]
+
+
+def principal_axes(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Mean squares of features [n, D] along r orthogonal axes, and the axes.
+
+  Axes without any extent are left out; an L2 penalty keeps weights at 0 there.
+
+  Returns:
+    [r] float64 and [D, r] float64, r <= min(n, D).
+  """
+  features = np.float64(features)
+  num_rows, width = features.shape
+  if width <= num_rows:
+    variance, axes = np.linalg.eigh(features.T @ features / num_rows)
+  else:
+    variance, rows = np.linalg.eigh(features @ features.T / num_rows)
+    axes = features.T @ rows / np.sqrt(num_rows * np.maximum(variance, 1e-300))
+  keep = variance > 1e-10 * variance.max()
+  return variance[keep], axes[:, keep]

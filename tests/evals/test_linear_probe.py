@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from rvmae_jax.evals.linear_probe import choose_penalty, fit_logistic
+from rvmae_jax.evals.linear_probe import (
+  choose_penalty,
+  fit_logistic,
+  principal_axes,
+)
 
 
 def _blobs(num_rows: int, width: int = 20, spread: float = 3.0):
@@ -42,3 +46,11 @@ def test_a_penalty_that_hides_the_class_is_not_chosen():
   # The class is one feature's sign, by a hair: strong shrinkage misses it.
   features[:, 0] = 0.01 * (2 * labels - 1)
   assert choose_penalty(features, labels, (10.0, 1e-6)) == 1e-6
+
+
+@pytest.mark.parametrize('num_rows', [30, 8])
+def test_principal_axes_rebuild_the_features(num_rows):
+  features, _ = _blobs(num_rows)
+  variance, axes = principal_axes(features)
+  np.testing.assert_allclose(axes.T @ axes, np.eye(len(variance)), atol=1e-6)
+  np.testing.assert_allclose(features @ axes @ axes.T, features, atol=1e-6)

@@ -1,0 +1,101 @@
+"""Evaluating from a config: what is written, and what is not done twice."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from rvmae_jax import config_utils
+from rvmae_jax.batch import fake_batch
+from rvmae_jax.data.pipeline import batch_spec
+from rvmae_jax.evals.linear_probe import LinearProbeEval
+from rvmae_jax.evaluate import evaluate
+from rvmae_jax.models import build_model
+
+_ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope='module')
+def network():
+  """Parameters of a tiny model at 32 px, and the config of its run."""
+  config = config_utils.load_config(str(_ROOT / 'configs/rvm_quickstart.py'))
+  with config.unlocked():
+    config.data.sources = {
+      'videos': {
+        'name': 'fake',
+        'num_videos': 12,
+        'num_frames': 16,
+        'size': (32, 32),
+      }
+    }
+  batch = fake_batch(batch_spec(config.data, 1, config.model.patch_size))
+  model = build_model(config.model)
+  params = jax.jit(model.init)(jax.random.key(0), batch)['params']
+  return jax.tree.map(np.asarray, params), config
+
+
+def _config(**evals) -> ConfigDict:
+  return ConfigDict({'seed': 0, 'batch_size': 8, 'data': {}, 'evals': evals})
+
+
+def test_writes_numbers_arrays_and_pictures_and_repeats_only_changes(
+  network, tmp_path, monkeypatch
+):
+  params, run_config = network
+  probe = {
+    'name': 'linear_probe',
+    'data': {'clip': {'name': 'uniform', 'num_frames': 4}},
+    'train': {},
+    'test': {'sources': {'videos': {'split': 'test'}}},
+    'sources': ('trained', 'pixels'),
+  }
+  config = _config(
+    probe=probe, rebuilt={'name': 'reconstruction', 'gaps': (1, 4)}
+  )
+  results = evaluate(config, params, run_config, tmp_path, checkpoint='here')
+
+  written = json.loads((tmp_path / 'metrics.json').read_text())
+  assert written['checkpoint'] == 'here'
+  assert written['evaluations'] == results
+  assert results['probe']['metrics']['num_test'] == 12
+  assert 'trained/mean_std_8/top1' in results['probe']['metrics']
+  assert 'gap_4/gain_db' in results['rebuilt']['metrics']
+  for picture in ('probe/accuracies.png', 'rebuilt/reconstruction.png'):
+    assert (tmp_path / picture).stat().st_size > 1000
+  with np.load(tmp_path / 'rebuilt' / 'arrays.npz') as arrays:
+    assert arrays['rebuilt'].shape == (4, 2, 32, 32, 3)
+
+  ran = []
+  monkeypatch.setattr(
+    LinearProbeEval, 'run', lambda self, functions: ran.append(self) or {}
+  )
+  assert evaluate(config, params, run_config, tmp_path) == results
+  assert not ran
+  config.evals.probe.poolings = ('mean',)
+  evaluate(config, params, run_config, tmp_path)
+  assert len(ran) == 1
+  other = jax.tree.map(lambda leaf: leaf + 1, params)
+  evaluate(_config(probe=probe), other, run_config, tmp_path)
+  assert len(ran) == 2
+
+
+def test_unlabelled_videos_are_measured_but_not_probed(
+  network, tmp_path, caplog
+):
+  params, run_config = network
+  videos = {'sources': {'videos': {'num_classes': 1}}}
+  config = _config(
+    knn={
+      'name': 'knn',
+      'data': {'clip': {'name': 'uniform', 'num_frames': 2}, **videos},
+      'train': {},
+      'test': {},
+    }
+  )
+  with caplog.at_level('INFO'):
+    results = evaluate(config, params, run_config, tmp_path)
+  assert results['knn']['metrics'] == {}
+  assert 'KnnEval skipped: its train videos have one class.' in caplog.text

@@ -1,0 +1,115 @@
+"""The report: one file, its numbers, and what it says when there are none."""
+
+import html.parser
+import json
+
+import pytest
+
+from rvmae_jax import visualize
+from rvmae_jax.tools.report import write_report
+
+_CONFIG = {
+  'model': {'name': 'rvm', 'variant': 'tiny'},
+  'total_steps': 100,
+  'batch_size': 16,
+  'data': {'sources': {'videos': {'name': 'moving_sprites'}}},
+}
+_RECONSTRUCTION = {
+  'num_videos': 504,
+  **{
+    f'gap_{gap}/{method}/{quantity}': value + number
+    for gap, value in ((1, 20.0), (4, 18.0))
+    for number, method in enumerate(('mean_colour', 'copy_last', 'model'))
+    for quantity in ('psnr_hidden', 'ssim_hidden')
+  },
+  'gap_1/gain_db': 1.0,
+  'gap_4/gain_db': 1.0,
+}
+_PROBE = {
+  'chance': 1 / 12,
+  'num_classes': 12,
+  'num_train': 1500,
+  'num_test': 400,
+  'trained/mean_std_8/top1': 0.798,
+  'random/mean_std_8/top1': 0.357,
+  'pixels/mean_std_8/top1': 0.216,
+}
+
+
+class _Page(html.parser.HTMLParser):
+  """Addresses that a page asks for, and tags that are left open."""
+
+  def __init__(self, text: str):
+    super().__init__()
+    self.addresses, self.open = [], []
+    self.feed(text)
+
+  def handle_starttag(self, tag, attrs):
+    self.addresses += [v for k, v in attrs if k in ('src', 'href')]
+    if tag not in ('meta', 'img'):
+      self.open.append(tag)
+
+  def handle_endtag(self, tag):
+    assert self.open.pop() == tag
+
+
+@pytest.fixture
+def run(tmp_path):
+  """A function that writes a run with the given results, and its report."""
+
+  def write(**metrics):
+    (tmp_path / 'config.json').write_text(json.dumps(_CONFIG))
+    lines = [{'step': s, 'loss': 1 / s} for s in range(1, 9)]
+    (tmp_path / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+    evaluation = tmp_path / 'evaluation'
+    evaluation.mkdir(exist_ok=True)
+    results = {
+      name: {
+        'name': name,
+        'metrics': numbers,
+        'seconds': 1.0,
+        'pictures': [],
+      }
+      for name, numbers in metrics.items()
+    }
+    if metrics.get('linear_probe'):
+      [path] = visualize.draw('linear_probe', {}, _PROBE, evaluation)
+      results['linear_probe']['pictures'] = [path.name]
+    (evaluation / 'metrics.json').write_text(
+      json.dumps({'evaluations': results, 'command': 'evaluate <it>'})
+    )
+    write_report(tmp_path, evaluation, tmp_path / 'report.html')
+    return (tmp_path / 'report.html').read_text()
+
+  return write
+
+
+def test_numbers_stand_beside_their_baselines(run):
+  text = run(reconstruction=_RECONSTRUCTION, linear_probe=_PROBE)
+  assert '<td>4</td><td>18.00</td><td>19.00</td><td><b>20.00</b></td>' in text
+  assert '<td><b>79.8</b></td><td>35.7</td><td></td><td>21.6</td>' in text
+  assert '1.0 dB better' in text
+  assert 'the best baseline, random weights, of 35.7%' in text
+  assert 'at most 2.5 points' in text  # 0.5 / sqrt(400)
+
+
+def test_is_one_well_formed_file_without_network(run):
+  page = _Page(run(reconstruction=_RECONSTRUCTION, linear_probe=_PROBE))
+  assert not page.open
+  assert len(page.addresses) == 2  # accuracies, curves
+  assert all(a.startswith('data:image/png;base64,') for a in page.addresses)
+
+
+def test_text_is_escaped(run):
+  assert 'evaluate &lt;it&gt;' in run()
+
+
+def test_says_that_videos_carry_no_labels(run):
+  text = run(reconstruction=_RECONSTRUCTION, knn={}, linear_probe={})
+  assert 'carry no labels' in text
+  assert 'chance' not in text
+
+
+def test_a_folder_without_a_run_is_an_error(tmp_path):
+  with pytest.raises(FileNotFoundError, match='No config'):
+    write_report(tmp_path, tmp_path, tmp_path / 'report.html')
