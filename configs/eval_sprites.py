@@ -4,8 +4,8 @@
     --checkpoint runs/quickstart --workdir runs/quickstart/evaluation
 
 Videos of your own: `--config configs/eval_sprites.py:own_videos` takes them
-from where the run took them, their `val` split to rebuild, and probes `test`
-with what it learned from `train`. Probes are skipped where there are no labels.
+from where the run took them, rebuilds its `val` split, and asks probes that
+learn from `train` about `val`. Without labels there are no probes.
 
 Arguments: own_videos; source=the run's alias of the source (videos).
 Cost: 2 minutes on 2 CPU cores.
@@ -34,7 +34,7 @@ def get_config(arg=None):
   probe = {
     'data': {'clip': {'name': 'uniform', 'num_frames': 16}},
     'train': split('train' if arg.own_videos else 'probe_train'),
-    'test': split('test' if arg.own_videos else 'probe_test'),
+    'test': split('val' if arg.own_videos else 'probe_test'),
     'sources': ('trained', 'random', 'per_frame', 'pixels'),
   }
   config.evals = {

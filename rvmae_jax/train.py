@@ -4,13 +4,15 @@
     --config configs/rvm_pretrain.py:variant=S --config.batch_size=256
 
 The same command again goes on where the run stood. What a run leaves in its
-workdir: `config.json`, `checkpoints/`, `metrics.jsonl`, TensorBoard files,
-`pictures/` and, where asked for, `profile/`.
+workdir: `command.txt`, `config.json`, `checkpoints/`, `metrics.jsonl`,
+TensorBoard files, `pictures/` and, where asked for, `profile/`.
 """
 
 import collections
 import contextlib
 import functools
+import shlex
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -398,6 +400,12 @@ def main(argv: list[str]) -> None:
   if not args.workdir:
     raise app.UsageError('--workdir=DIR is needed, except with --dry_run.')
   join_processes(args.coordinator, args.num_processes, args.process_id)
+  if jax.process_index() == 0:
+    # For the report, and for whoever finds the workdir later.
+    workdir = epath.Path(args.workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    command = shlex.join(['python', '-m', 'rvmae_jax.train', *sys.argv[1:]])
+    (workdir / 'command.txt').write_text(f'{command}\n')
   train(args.config, args.workdir)
 
 
