@@ -33,11 +33,15 @@ step 'Environment: packages (a few minutes, once)'
 prepare_environment vis
 
 if [[ -n $videos ]]; then
-  config+=:videos=$videos
-  eval_config+=:own_videos
   step "Doctor: which videos in $videos can be read (seconds)"
   python -m rvmae_jax.tools.doctor videos "$videos" --quick ||
     echo 'Going on with the videos that can be read.'
+
+  step 'Shards: small copies (about 8 s for a minute of video, once)'
+  python -m rvmae_jax.tools.prepare --input "$videos" \
+    --output "$workdir/shards" --short_side 96
+  config+=:shards=$workdir/shards
+  eval_config+=:own_videos
 fi
 
 step "Pre-training into $workdir (about 6 minutes on 2 cores)"
