@@ -23,14 +23,6 @@ from rvmae_jax.visualize import page
 from rvmae_jax.visualize.curves import draw_curves, read_history
 from rvmae_jax.visualize.probes import SOURCE_NAMES
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Of the run.')
-_EVALUATION = flags.DEFINE_string(
-  'evaluation', None, 'Workdir of the evaluation; WORKDIR/evaluation if unset.'
-)
-_OUT = flags.DEFINE_string(
-  'out', None, 'File to write; WORKDIR/report.html if unset.'
-)
-
 # Picture of an evaluation -> heading and what it shows.
 _CAPTIONS = {
   'reconstruction': (
@@ -323,12 +315,22 @@ def main(argv: Sequence[str]) -> None:
   """Writes the report that the flags ask for."""
   if len(argv) > 1:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
-  workdir = pathlib.Path(_WORKDIR.value)
-  out = pathlib.Path(_OUT.value or workdir / 'report.html')
-  write_report(workdir, _EVALUATION.value or workdir / 'evaluation', out)
+  args = flags.FLAGS
+  workdir = pathlib.Path(args.workdir)
+  out = pathlib.Path(args.out or workdir / 'report.html')
+  write_report(workdir, args.evaluation or workdir / 'evaluation', out)
   print(f'{out} ({out.stat().st_size / 1e6:.1f} MB)')
 
 
 if __name__ == '__main__':
+  flags.DEFINE_string('workdir', None, 'Of the run.')
+  flags.DEFINE_string(
+    'evaluation',
+    None,
+    'Workdir of the evaluation; WORKDIR/evaluation if unset.',
+  )
+  flags.DEFINE_string(
+    'out', None, 'File to write; WORKDIR/report.html if unset.'
+  )
   flags.mark_flag_as_required('workdir')
   app.run(main)
