@@ -21,10 +21,11 @@ from absl import app, flags
 from rvmae_jax.evals.tables import pivot
 from rvmae_jax.visualize import page
 from rvmae_jax.visualize.curves import draw_curves, read_history
-from rvmae_jax.visualize.probes import SOURCE_NAMES
+from rvmae_jax.visualize.probes import POOLING_NAMES, SOURCE_NAMES
 
 # Picture of an evaluation -> heading and what it shows.
 _CAPTIONS = {
+  'accuracies': ('Linear probe beside its baselines', ''),
   'reconstruction': (
     'Source, masked, rebuilt and true frames',
     'Time runs to the right: source frames up to t, then targets. The input '
@@ -46,12 +47,6 @@ _CAPTIONS = {
 # Of the poolings, the one that the first lines of the report speak of: the
 # baselines are weaker on others, and random networks stronger on differences.
 _PREFERRED = 'mean_std_8'
-# Title -> label -> name in metrics.jsonl.
-_CURVES = {
-  'Training loss': {'loss': 'loss'},
-  'PSNR on hidden patches, dB': {'training clips': 'psnr_hidden'},
-  'Learning rate': {'learning rate': 'lr'},
-}
 
 
 def write_report(
@@ -127,7 +122,7 @@ def _findings(results: Mapping[str, Any]) -> str:
       if (key := f'{source}/{pooling}/top1') in metrics
     ]
     sentence = (
-      f'A linear probe of its features ({pooling.replace("_", " ")}) names the '
+      f'A linear probe of its features ({POOLING_NAMES.get(pooling, pooling)}) names the '
       f'class of <b>{accuracy:.1%}</b> of the test videos'
     )
     if baselines:
@@ -187,7 +182,8 @@ def _probes(results: Mapping[str, Any]) -> str:
   probes = [(title, metrics) for title, metrics in probes if metrics]
   if not probes:
     return page.section(
-      heading, '<p>These videos carry no labels, so nothing was probed.</p>'
+      heading,
+      '<p>These videos carry no labels, or only one, so nothing was probed.</p>',
     )
   rows = []
   for title, metrics in probes:
@@ -199,7 +195,7 @@ def _probes(results: Mapping[str, Any]) -> str:
       cells = [_percent(value, bold=value == best) for value in accuracies]
       rows.append(
         [
-          f'{title}, {pooling.replace("_", " ")}',
+          f'{title}, {POOLING_NAMES.get(pooling, pooling)}',
           *cells,
           _percent(metrics['chance']),
         ]
@@ -231,10 +227,22 @@ def _pictures(
 
 
 def _curves(path: pathlib.Path) -> str:
-  if not path.exists():
+  history = read_history(path) if path.exists() else {}
+  if 'loss' not in history:
     return ''
+  # The trainer writes what its evaluations find as <alias>/gap_<n>/gain_db.
+  gains = {
+    f'gap {name.split("/")[1].removeprefix("gap_")}': name
+    for name in history
+    if name.endswith('/gain_db')
+  }
+  panels = {
+    'Training loss': {'loss': 'loss'},
+    'PSNR on hidden patches, dB': {'training clips': 'psnr_hidden'},
+    'Gain over copying on held-out videos, dB': gains,
+  }
   png = io.BytesIO()
-  draw_curves(read_history(path), _CURVES).savefig(png, dpi=150, format='png')
+  draw_curves(history, panels).savefig(png, dpi=150, format='png')
   return page.section(
     'Training', page.figure(png.getvalue(), 'Curves of training')
   )

@@ -13,7 +13,6 @@ from rvmae_jax.registry import Registry
 FIGURES = Registry(
   'figure',
   {
-    'knn': 'rvmae_jax.visualize.probes:probe_figures',
     'linear_probe': 'rvmae_jax.visualize.probes:probe_figures',
     'reconstruction': (
       'rvmae_jax.visualize.reconstructions:reconstruction_figures'

@@ -13,6 +13,13 @@ SOURCE_NAMES = {
   'per_frame': 'per-frame features',
   'pixels': 'raw pixels',
 }
+# Poolings that are not listed go by their name.
+POOLING_NAMES = {
+  'mean': 'mean of all frames',
+  'last_state': 'last frame',
+  'mean_std_8': 'mean and std, last 8',
+  'absolute_difference': 'change between frames',
+}
 _COLOUR = dict(zip(SOURCE_NAMES, COLOURS))
 
 
@@ -69,7 +76,7 @@ def draw_accuracies(
     fontsize=8,
   )
   axes.set_xticks(
-    range(len(poolings)), [name.replace('_', ' ') for name in poolings]
+    range(len(poolings)), [POOLING_NAMES.get(name, name) for name in poolings]
   )
   axes.tick_params(axis='x', length=0, labelsize=9)
   axes.set_ylabel('accuracy, %')

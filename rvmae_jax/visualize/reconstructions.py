@@ -59,7 +59,7 @@ def draw_reconstructions(
   width = 10.5
   cell = width / (across * (columns + 0.4))
   figure = new_figure(width, down * (3 * cell * aspect + 0.5))
-  blocks = np.ravel(figure.subfigures(down, across, squeeze=False))
+  blocks = np.ravel(figure.subfigures(down, across, squeeze=False, wspace=0.04))
   for clip, block in enumerate(blocks[:num_clips]):
     axes = block.subplots(3, columns, squeeze=False)
     for ax in axes.flat:

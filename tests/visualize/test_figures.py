@@ -101,9 +101,9 @@ def test_history_and_its_curves(tmp_path):
 
 def test_draw_writes_files_and_passes_over_what_has_no_figure(tmp_path):
   metrics = {'chance': 0.5, 'trained/mean/top1': 0.75}
-  [path] = visualize.draw('knn', {}, metrics, tmp_path / 'new')
+  [path] = visualize.draw('linear_probe', {}, metrics, tmp_path / 'new')
   assert path.read_bytes().startswith(b'\x89PNG')
-  assert visualize.draw('knn', {}, {}, tmp_path) == []
+  assert visualize.draw('linear_probe', {}, {}, tmp_path) == []
   assert visualize.draw('no such evaluation', {}, metrics, tmp_path) == []
 
 
