@@ -20,9 +20,9 @@ import numpy as np
 
 import rvmae_jax
 from rvmae_jax import config_utils
-from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.interop import npz, rvm_released, safetensors
 from rvmae_jax.models import build_model
+from rvmae_jax.models.rvm import RVM
 from rvmae_jax.training import checkpointing
 
 FORMATS = {'.npz': npz, '.safetensors': safetensors}
@@ -112,10 +112,44 @@ def read_params(
   config = read_config(path)
   if 'scan_layers' in config.model:
     config.model.scan_layers = False  # The file has an array for each block.
-  spec = batch_spec(config.data, 1, config.model.patch_size)
   model = build_model(config.model)
+  return _fit(read_weights(path), model), config
+
+
+def load_model(path: str | pathlib.Path) -> tuple[RVM, dict]:
+  """The network and the parameters of an exported or a released RVM file.
+
+  With them `model.apply({'params': params}, video, method='encode')` gives
+  features; see `models.rvm.RVM`.
+
+  Args:
+    path: ends in .npz or .safetensors. Without a config in it, as in released
+      files, sizes are read off its arrays and all else is the paper's.
+
+  Raises:
+    ValueError: the file is no RVM, or an array does not fit; it is named.
+  """
+  if 'config' in _format(path).read_metadata(path):
+    params, config = read_params(path)
+    return build_model(config.model), params
+  arrays = read_weights(path)
+  fields = rvm_released.model_fields(arrays)
+  model = build_model({'name': 'rvm', **fields})
+  return model, _fit(arrays, model)
+
+
+def _fit(arrays: dict[str, np.ndarray], model: RVM) -> dict:
+  """Released arrays as parameters of a model."""
+  # Parameters do not depend on the size of a clip: one frame of one patch.
+  frame = jax.ShapeDtypeStruct((1, 1, *(model.patch_size,) * 2, 3), np.uint8)
+  spec = {
+    'video': frame,
+    'target': frame,
+    'target_delta': jax.ShapeDtypeStruct((1, 1), np.int32),
+    'ids_keep': jax.ShapeDtypeStruct((1, 1, 1), np.int32),
+  }
   shapes = jax.eval_shape(model.init, jax.random.key(0), spec)['params']
-  return rvm_released.from_released(read_weights(path), shapes), config
+  return rvm_released.from_released(arrays, shapes)
 
 
 def _format(path: str | pathlib.Path) -> types.ModuleType:

@@ -96,7 +96,7 @@ def test_the_encoder_part_is_a_part_of_the_whole(run, out):
 def test_the_ema_can_be_taken_instead(run, params, out):
   export_lib.export(run, out, ema=True)
   np.testing.assert_array_equal(
-    export_lib.read_weights(out)['cls_token'], -params['cls_token']
+    export_lib.read_weights(out)['cls_token'], -params['cls_token']['token']
   )
 
 
@@ -132,3 +132,26 @@ def test_the_command_says_what_it_wrote(run, params, out, capsys):
   export_lib.main(['--checkpoint', str(run), '--out', str(out)])
   num_values = sum(leaf.size for leaf in jax.tree.leaves(params))
   assert f'arrays, {num_values / 1e6:.2f} M values' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('part', ['all', 'encoder'])
+def test_loads_as_a_network_that_encodes(run, params, tmp_path, part):
+  out = tmp_path / 'weights.npz'
+  export_lib.export(run, out, part=part)
+  model, loaded = export_lib.load_model(out)
+  video = np.zeros((1, 2, 16, 24, 3), np.uint8)
+  want = build_model(CONFIG.model).apply(
+    {'params': params}, video, method='encode'
+  )
+  got = model.apply({'params': loaded}, video, method='encode')
+  np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize('part', ['all', 'encoder'])
+def test_released_files_load_without_a_config(params, tmp_path, part):
+  path = tmp_path / 'released.npz'
+  np.savez(path, **rvm_released.to_released(params, part))
+  model, loaded = export_lib.load_model(path)
+  assert (model.width, model.patch_size) == (32, 8)
+  assert ('decoder' in loaded) == (part == 'all')
+  jax.tree.map(np.testing.assert_array_equal, loaded['core'], params['core'])

@@ -69,8 +69,8 @@ def name_map(
   """Released name -> (our name, index into our array), for given depths."""
 
   def pairs():
-    yield 'cls_token', ('cls_token', ())
-    yield 'mask_token', ('mask_token', ())
+    yield 'cls_token', ('cls_token/token', ())
+    yield 'mask_token', ('mask_token/token', ())
     yield from _dense(
       'patch_embedding/projection', 'tokenizer/patch_embedding/Conv_0'
     )

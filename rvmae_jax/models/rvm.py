@@ -157,9 +157,7 @@ class RVM(nn.Module):
       'remat': self.remat,
     }
     self.patch_embedding = patches.PatchEmbedding(self.width, self.dtype)
-    self.cls_token = self.param(
-      'cls_token', nn.initializers.normal(0.02), (1, self.width)
-    )
+    self.cls_token = patches.LearnedToken(self.width)
     self.encoder = Encoder(
       self.encoder_blocks,
       self.encoder_heads,
@@ -177,9 +175,7 @@ class RVM(nn.Module):
     )
     self.decoder_embedding = nn.Dense(self.decoder_width, dtype=self.dtype)
     self.delta_embedding = nn.Dense(self.decoder_width, dtype=self.dtype)
-    self.mask_token = self.param(
-      'mask_token', nn.initializers.normal(0.02), (1, self.decoder_width)
-    )
+    self.mask_token = patches.LearnedToken(self.decoder_width)
     self.decoder = CrossEncoder(
       self.decoder_blocks,
       self.decoder_heads,
@@ -335,7 +331,7 @@ class RVM(nn.Module):
 
   def _prepend_cls(self, tokens: jax.Array) -> jax.Array:
     cls = jnp.broadcast_to(
-      self.cls_token.astype(self.dtype), (len(tokens), 1, self.width)
+      self.cls_token().astype(self.dtype), (len(tokens), 1, self.width)
     )
     return jnp.concatenate([cls, tokens], axis=1)
 
@@ -397,7 +393,7 @@ class RVM(nn.Module):
     visible = self.decoder_embedding(visible)
     cls, visible = visible[:, :, :1], visible[:, :, 1:]
     tokens = patches.put_back(
-      visible, ids_keep, self.mask_token[0].astype(self.dtype), num_tokens
+      visible, ids_keep, self.mask_token()[0].astype(self.dtype), num_tokens
     )
     one_hot_delta = jax.nn.one_hot(delta, self.max_delta, dtype=self.dtype)
     tokens += self.delta_embedding(one_hot_delta)[:, :, None]

@@ -104,6 +104,17 @@ def test_program_size_does_not_grow_with_time():
   assert program_lines(4) == program_lines(16) == program_lines(64)
 
 
+def test_encodes_without_the_decoders_parameters(tiny):
+  """A file of encoder and core only is enough for features."""
+  model, variables, batch = tiny
+  used = ('patch_embedding', 'cls_token', 'encoder', 'core')
+  part = {'params': {name: variables['params'][name] for name in used}}
+  np.testing.assert_array_equal(
+    model.apply(part, batch['video'], method='encode'),
+    model.apply(variables, batch['video'], method='encode'),
+  )
+
+
 def test_uint8_and_unit_floats_agree(tiny):
   model, variables, batch = tiny
   floats = batch['video'].astype(np.float32) / 255
