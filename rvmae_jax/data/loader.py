@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rvmae_jax.data.augmentation import Transform, make_transforms
+from rvmae_jax.data.augmentation import Augmentation, make_augmentation
 from rvmae_jax.data.clips import CLIPS, Clip
 from rvmae_jax.data.decoding import open_record
 from rvmae_jax.masking import MASKS
@@ -18,7 +18,7 @@ class ClipLoader:
 
   Attributes:
     sample: a clip sampler of `data/clips.py`.
-    transforms: of `data/augmentation.py`, in order.
+    augment: of `data/augmentation`; drawn once for all frames of a clip.
     mask: of `masking/`, or None.
     repeats: clips to draw from the video; all are decoded in one go.
     random_clips: draw clips, or take the one that evaluation uses.
@@ -26,7 +26,7 @@ class ClipLoader:
   """
 
   sample: Callable[..., Clip]
-  transforms: list[Transform]
+  augment: Augmentation
   mask: Callable[[dict, np.random.Generator], dict] | None
   repeats: int
   random_clips: bool
@@ -61,8 +61,7 @@ class ClipLoader:
   def _row(
     self, clip: Clip, frames: np.ndarray, label: int, rng: np.random.Generator
   ) -> dict[str, np.ndarray]:
-    for transform in self.transforms:
-      frames = transform(frames, rng)
+    frames, _ = self.augment(frames, rng)
     ends = np.cumsum([len(indices) for indices in clip.frames.values()])
     row = dict(zip(clip.frames, np.split(frames, ends[:-1])))
     row |= clip.entries
@@ -76,7 +75,7 @@ def make_loader(
   """The loader that a checked `config.data` describes.
 
   Raises:
-    ValueError: a setting of the clip, crop or mask makes no sense.
+    ValueError: a setting of the clip, augmentation or mask makes no sense.
   """
   height, width = config['crop']['size']
   if height % patch_size or width % patch_size:
@@ -89,7 +88,7 @@ def make_loader(
   grid = (height // patch_size, width // patch_size)
   return ClipLoader(
     sample=CLIPS.build(config['clip']),
-    transforms=make_transforms(**config['crop'], train=train),
+    augment=make_augmentation(config['crop'], config['augment'], train=train),
     mask=MASKS.build(config['mask'], grid=grid) if config['mask'] else None,
     repeats=config['repeats'] if train else 1,
     random_clips=train,

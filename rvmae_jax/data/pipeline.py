@@ -10,14 +10,12 @@ the global batch is the same for any number of processes, threads and workers,
 and an iterator's state is one number.
 """
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import grain
 import numpy as np
 
-from rvmae_jax.data.augmentation import make_transforms
 from rvmae_jax.data.bad_videos import read_or_replace
 from rvmae_jax.data.batching import Batches
 from rvmae_jax.data.loader import ClipLoader, make_loader
@@ -28,7 +26,8 @@ from rvmae_jax.registry import near_names
 DEFAULTS = {
   'sources': None,  # alias -> {name, weight, arguments of the source}
   'clip': None,  # {name, arguments of the sampler}
-  'crop': None,  # arguments of make_transforms
+  'crop': None,  # {size, name, arguments of the crop}
+  'augment': {},  # augmentation -> its arguments (training only)
   'mask': {},  # {name, arguments of the mask}, or empty
   'repeats': 1,  # clips of one video, decoded together (training only)
   'num_threads': 8,  # that decode, in each worker
@@ -150,22 +149,16 @@ def check_config(data_config: Mapping[str, Any]) -> dict[str, Any]:
   Raises:
     ValueError: an unknown or a missing key.
   """
-  _check_keys('data', data_config, DEFAULTS)
+  for key in data_config:
+    if key not in DEFAULTS:
+      raise ValueError(f'Unknown key data.{key}. {near_names(key, DEFAULTS)}')
   config = {**DEFAULTS, **dict(data_config)}
   for key in ('sources', 'clip', 'crop'):
     if not config[key]:
       raise ValueError(f'The config needs data.{key}; it is {config[key]!r}.')
-  crop_keys = inspect.signature(make_transforms).parameters.keys() - {'train'}
-  _check_keys('data.crop', config['crop'], crop_keys)
   if len(config['crop'].get('size', ())) != 2:
     raise ValueError('data.crop.size must be (height, width) in pixels.')
   return config
-
-
-def _check_keys(where: str, config: Mapping[str, Any], known) -> None:
-  for key in config:
-    if key not in known:
-      raise ValueError(f'Unknown key {where}.{key}. {near_names(key, known)}')
 
 
 def build_sources(configs: Mapping[str, Mapping[str, Any]]) -> list[Any]:

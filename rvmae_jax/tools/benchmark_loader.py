@@ -109,7 +109,7 @@ def _stage_ms(
     loader,
     open=open_timed,
     sample=timed('sample', loader.sample),
-    transforms=[timed('augment', t) for t in loader.transforms],
+    augment=timed('augment', loader.augment),
     mask=loader.mask and timed('mask', loader.mask),
   )
   sources = build_sources(data['sources'])

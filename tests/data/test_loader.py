@@ -9,6 +9,7 @@ from rvmae_jax.data.loader import make_loader
 _CONFIG = {
   'clip': {'name': 'source_target', 'gap': (2, 20)},
   'crop': {'size': (8, 12)},
+  'augment': {},
   'mask': {'name': 'target', 'ratio': 0.5},
   'repeats': 3,
 }
