@@ -30,6 +30,7 @@ from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.schedule import ScheduledEvals
 from rvmae_jax.interop import rvm_released
 from rvmae_jax.layers.transformer import stack_blocks, unstack_blocks
+from rvmae_jax.masking import check_mask
 from rvmae_jax.models import build_model, flops
 from rvmae_jax.objectives import build_objective
 from rvmae_jax.training import guards, optimizer, sharding
@@ -90,6 +91,10 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     dict(mesh.shape),
   )
 
+  # ---- Model, objective, optimizer ----
+  parts = build_parts(config)
+  logging.info('Parameters:\n%s', parameter_table(parts.shapes.params))
+
   # ---- Data ----
   data = iter(
     make_dataset(
@@ -97,15 +102,11 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
       seed=config.seed,
       batch_size=config.batch_size // jax.process_count(),
       train=True,
-      patch_size=config.model.patch_size,
+      **config_utils.token_size(config.model),
       process_index=jax.process_index(),
       process_count=jax.process_count(),
     )
   )
-
-  # ---- Model, objective, optimizer ----
-  parts = build_parts(config)
-  logging.info('Parameters:\n%s', parameter_table(parts.shapes.params))
 
   # ---- State: shapes, then the place of each array, then the arrays ----
   shardings = sharding.state_shardings(parts.shapes, mesh)
@@ -145,7 +146,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     config.evals,
     total_steps=config.total_steps,
     data=config.data,
-    patch_size=config.model.patch_size,
+    **config_utils.token_size(config.model),
     batch_size=eval_batch_size(config),
     seed=config.seed,
   )
@@ -176,7 +177,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
       MetricWriter(
         workdir,
         resumed_step=first_step - 1,
-        tensorboard=config.log.tensorboard,
+        clu=config.log.clu,
       )
     ) as writer,
     contextlib.closing(
@@ -269,7 +270,14 @@ def build_parts(config: ConfigDict) -> Parts:
   """
   model = build_model(config.model)
   objective = build_objective(config)
-  spec = batch_spec(config.data, config.batch_size, config.model.patch_size)
+  check_mask(
+    config.data.get('mask'),
+    getattr(model, 'needs_mask', ''),
+    f'Model {config.model.name!r} with these settings',
+  )
+  spec = batch_spec(
+    config.data, config.batch_size, **config_utils.token_size(config.model)
+  )
   peak_lr = optimizer.scaled_lr(config.optimizer.lr_per_256, config.batch_size)
   schedule = optimizer.make_schedule(
     peak_lr, config.total_steps, **config.schedule
@@ -364,7 +372,7 @@ def fixed_clips_eval(config: ConfigDict) -> Any:
   return build_eval(
     {'name': 'reconstruction', 'num_batches': 1},
     data=config.data,
-    patch_size=config.model.patch_size,
+    **config_utils.token_size(config.model),
     batch_size=eval_batch_size(config, most=4),
     seed=config.seed,
   )

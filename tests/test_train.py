@@ -105,7 +105,7 @@ def _wait_for_rows(workdir, num_rows):
 def test_run_writes_all_it_promises(tmp_path):
   rebuilt = {'name': 'reconstruction', 'every_steps': 2, 'num_batches': 1}
   changes = {
-    'log.tensorboard': True,
+    'log.clu': ('tensorboard', 'console'),
     'log.pictures_every': 2,
     'ema_decay': 0.9,
     'evals': {'rebuilt': rebuilt},

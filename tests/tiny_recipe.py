@@ -73,7 +73,7 @@ def get_config(arg=None):
     'pictures_every': 0,
     'profile': (0, 0),
     'max_skipped': 2,
-    'tensorboard': False,
+    'clu': (),
   }
   config.evals = ml_collections.ConfigDict()
   return config

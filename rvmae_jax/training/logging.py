@@ -5,7 +5,7 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -65,8 +65,9 @@ class MetricWriter:
   Args:
     workdir: where the files go.
     resumed_step: the step that the run starts from.
-    tensorboard: whether to write TensorBoard files and clu's console lines,
-      which need TensorFlow (a few seconds and 400 MB).
+    clu: which of clu's writers to add: 'tensorboard' (event files) and
+      'console' (every scalar as a log line; `Progress.line` tells the most
+      important ones anyway). They need TensorFlow: a few seconds and 400 MB.
   """
 
   def __init__(
@@ -74,7 +75,7 @@ class MetricWriter:
     workdir: epath.PathLike,
     *,
     resumed_step: int = 0,
-    tensorboard: bool = True,
+    clu: Sequence[str] = ('tensorboard',),
   ):
     self._writers = []
     self._file = None
@@ -85,8 +86,8 @@ class MetricWriter:
     path = workdir / 'metrics.jsonl'
     drop_lines_after(path, resumed_step)
     self._file = path.open('a')
-    if tensorboard:
-      self._writers = _clu_writers(workdir)
+    if clu:
+      self._writers = _clu_writers(clu, workdir)
 
   def write(self, step: int, scalars: Mapping[str, Any]) -> None:
     """Writes the scalars of one step."""
@@ -122,7 +123,7 @@ def drop_lines_after(path: epath.Path, step: int) -> None:
     new.replace(path)
 
 
-def _clu_writers(workdir: epath.Path) -> list[Any]:
+def _clu_writers(names: Sequence[str], workdir: epath.Path) -> list[Any]:
   # Imported here: both load TensorFlow, which must keep off the accelerators.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # Else it tells so.
@@ -132,10 +133,16 @@ def _clu_writers(workdir: epath.Path) -> list[Any]:
     tf.config.set_visible_devices([], kind)
   from clu import metric_writers
 
-  return [
-    metric_writers.LoggingWriter(),
-    metric_writers.SummaryWriter(str(workdir)),
-  ]
+  writers = {
+    'console': metric_writers.LoggingWriter,
+    'tensorboard': lambda: metric_writers.SummaryWriter(str(workdir)),
+  }
+  if unknown := set(names) - set(writers):
+    raise ValueError(
+      f'config.log.clu={tuple(names)} has {sorted(unknown)}; it may have '
+      f'{" and ".join(map(repr, writers))}.'
+    )
+  return [writers[name]() for name in names]
 
 
 class Progress:

@@ -17,13 +17,13 @@ def _steps(workdir):
 
 
 def test_resumed_file_has_each_step_once(tmp_path):
-  writer = MetricWriter(tmp_path, tensorboard=False)
+  writer = MetricWriter(tmp_path, clu=())
   for step in (1, 2, 3, 4):
     writer.write(step, {'loss': jnp.float32(step)})
   writer.close()
   with (tmp_path / 'metrics.jsonl').open('a') as file:
     file.write('{"step": 5, "lo')  # Cut off by a kill.
-  writer = MetricWriter(tmp_path, resumed_step=2, tensorboard=False)
+  writer = MetricWriter(tmp_path, resumed_step=2, clu=())
   assert _steps(tmp_path) == [1, 2]
   writer.write(3, {'loss': 0.5})
   writer.close()
@@ -97,3 +97,8 @@ def test_profile_of_the_steps_asked_for(tmp_path):
     assert profiler._running == (step in (2, 3))
     profiler.after(step, jnp.ones(3) + step)
   assert list(tmp_path.rglob('*.xplane.pb'))
+
+
+def test_unknown_writers_are_answered(tmp_path):
+  with pytest.raises(ValueError, match=r"clu=\('tensorbord',\) has"):
+    MetricWriter(tmp_path, clu=('tensorbord',))
