@@ -11,6 +11,8 @@ backwards in turn, so every clip has all of its frames.
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,9 @@ CLIPS = Registry(
   {
     'source_target': 'rvmae_jax.data.clips:SourceTarget',
     'uniform': 'rvmae_jax.data.clips:Uniform',
+    # Wrappers: their argument `clip` is the config of another sampler.
+    'two_views': 'rvmae_jax.data.clips:TwoViews',
+    'playback': 'rvmae_jax.data.playback:Playback',
   },
 )
 
@@ -30,7 +35,11 @@ MAX_DELTA = 64
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-  """Frame indices by image key (`video`, `target`), and other batch entries."""
+  """Frame indices by image key, and other entries of a batch.
+
+  Image keys are `video`, `target` and `view2`; a second view is augmented by a
+  draw of its own, all else by one.
+  """
 
   frames: dict[str, np.ndarray]
   entries: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
@@ -144,6 +153,27 @@ class Uniform:
       parts = (np.arange(self.num_frames) + within) / self.num_frames
       frames = (parts * len(timestamps_s)).astype(int)
     return Clip(frames={'video': frames})
+
+
+class TwoViews:
+  """Two clips of one video at independent times, for contrastive learning.
+
+  Each view is augmented by a draw of its own; evaluation gives the same clip
+  twice.
+
+  Args:
+    clip: config of the sampler of both, one that gives only `video`.
+  """
+
+  def __init__(self, clip: Mapping[str, Any]):
+    self.sample = CLIPS.build(clip)
+
+  def __call__(
+    self, timestamps_s: np.ndarray, rng: np.random.Generator | None = None
+  ) -> Clip:
+    """Draws a clip with `video` [T] and `view2` [T]."""
+    first, second = (self.sample(timestamps_s, rng) for _ in range(2))
+    return Clip(first.frames | {'view2': second.frames['video']})
 
 
 @dataclasses.dataclass(frozen=True)

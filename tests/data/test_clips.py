@@ -161,3 +161,24 @@ def test_uniform_at_a_stride_starts_anywhere_it_fits():
     starts.add(int(clip.frames['video'][0]))
   assert starts == {0, 1, 2, 3}
   assert Uniform(num_frames=3, stride=2)(FPS_25[:8]).frames['video'][0] == 1
+
+
+def test_two_views_are_independent_clips_of_one_sampler():
+  clip = {'name': 'uniform', 'num_frames': 3, 'stride': 2}
+  sampler = CLIPS.build({'name': 'two_views', 'clip': clip})
+  clips = _many(sampler, FPS_25[:104], num_clips=1000)
+  for drawn in clips:
+    assert list(drawn.frames) == ['video', 'view2']
+    for frames in drawn.frames.values():
+      np.testing.assert_array_equal(np.diff(frames), 2)
+  starts = [[f[0] for f in drawn.frames.values()] for drawn in clips]
+  correlation = np.corrcoef(np.transpose(starts))[0, 1]
+  assert abs(correlation) < 0.12  # 3.5 standard deviations of 1/sqrt(1000)
+  drawn = sampler(FPS_25[:104])
+  assert (drawn.frames['video'] == drawn.frames['view2']).all()
+
+
+def test_a_wrapper_names_the_wrapped_samplers_typo():
+  clip = {'name': 'unifrom', 'num_frames': 3}
+  with pytest.raises(ValueError, match="Did you mean 'uniform'"):
+    CLIPS.build({'name': 'two_views', 'clip': clip})
