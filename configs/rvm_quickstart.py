@@ -17,7 +17,7 @@ def get_config(arg=None):
   arg = parse_arg(arg, shards='', runlocal=False)
   config = ml_collections.ConfigDict()
   config.seed = 0
-  config.total_steps = 3_200
+  config.total_steps = 2_400
   config.batch_size = 16
   config.accumulation_steps = 1
 
@@ -85,14 +85,14 @@ def get_config(arg=None):
 
   config.mesh = {'data': -1, 'fsdp': 1}
   config.checkpoint = {
-    'every_steps': 800,
+    'every_steps': 1_200,
     'keep_last': 1,
     'keep_every': 0,
     'init_from': '',
   }
   config.log = {
     'every_steps': 50,
-    'pictures_every': 800,
+    'pictures_every': 1_200,
     'profile': (0, 0),
     'max_skipped': 10,
     'clu': ('tensorboard',),
@@ -100,14 +100,14 @@ def get_config(arg=None):
   config.evals = {
     'reconstruction': {
       'name': 'reconstruction',
-      'every_steps': 800,
+      'every_steps': 1_200,
       'num_batches': 2,
       'data': {'sources': {'videos': get_source(arg, 'val')}},
     },
     # Videos without labels have no kNN; the log says so.
     'knn': {
       'name': 'knn',
-      'every_steps': 800,
+      'every_steps': 1_200,
       'data': {'clip': {'name': 'uniform', 'num_frames': 16}},
       'train': get_knn_data(arg, 'train', num_videos=480),
       'test': get_knn_data(arg, 'test', num_videos=240),
