@@ -69,6 +69,18 @@ def load_config(spec: str) -> ml_collections.ConfigDict:
   return module.get_config(arg or None).lock()
 
 
+def token_size(model: ml_collections.ConfigDict) -> dict[str, int]:
+  """How many pixels and frames make a token of `config.model`.
+
+  Returns:
+    `patch_size`, and `tubelet_size`: 1 where the model takes single frames.
+  """
+  return {
+    'patch_size': model.patch_size,
+    'tubelet_size': model.get('tubelet_size', 1),
+  }
+
+
 def to_json(config: ml_collections.ConfigDict) -> str:
   """The config as readable JSON; `from_json` is its inverse."""
   return json.dumps(config.to_dict(), indent=2, default=list)

@@ -29,7 +29,7 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 import rvmae_jax
-from rvmae_jax import export, visualize
+from rvmae_jax import config_utils, export, visualize
 from rvmae_jax.evals import build_eval
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.tables import format_tables
@@ -86,7 +86,7 @@ def evaluate(
       evaluation = build_eval(
         entry,
         data=data,
-        patch_size=run_config.model.patch_size,
+        **config_utils.token_size(run_config.model),
         batch_size=config.batch_size,
         seed=config.seed,
       )

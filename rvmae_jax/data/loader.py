@@ -9,7 +9,7 @@ import numpy as np
 from rvmae_jax.data.augmentation import Augmentation, make_augmentation
 from rvmae_jax.data.clips import CLIPS, Clip
 from rvmae_jax.data.decoding import open_record
-from rvmae_jax.masking import MASKS
+from rvmae_jax.masking import build_mask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,12 +70,17 @@ class ClipLoader:
 
 
 def make_loader(
-  config: Mapping[str, Any], patch_size: int, *, train: bool
+  config: Mapping[str, Any],
+  patch_size: int,
+  tubelet_size: int = 1,
+  *,
+  train: bool,
 ) -> ClipLoader:
   """The loader that a checked `config.data` describes.
 
   Raises:
-    ValueError: a setting of the clip, augmentation or mask makes no sense.
+    ValueError: a setting of the clip, augmentation or mask makes no sense, or
+      the clip cannot be cut into tokens.
   """
   height, width = config['crop']['size']
   if height % patch_size or width % patch_size:
@@ -85,11 +90,20 @@ def make_loader(
     )
   if config['repeats'] < 1:
     raise ValueError(f'data.repeats={config["repeats"]} must be at least 1.')
+  sample = CLIPS.build(config['clip'])
+  # A video of one frame gives a clip as long as any.
+  frames = sample(np.zeros(1)).frames
+  num_frames = {key: len(indices) for key, indices in frames.items()}
+  if num_frames['video'] % tubelet_size:
+    raise ValueError(
+      f'data.clip gives {num_frames["video"]} frames, which cannot be cut into '
+      f'tubelets of {tubelet_size} frames: use a multiple of {tubelet_size}.'
+    )
   grid = (height // patch_size, width // patch_size)
   return ClipLoader(
-    sample=CLIPS.build(config['clip']),
+    sample=sample,
     augment=make_augmentation(config['crop'], config['augment'], train=train),
-    mask=MASKS.build(config['mask'], grid=grid) if config['mask'] else None,
+    mask=build_mask(config['mask'], num_frames, grid, tubelet_size),
     repeats=config['repeats'] if train else 1,
     random_clips=train,
   )

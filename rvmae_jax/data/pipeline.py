@@ -44,6 +44,7 @@ def make_dataset(
   batch_size: int,
   train: bool,
   patch_size: int,
+  tubelet_size: int = 1,
   process_index: int = 0,
   process_count: int = 1,
 ) -> Batches:
@@ -65,6 +66,7 @@ def make_dataset(
     batch_size: rows in a batch of this process.
     train: training or evaluation, as above.
     patch_size: of the model, for the grid of masks.
+    tubelet_size: of the model: frames in a token.
     process_index: which of the processes this is.
     process_count: how many share the global batch; they get its rows in order.
 
@@ -76,7 +78,7 @@ def make_dataset(
     ValueError: settings that contradict each other, before any video is read.
   """
   config = check_config(data_config)
-  loader = make_loader(config, patch_size, train=train)
+  loader = make_loader(config, patch_size, tubelet_size, train=train)
   # A clip and a mask that do not go together fail here, not in the first batch.
   loader.blank_rows(config['crop']['size'])
   if batch_size < 1 or batch_size % loader.repeats:
@@ -115,6 +117,7 @@ def batch_spec(
   data_config: Mapping[str, Any],
   batch_size: int,
   patch_size: int,
+  tubelet_size: int = 1,
   *,
   train: bool = True,
 ) -> dict[str, Any]:
@@ -124,6 +127,7 @@ def batch_spec(
     data_config: `config.data`.
     batch_size: rows in a batch.
     patch_size: of the model.
+    tubelet_size: of the model.
     train: evaluation batches have `valid` besides.
 
   Returns:
@@ -132,7 +136,7 @@ def batch_spec(
   import jax
 
   config = check_config(data_config)
-  loader = make_loader(config, patch_size, train=False)
+  loader = make_loader(config, patch_size, tubelet_size, train=False)
   # What a blank video turns into is the specification.
   rows = loader.blank_rows(config['crop']['size'])
   if not train:

@@ -34,6 +34,7 @@ def build_eval(
   data: ConfigDict,
   patch_size: int,
   batch_size: int,
+  tubelet_size: int = 1,
   seed: int = 0,
 ) -> Any:
   """An evaluation from one entry of `config.evals`.
@@ -44,6 +45,7 @@ def build_eval(
     data: the data config of the run.
     patch_size: of the model, for masks.
     batch_size: clips at once, where the entry has none.
+    tubelet_size: of the model, for masks.
     seed: of masks, and of whatever the evaluation draws.
 
   Raises:
@@ -55,5 +57,5 @@ def build_eval(
   settings.pop('every_steps', None)
   batch_size = settings.pop('batch_size', batch_size)
   changes = settings.pop('data', {})
-  videos = Videos(data, patch_size, batch_size, seed).changed(changes)
-  return EVALS.build(settings, videos=videos)
+  videos = Videos(data, patch_size, batch_size, seed, tubelet_size)
+  return EVALS.build(settings, videos=videos.changed(changes))

@@ -20,12 +20,14 @@ class Videos:
     patch_size: of the model, for masks.
     batch_size: clips at once.
     seed: of masks, and of whatever the evaluation draws.
+    tubelet_size: of the model, for masks.
   """
 
   data: ConfigDict
   patch_size: int
   batch_size: int
   seed: int = 0
+  tubelet_size: int = 1
 
   def changed(self, changes: Mapping[str, Any]) -> 'Videos':
     """The same with some entries of `data` changed, see `override`."""
@@ -39,6 +41,7 @@ class Videos:
       batch_size=self.batch_size,
       train=False,
       patch_size=self.patch_size,
+      tubelet_size=self.tubelet_size,
     )
     return itertools.islice(dataset, num_batches or None)
 

@@ -18,19 +18,16 @@ class TargetMask:
     ValueError: the ratio leaves no visible or no hidden token.
   """
 
+  hides = 'target'
+  is_even = True
+  is_tube = False
+
   def __init__(self, grid: tuple[int, int], ratio: float = 0.95):
-    num_tokens = grid[0] * grid[1]
-    self.num_keep = count_visible(num_tokens, ratio)
-    self.num_hidden = num_tokens - self.num_keep
+    self.num_tokens = grid[0] * grid[1]
+    self.num_keep = count_visible(self.num_tokens, ratio)
 
   def __call__(self, clip: dict, rng: np.random.Generator) -> dict:
     """Adds `ids_keep` [S, K] and `ids_mask` [S, M] to a clip with `target`."""
-    if 'target' not in clip:
-      raise ValueError(
-        'The target mask hides target frames; this clip has only '
-        f'{sorted(clip)}. Use the clip sampler source_target, or another mask.'
-      )
-    num_target = len(clip['target'])
-    scores = rng.random((num_target, self.num_keep + self.num_hidden))
+    scores = rng.random((len(clip['target']), self.num_tokens))
     ids_keep, ids_mask = split_by_score(scores, self.num_keep)
     return {**clip, 'ids_keep': ids_keep, 'ids_mask': ids_mask}

@@ -5,16 +5,25 @@ import math
 import numpy as np
 
 
-def count_visible(num_tokens: int, ratio: float) -> int:
+def count_visible(
+  num_tokens: int, ratio: float, round_down: str = 'visible'
+) -> int:
   """How many of `num_tokens` stay visible when the share `ratio` is hidden.
 
-  Rounded down, as MAE and RVM do: 256 tokens at 0.95 leave int(12.8) = 12.
+  Args:
+    num_tokens: visible and hidden together.
+    ratio: share to hide.
+    round_down: the count that is rounded down. 'visible', as in MAE and RVM:
+      256 tokens at 0.95 leave int(12.8) = 12. 'hidden', as in VideoMAE: 196
+      tokens at 0.9 hide int(176.4) = 176 and leave 20.
 
   Raises:
     ValueError: no token would be visible, or none hidden.
   """
   # Rounding first: 100 * (1 - 0.9) is 9.999999999999998 and means 10.
-  num_visible = math.floor(round(num_tokens * (1 - ratio), 6))
+  num_visible = round(num_tokens * (1 - ratio), 6)
+  whole = math.floor if round_down == 'visible' else math.ceil
+  num_visible = whole(num_visible)
   if not 0 < num_visible < num_tokens:
     raise ValueError(
       f'Mask ratio {ratio} leaves {num_visible} of {num_tokens} tokens '
@@ -43,3 +52,22 @@ def split_by_score(
     np.sort(order[..., :num_visible], axis=-1),
     np.sort(order[..., num_visible:], axis=-1),
   )
+
+
+def split_slots(
+  scores: np.ndarray, num_visible: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Splits the tokens of every time slot by itself.
+
+  Args:
+    scores: [t, N], a row for each slot.
+    num_visible: K, tokens to keep in each slot.
+
+  Returns:
+    `ids_keep` [t * K] and `ids_mask` [t * (N - K)], int32, each sorted; they
+    count through all slots.
+  """
+  num_slots, num_places = scores.shape
+  first = num_places * np.arange(num_slots, dtype=np.int32)[:, None]
+  ids_keep, ids_mask = split_by_score(scores, num_visible)
+  return (ids_keep + first).ravel(), (ids_mask + first).ravel()

@@ -21,6 +21,7 @@ import numpy as np
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
+from rvmae_jax.config_utils import token_size
 from rvmae_jax.data.bad_videos import read_or_replace
 from rvmae_jax.data.batching import concatenate_rows
 from rvmae_jax.data.loader import make_loader
@@ -65,7 +66,7 @@ def _pipeline_speed(
     seed=config.seed,
     batch_size=batch_size,
     train=True,
-    patch_size=config.model.patch_size,
+    **token_size(config.model),
   )
   iterator = iter(dataset)
   # What is loaded ahead would be counted as if it had taken no time.
@@ -88,7 +89,7 @@ def _stage_ms(
 ) -> dict[str, float]:
   data = check_config(config.data)
   spent_s = collections.Counter()
-  loader = make_loader(data, config.model.patch_size, train=True)
+  loader = make_loader(data, **token_size(config.model), train=True)
 
   def timed(stage: str, function: Callable) -> Callable:
     def measured(*args):

@@ -7,6 +7,7 @@
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
+from rvmae_jax.config_utils import token_size
 from rvmae_jax.data.pipeline import make_dataset
 from rvmae_jax.visualize.batch import draw_batch
 
@@ -26,7 +27,7 @@ def show_batch(config: ConfigDict, out: str, num: int = 4) -> None:
       seed=config.seed,
       batch_size=-(-num // repeats) * repeats,
       train=True,
-      patch_size=config.model.patch_size,
+      **token_size(config.model),
     )
   )
   batch = next(iterator)

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from rvmae_jax.batch import check_batch
 from rvmae_jax.data import decoding
 from rvmae_jax.data.loader import make_loader
 
@@ -10,6 +11,7 @@ _CONFIG = {
   'clip': {'name': 'source_target', 'gap': (2, 20)},
   'crop': {'size': (8, 12)},
   'augment': {},
+  'augment_view2': {},
   'mask': {'name': 'target', 'ratio': 0.5},
   'repeats': 3,
 }
@@ -69,6 +71,44 @@ def test_without_mask_there_are_no_ids():
   assert not {'ids_keep', 'ids_mask'} & _load(train=True, mask={}).keys()
 
 
+_TWO_VIEWS = {
+  'clip': {
+    'name': 'two_views',
+    'clip': {'name': 'uniform', 'num_frames': 4, 'stride': 2},
+  },
+  'mask': {},
+}
+
+
+def test_each_view_is_augmented_by_its_own_draw_for_all_frames():
+  record = _record()
+  picture = np.random.default_rng(0).integers(0, 256, (10, 10, 3), np.uint8)
+  record['frames'][:] = picture
+  rows = _load(train=True, record=record, **_TWO_VIEWS)
+  check_batch(rows)
+  clips = [clip for key in ('video', 'view2') for clip in rows[key]]
+  for clip in clips:
+    np.testing.assert_array_equal(clip, np.repeat(clip[:1], 4, axis=0))
+  assert len({clip.tobytes() for clip in clips}) == 6
+
+
+def test_the_second_view_may_be_augmented_in_another_way():
+  solarise = {'solarise': {'threshold': 0, 'probability': 1.0}}
+  rows = _load(train=True, augment_view2=solarise, **_TWO_VIEWS)
+  # Frames are as grey as their number, below 40; inverted ones are above 215.
+  assert rows['video'].max() < 40
+  assert rows['view2'].min() > 215
+  rows = _load(train=True, augment=solarise, **_TWO_VIEWS)
+  assert min(rows['video'].min(), rows['view2'].min()) > 215
+
+
+def test_evaluation_gives_the_same_plain_view_twice():
+  augment = {'solarise': {'threshold': 0, 'probability': 1.0}}
+  rows = _load(train=False, augment=augment, **_TWO_VIEWS)
+  np.testing.assert_array_equal(rows['video'], rows['view2'])
+  assert rows['video'].max() < 40
+
+
 def test_blank_rows_are_like_real_ones():
   loader = make_loader(_CONFIG, patch_size=4, train=True)
   blank = loader.blank_rows((8, 12))
@@ -88,3 +128,24 @@ def test_blank_rows_are_like_real_ones():
 def test_senseless_settings_are_refused(changes, message):
   with pytest.raises(ValueError, match=message):
     _load(train=True, **changes)
+
+
+# Clips whose tokens are tubelets.
+
+_CLIP = {'clip': {'name': 'uniform', 'num_frames': 6}}
+
+
+def test_masks_of_clips_are_over_slots_rows_and_columns():
+  config = {**_CONFIG, **_CLIP, 'mask': {'name': 'tube', 'ratio': 0.5}}
+  loader = make_loader(config, patch_size=4, tubelet_size=2, train=True)
+  rows = loader(_record(), np.random.default_rng(0))
+  # 3 slots of 2 x 3 patches, of which 3 are shown.
+  assert rows['ids_keep'].shape == rows['ids_mask'].shape == (3, 9)
+  both = np.concatenate([rows['ids_keep'], rows['ids_mask']], axis=1)
+  np.testing.assert_array_equal(np.sort(both), np.tile(np.arange(18), (3, 1)))
+
+
+def test_frames_that_do_not_make_whole_tubelets_are_refused():
+  config = {**_CONFIG, **_CLIP, 'mask': {}}
+  with pytest.raises(ValueError, match=r'6 frames, .* tubelets of 4 frames'):
+    make_loader(config, patch_size=4, tubelet_size=4, train=True)
