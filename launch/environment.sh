@@ -69,7 +69,7 @@ prepare_environment() {
   stamp=$environment/rvmae_jax_installed_${extras:-base}
   inputs=$(pwd && cat setup.cfg pyproject.toml)
   if [[ $inputs != "$(cat "$stamp" 2>/dev/null)" ]]; then
-    run python -m pip install --editable ".${extras:+[$extras]}"
+    run python -m pip install --quiet --editable ".${extras:+[$extras]}"
     [[ $dry == true ]] || echo "$inputs" >"$stamp"
   fi
 }

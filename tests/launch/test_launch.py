@@ -78,7 +78,7 @@ def test_without_arguments_the_usage_is_printed(name):
 
 def test_dry_local_installs_and_trains_with_the_arguments_as_given():
   out = _bash(LAUNCH / 'local.sh', '--dry', *TRAIN, VIRTUAL_ENV='/nowhere')
-  assert out == f'python -m pip install --editable .\nexec {COMMAND}\n'
+  assert out == f'python -m pip install --quiet --editable .\nexec {COMMAND}\n'
 
 
 def test_dry_local_asks_for_the_accelerator_named():
@@ -89,7 +89,7 @@ def test_dry_local_asks_for_the_accelerator_named():
     VIRTUAL_ENV='/nowhere',
     RVMAE_EXTRAS='cuda',
   )
-  assert "pip install --editable '.[cuda]'\n" in out
+  assert "pip install --quiet --editable '.[cuda]'\n" in out
 
 
 def test_scripts_start_from_any_folder(tmp_path):
@@ -128,7 +128,7 @@ def test_slurm_gives_each_process_its_number(stand_in):
   train = 'python -m rvmae_jax.train --config c.py'
   ids = '--coordinator=node1:20007 --num_processes=2'
   assert out.splitlines() == [
-    'python -m pip install --editable .[cuda]',
+    'python -m pip install --quiet --editable .[cuda]',
     f'{train} {ids} --process_id=0',
     f'{train} {ids} --process_id=1',
   ]
@@ -194,7 +194,7 @@ def test_quickstart_runs_all_its_steps(stand_in):
   environment = stand_in(python='echo "python $*"')
   out = _bash(LAUNCH / 'quickstart.sh', RVMAE_WORKDIR='runs/q', **environment)
   assert [line for line in out.splitlines() if line.startswith('python')] == [
-    'python -m pip install --editable .[vis]',
+    'python -m pip install --quiet --editable .[vis]',
     'python -m rvmae_jax.train --config configs/rvm_quickstart.py '
     '--workdir runs/q',
     'python -m rvmae_jax.evaluate --config configs/eval_sprites.py '
@@ -270,6 +270,6 @@ def test_an_environment_is_prepared_once(stand_in):
   environment = stand_in(python='echo "python $*"')
   prepare = f'source {LAUNCH}/environment.sh; prepare_environment vis'
   assert _bash('-c', prepare, **environment) == (
-    'python -m pip install --editable .[vis]\n'
+    'python -m pip install --quiet --editable .[vis]\n'
   )
   assert _bash('-c', prepare, **environment) == ''
