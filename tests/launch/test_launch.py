@@ -177,7 +177,7 @@ def test_tpu_pod_starts_the_same_command_on_a_worker(stand_in, tmp_path):
   assert pid.isdigit()
   log = worker / 'rvmae_jax' / 'train.log'
   expected = [
-    *('-m', 'pip', 'install', '--editable', '.[tpu]'),
+    *('-m', 'pip', 'install', '--quiet', '--editable', '.[tpu]'),
     *('-m', 'rvmae_jax.train', *TRAIN, '--coordinator=auto'),
   ]
   _wait_for(lambda: log.read_text().splitlines() == expected)
