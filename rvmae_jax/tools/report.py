@@ -35,8 +35,9 @@ _CAPTIONS = {
   'pca': (
     'Features through time',
     'The first three principal components of the recurrent features as red, '
-    'green and blue; one projection for all frames, so equal colours mean '
-    'similar features. Frame t is encoded with all frames before it.',
+    "green and blue, each place's mean taken away; one projection for all "
+    'frames, so equal colours mean similar features. Frame t is encoded with '
+    'all frames before it.',
   ),
   'gates': (
     'Gates through time',
@@ -122,8 +123,9 @@ def _findings(results: Mapping[str, Any]) -> str:
       if (key := f'{source}/{pooling}/top1') in metrics
     ]
     sentence = (
-      f'A linear probe of its features ({POOLING_NAMES.get(pooling, pooling)}) names the '
-      f'class of <b>{accuracy:.1%}</b> of the test videos'
+      'A linear probe of its features '
+      f'({POOLING_NAMES.get(pooling, pooling)}) names the class of '
+      f'<b>{accuracy:.1%}</b> of the test videos'
     )
     if baselines:
       best, name = max(baselines)
@@ -183,7 +185,7 @@ def _probes(results: Mapping[str, Any]) -> str:
   if not probes:
     return page.section(
       heading,
-      '<p>These videos carry no labels, or only one, so nothing was probed.</p>',
+      '<p>These videos carry no labels, or only one: nothing was probed.</p>',
     )
   rows = []
   for title, metrics in probes:

@@ -34,6 +34,9 @@ def recurrence_figures(
 def draw_pca(video: np.ndarray, features: np.ndarray) -> Any:
   """Frames and, under each, its features as colours; one pair a clip.
 
+  Each place's mean over all frames and clips is taken away before the
+  projection, or the colours would tell of places and little else.
+
   Args:
     video: [n, T, H, W, 3] in [0, 1].
     features: [n, T, h, w, D].
@@ -41,7 +44,8 @@ def draw_pca(video: np.ndarray, features: np.ndarray) -> Any:
   Returns:
     A matplotlib Figure.
   """
-  colours = pca_colours(features)
+  # A token's place in the frame outweighs all else in its features.
+  colours = pca_colours(features - features.mean((0, 1)))
   rows = []
   for frames, clip in zip(video, colours):
     rows += [('frames', frames, {}), ('features', clip, {})]
