@@ -67,7 +67,8 @@ def evaluate(
   functions = ModelFunctions(
     build_model(run_config.model),
     jax.device_put(params),
-    to_pixels=build_objective(run_config).to_pixels,
+    # Only objectives that rebuild frames have it.
+    to_pixels=getattr(build_objective(run_config), 'to_pixels', None),
   )
   weights = _digest(params)
   finished, results = _read(workdir / 'metrics.json'), {}
