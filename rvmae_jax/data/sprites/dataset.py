@@ -79,7 +79,7 @@ class SpritesConfig:
       cache_dir: root of the cache; '' means $RVMAE_CACHE, or else
         ~/.cache/rvmae_jax.
     """
-    root = cache_dir or os.environ.get('RVMAE_CACHE', '~/.cache/rvmae_jax')
+    root = cache_dir or os.environ.get('RVMAE_CACHE') or '~/.cache/rvmae_jax'
     known = {'renderer_version': RENDERER_VERSION, **dataclasses.asdict(self)}
     key = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
     name = f'{self.size}px_{self.num_frames}f_{key.hexdigest()[:8]}'
