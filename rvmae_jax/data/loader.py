@@ -19,6 +19,7 @@ class ClipLoader:
   Attributes:
     sample: a clip sampler of `data/clips.py`.
     augment: of `data/augmentation`; drawn once for all frames of a clip.
+    augment_view2: the same for a second view.
     mask: of `masking/`, or None.
     repeats: clips to draw from the video; all are decoded in one go.
     random_clips: draw clips, or take the one that evaluation uses.
@@ -27,6 +28,7 @@ class ClipLoader:
 
   sample: Callable[..., Clip]
   augment: Augmentation
+  augment_view2: Augmentation
   mask: Callable[[dict, np.random.Generator], dict] | None
   repeats: int
   random_clips: bool
@@ -61,9 +63,13 @@ class ClipLoader:
   def _row(
     self, clip: Clip, frames: np.ndarray, label: int, rng: np.random.Generator
   ) -> dict[str, np.ndarray]:
-    frames, _ = self.augment(frames, rng)
     ends = np.cumsum([len(indices) for indices in clip.frames.values()])
-    row = dict(zip(clip.frames, np.split(frames, ends[:-1])))
+    # A second view comes last.
+    num_first = len(frames) - len(clip.frames.get('view2', ()))
+    first, _ = self.augment(frames[:num_first], rng)
+    row = dict(zip(clip.frames, np.split(first, ends[:-1])))
+    if 'view2' in clip.frames:
+      row['view2'], _ = self.augment_view2(frames[num_first:], rng)
     row |= clip.entries
     row['label'] = np.int32(label)
     return self.mask(row, rng) if self.mask else row
@@ -100,9 +106,13 @@ def make_loader(
       f'tubelets of {tubelet_size} frames: use a multiple of {tubelet_size}.'
     )
   grid = (height // patch_size, width // patch_size)
+  augment = config['augment']
   return ClipLoader(
     sample=sample,
-    augment=make_augmentation(config['crop'], config['augment'], train=train),
+    augment=make_augmentation(config['crop'], augment, train=train),
+    augment_view2=make_augmentation(
+      config['crop'], config['augment_view2'] or augment, train=train
+    ),
     mask=build_mask(config['mask'], num_frames, grid, tubelet_size),
     repeats=config['repeats'] if train else 1,
     random_clips=train,

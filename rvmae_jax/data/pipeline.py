@@ -28,6 +28,7 @@ DEFAULTS = {
   'clip': None,  # {name, arguments of the sampler}
   'crop': None,  # {size, name, arguments of the crop}
   'augment': {},  # augmentation -> its arguments (training only)
+  'augment_view2': {},  # the same for a second view; empty = like `augment`
   'mask': {},  # {name, arguments of the mask}, or empty
   'repeats': 1,  # clips of one video, decoded together (training only)
   'num_threads': 8,  # that decode, in each worker

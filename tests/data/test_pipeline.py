@@ -92,6 +92,15 @@ def _assert_equal(batches, others):
 
 # What is in a batch.
 
+_TWO_VIEWS = {
+  'name': 'two_views',
+  'clip': {
+    'name': 'playback',
+    'skip': 0.5,
+    'clip': {'name': 'uniform', 'num_frames': 5},
+  },
+}
+
 
 @pytest.mark.parametrize('train', [True, False])
 @pytest.mark.parametrize(
@@ -101,6 +110,7 @@ def _assert_equal(batches, others):
     {'repeats': 3},
     {'clip': {'name': 'uniform', 'num_frames': 5}, 'mask': None},
     {'crop': {'size': (4, 16)}, 'mask': {}},
+    {'clip': _TWO_VIEWS, 'augment': {'blur': {}}, 'mask': {}},
   ],
 )
 def test_batches_have_the_shapes_that_batch_spec_foretells(changes, train):
