@@ -100,7 +100,7 @@ def get_config(arg=None):
   config.evals = {
     'reconstruction': {
       'name': 'reconstruction',
-      'every_steps': 1_200,
+      'every_steps': 400,
       'num_batches': 2,
       'data': {'sources': {'videos': get_source(arg, 'val')}},
     },
