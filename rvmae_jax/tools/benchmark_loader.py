@@ -111,6 +111,7 @@ def _stage_ms(
     open=open_timed,
     sample=timed('sample', loader.sample),
     augment=timed('augment', loader.augment),
+    augment_view2=timed('augment', loader.augment_view2),
     mask=loader.mask and timed('mask', loader.mask),
   )
   sources = build_sources(data['sources'])

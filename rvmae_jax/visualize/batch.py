@@ -36,12 +36,13 @@ def draw_batch(
 ) -> Any:
   """A figure of the first clips of a batch, one in each row.
 
-  Source frames, then target frames with their distance from the first source
-  frame, then the targets with all but their visible patches greyed out.
+  Source frames, a second view, then target frames with their distance from the
+  first source frame, then the targets with all but their visible patches greyed
+  out.
 
   Args:
-    batch: `video` and, if there are any, `target`, `target_delta`, `ids_keep`
-      and `label`; arrays that obey `rvmae_jax.batch`.
+    batch: `video` and, if there are any, `view2`, `target`, `target_delta`,
+      `ids_keep` and `label`; arrays that obey `rvmae_jax.batch`.
     patch_size: side of a patch in pixels.
     num_rows: how many clips to draw, or fewer if the batch holds fewer.
 
@@ -71,6 +72,9 @@ def _columns(
   if 'label' in batch and batch['label'][row] >= 0:
     titles[0] += f' (class {batch["label"][row]})'
   columns = list(zip(titles, video))
+  if 'view2' in batch:
+    view2 = batch['view2'][row]
+    columns += zip([f'view 2: {t}' for t in range(len(view2))], view2)
   if 'target' in batch:
     target = batch['target'][row]
     titles = [f'+{delta}' for delta in batch['target_delta'][row]]

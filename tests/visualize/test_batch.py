@@ -31,6 +31,12 @@ def test_columns_are_sources_targets_and_what_is_seen():
   ]
 
 
+def test_a_second_view_follows_the_first():
+  clips = np.zeros((1, 2, 4, 4, 3), np.uint8)
+  figure = draw_batch({'video': clips, 'view2': clips}, patch_size=2)
+  assert _titles(figure) == ['0', '1', 'view 2: 0', 'view 2: 1']
+
+
 def test_a_batch_of_nothing_but_video():
   batch = {'video': np.zeros((1, 3, 4, 4, 3), np.uint8)}
   assert _titles(draw_batch(batch, patch_size=2)) == ['0', '1', '2']

@@ -6,7 +6,7 @@ Each is applied with `probability`, to all frames of a clip or to none.
 import functools
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 
 def as_image(frames: np.ndarray) -> Image.Image:
@@ -155,7 +155,8 @@ class Solarise:
     """Applies what is drawn."""
     if rng.random() >= self.probability:
       return frames
-    return np.where(frames < self.threshold, frames, 255 - frames)
+    image = ImageOps.solarize(as_image(frames), self.threshold)
+    return as_frames(image, len(frames))
 
 
 def check_probability(name: str, probability: float) -> float:
