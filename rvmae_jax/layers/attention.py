@@ -17,13 +17,13 @@ def dot_product_attention(
   """Softmax attention with float32 logits, scaled by 1 / sqrt(head width).
 
   Args:
-    query: [B, Q, heads, d].
-    key, value: [B, L, heads, d].
+    query: [..., Q, heads, d].
+    key, value: [..., L, heads, d].
     implementation: 'xla' anywhere; 'cudnn' for flash attention on NVIDIA, any
       token count (see `padded_attention`); 'auto' takes cudnn where it applies.
 
   Returns:
-    [B, Q, heads, d] in the query's dtype.
+    [..., Q, heads, d] in the query's dtype.
 
   Raises:
     ValueError: an unknown implementation.
@@ -34,6 +34,11 @@ def dot_product_attention(
     )
   if implementation == 'auto':
     implementation = 'cudnn' if _cudnn_applies(query) else 'xla'
+  if query.ndim > 4:
+    # Groups are rows of the batch: [..., N, heads, d] -> [B, N, heads, d]
+    rows = (x.reshape(-1, *x.shape[-3:]) for x in (query, key, value))
+    mixed = dot_product_attention(*rows, implementation=implementation)
+    return mixed.reshape(query.shape)
   if implementation == 'cudnn':
     return padded_attention(query, key, value, implementation='cudnn')
   return jax.nn.dot_product_attention(query, key, value, implementation='xla')
@@ -89,21 +94,32 @@ def _cudnn_applies(query: jax.Array) -> bool:
 class SelfAttention(nn.Module):
   """Multi-head self-attention; query, key and value in one projection.
 
-  [B, N, D] -> [B, N, D].
+  [..., N, D] -> [..., N, D]. Without `key_bias` the other two biases remain, as
+  VideoMAE has it; softmax takes no notice of a bias that all keys share.
   """
 
   num_heads: int
   dtype: jnp.dtype = jnp.float32
   attention: str = 'auto'
+  key_bias: bool = True
 
   @nn.compact
   def __call__(self, tokens: jax.Array) -> jax.Array:
     width = tokens.shape[-1]
     head_width = head_width_of(width, self.num_heads)
     qkv = nn.DenseGeneral(
-      (3, self.num_heads, head_width), dtype=self.dtype, name='qkv'
+      (3, self.num_heads, head_width),
+      use_bias=self.key_bias,
+      dtype=self.dtype,
+      name='qkv',
     )(tokens)
-    query, key, value = (qkv[:, :, i] for i in range(3))
+    query, key, value = (qkv[..., i, :, :] for i in range(3))
+    if not self.key_bias:
+      biases = self.param(
+        'qv_bias', nn.initializers.zeros, (2, self.num_heads, head_width)
+      )
+      query += biases[0].astype(self.dtype)
+      value += biases[1].astype(self.dtype)
     mixed = dot_product_attention(
       query, key, value, implementation=self.attention
     )

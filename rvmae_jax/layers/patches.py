@@ -99,8 +99,7 @@ def unpatchify_clip(
   tubelet_size: int,
   grid: tuple[int, int, int],
 ) -> jax.Array:
-  """The inverse of `patchify_clip`: [..., t*h*w, z*p*p*C] -> [..., T, H, W, C].
-  """
+  """The inverse of `patchify_clip`; [..., t*h*w, D] -> [..., T, H, W, C]."""
   t, h, w = grid
   lead = patches.shape[:-2]
   # [..., t, h*w, z, p*p*C]

@@ -29,10 +29,14 @@ def layer_norm(dtype: jnp.dtype, name: str | None = None) -> nn.LayerNorm:
 
 
 class Mlp(nn.Module):
-  """Two dense layers with a tanh GELU between them; [..., D] -> [..., D]."""
+  """Two dense layers with a GELU between them; [..., D] -> [..., D].
+
+  RVM takes the tanh approximation, the VideoMAE family the exact function.
+  """
 
   hidden_dim: int
   dtype: jnp.dtype = jnp.float32
+  exact_gelu: bool = False
 
   @nn.compact
   def __call__(self, tokens: jax.Array) -> jax.Array:
@@ -40,26 +44,34 @@ class Mlp(nn.Module):
       nn.Dense, kernel_init=nn.initializers.xavier_uniform(), dtype=self.dtype
     )
     hidden = dense(self.hidden_dim, name='dense_in')(tokens)
-    hidden = nn.gelu(hidden, approximate=True)
+    hidden = nn.gelu(hidden, approximate=not self.exact_gelu)
     return dense(tokens.shape[-1], name='dense_out')(hidden)
 
 
 class SelfAttentionBlock(nn.Module):
-  """A ViT block: self-attention, then MLP; [B, N, D] -> [B, N, D]."""
+  """A ViT block: self-attention, then MLP; [..., N, D] -> [..., N, D]."""
 
   num_heads: int
   mlp_dim: int
   dtype: jnp.dtype = jnp.float32
   attention: str = 'auto'
+  key_bias: bool = True
+  exact_gelu: bool = False
 
   @nn.compact
   def __call__(self, tokens: jax.Array) -> jax.Array:
     normed = layer_norm(self.dtype, 'attention_norm')(tokens)
     tokens += SelfAttention(
-      self.num_heads, self.dtype, self.attention, name='attention'
+      self.num_heads,
+      self.dtype,
+      self.attention,
+      self.key_bias,
+      name='attention',
     )(normed)
     normed = layer_norm(self.dtype, 'mlp_norm')(tokens)
-    return tokens + Mlp(self.mlp_dim, self.dtype, name='mlp')(normed)
+    return tokens + Mlp(self.mlp_dim, self.dtype, self.exact_gelu, name='mlp')(
+      normed
+    )
 
 
 class CrossAttentionBlock(nn.Module):
@@ -143,7 +155,12 @@ class BlockStack(nn.Module):
 
 
 class Encoder(nn.Module):
-  """Self-attention blocks and a final norm; [B, N, D] -> [B, N, D]."""
+  """Self-attention blocks and a final norm; [..., N, D] -> [..., N, D].
+
+  Attributes:
+    block: what to stack, if not `SelfAttentionBlock`; takes its fields.
+    final_norm: whether a norm follows the last block.
+  """
 
   num_blocks: int
   num_heads: int
@@ -152,20 +169,26 @@ class Encoder(nn.Module):
   attention: str = 'auto'
   remat: str = 'none'
   scan: bool = False
+  key_bias: bool = True
+  exact_gelu: bool = False
+  final_norm: bool = True
+  block: Callable[..., nn.Module] = SelfAttentionBlock
 
   @nn.compact
   def __call__(self, tokens: jax.Array) -> jax.Array:
     block = functools.partial(
-      SelfAttentionBlock,
+      self.block,
       self.num_heads,
       self.mlp_dim,
       self.dtype,
       self.attention,
+      self.key_bias,
+      self.exact_gelu,
     )
     tokens = BlockStack(
       block, self.num_blocks, self.remat, self.scan, name='blocks'
     )(tokens)
-    return layer_norm(self.dtype, 'norm')(tokens)
+    return layer_norm(self.dtype, 'norm')(tokens) if self.final_norm else tokens
 
 
 class CrossEncoder(nn.Module):
