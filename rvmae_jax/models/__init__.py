@@ -9,7 +9,14 @@ from typing import Any
 
 from rvmae_jax.registry import Registry
 
-MODELS = Registry('model', {'rvm': 'rvmae_jax.models.rvm:build_rvm'})
+MODELS = Registry(
+  'model',
+  {
+    'classifier': 'rvmae_jax.models.classifier:build_classifier',
+    'rvm': 'rvmae_jax.models.rvm:build_rvm',
+    'videomae': 'rvmae_jax.models.videomae:build_videomae',
+  },
+)
 
 
 def build_model(config: Mapping[str, Any]):

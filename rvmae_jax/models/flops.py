@@ -16,12 +16,17 @@ def attention(num_queries: int, num_keys: int, width: int) -> int:
   return 4 * num_queries * num_keys * width
 
 
+def self_attention(num_tokens: int, width: int) -> int:
+  """Self-attention and its projections on one group of tokens."""
+  return 4 * dense(num_tokens, width, width) + attention(
+    num_tokens, num_tokens, width
+  )
+
+
 def self_attention_block(num_tokens: int, width: int, mlp_dim: int) -> int:
   """A ViT block on one group of tokens."""
-  return (
-    4 * dense(num_tokens, width, width)
-    + attention(num_tokens, num_tokens, width)
-    + 2 * dense(num_tokens, width, mlp_dim)
+  return self_attention(num_tokens, width) + 2 * dense(
+    num_tokens, width, mlp_dim
   )
 
 

@@ -11,7 +11,7 @@ from rvmae_jax.layers import patches, positions
 from rvmae_jax.layers.recurrence import GatedTransformerCore
 from rvmae_jax.layers.transformer import CrossEncoder, Encoder
 from rvmae_jax.models import flops
-from rvmae_jax.registry import near_names
+from rvmae_jax.models.variants import build_variant
 
 _PAPER_DECODER = {
   'decoder_width': 512,
@@ -84,19 +84,7 @@ def build_rvm(*, variant: str = 'S', **fields) -> 'RVM':
   Raises:
     ValueError: an unknown variant or field; near names are shown.
   """
-  if variant not in VARIANTS:
-    raise ValueError(
-      f'Unknown RVM variant {variant!r}. {near_names(variant, VARIANTS)}'
-    )
-  known = set(RVM.__dataclass_fields__) - {'parent', 'name'}
-  for field in fields:
-    if field not in known:
-      raise ValueError(
-        f'RVM has no field {field!r}. {near_names(field, known)}'
-      )
-  if 'dtype' in fields:
-    fields['dtype'] = jnp.dtype(fields['dtype'])
-  return RVM(**{**VARIANTS[variant], **fields})
+  return build_variant(RVM, VARIANTS, variant, fields)
 
 
 class RVM(nn.Module):
