@@ -22,8 +22,8 @@ class ModelFunctions:
     params: its parameters, on the host or (sharded or not) on devices.
     mesh: where batches are spread over all axes; one device if None. Every
       process must hand in the same rows, as `make_dataset(train=False)` yields.
-    to_pixels: turns `pred` into pixels, given the batch; for networks that
-      predict normalised patches.
+    to_pixels: makes pixels of the model's outputs, given the batch; they take
+      the place of `pred`, which may be normalised or only some of the patches.
   """
 
   def __init__(
@@ -31,7 +31,7 @@ class ModelFunctions:
     model: Any,
     params: Any,
     mesh: jax.sharding.Mesh | None = None,
-    to_pixels: Callable[[jax.Array, Mapping], jax.Array] | None = None,
+    to_pixels: Callable[[Mapping, Mapping], jax.Array] | None = None,
   ):
     self._model, self._params, self._mesh = model, params, mesh
     # Results that several evaluations share; see `evals.features`.
@@ -40,7 +40,7 @@ class ModelFunctions:
     def predict(params, batch):
       outputs = model.apply({'params': params}, batch, train=False)
       if to_pixels:
-        outputs['pred'] = to_pixels(outputs['pred'], batch)
+        outputs['pred'] = to_pixels(outputs, batch)
       return outputs
 
     def encode(params, video, method):
@@ -70,8 +70,8 @@ class ModelFunctions:
       seed: of the parameters.
     """
     init = functools.partial(self._model.init, method='encode')
-    # One frame of one video asks for all parameters that features need.
-    variables = jax.jit(init)(jax.random.key(seed), video[:1, :1])
+    # One video asks for all parameters that features need.
+    variables = jax.jit(init)(jax.random.key(seed), video[:1])
     return self.with_params(variables['params'])
 
   def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -1,5 +1,15 @@
-"""Loss terms by name: (pred, target) -> one value per patch, float32."""
+"""Loss terms by name, float32.
+
+Pixel losses: (pred, target) -> one value per patch. Classification losses:
+(logits, class probabilities) -> one value per row.
+"""
 
 from rvmae_jax.registry import Registry
 
-LOSSES = Registry('loss', {'pixel_l2': 'rvmae_jax.losses.pixel:l2'})
+LOSSES = Registry(
+  'loss',
+  {
+    'cross_entropy': 'rvmae_jax.losses.classification:cross_entropy',
+    'pixel_l2': 'rvmae_jax.losses.pixel:l2',
+  },
+)

@@ -20,8 +20,8 @@ def patch_statistics(
   Args:
     patches: [..., N, p*p*3] in [0, 1].
     normalize: 'none'; 'patch': over all values of a patch, as ImageMAE does
-      (2111.06377), scale sqrt(var + 1e-6); 'channel': each colour by itself, as
-      VideoMAE does (2203.12602), scale unbiased std + 1e-6.
+      (2111.06377), scale sqrt(unbiased variance + 1e-6); 'channel': each colour
+      by itself, as VideoMAE does (2203.12602), scale unbiased std + 1e-6.
 
   Raises:
     ValueError: an unknown normalisation.
@@ -30,7 +30,7 @@ def patch_statistics(
     return 0.0, 1.0
   if normalize == 'patch':
     mean = patches.mean(axis=-1, keepdims=True)
-    variance = patches.var(axis=-1, keepdims=True)
+    variance = patches.var(axis=-1, ddof=1, keepdims=True)
     return mean, jnp.sqrt(variance + 1e-6)
   if normalize == 'channel':
     # [..., p*p*3] -> [..., p*p, 3]: channels are innermost.

@@ -5,8 +5,11 @@
 metric is a scalar.
 """
 
+import inspect
+
 import ml_collections
 
+from rvmae_jax.config_utils import token_size
 from rvmae_jax.registry import Registry
 
 OBJECTIVES = Registry(
@@ -14,15 +17,20 @@ OBJECTIVES = Registry(
   {
     'masked_reconstruction': (
       'rvmae_jax.objectives.masked_reconstruction:MaskedReconstruction'
-    )
+    ),
+    'supervised': 'rvmae_jax.objectives.supervised:Supervised',
   },
 )
 
 
 def build_objective(config: ml_collections.ConfigDict):
-  """The objective of a whole config: its `objective`, `losses`, patch size."""
+  """The objective of a whole config: its `objective` and `losses`.
+
+  The size of a patch is the model's, for objectives that ask for it.
+  """
+  given = {'losses': dict(config.losses), **token_size(config.model)}
+  accepted = inspect.signature(OBJECTIVES.get(config.objective.name)).parameters
   return OBJECTIVES.build(
     config.objective,
-    losses=dict(config.losses),
-    patch_size=config.model.patch_size,
+    **{name: value for name, value in given.items() if name in accepted},
   )

@@ -1,6 +1,6 @@
 """Rebuild what the mask hides; the objective of masked autoencoders."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,20 +13,28 @@ from rvmae_jax.losses import LOSSES, pixel
 class MaskedReconstruction:
   """Weighted pixel losses between predicted and true patches.
 
+  What is rebuilt are the frames of `target` where the batch has it (RVM), each
+  by itself; else the tubelets of `video`, counted through the whole clip.
+
   Attributes:
     losses: loss name -> weight; each term is logged under its name.
-    patch_size: pixels.
-    patches: 'all' compares every patch of a target (RVM), 'hidden' only those
-      that were masked.
+    patch_size, tubelet_size: pixels and frames of a patch.
+    patches: 'all' compares every patch that the model predicts (RVM), 'hidden'
+      only those that were masked.
     normalize: see `losses.pixel.patch_statistics`.
+    pixel_mean, pixel_std: for each colour; pixels are shifted and scaled by
+      them before their patches are normalised, as ImageMAE does.
   """
 
   def __init__(
     self,
     losses: Mapping[str, float],
     patch_size: int,
+    tubelet_size: int = 1,
     patches: str = 'all',
     normalize: str = 'none',
+    pixel_mean: Sequence[float] = (0.0, 0.0, 0.0),
+    pixel_std: Sequence[float] = (1.0, 1.0, 1.0),
   ):
     if patches not in ('all', 'hidden'):
       raise ValueError(f"Unknown patches={patches!r}; use 'all' or 'hidden'.")
@@ -38,9 +46,10 @@ class MaskedReconstruction:
     self.losses = {
       name: (LOSSES.get(name), weight) for name, weight in losses.items()
     }
-    self.patch_size = patch_size
+    self.patch_size, self.tubelet_size = patch_size, tubelet_size
     self.patches = patches
     self.normalize = normalize
+    self.pixel_mean, self.pixel_std = tuple(pixel_mean), tuple(pixel_std)
 
   def __call__(
     self,
@@ -51,19 +60,24 @@ class MaskedReconstruction:
     rng: jax.Array,
     train: bool,
   ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Loss and scalar metrics of a batch with `target` and `ids_keep`.
+    """Loss and scalar metrics of a batch with `ids_keep`.
+
+    The model gives `pred` [..., P, pixels] and, unless it predicts all patches
+    in grid order, `pred_ids` [..., P], which patches these are.
 
     Metrics: `loss`, each term under its own name, `psnr_hidden` (dB, mean over
-    target frames, in pixel space whatever the normalisation), and the core's
-    statistics where the model gives them.
+    target frames or clips, in pixel space whatever the normalisation), and the
+    core's statistics where the model gives them.
     """
     outputs = apply(params, batch, train=train, rng=rng)
-    pred = outputs['pred']
-    target = patches.patchify(batch['target'], self.patch_size)
-    target = patches.to_unit_float(target)  # [B, S, N, p*p*3]
-    hidden = hidden_mask(batch['ids_keep'], target.shape[-2])
-    shift, scale = pixel.patch_statistics(target, self.normalize)
-    normalized = (target - shift) / scale
+    pred, pred_ids = outputs['pred'], outputs.get('pred_ids')
+    true = self._true_patches(batch)  # [..., N, pixels]
+    hidden = hidden_mask(batch['ids_keep'], true.shape[-2])
+    if pred_ids is not None:
+      true = patches.take_tokens(true, pred_ids)
+      hidden = jnp.take_along_axis(hidden, pred_ids, axis=-1)
+    shift, scale = self._statistics(true)
+    normalized = (true - shift) / scale
 
     mask = hidden if self.patches == 'hidden' else None
     loss, metrics = jnp.zeros(()), {}
@@ -71,25 +85,53 @@ class MaskedReconstruction:
       metrics[name] = pixel.masked_mean(term(pred, normalized), mask)
       loss += weight * metrics[name]
 
-    error = pixel.l2(pred * scale + shift, target)  # [B, S, N]
-    frame_error = (error * hidden).sum(-1) / hidden.sum(-1)
-    psnr = -10 * jnp.log10(jnp.maximum(frame_error, 1e-10))
+    error = pixel.l2(pred * scale + shift, true)  # [..., P]
+    error = (error * hidden).sum(-1) / hidden.sum(-1)
+    psnr = -10 * jnp.log10(jnp.maximum(error, 1e-10))
     metrics |= {'loss': loss, 'psnr_hidden': psnr.mean()}
     metrics |= core_metrics(outputs.get('stats', {}))
     return loss, jax.lax.stop_gradient(metrics)
 
   def to_pixels(
-    self, pred: jax.Array, batch: Mapping[str, jax.Array]
+    self, outputs: Mapping[str, jax.Array], batch: Mapping[str, jax.Array]
   ) -> jax.Array:
-    """Predicted patches [B, S, N, p*p*3] in [0, 1].
+    """All patches in grid order, [..., N, pixels] in [0, 1].
 
-    Normalised patches get the true ones' mean and scale, as is the custom; they
-    then know more than patches that were predicted as they are.
+    Patches that the model does not predict are the true ones. Normalised
+    patches get the true ones' mean and scale, as is the custom; they then know
+    more than patches that were predicted as they are.
     """
-    target = patches.patchify(batch['target'], self.patch_size)
-    target = patches.to_unit_float(target)
-    shift, scale = pixel.patch_statistics(target, self.normalize)
-    return pred * scale + shift
+    pred, pred_ids = outputs['pred'], outputs.get('pred_ids')
+    true = self._true_patches(batch)
+    shift, scale = self._statistics(true)
+    if pred_ids is None:
+      return pred * scale + shift
+    placed = patches.put_back(
+      pred, pred_ids, jnp.zeros(pred.shape[-1:]), true.shape[-2]
+    )
+    is_true = hidden_mask(pred_ids, true.shape[-2])[..., None]
+    return jnp.where(is_true, true, placed * scale + shift)
+
+  def _true_patches(self, batch: Mapping[str, jax.Array]) -> jax.Array:
+    """What is to be rebuilt, [..., N, pixels] in [0, 1]."""
+    if 'target' in batch:
+      true = patches.patchify(batch['target'], self.patch_size)
+    else:
+      true = patches.patchify_clip(
+        batch['video'], self.patch_size, self.tubelet_size
+      )
+    return patches.to_unit_float(true)
+
+  def _statistics(
+    self, true: jax.Array
+  ) -> tuple[jax.Array | float, jax.Array | float]:
+    """`shift` and `scale`: the model predicts `(true - shift) / scale`."""
+    mean, std = (
+      jnp.tile(jnp.array(values), true.shape[-1] // len(values))
+      for values in (self.pixel_mean, self.pixel_std)
+    )
+    shift, scale = pixel.patch_statistics((true - mean) / std, self.normalize)
+    return shift * std + mean, scale * std
 
 
 def hidden_mask(ids_keep: jax.Array, num_tokens: int) -> jax.Array:

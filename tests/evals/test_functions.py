@@ -73,6 +73,8 @@ def test_per_frame_features_ignore_other_frames(network):
 def test_predictions_become_pixels(network):
   model, params, batch = network
   functions = ModelFunctions(
-    model, params, to_pixels=lambda pred, batch: 0 * pred + len(batch['video'])
+    model,
+    params,
+    to_pixels=lambda out, batch: 0 * out['pred'] + len(batch['video']),
   )
   assert (np.asarray(functions.predict(batch)['pred']) == 8).all()

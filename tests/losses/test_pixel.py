@@ -18,12 +18,12 @@ def test_masked_mean_by_hand():
   assert pixel.masked_mean(values, jnp.array([[0, 1, 0, 1]])) == 3.0
 
 
-def test_patch_normalisation():
+def test_patch_normalisation_is_unbiased():
   patches = jax.random.uniform(jax.random.key(0), (2, 3, 4 * 3))
   shift, scale = pixel.patch_statistics(patches, 'patch')
   normalized = (patches - shift) / scale
   np.testing.assert_allclose(normalized.mean(-1), 0, atol=1e-6)
-  np.testing.assert_allclose(normalized.var(-1), 1, rtol=1e-4)
+  np.testing.assert_allclose(normalized.var(-1, ddof=1), 1, rtol=1e-4)
 
 
 def test_channel_normalisation_is_unbiased_per_colour():
