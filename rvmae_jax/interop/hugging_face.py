@@ -1,0 +1,325 @@
+"""Whose names: Hugging Face's VideoMAE, ViTMAE and TimeSformer, and originals.
+
+The originals are the files of the papers' own PyTorch code (`.pth`), which
+fuse queries, keys and values as we do.
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rvmae_jax.interop.state_dict import Origin
+
+_NORMS = {
+  'attention_norm': 'layernorm_before',
+  'mlp_norm': 'layernorm_after',
+}
+_DENSE = {
+  'attention/out': 'attention.output.dense',
+  'mlp/dense_in': 'intermediate.dense',
+  'mlp/dense_out': 'output.dense',
+}
+_PROJECTIONS = tuple(
+  f'attention.attention.{role}' for role in ('query', 'key', 'value')
+)
+_TIMM_BLOCK = {
+  'attention_norm': 'norm1',
+  'attention/qkv': 'attn.qkv',
+  'attention/out': 'attn.proj',
+  'mlp_norm': 'norm2',
+  'mlp/dense_in': 'mlp.fc1',
+  'mlp/dense_out': 'mlp.fc2',
+}
+
+
+def _videomae(name: str, query_bias: str, value_bias: str) -> Origin:
+  return Origin(
+    name=name,
+    modules={
+      'patch_embedding/projection': (
+        'videomae.embeddings.patch_embeddings.projection'
+      ),
+      'encoder/norm': 'videomae.layernorm',
+      'decoder/embedding': 'encoder_to_decoder',
+      'decoder/blocks/norm': 'decoder.norm',
+      'decoder/output': 'decoder.head',
+      'norm': 'fc_norm',
+      'head': 'classifier',
+    },
+    arrays={'decoder/mask_token': 'mask_token'},
+    stacks={
+      'encoder/blocks': 'videomae.encoder.layer.{}',
+      'decoder/blocks/blocks': 'decoder.decoder_layers.{}',
+    },
+    block={**_NORMS, **_DENSE, 'attention/qkv': _PROJECTIONS},
+    qv_bias=tuple(
+      f'attention.attention.{bias}' for bias in (query_bias, value_bias)
+    ),
+    tubelet_size=2,
+  )
+
+
+_VIT_MAE_FIELDS = {
+  'space_time': 'per_frame',
+  'num_prefix_tokens': 1,
+  'position': 'learned',
+  'key_bias': True,
+  'embedding_bias': True,
+}
+_TIMESFORMER_FIELDS = {
+  'space_time': 'divided',
+  'num_prefix_tokens': 1,
+  'position': 'learned',
+  'key_bias': True,
+  'pixel_mean': (0.45, 0.45, 0.45),
+  'pixel_std': (0.225, 0.225, 0.225),
+}
+
+
+def _vit_mae(name: str, stack: str, block: Mapping[str, Any]) -> Origin:
+  return Origin(
+    name=name,
+    modules={
+      'patch_embedding/projection': (
+        'vit.embeddings.patch_embeddings.projection'
+      ),
+      'encoder/norm': 'vit.layernorm',
+      'decoder/embedding': 'decoder.decoder_embed',
+      'decoder/blocks/norm': 'decoder.decoder_norm',
+      'decoder/output': 'decoder.decoder_pred',
+      'head': 'classifier',
+    },
+    arrays={
+      'cls_token': 'vit.embeddings.cls_token',
+      'positions/places': 'vit.embeddings.position_embeddings',
+      'decoder/mask_token': 'decoder.mask_token',
+      'decoder/positions/places': 'decoder.decoder_pos_embed',
+    },
+    stacks={
+      'encoder/blocks': stack,
+      'decoder/blocks/blocks': 'decoder.decoder_layers.{}',
+    },
+    block={**_NORMS, **block},
+    fields=_VIT_MAE_FIELDS,
+  )
+
+
+# The first that fits is taken; of two spellings the current one comes first.
+ORIGINS = {
+  'videomae': _videomae('Hugging Face VideoMAE', 'query.bias', 'value.bias'),
+  'videomae_v4': _videomae(
+    'Hugging Face VideoMAE (transformers 4)', 'q_bias', 'v_bias'
+  ),
+  'vit_mae': _vit_mae(
+    'Hugging Face ViTMAE',
+    'vit.layers.{}',
+    {
+      'attention/qkv': tuple(f'attention.{role}_proj' for role in 'qkv'),
+      'attention/out': 'attention.o_proj',
+      'mlp/dense_in': 'mlp.fc1',
+      'mlp/dense_out': 'mlp.fc2',
+    },
+  ),
+  'vit_mae_v4': _vit_mae(
+    'Hugging Face ViTMAE (transformers 4)',
+    'vit.encoder.layer.{}',
+    {**_DENSE, 'attention/qkv': _PROJECTIONS},
+  ),
+  'timesformer': Origin(
+    name='Hugging Face TimeSformer',
+    modules={
+      'patch_embedding/projection': (
+        'timesformer.embeddings.patch_embeddings.projection'
+      ),
+      'encoder/norm': 'timesformer.layernorm',
+      'head': 'classifier',
+    },
+    arrays={
+      'cls_token': 'timesformer.embeddings.cls_token',
+      'positions/places': 'timesformer.embeddings.position_embeddings',
+      'positions/times': 'timesformer.embeddings.time_embeddings',
+    },
+    stacks={'encoder/blocks': 'timesformer.encoder.layer.{}'},
+    block={
+      **_NORMS,
+      **_DENSE,
+      'attention/qkv': 'attention.attention.qkv',
+      'temporal_norm': 'temporal_layernorm',
+      'temporal_attention/qkv': 'temporal_attention.attention.qkv',
+      'temporal_attention/out': 'temporal_attention.output.dense',
+      'temporal_projection': 'temporal_dense',
+    },
+    fields=_TIMESFORMER_FIELDS,
+  ),
+  'videomae_original': Origin(
+    name='VideoMAE, original pre-training',
+    modules={
+      'patch_embedding/projection': 'encoder.patch_embed.proj',
+      'encoder/norm': 'encoder.norm',
+      'decoder/embedding': 'encoder_to_decoder',
+      'decoder/blocks/norm': 'decoder.norm',
+      'decoder/output': 'decoder.head',
+    },
+    arrays={'decoder/mask_token': 'mask_token'},
+    stacks={
+      'encoder/blocks': 'encoder.blocks.{}',
+      'decoder/blocks/blocks': 'decoder.blocks.{}',
+    },
+    block=_TIMM_BLOCK,
+    qv_bias=('attn.q_bias', 'attn.v_bias'),
+    tubelet_size=2,
+  ),
+  'videomae_original_classifier': Origin(
+    name='VideoMAE, original classifier',
+    modules={
+      'patch_embedding/projection': 'patch_embed.proj',
+      'norm': 'fc_norm',
+      'head': 'head',
+    },
+    arrays={},
+    stacks={'encoder/blocks': 'blocks.{}'},
+    block=_TIMM_BLOCK,
+    qv_bias=('attn.q_bias', 'attn.v_bias'),
+    tubelet_size=2,
+  ),
+  'mae_original': Origin(
+    name='MAE, original',
+    modules={
+      'patch_embedding/projection': 'patch_embed.proj',
+      'encoder/norm': 'norm',
+      'decoder/embedding': 'decoder_embed',
+      'decoder/blocks/norm': 'decoder_norm',
+      'decoder/output': 'decoder_pred',
+      'head': 'head',
+    },
+    arrays={
+      'cls_token': 'cls_token',
+      'positions/places': 'pos_embed',
+      'decoder/mask_token': 'mask_token',
+      'decoder/positions/places': 'decoder_pos_embed',
+    },
+    stacks={
+      'encoder/blocks': 'blocks.{}',
+      'decoder/blocks/blocks': 'decoder_blocks.{}',
+    },
+    block=_TIMM_BLOCK,
+    fields=_VIT_MAE_FIELDS,
+  ),
+  'timesformer_original': Origin(
+    name='TimeSformer, original',
+    modules={
+      'patch_embedding/projection': 'patch_embed.proj',
+      'encoder/norm': 'norm',
+      'head': 'head',
+    },
+    arrays={
+      'cls_token': 'cls_token',
+      'positions/places': 'pos_embed',
+      'positions/times': 'time_embed',
+    },
+    stacks={'encoder/blocks': 'blocks.{}'},
+    block={
+      **_TIMM_BLOCK,
+      'temporal_norm': 'temporal_norm1',
+      'temporal_attention/qkv': 'temporal_attn.qkv',
+      'temporal_attention/out': 'temporal_attn.proj',
+      'temporal_projection': 'temporal_fc',
+    },
+    fields=_TIMESFORMER_FIELDS,
+  ),
+}
+
+
+def find_origin(names: Iterable[str]) -> Origin:
+  """The origin that knows most of the names of a file.
+
+  Raises:
+    ValueError: none knows enough of them.
+  """
+  names = list(names)
+  known = {
+    key: sum(map(origin.knows, names)) for key, origin in ORIGINS.items()
+  }
+  best = max(known, key=known.get)
+  if known[best] < len(names) / 2:
+    raise ValueError(
+      f'Of {len(names)} arrays (first {sorted(names)[:3]}) no known origin has '
+      f'more than {known[best]}. Known: {", ".join(ORIGINS)}.'
+    )
+  return ORIGINS[best]
+
+
+def model_config(
+  arrays: Mapping[str, Any],
+  origin: Origin,
+  config: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+  """The config of our model that a file fits.
+
+  Args:
+    arrays: their name -> anything with a `shape`.
+    origin: whose names they are.
+    config: `config.json` beside a Hugging Face file. Without it heads are taken
+      to be 64 wide, as in all published sizes; ImageMAE's decoder has 16.
+
+  Returns:
+    For `models.build_model`: a `classifier` if the file has a head, else a
+    `videomae`; without decoder fields if the file has no decoder.
+  """
+  config = config or {}
+
+  def shape(path: str) -> tuple[int, ...]:
+    return tuple(arrays[origin.theirs(path)].shape)
+
+  kernel = shape('patch_embedding/projection/kernel')
+  fields = {
+    **origin.fields,
+    'patch_size': kernel[-1],
+    'tubelet_size': kernel[2] if len(kernel) == 5 else 1,
+    'width': kernel[0],
+    'encoder_heads': config.get('num_attention_heads', kernel[0] // 64),
+    'encoder_norm': 'encoder/norm' in origin.modules
+    and origin.theirs('encoder/norm/scale') in arrays,
+    **_stack_fields('encoder', origin, 'encoder/blocks', arrays),
+  }
+  if fields.get('position') == 'learned':
+    side = round((shape('positions/places')[1] - 1) ** 0.5)
+    times = (0, 1)
+    if 'positions/times' in origin.arrays:
+      times = shape('positions/times')
+    fields['learned_grid'] = (times[1], side, side)
+  if origin.arrays.get('decoder/mask_token') in arrays:
+    width = shape('decoder/mask_token')[-1]
+    heads = 16 if 'embedding_bias' in origin.fields else width // 64
+    fields |= {
+      'decoder_width': width,
+      'decoder_heads': config.get('decoder_num_attention_heads', heads),
+      **_stack_fields('decoder', origin, 'decoder/blocks/blocks', arrays),
+    }
+  head = origin.modules.get('head')
+  if f'{head}.weight' not in arrays:
+    return {'name': 'videomae', **fields}
+  norm = origin.modules.get('norm')
+  return {
+    'name': 'classifier',
+    'backbone': 'videomae',
+    'num_classes': shape('head/kernel')[0],
+    'pool': 'cls' if 'num_prefix_tokens' in fields else 'mean',
+    'norm': f'{norm}.weight' in arrays,
+    **fields,
+  }
+
+
+def _stack_fields(
+  part: str, origin: Origin, stack: str, arrays: Mapping[str, Any]
+) -> dict[str, int]:
+  """Number of blocks and hidden width of their MLP."""
+
+  def dense_in(i: int) -> str:
+    return origin.theirs(f'{stack}/block_{i:02d}/mlp/dense_in/kernel')
+
+  num_blocks = next(i for i in itertools.count() if dense_in(i) not in arrays)
+  return {
+    f'{part}_blocks': num_blocks,
+    f'{part}_mlp_dim': arrays[dense_in(0)].shape[0],
+  }
