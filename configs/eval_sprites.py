@@ -8,7 +8,10 @@ from where the run took them, rebuilds its `val` split, and asks probes that
 learn from `train` about `val`. Without labels there are no probes.
 
 Arguments: own_videos; source=the run's alias of the source (videos).
-Cost: 2 minutes on 2 CPU cores.
+Cost: 90 seconds on 2 CPU cores.
+Expect, of the quick start: linear probe (mean and std of the last 8 frames)
+75 % of 12 motions; random weights 38, per-frame features 40, raw pixels 15,
+chance 8.3.
 """
 
 import ml_collections

@@ -5,6 +5,9 @@
 
 Arguments: shards=a folder written by tools/prepare, to learn from your own
 videos instead of the embedded moving sprites; runlocal stops after a few steps.
+Cost: 5 minutes on 2 CPU cores, of which 1 renders and compiles.
+Expect: hidden patches rebuilt 3.1 dB better than by copying the last frame at
+gap 2, 3.2 dB at gap 4; what a probe then reads is in eval_sprites.py.
 """
 
 import ml_collections
