@@ -46,6 +46,7 @@ LAZY = {
   'apache_beam',
   'clu.metric_writers',
   'clu.periodic_actions',
+  'cv2',
   'matplotlib',
   'safetensors',
   'tensorboard',

@@ -9,6 +9,7 @@ import numpy as np
 from rvmae_jax.data.augmentation import Augmentation, make_augmentation
 from rvmae_jax.data.clips import CLIPS, Clip
 from rvmae_jax.data.decoding import open_record
+from rvmae_jax.data.flow import ClipFlow
 from rvmae_jax.masking import build_mask
 
 
@@ -20,6 +21,7 @@ class ClipLoader:
     sample: a clip sampler of `data/clips.py`.
     augment: of `data/augmentation`; drawn once for all frames of a clip.
     augment_view2: the same for a second view.
+    flow: estimates optical flow for a mask that wants it, or None.
     mask: of `masking/`, or None.
     repeats: clips to draw from the video; all are decoded in one go.
     random_clips: draw clips, or take the one that evaluation uses.
@@ -29,6 +31,7 @@ class ClipLoader:
   sample: Callable[..., Clip]
   augment: Augmentation
   augment_view2: Augmentation
+  flow: ClipFlow | None
   mask: Callable[[dict, np.random.Generator], dict] | None
   repeats: int
   random_clips: bool
@@ -66,10 +69,13 @@ class ClipLoader:
     ends = np.cumsum([len(indices) for indices in clip.frames.values()])
     # A second view comes last.
     num_first = len(frames) - len(clip.frames.get('view2', ()))
-    first, _ = self.augment(frames[:num_first], rng)
+    first, crop = self.augment(frames[:num_first], rng)
     row = dict(zip(clip.frames, np.split(first, ends[:-1])))
     if 'view2' in clip.frames:
       row['view2'], _ = self.augment_view2(frames[num_first:], rng)
+    if self.flow:
+      # From the frames as they were decoded; `video` comes first.
+      row['flow'] = self.flow(frames[: len(row['video'])], crop)
     row |= clip.entries
     row['label'] = np.int32(label)
     return self.mask(row, rng) if self.mask else row
@@ -106,6 +112,8 @@ def make_loader(
       f'tubelets of {tubelet_size} frames: use a multiple of {tubelet_size}.'
     )
   grid = (height // patch_size, width // patch_size)
+  mask = build_mask(config['mask'], num_frames, grid, tubelet_size)
+  flow = getattr(mask, 'flow', None)
   augment = config['augment']
   return ClipLoader(
     sample=sample,
@@ -113,7 +121,8 @@ def make_loader(
     augment_view2=make_augmentation(
       config['crop'], config['augment_view2'] or augment, train=train
     ),
-    mask=build_mask(config['mask'], num_frames, grid, tubelet_size),
+    flow=ClipFlow(flow) if flow else None,
+    mask=mask,
     repeats=config['repeats'] if train else 1,
     random_clips=train,
   )

@@ -17,6 +17,9 @@ read. A class says by its attributes what its masks are:
   is_even: every slot shows the same number of tokens, and hides the same.
   is_tube: every slot shows the same places, and hides the same.
 
+One that has a `flow`, the name of an estimator in `data/flow.py`, finds that
+flow in the clip and takes it out.
+
 To add one: a file beside this one, built on `masking/tokens.py`, and a line in
 the table.
 """
@@ -31,6 +34,10 @@ MASKS = Registry(
   {
     'block': 'rvmae_jax.masking.block:BlockMask',
     'clusters': 'rvmae_jax.masking.clusters:ClusterMask',
+    'frame_difference': (
+      'rvmae_jax.masking.frame_difference:FrameDifferenceMask'
+    ),
+    'motion_guided': 'rvmae_jax.masking.motion_guided:MotionGuidedMask',
     'per_frame': 'rvmae_jax.masking.per_frame:PerFrameMask',
     'random': 'rvmae_jax.masking.random:RandomMask',
     'running_cell': 'rvmae_jax.masking.running_cell:RunningCellMask',

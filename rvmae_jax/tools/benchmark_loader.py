@@ -112,6 +112,7 @@ def _stage_ms(
     sample=timed('sample', loader.sample),
     augment=timed('augment', loader.augment),
     augment_view2=timed('augment', loader.augment_view2),
+    flow=loader.flow and timed('flow', loader.flow),
     mask=loader.mask and timed('mask', loader.mask),
   )
   sources = build_sources(data['sources'])
@@ -130,7 +131,7 @@ def _stage_ms(
     if len(rows) * loader.repeats >= batch_size:
       timed('batch', concatenate_rows)(rows, batch_size)
       rows = []
-  stages = ('open', 'sample', 'decode', 'augment', 'mask', 'batch')
+  stages = ('open', 'sample', 'decode', 'augment', 'flow', 'mask', 'batch')
   return {
     stage: round(1e3 * spent_s[stage] / num_clips, 2)
     for stage in stages

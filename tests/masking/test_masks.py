@@ -14,6 +14,9 @@ CASES = {
   'block': ({'ratio': 0.75}, (72,), (216,)),
   # Clusters of 36 tokens: 8 of them, 7 steps; 36 * 0.2 = 7.2 tokens kept.
   'clusters': ({'cluster': (4, 3, 3), 'ratio': 0.8}, (7, 7), (7, 36)),
+  # 36 * 0.7 = 25.2 hidden, 11 shown in each of 8 slots.
+  'frame_difference': ({'ratio': 0.7}, (88,), (200,)),
+  'motion_guided': ({'ratio': 0.7}, (88,), (200,)),
   # 36 * 0.3 = 10.8 shown in each of 8 slots.
   'per_frame': ({'ratio': 0.7}, (80,), (208,)),
   # 288 * 0.3 = 86.4 shown.
@@ -30,7 +33,13 @@ CASES = {
 # Seen tokens become targets only later, or hidden ones are not all rebuilt.
 NO_PARTITION = {'clusters', 'running_cell'}
 # Not every set of places is as likely as any other.
-UNEVEN_CHANCES = {'block', 'clusters', 'space_time'}
+UNEVEN_CHANCES = {
+  'block',
+  'clusters',
+  'frame_difference',
+  'motion_guided',
+  'space_time',
+}
 
 
 def _build(name, **changes):
@@ -38,12 +47,21 @@ def _build(name, **changes):
   return build_mask(settings, NUM_FRAMES, GRID[1:], tubelet_size=2)
 
 
+def _clip():
+  """A spot that moves to the right, and its flow towards the middle."""
+  clip = {key: np.zeros((n, 12, 12, 3)) for key, n in NUM_FRAMES.items()}
+  for number, frame in enumerate(clip['video']):
+    frame[4:8, number // 2 : number // 2 + 3] = 200
+  flow = np.zeros((16, 12, 12, 2), np.float32)
+  flow[..., 0] = 0.5 * np.sign(8 - np.arange(16))[:, None, None]
+  return {**clip, 'flow': flow}
+
+
 def _draw(name, num_clips=1, seed=0):
   """[clips, ...] of both kinds of ids."""
   mask = _build(name)
   rng = np.random.default_rng(seed)
-  frames = {key: np.zeros((n, 12, 12, 3)) for key, n in NUM_FRAMES.items()}
-  clips = [mask(frames, rng) for _ in range(num_clips)]
+  clips = [mask(_clip(), rng) for _ in range(num_clips)]
   return [np.stack([c[key] for c in clips]) for key in ('ids_keep', 'ids_mask')]
 
 
