@@ -26,11 +26,22 @@ OBJECTIVES = Registry(
 def build_objective(config: ml_collections.ConfigDict):
   """The objective of a whole config: its `objective` and `losses`.
 
-  The size of a patch is the model's, for objectives that ask for it.
+  Raises:
+    ValueError: an unknown name or setting, or an objective that needs more of
+      the model than `config.model` tells.
   """
+  # What the model decides, for objectives that ask for it.
   given = {'losses': dict(config.losses), **token_size(config.model)}
-  accepted = inspect.signature(OBJECTIVES.get(config.objective.name)).parameters
+  if 'num_classes' in config.model:
+    given['num_classes'] = config.model.num_classes
+  name = config.objective.name
+  accepted = inspect.signature(OBJECTIVES.get(name)).parameters
+  if 'num_classes' in accepted and 'num_classes' not in given:
+    raise ValueError(
+      f'Objective {name!r} needs a model with classes, not '
+      f'{config.model.name!r}; use the model classifier with num_classes.'
+    )
   return OBJECTIVES.build(
     config.objective,
-    **{name: value for name, value in given.items() if name in accepted},
+    **{key: value for key, value in given.items() if key in accepted},
   )

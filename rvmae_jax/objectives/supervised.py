@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from rvmae_jax.losses import LOSSES
 from rvmae_jax.losses.classification import smooth_labels
+from rvmae_jax.objectives.mixing import Mixing
 
 
 class Supervised:
@@ -15,16 +16,29 @@ class Supervised:
 
   Attributes:
     losses: loss name -> weight; each term is logged under its name.
+    num_classes: logits of the model.
     label_smoothing: see `losses.classification.smooth_labels`.
+    mixing: arguments of `objectives.mixing.Mixing` (mixup and cutmix, while
+      training), or empty for none.
   """
 
-  def __init__(self, losses: Mapping[str, float], label_smoothing: float = 0.0):
+  def __init__(
+    self,
+    losses: Mapping[str, float],
+    num_classes: int,
+    label_smoothing: float = 0.0,
+    mixing: Mapping[str, float] | None = None,
+  ):
     if not 0 <= label_smoothing < 1:
       raise ValueError(
         f'label_smoothing={label_smoothing} must be at least 0 and below 1.'
       )
-    self.terms = {name: (LOSSES.get(name), w) for name, w in losses.items()}
+    self.losses = {
+      name: (LOSSES.get(name), weight) for name, weight in losses.items()
+    }
+    self.num_classes = num_classes
     self.label_smoothing = label_smoothing
+    self.mixing = Mixing(**mixing) if mixing else None
 
   def __call__(
     self,
@@ -38,24 +52,28 @@ class Supervised:
     """Loss and scalar metrics of a batch with `label`.
 
     Clips without a label (-1) count for nothing. Metrics: `loss`, each term
-    under its own name, `accuracy` (top 1) and `labelled`, the share of clips
-    that have a label.
+    under its own name, and `accuracy` (top 1; of mixed clips, the class with
+    the greater share).
     """
-    logits = apply(params, batch, train=train, rng=rng)['logits']
-    label = batch['label']
-    target = smooth_labels(label, logits.shape[-1], self.label_smoothing)
-    labelled = (label >= 0).astype(jnp.float32)
+    video, label = batch['video'], batch['label']
+    target = smooth_labels(label, self.num_classes, self.label_smoothing)
+    target *= (label >= 0)[:, None]
+    if self.mixing and train:
+      rng, mixing_rng = jax.random.split(rng)
+      video, target = self.mixing(video, target, mixing_rng)
+    inputs = {**batch, 'video': video}
+    logits = apply(params, inputs, train=train, rng=rng)['logits']
 
-    def mean(values):
-      return (values * labelled).sum() / jnp.maximum(labelled.sum(), 1)
-
+    # Rows without a label have no share in the sum of the targets.
+    weights = target.sum(-1)
+    num_labelled = jnp.maximum(weights.sum(), 1e-6)
     loss, metrics = jnp.zeros(()), {}
-    for name, (term, weight) in self.terms.items():
-      metrics[name] = mean(term(logits, target))
+    for name, (term, weight) in self.losses.items():
+      metrics[name] = term(logits, target).sum() / num_labelled
       loss += weight * metrics[name]
+    is_right = logits.argmax(-1) == target.argmax(-1)
     metrics |= {
       'loss': loss,
-      'accuracy': mean(logits.argmax(-1) == label),
-      'labelled': labelled.mean(),
+      'accuracy': (is_right * weights).sum() / num_labelled,
     }
     return loss, jax.lax.stop_gradient(metrics)

@@ -24,6 +24,37 @@ def test_unpatchify_is_the_inverse(shape):
   np.testing.assert_array_equal(again, video)
 
 
+def test_tubelet_order_by_hand():
+  """Slot by slot, row by row; in a tubelet frame by frame, then pixels."""
+  video = np.arange(4 * 2 * 4 * 3).reshape(4, 2, 4, 3)
+  tokens = patches.patchify_clip(video, 2, 2)
+  assert tokens.shape == (2 * 2, 2 * 12)
+  # The last token: columns 2 and 3 of frames 2 and 3; a frame holds 24 values.
+  frame = np.array([*range(6, 12), *range(18, 24)])
+  np.testing.assert_array_equal(tokens[3], [*(48 + frame), *(72 + frame)])
+
+
+@pytest.mark.parametrize('shape', [(2, 4, 16, 24, 3), (6, 8, 8, 3)], ids=str)
+def test_unpatchify_clip_is_the_inverse(shape):
+  video = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+  grid = patches.clip_grid(shape, 8, 2)
+  tokens = patches.patchify_clip(video, 8, 2)
+  np.testing.assert_array_equal(
+    patches.unpatchify_clip(tokens, 8, 2, grid), video
+  )
+
+
+def test_clips_that_tubelets_do_not_tile():
+  with pytest.raises(ValueError, match='Tubelets of 2 frames do not tile a'):
+    patches.clip_grid((3, 32, 32, 3), 16, 2)
+
+
+def test_colours_are_normalised_by_hand():
+  pixels = jnp.array([[1.0, 2.0, 3.0, 5.0, 6.0, 7.0]])
+  out = patches.normalize_colours(pixels, (1.0, 2.0, 3.0), (1.0, 2.0, 4.0))
+  np.testing.assert_allclose(out, [[0, 0, 0, 4, 2, 1]])
+
+
 def test_put_back_by_hand():
   visible = jnp.array([[1.0, 2.0], [3.0, 4.0]])
   out = patches.put_back(visible, jnp.array([3, 0]), jnp.array([9.0, 8.0]), 4)

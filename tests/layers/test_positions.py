@@ -1,3 +1,5 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -39,3 +41,60 @@ def test_native_grid_is_not_resized():
 def test_width_of_sincos_2d_is_checked():
   with pytest.raises(ValueError, match='divisible by 4, not 6'):
     positions.sincos_2d((2, 2), 6)
+
+
+def test_order_of_image_maes_table():
+  """First the columns' sines, then their cosines, then the rows'."""
+  table = positions.sincos_2d_xy((2, 3), 8).reshape(2, 3, 8)
+  # Frequencies 1 and 1 / 100; place (row 1, column 2).
+  angles = [2, 0.02, 1, 0.01]
+  want = [
+    *np.sin(angles[:2]),
+    *np.cos(angles[:2]),
+    *np.sin(angles[2:]),
+    *np.cos(angles[2:]),
+  ]
+  np.testing.assert_allclose(table[1, 2], want, rtol=1e-6)
+
+
+def clip_positions(grid, **fields):
+  module = positions.ClipPositions(width=8, **fields)
+  return module.init_with_output(jax.random.key(0), grid)[0]
+
+
+def test_tokens_of_a_clip_are_numbered_through():
+  prefix, table = clip_positions((2, 2, 3), kind='sincos_1d')
+  assert prefix.shape == (0, 8)
+  np.testing.assert_array_equal(table, positions.sincos_1d(12, 8))
+
+
+@pytest.mark.parametrize('kind', positions.CLIP_POSITIONS)
+def test_per_frame_positions_tell_no_time(kind):
+  _, table = clip_positions((3, 2, 2), kind=kind, per_frame=True)
+  table = table.reshape(3, 4, 8)
+  np.testing.assert_array_equal(table, np.broadcast_to(table[:1], (3, 4, 8)))
+  assert len(np.unique(table[0], axis=0)) == 4
+
+
+def test_time_is_added_to_places():
+  _, table = clip_positions((3, 2, 2), kind='sincos_2d')
+  table = table.reshape(3, 4, 8)
+  want = positions.sincos_1d(3, 8)[2] - positions.sincos_1d(3, 8)[0]
+  np.testing.assert_allclose(table[2, 1] - table[0, 1], want, atol=1e-6)
+
+
+def test_learned_tables_fit_other_grids():
+  module = positions.ClipPositions(
+    'learned', 8, num_prefix=1, learned_grid=(2, 4, 4)
+  )
+  variables = module.init(jax.random.key(0), (2, 4, 4))
+  shapes = jax.tree.map(jnp.shape, variables['params'])
+  assert shapes == {'places': (17, 8), 'times': (2, 8)}
+  prefix, table = module.apply(variables, (4, 2, 8))
+  assert prefix.shape == (1, 8)
+  assert table.shape == (4 * 2 * 8, 8)
+
+
+def test_unknown_clip_positions_are_answered():
+  with pytest.raises(ValueError, match="Unknown position 'rope'"):
+    clip_positions((1, 2, 2), kind='rope')

@@ -67,6 +67,56 @@ def test_psnr_is_in_pixels_whatever_the_normalisation(normalize):
   assert metrics['psnr_hidden'] == pytest.approx(want, abs=1e-3)
 
 
+@pytest.fixture
+def clip():
+  """Two frames of two 1x1 patches; tokens 0 and 3 of four are visible."""
+  video = np.arange(4, dtype=np.float32).reshape(1, 2, 1, 2, 1) / 10
+  return {
+    'video': np.repeat(video, 3, axis=-1),
+    'ids_keep': np.array([[0, 3]]),
+  }
+
+
+@pytest.mark.parametrize('patches', ['all', 'hidden'])
+def test_a_clip_of_which_some_tokens_are_predicted(clip, patches):
+  """Tokens 3 (visible) and 1 (hidden), 0.1 and 0.2 too high."""
+  outputs = {
+    'pred': jnp.array([[0.4, 0.3]])[..., None] * jnp.ones(3),
+    'pred_ids': jnp.array([[3, 1]]),
+  }
+  objective = MaskedReconstruction({'pixel_l2': 1.0}, 1, patches=patches)
+  loss, metrics = objective(
+    lambda *_, **__: outputs, None, clip, rng=None, train=True
+  )
+  want = {'all': (0.01 + 0.04) / 2, 'hidden': 0.04}[patches]
+  assert loss == pytest.approx(want, rel=1e-5)
+  assert metrics['psnr_hidden'] == pytest.approx(-10 * np.log10(0.04), rel=1e-5)
+  # What is not predicted stays as it is.
+  pixels = objective.to_pixels(outputs, clip)
+  np.testing.assert_allclose(pixels[0, :, 0], [0, 0.3, 0.2, 0.4], atol=1e-6)
+
+
+def test_pixels_are_standardised_before_their_patches():
+  """One patch, colours 0.2 0.4 0.9: 1 2 3 after mean and std, then -1 0 1."""
+  video = jnp.array([0.2, 0.4, 0.9]).reshape(1, 1, 1, 1, 3)
+  objective = MaskedReconstruction(
+    {'pixel_l2': 1.0},
+    1,
+    normalize='patch',
+    pixel_mean=(0.1, 0.2, 0.3),
+    pixel_std=(0.1, 0.1, 0.2),
+  )
+  outputs = {'pred': jnp.array([[[-1.0, 0.0, 1.0]]])}
+  batch = {'video': video, 'ids_keep': np.zeros((1, 0), int)}
+  loss, _ = objective(
+    lambda *_, **__: outputs, None, batch, rng=None, train=True
+  )
+  assert loss == pytest.approx(0, abs=1e-6)
+  np.testing.assert_allclose(
+    objective.to_pixels(outputs, batch)[0, 0], [0.2, 0.4, 0.9], rtol=1e-5
+  )
+
+
 def test_hidden_mask_by_hand():
   mask = hidden_mask(jnp.array([[0, 3], [1, 2]]), 4)
   np.testing.assert_array_equal(mask, [[0, 1, 1, 0], [1, 0, 0, 1]])

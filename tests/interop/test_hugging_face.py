@@ -1,0 +1,206 @@
+"""Every origin: found by its names, its config read off, bit for bit."""
+
+import jax
+import numpy as np
+import pytest
+
+from rvmae_jax.interop import hugging_face
+from rvmae_jax.interop.hugging_face import ORIGINS
+from rvmae_jax.interop.state_dict import (
+  from_state_dict,
+  read,
+  to_state_dict,
+  unwrap,
+)
+from rvmae_jax.models import build_model
+
+SIZE, PATCH, T = 32, 8, 4
+SMALL = {
+  'width': 64,
+  'encoder_blocks': 2,
+  'encoder_heads': 1,
+  'encoder_mlp_dim': 32,
+  'decoder_width': 64,
+  'decoder_blocks': 1,
+  'decoder_heads': 1,
+  'decoder_mlp_dim': 48,
+  'patch_size': PATCH,
+}
+
+
+def make(key):
+  """A small network of an origin's kind, and random parameters as theirs."""
+  origin = ORIGINS[key]
+  fields = {
+    'tubelet_size': origin.tubelet_size or 1,
+    **SMALL,
+    **origin.fields,
+    'learned_grid': (T, SIZE // PATCH, SIZE // PATCH),
+    'encoder_norm': 'encoder/norm' in origin.modules,
+  }
+  if 'decoder/output' in origin.modules:
+    model = build_model({'name': 'videomae', **fields})
+  else:
+    model = build_model(
+      {
+        'name': 'classifier',
+        'backbone': 'videomae',
+        'num_classes': 3,
+        'pool': 'cls' if 'num_prefix_tokens' in fields else 'mean',
+        'norm': 'norm' in origin.modules,
+        **fields,
+      }
+    )
+  template = shapes_of(model)
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(
+    lambda leaf: rng.standard_normal(leaf.shape, np.float32), template
+  )
+  return origin, model, template, params
+
+
+def shapes_of(model):
+  batch = {
+    'video': np.zeros((1, T, SIZE, SIZE, 3), np.uint8),
+    'ids_keep': np.zeros((1, T), int),
+    'ids_mask': np.zeros((1, T), int),
+  }
+  return jax.eval_shape(model.init, jax.random.key(0), batch)['params']
+
+
+@pytest.fixture(scope='module', params=ORIGINS)
+def case(request):
+  return make(request.param)
+
+
+def test_there_and_back_bit_for_bit(case):
+  origin, _, template, params = case
+  arrays = to_state_dict(params, origin)
+  again, report = from_state_dict(arrays, template, origin)
+  report.require_complete()
+  jax.tree.map(np.testing.assert_array_equal, again, params)
+
+
+def test_the_origin_is_found_by_its_names(case):
+  origin, _, _, params = case
+  assert hugging_face.find_origin(to_state_dict(params, origin)) is origin
+
+
+def test_the_config_is_read_off_the_arrays(case):
+  origin, model, _, params = case
+  arrays = to_state_dict(params, origin)
+  config = hugging_face.model_config(
+    arrays,
+    origin,
+    {'num_attention_heads': 1, 'decoder_num_attention_heads': 1},
+  )
+  again = build_model(config)
+  assert jax.tree.map(np.shape, shapes_of(again)) == jax.tree.map(
+    np.shape, shapes_of(model)
+  )
+
+
+@pytest.fixture(scope='module')
+def videomae():
+  origin, _, template, params = make('videomae')
+  return origin, template, to_state_dict(params, origin)
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    (
+      lambda a: a.pop('videomae.encoder.layer.1.output.dense.weight'),
+      'missing: encoder/blocks/block_01/mlp/dense_out/kernel',
+    ),
+    (lambda a: a.update(extra=np.zeros(3)), 'unused: extra'),
+    (
+      lambda a: a.update({'decoder.norm.bias': np.zeros(7, np.float32)}),
+      r'misshapen: decoder.norm.bias \(7,\) for decoder/blocks/norm/bias',
+    ),
+    (
+      lambda a: a.update({'decoder.head.weight': np.zeros((64, 384))}),
+      r'misshapen: decoder.head.weight \(64, 384\)',
+    ),
+  ],
+  ids=['missing', 'unused', 'shape', 'transposed'],
+)
+def test_what_does_not_match_is_reported(videomae, change, message):
+  origin, template, arrays = videomae
+  arrays = dict(arrays)
+  change(arrays)
+  _, report = from_state_dict(arrays, template, origin)
+  with pytest.raises(ValueError, match=message):
+    report.require_complete()
+
+
+def test_pretraining_weights_start_a_classifier(videomae):
+  """All of the backbone is loaded; head and norm are reported missing."""
+  origin, _, arrays = videomae
+  model = build_model(
+    {
+      'name': 'classifier',
+      'backbone': 'videomae',
+      'num_classes': 3,
+      'tubelet_size': 2,
+      'encoder_norm': False,
+      **SMALL,
+    }
+  )
+  params, report = from_state_dict(arrays, shapes_of(model), origin)
+  assert set(params) == {'backbone'}
+  assert sorted(report.missing) == [
+    'head/bias',
+    'head/kernel',
+    'norm/bias',
+    'norm/scale',
+  ]
+
+
+def test_fixed_positions_are_checked_not_loaded():
+  """A table that equals ours as a constant is no misfit; another one is."""
+  origin = ORIGINS['mae_original']
+  fields = SMALL | origin.fields | {'position': 'sincos_2d'}
+  model = build_model({'name': 'videomae', **fields})
+  template = shapes_of(model)
+  params = jax.tree.map(lambda leaf: np.ones(leaf.shape, np.float32), template)
+  arrays = to_state_dict(params, origin, grid=(4, 4))
+  assert arrays['pos_embed'].shape == (1, 17, 64)
+  from_state_dict(arrays, template, origin)[1].require_complete()
+  arrays['pos_embed'][0, 1, 0] += 0.5
+  report = from_state_dict(arrays, template, origin)[1]
+  assert report.unused == ['pos_embed']
+
+
+def test_safetensors_are_read_without_torch(tmp_path, videomae):
+  safetensors = pytest.importorskip('safetensors.numpy')
+  arrays = videomae[2]
+  path = tmp_path / 'model.safetensors'
+  # The library writes memory as it lies.
+  safetensors.save_file(
+    {name: np.ascontiguousarray(array) for name, array in arrays.items()}, path
+  )
+  again = read(path)
+  assert again.keys() == arrays.keys()
+  for name in arrays:
+    np.testing.assert_array_equal(again[name], arrays[name])
+
+
+def test_files_of_torch_say_what_they_need(tmp_path):
+  try:
+    import torch  # noqa: F401
+  except ImportError:
+    with pytest.raises(ImportError, match='needs PyTorch'):
+      read(tmp_path / 'model.pth')
+  else:
+    pytest.skip('PyTorch is installed')
+
+
+def test_the_state_dict_is_found_inside_of_a_checkpoint():
+  content = {'epoch': 3, 'model': {'module.head.bias': 1, 'norm.bias': 2}}
+  assert unwrap(content) == {'head.bias': 1, 'norm.bias': 2}
+
+
+def test_foreign_names_are_refused():
+  with pytest.raises(ValueError, match='no known origin'):
+    hugging_face.find_origin(['conv1.weight', 'bn1.bias'])

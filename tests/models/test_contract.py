@@ -1,0 +1,165 @@
+"""Every registered model answers to one contract.
+
+A new model adds a line to `CASES`: its config, small, and the shapes of a batch
+that it takes.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rvmae_jax.batch import check_batch, fake_batch
+from rvmae_jax.models import MODELS, build_model
+
+T, S, SIZE, PATCH = 4, 2, 32, 8
+
+
+def frames(num_frames, size):
+  return jax.ShapeDtypeStruct((1, num_frames, size, size, 3), jnp.uint8)
+
+
+def ids(*shape):
+  return jax.ShapeDtypeStruct((1, *shape), jnp.int32)
+
+
+def target_spec(config, size):
+  """Source frames, and target frames with one visible patch in eight."""
+  num_patches = (size // config['patch_size']) ** 2
+  num_visible = num_patches // 8
+  return {
+    'video': frames(T, size),
+    'target': frames(S, size),
+    'target_delta': ids(S),
+    'ids_keep': ids(S, num_visible),
+    'ids_mask': ids(S, num_patches - num_visible),
+  }
+
+
+def clip_spec(config, size):
+  """A clip with one visible patch in four."""
+  slots = T // config['tubelet_size']
+  num_patches = (size // config['patch_size']) ** 2
+  num_visible = num_patches // 4
+  return {
+    'video': frames(T, size),
+    'ids_keep': ids(slots * num_visible),
+    'ids_mask': ids(slots * (num_patches - num_visible)),
+  }
+
+
+def labelled_spec(config, size):
+  """A whole clip of a class."""
+  del config
+  return {'video': frames(T, size), 'label': ids()}
+
+
+def tiny(name, **fields):
+  return {'name': name, 'variant': 'tiny', 'patch_size': PATCH, **fields}
+
+
+CLS = {'num_prefix_tokens': 1, 'position': 'learned', 'learned_grid': (4, 4, 4)}
+CASES = {
+  'rvm': (tiny('rvm', time_unroll=T), target_spec),
+  'videomae': (tiny('videomae', tubelet_size=2), clip_spec),
+  'divided': (
+    tiny('videomae', tubelet_size=2, space_time='divided', **CLS),
+    clip_spec,
+  ),
+  'per_frame': (
+    tiny('videomae', tubelet_size=1, space_time='per_frame', **CLS),
+    clip_spec,
+  ),
+  'classifier': (
+    tiny('classifier', backbone='videomae', tubelet_size=2, num_classes=5),
+    labelled_spec,
+  ),
+  'rvm classifier': (
+    tiny('classifier', backbone='rvm', num_classes=5, time_unroll=T),
+    labelled_spec,
+  ),
+}
+
+
+@pytest.fixture(params=CASES, scope='module')
+def case(request):
+  return CASES[request.param]
+
+
+def test_every_registered_model_has_a_case():
+  assert {config['name'] for config, _ in CASES.values()} == set(MODELS.names())
+
+
+def encode(model):
+  return lambda variables, video: model.apply(variables, video, method='encode')
+
+
+def test_shapes(case):
+  config, make_spec = case
+  spec = make_spec(config, SIZE)
+  check_batch(spec)
+  model = build_model(config)
+  variables = jax.eval_shape(model.init, jax.random.key(0), spec)
+  out = jax.eval_shape(model.apply, variables, spec)
+  features = jax.eval_shape(encode(model), variables, spec['video'])
+  slots = T // config.get('tubelet_size', 1)
+  num_tokens = model.num_prefix_tokens + (SIZE // PATCH) ** 2
+  assert features.shape == (1, slots, num_tokens, model.width)
+  assert features.dtype == jnp.float32
+  assert {'pred', 'logits'} & set(out)
+  if 'pred_ids' in out:
+    assert out['pred_ids'].shape == out['pred'].shape[:-1]
+
+
+def test_parameters_stay_float32_in_bfloat16(case):
+  config, make_spec = case
+  spec = make_spec(config, SIZE)
+  model = build_model({**config, 'dtype': 'bfloat16'})
+  variables = jax.eval_shape(model.init, jax.random.key(0), spec)
+  assert {leaf.dtype.name for leaf in jax.tree.leaves(variables)} == {'float32'}
+  for key, value in jax.eval_shape(model.apply, variables, spec).items():
+    if key in ('pred', 'logits'):
+      assert value.dtype == jnp.float32, key
+
+
+def test_runs_under_jit(case):
+  config, make_spec = case
+  model = build_model(config)
+  batch = fake_batch(make_spec(config, SIZE))
+
+  @jax.jit
+  def run(key, batch):
+    out, variables = model.init_with_output(key, batch)
+    return out, encode(model)(variables, batch['video'])
+
+  out, features = run(jax.random.key(0), batch)
+  for value in (*jax.tree.leaves(out), features):
+    assert np.isfinite(value).all()
+  assert np.std(features) > 0
+
+
+def test_flops_agree_with_xla(case):
+  """At a width where what is not a matrix product hardly counts."""
+  config, make_spec = case
+  wide = {
+    'width': 512,
+    'encoder_mlp_dim': 2048,
+    'decoder_width': 512,
+    'decoder_mlp_dim': 2048,
+  }
+  config = {**config, **wide, 'attention': 'xla'}
+  spec, model = make_spec(config, 2 * SIZE), build_model(config)
+  variables = jax.eval_shape(model.init, jax.random.key(0), spec)
+
+  def forward(variables, batch):
+    out = model.apply(variables, batch)
+    return out.get('pred', out.get('logits'))
+
+  compiled = jax.jit(forward).lower(variables, spec).compile()
+  ours = sum(model.flops_per_clip(spec).values())
+  assert ours == pytest.approx(compiled.cost_analysis()['flops'], rel=0.05)
+
+
+def test_a_wrong_field_is_answered(case):
+  with pytest.raises(ValueError, match="Did you mean 'width'"):
+    build_model({**case[0], 'widht': 64})
