@@ -30,7 +30,7 @@ from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.schedule import ScheduledEvals
 from rvmae_jax.interop import rvm_released
 from rvmae_jax.layers.transformer import stack_blocks, unstack_blocks
-from rvmae_jax.masking import check_mask
+from rvmae_jax.masking import MASKS, check_mask
 from rvmae_jax.models import build_model, flops
 from rvmae_jax.objectives import build_objective
 from rvmae_jax.training import guards, optimizer, sharding
@@ -164,7 +164,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
   pictures = TrainingPictures(
     workdir / 'pictures',
     every_steps=config.log.pictures_every,
-    patch_size=config.model.patch_size,
+    **config_utils.token_size(config.model),
     reconstruction=fixed_clips_eval(config),
   )
 
@@ -275,6 +275,20 @@ def build_parts(config: ConfigDict) -> Parts:
     getattr(model, 'needs_mask', ''),
     f'Model {config.model.name!r} with these settings',
   )
+  needs_ema = getattr(objective, 'needs_ema', False)
+  if needs_ema and not config.ema_decay:
+    raise ValueError(
+      f'Objective {config.objective.name!r} learns from the running mean of '
+      'the parameters: set config.ema_decay, to 0.99 for example.'
+    )
+  if config.accumulation_steps > 1 and getattr(
+    objective, 'needs_whole_batch', False
+  ):
+    raise ValueError(
+      f'Objective {config.objective.name!r} compares the rows of a batch, so '
+      'its loss is no mean over parts of it: use config.accumulation_steps=1 '
+      'and save memory with config.model.remat or more devices.'
+    )
   spec = batch_spec(
     config.data, config.batch_size, **config_utils.token_size(config.model)
   )
@@ -294,8 +308,8 @@ def build_parts(config: ConfigDict) -> Parts:
     rngs = {'dropout': rng}
     return model.apply({'params': params}, batch, train=train, rngs=rngs)
 
-  def loss_fn(params, batch, rng):
-    return objective(apply, params, batch, rng=rng, train=True)
+  def loss_fn(params, batch, rng, **given):  # `ema_params`, where needed.
+    return objective(apply, params, batch, rng=rng, train=True, **given)
 
   init = functools.partial(
     init_state, init_params, tx, seed=config.seed, ema_decay=config.ema_decay
@@ -306,11 +320,19 @@ def build_parts(config: ConfigDict) -> Parts:
     schedule,
     seed=config.seed,
     accumulation_steps=config.accumulation_steps,
-    ema_decay=config.ema_decay,
+    ema_decay=optimizer.make_ema_decay(
+      config.ema_decay,
+      config.total_steps,
+      config.get('ema_schedule', 'constant'),
+    ),
+    give_ema=needs_ema,
   )
   flops_per_clip = None
   if hasattr(model, 'flops_per_clip'):
-    flops_per_clip = flops.training(model.flops_per_clip(spec))
+    forward = model.flops_per_clip(spec)
+    flops_per_clip = flops.training(forward)
+    if needs_ema:  # One more forward pass.
+      flops_per_clip += sum(forward.values())
   shapes = jax.eval_shape(init)
   return Parts(model, objective, spec, init, shapes, train_step, flops_per_clip)
 
@@ -365,17 +387,24 @@ def eval_batch_size(config: ConfigDict, most: int = 64) -> int:
   return min(config.batch_size, -(-most // devices) * devices)
 
 
-def fixed_clips_eval(config: ConfigDict) -> Any:
-  """Rebuilds the first few clips, for pictures; None without masks."""
+def fixed_clips_eval(config: ConfigDict) -> tuple[str, Any] | None:
+  """The evaluation that rebuilds the first few clips, for pictures.
+
+  Returns:
+    Its name and the evaluation; None without a mask.
+  """
   if not config.data.get('mask'):
     return None
-  return build_eval(
-    {'name': 'reconstruction', 'num_batches': 1},
+  is_clip = MASKS.get(config.data.mask.name).hides == 'video'
+  name = 'clip_reconstruction' if is_clip else 'reconstruction'
+  evaluation = build_eval(
+    {'name': name, 'num_batches': 1},
     data=config.data,
     **config_utils.token_size(config.model),
     batch_size=eval_batch_size(config, most=4),
     seed=config.seed,
   )
+  return name, evaluation
 
 
 def describe(config: ConfigDict) -> str:

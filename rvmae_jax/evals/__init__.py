@@ -20,6 +20,9 @@ from rvmae_jax.registry import Registry
 EVALS = Registry(
   'evaluation',
   {
+    'clip_reconstruction': (
+      'rvmae_jax.evals.clip_reconstruction:ClipReconstructionEval'
+    ),
     'knn': 'rvmae_jax.evals.knn:KnnEval',
     'linear_probe': 'rvmae_jax.evals.linear_probe:LinearProbeEval',
     'reconstruction': 'rvmae_jax.evals.reconstruction:ReconstructionEval',

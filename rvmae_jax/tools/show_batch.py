@@ -34,7 +34,8 @@ def show_batch(config: ConfigDict, out: str, num: int = 4) -> None:
   iterator.close()
   for key, value in batch.items():
     print(f'{key:16} {value.dtype!s:6} {list(value.shape)}')
-  draw_batch(batch, config.model.patch_size, num).savefig(out, dpi=150)
+  figure = draw_batch(batch, **token_size(config.model), num_rows=num)
+  figure.savefig(out, dpi=150)
   print(f'Wrote {out}')
 
 

@@ -13,6 +13,9 @@ from rvmae_jax.registry import Registry
 FIGURES = Registry(
   'figure',
   {
+    'clip_reconstruction': (
+      'rvmae_jax.visualize.clip_reconstructions:clip_reconstruction_figures'
+    ),
     'linear_probe': 'rvmae_jax.visualize.probes:probe_figures',
     'reconstruction': (
       'rvmae_jax.visualize.reconstructions:reconstruction_figures'

@@ -6,7 +6,7 @@ import numpy as np
 
 from rvmae_jax.visualize.style import new_figure, show, styled
 
-_HIDDEN = 128  # grey
+_HIDDEN, _UNUSED = 128, 50  # grey: to be rebuilt, and neither seen nor rebuilt
 _COLUMN_INCHES, _TITLE_INCHES = 1.3, 0.3
 
 
@@ -30,33 +30,71 @@ def hide_patches(
   return np.where(visible[..., None], frames, np.uint8(_HIDDEN))
 
 
+def hide_tubelets(
+  video: np.ndarray,
+  ids_keep: np.ndarray,
+  ids_mask: np.ndarray,
+  patch_size: int,
+  tubelet_size: int,
+) -> np.ndarray:
+  """Greys out all tubelets but the visible ones.
+
+  Those that are not to be rebuilt either get a darker grey.
+
+  Args:
+    video: [T, H, W, 3] uint8.
+    ids_keep, ids_mask: visible and hidden tokens of the clip.
+    patch_size: side of a token in pixels.
+    tubelet_size: frames of a token.
+  """
+  size = np.array([tubelet_size, patch_size, patch_size])
+  values = np.full(np.array(video.shape[:3]) // size, _UNUSED, np.uint8)
+  values.reshape(-1)[ids_mask.ravel()] = _HIDDEN
+  visible = np.zeros(values.shape, bool)
+  visible.reshape(-1)[ids_keep.ravel()] = True
+  for axis, times in enumerate(size):  # [t, h, w] -> [T, H, W]
+    values = np.repeat(values, times, axis)
+    visible = np.repeat(visible, times, axis)
+  return np.where(visible[..., None], video, values[..., None])
+
+
 @styled
 def draw_batch(
-  batch: dict[str, np.ndarray], patch_size: int, num_rows: int = 4
+  batch: dict[str, np.ndarray],
+  patch_size: int,
+  tubelet_size: int = 1,
+  num_rows: int = 4,
 ) -> Any:
-  """A figure of the first clips of a batch, one in each row.
+  """A figure of the first clips of a batch, one below the other.
 
   Source frames, a second view, then target frames with their distance from the
   first source frame, then the targets with all but their visible patches greyed
-  out.
+  out. Where `video` itself is masked, a second row shows what is seen of it.
 
   Args:
     batch: `video` and, if there are any, `view2`, `target`, `target_delta`,
       `ids_keep` and `label`; arrays that obey `rvmae_jax.batch`.
     patch_size: side of a patch in pixels.
+    tubelet_size: frames of a token of `video`.
     num_rows: how many clips to draw, or fewer if the batch holds fewer.
 
   Returns:
     A matplotlib figure.
   """
   num_rows = min(num_rows, len(batch['video']))
-  rows = [_columns(batch, row, patch_size) for row in range(num_rows)]
+  rows = []
+  for row in range(num_rows):
+    rows.append(_columns(batch, row, patch_size))
+    if 'ids_keep' in batch and 'target' not in batch:
+      ids = (batch[key][row] for key in ('ids_keep', 'ids_mask'))
+      seen = hide_tubelets(batch['video'][row], *ids, patch_size, tubelet_size)
+      rows.append([(f'{t} seen', frame) for t, frame in enumerate(seen)])
   height, width = batch['video'].shape[2:4]
   figure = new_figure(
     _COLUMN_INCHES * len(rows[0]),
-    (_COLUMN_INCHES * height / width + _TITLE_INCHES) * num_rows,
+    (_COLUMN_INCHES * height / width + _TITLE_INCHES) * len(rows),
   )
-  all_axes = figure.subplots(num_rows, len(rows[0]), squeeze=False)
+  all_axes = figure.subplots(len(rows), len(rows[0]), squeeze=False)
   for columns, row_axes in zip(rows, all_axes):
     for (title, frame), axes in zip(columns, row_axes):
       show(axes, frame, title)

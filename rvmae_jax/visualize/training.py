@@ -21,8 +21,9 @@ class TrainingPictures:
     folder: where the pictures go.
     every_steps: between two reconstructions; 0 draws nothing at all.
     patch_size: of the model.
-    reconstruction: the evaluation that rebuilds the clips and leaves its
-      `arrays`; None where nothing is rebuilt.
+    tubelet_size: of the model.
+    reconstruction: name of the evaluation that rebuilds the clips, and the
+      evaluation, which leaves its `arrays`; None where nothing is rebuilt.
   """
 
   def __init__(
@@ -31,10 +32,12 @@ class TrainingPictures:
     *,
     every_steps: int,
     patch_size: int,
-    reconstruction: Any = None,
+    tubelet_size: int = 1,
+    reconstruction: tuple[str, Any] | None = None,
   ):
     self._folder, self._every_steps = folder, every_steps
-    self._patch_size, self._reconstruction = patch_size, reconstruction
+    self._token_size = {'patch_size': patch_size, 'tubelet_size': tubelet_size}
+    self._reconstruction = reconstruction
     if every_steps and not importlib.util.find_spec('matplotlib'):
       logging.info('No pictures: matplotlib is not installed (extra [vis]).')
       self._every_steps = 0
@@ -53,7 +56,7 @@ class TrainingPictures:
       for key, value in batch.items()
     }
     self._folder.mkdir(parents=True, exist_ok=True)
-    figure = draw_batch(rows, self._patch_size)
+    figure = draw_batch(rows, **self._token_size)
     figure.savefig(self._folder / f'batch_{step:07d}.png', dpi=150)
 
   def draw_reconstructions(self, functions: Any, step: int) -> None:
@@ -63,7 +66,8 @@ class TrainingPictures:
       functions: the network as evaluations see it.
       step: names the folder.
     """
-    metrics = self._reconstruction.run(functions, step)
+    name, evaluation = self._reconstruction
+    metrics = evaluation.run(functions, step)
     if jax.process_index() == 0:
       folder = self._folder / f'step_{step:07d}'
-      draw('reconstruction', self._reconstruction.arrays, metrics, folder)
+      draw(name, evaluation.arrays, metrics, folder)

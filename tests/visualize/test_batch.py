@@ -1,6 +1,6 @@
 import numpy as np
 
-from rvmae_jax.visualize.batch import draw_batch, hide_patches
+from rvmae_jax.visualize.batch import draw_batch, hide_patches, hide_tubelets
 
 
 def test_all_but_the_visible_patches_turn_grey():
@@ -40,3 +40,18 @@ def test_a_second_view_follows_the_first():
 def test_a_batch_of_nothing_but_video():
   batch = {'video': np.zeros((1, 3, 4, 4, 3), np.uint8)}
   assert _titles(draw_batch(batch, patch_size=2)) == ['0', '1', '2']
+
+
+def test_of_a_masked_clip_a_second_row_shows_what_is_seen():
+  video = np.full((1, 4, 4, 4, 3), 7, np.uint8)
+  # A grid of 2 x 2 x 2 tokens: one seen, two to be rebuilt, the others neither.
+  ids_keep, ids_mask = np.array([[1]]), np.array([[2, 7]])
+  seen = hide_tubelets(video[0], ids_keep, ids_mask, 2, tubelet_size=2)
+  assert (seen[:2, :2, 2:] == 7).all()
+  assert (seen[:2, 2:, :2] == 128).all()
+  assert (seen[2:, 2:, 2:] == 128).all()
+  assert (seen == 50).mean() == 5 / 8
+  batch = {'video': video, 'ids_keep': ids_keep, 'ids_mask': ids_mask}
+  figure = draw_batch(batch, patch_size=2, tubelet_size=2)
+  numbers = ['0', '1', '2', '3']
+  assert _titles(figure) == numbers + [f'{number} seen' for number in numbers]
