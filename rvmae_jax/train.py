@@ -275,20 +275,6 @@ def build_parts(config: ConfigDict) -> Parts:
     getattr(model, 'needs_mask', ''),
     f'Model {config.model.name!r} with these settings',
   )
-  needs_ema = getattr(objective, 'needs_ema', False)
-  if needs_ema and not config.ema_decay:
-    raise ValueError(
-      f'Objective {config.objective.name!r} learns from the running mean of '
-      'the parameters: set config.ema_decay, to 0.99 for example.'
-    )
-  if config.accumulation_steps > 1 and getattr(
-    objective, 'needs_whole_batch', False
-  ):
-    raise ValueError(
-      f'Objective {config.objective.name!r} compares the rows of a batch, so '
-      'its loss is no mean over parts of it: use config.accumulation_steps=1 '
-      'and save memory with config.model.remat or more devices.'
-    )
   spec = batch_spec(
     config.data, config.batch_size, **config_utils.token_size(config.model)
   )
@@ -308,8 +294,8 @@ def build_parts(config: ConfigDict) -> Parts:
     rngs = {'dropout': rng}
     return model.apply({'params': params}, batch, train=train, rngs=rngs)
 
-  def loss_fn(params, batch, rng, **given):  # `ema_params`, where needed.
-    return objective(apply, params, batch, rng=rng, train=True, **given)
+  def loss_fn(params, batch, rng):
+    return objective(apply, params, batch, rng=rng, train=True)
 
   init = functools.partial(
     init_state, init_params, tx, seed=config.seed, ema_decay=config.ema_decay
@@ -320,19 +306,11 @@ def build_parts(config: ConfigDict) -> Parts:
     schedule,
     seed=config.seed,
     accumulation_steps=config.accumulation_steps,
-    ema_decay=optimizer.make_ema_decay(
-      config.ema_decay,
-      config.total_steps,
-      config.get('ema_schedule', 'constant'),
-    ),
-    give_ema=needs_ema,
+    ema_decay=config.ema_decay,
   )
   flops_per_clip = None
   if hasattr(model, 'flops_per_clip'):
-    forward = model.flops_per_clip(spec)
-    flops_per_clip = flops.training(forward)
-    if needs_ema:  # One more forward pass.
-      flops_per_clip += sum(forward.values())
+    flops_per_clip = flops.training(model.flops_per_clip(spec))
   shapes = jax.eval_shape(init)
   return Parts(model, objective, spec, init, shapes, train_step, flops_per_clip)
 
