@@ -114,13 +114,22 @@ def make_loader(
   grid = (height // patch_size, width // patch_size)
   mask = build_mask(config['mask'], num_frames, grid, tubelet_size)
   flow = getattr(mask, 'flow', None)
-  augment = config['augment']
+  augment = make_augmentation(config['crop'], config['augment'], train=train)
+  augment_view2 = augment
+  if config['augment_view2']:
+    augment_view2 = make_augmentation(
+      config['crop'], config['augment_view2'], train=train
+    )
+  if flow and augment.moves_pixels:
+    raise ValueError(
+      f'The mask {config["mask"]["name"]!r} follows optical flow, which cannot '
+      'follow what rand_augment shears, turns and shifts: set '
+      'data.augment.rand_augment.geometric=False.'
+    )
   return ClipLoader(
     sample=sample,
-    augment=make_augmentation(config['crop'], augment, train=train),
-    augment_view2=make_augmentation(
-      config['crop'], config['augment_view2'] or augment, train=train
-    ),
+    augment=augment,
+    augment_view2=augment_view2,
     flow=ClipFlow(flow) if flow else None,
     mask=mask,
     repeats=config['repeats'] if train else 1,

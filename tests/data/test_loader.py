@@ -123,6 +123,14 @@ def test_blank_rows_are_like_real_ones():
   [
     ({'crop': {'size': (8, 10)}}, 'multiples of 4'),
     ({'repeats': 0}, 'data.repeats=0'),
+    (
+      {
+        'clip': {'name': 'uniform', 'num_frames': 4},
+        'mask': {'name': 'motion_guided', 'ratio': 0.5},
+        'augment': {'rand_augment': {}},
+      },
+      'geometric=False',
+    ),
   ],
 )
 def test_senseless_settings_are_refused(changes, message):

@@ -54,6 +54,11 @@ class Augmentation:
   draw_crop: Callable[[int, int, np.random.Generator], Crop]
   changes: list[Callable[[np.ndarray, np.random.Generator], np.ndarray]]
 
+  @property
+  def moves_pixels(self) -> bool:
+    """Whether pixels move in a way that the reported crop does not tell."""
+    return any(getattr(change, 'geometric', False) for change in self.changes)
+
   def __call__(
     self, frames: np.ndarray, rng: np.random.Generator
   ) -> tuple[np.ndarray, Crop]:

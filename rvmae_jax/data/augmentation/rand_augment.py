@@ -60,6 +60,7 @@ class RandAugment:
     self.num_changes = num_changes
     self.magnitude_std = magnitude_std
     self.probability = check_probability('rand_augment', probability)
+    self.geometric = geometric
     self.changes = [*COLOUR_CHANGES.values()]
     if geometric:
       self.changes += GEOMETRIC_CHANGES.values()

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
+from rvmae_jax.data.augmentation import make_augmentation
 from rvmae_jax.data.augmentation.rand_augment import (
   COLOUR_CHANGES,
   GEOMETRIC_CHANGES,
@@ -122,6 +123,13 @@ def test_half_of_four_changes_are_applied_on_average():
 def test_geometry_can_be_left_out():
   assert len(RandAugment().changes) == 15
   assert RandAugment(geometric=False).changes == [*COLOUR_CHANGES.values()]
+
+
+@pytest.mark.parametrize('geometric', [True, False])
+def test_an_augmentation_tells_whether_the_crop_is_all_that_moves(geometric):
+  augment = {'erase': {}, 'rand_augment': {'geometric': geometric}}
+  augmentation = make_augmentation({'size': (8, 8)}, augment, train=True)
+  assert augmentation.moves_pixels == geometric
 
 
 @pytest.mark.parametrize(
