@@ -50,7 +50,7 @@ class Mixing:
 
     Args:
       video: [B, T, H, W, 3] uint8.
-      target: [B, C] float.
+      target: [B, C] class probabilities, or zeros where nothing is known.
       rng: key; decides everything.
 
     Returns:
