@@ -1,7 +1,8 @@
 """Loss terms by name, float32.
 
 Pixel losses: (pred, target) -> one value per patch. Classification losses:
-(logits, class probabilities) -> one value per row.
+(logits, class probabilities) -> one value per row. Contrastive losses:
+(queries, keys) -> one value per row.
 """
 
 from rvmae_jax.registry import Registry
@@ -10,6 +11,7 @@ LOSSES = Registry(
   'loss',
   {
     'cross_entropy': 'rvmae_jax.losses.classification:cross_entropy',
+    'info_nce': 'rvmae_jax.losses.contrastive:info_nce',
     'pixel_l2': 'rvmae_jax.losses.pixel:l2',
   },
 )

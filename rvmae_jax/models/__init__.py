@@ -13,6 +13,7 @@ MODELS = Registry(
   'model',
   {
     'classifier': 'rvmae_jax.models.classifier:build_classifier',
+    'moco_v3': 'rvmae_jax.models.moco_v3:build_moco_v3',
     'rvm': 'rvmae_jax.models.rvm:build_rvm',
     'videomae': 'rvmae_jax.models.videomae:build_videomae',
   },

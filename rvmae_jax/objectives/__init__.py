@@ -15,6 +15,7 @@ from rvmae_jax.registry import Registry
 OBJECTIVES = Registry(
   'objective',
   {
+    'contrastive': 'rvmae_jax.objectives.contrastive:Contrastive',
     'masked_reconstruction': (
       'rvmae_jax.objectives.masked_reconstruction:MaskedReconstruction'
     ),

@@ -81,6 +81,31 @@ def make_schedule(
   return optax.join_schedules([warmup, main], [warmup_steps])
 
 
+def make_ema_decay(
+  decay: float, total_steps: int, name: str = 'constant'
+) -> float | optax.Schedule:
+  """The decay of the running mean of the parameters, for `make_train_step`.
+
+  Args:
+    decay: at the start; 0 = no running mean.
+    total_steps: updates of the whole run.
+    name: 'constant', or 'cosine': half a cosine from `decay` to 1 at
+      `total_steps`, as the momentum of MoCo v3 goes (arXiv 2104.02057).
+
+  Raises:
+    ValueError: unknown name, or a decay that is out of range.
+  """
+  known = ('constant', 'cosine')
+  if name not in known:
+    raise ValueError(f'Unknown ema_schedule {name!r}; use one of {known}.')
+  if not 0 <= decay < 1:
+    raise ValueError(f'ema_decay={decay} must be at least 0 and below 1.')
+  if name == 'constant' or not decay:
+    return decay
+  rest = optax.cosine_decay_schedule(1 - decay, total_steps)
+  return lambda num_updates: 1 - rest(num_updates)
+
+
 def make_optimizer(
   learning_rate: optax.Schedule,
   *,

@@ -1,5 +1,6 @@
 """One training step: gradient, update, running mean, and what to log."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import optax
 from rvmae_jax.training.state import TrainState
 
 # (params, batch, rng) -> (loss [], metrics: name -> []).
-LossFn = Callable[[Any, dict, jax.Array], tuple[jax.Array, dict]]
+LossFn = Callable[..., tuple[jax.Array, dict]]
 
 
 def make_train_step(
@@ -20,7 +21,8 @@ def make_train_step(
   *,
   seed: int,
   accumulation_steps: int = 1,
-  ema_decay: float = 0.0,
+  ema_decay: float | optax.Schedule = 0.0,
+  give_ema: bool = False,
 ) -> Callable[[TrainState, dict], tuple[TrainState, dict]]:
   """The function of one step, to be jitted with a donated state.
 
@@ -35,7 +37,10 @@ def make_train_step(
     seed: of the objective's random numbers.
     accumulation_steps: microbatches that a batch is cut into; it must divide
       the batch.
-    ema_decay: d in `ema = d * ema + (1 - d) * params`; 0 = off.
+    ema_decay: d in `ema = d * ema + (1 - d) * params`, a number or a function
+      of the updates done; 0 = off.
+    give_ema: hand `loss_fn` the running mean of the parameters before this
+      step, as the keyword `ema_params`.
 
   Returns:
     (state, batch) -> (state, metrics); metrics are float32 scalars.
@@ -43,15 +48,22 @@ def make_train_step(
 
   def train_step(state, batch):
     rng = jax.random.fold_in(jax.random.key(seed), state.step)
+    step_loss_fn = loss_fn
+    if give_ema:
+      step_loss_fn = functools.partial(loss_fn, ema_params=state.ema_params)
     loss, metrics, grads = accumulated_grads(
-      loss_fn, state.params, batch, rng, accumulation_steps
+      step_loss_fn, state.params, batch, rng, accumulation_steps
     )
     grad_norm = optax.global_norm(grads)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     ema_params = state.ema_params
     if ema_decay:
-      ema_params = optax.incremental_update(params, ema_params, 1 - ema_decay)
+      decay = ema_decay
+      if callable(ema_decay):
+        decay = ema_decay(state.num_updates + 1)
+        metrics = {**metrics, 'ema_decay': decay}
+      ema_params = optax.incremental_update(params, ema_params, 1 - decay)
 
     updated = state.replace(
       params=params, opt_state=opt_state, ema_params=ema_params

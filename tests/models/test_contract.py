@@ -54,6 +54,12 @@ def labelled_spec(config, size):
   return {'video': frames(T, size), 'label': ids()}
 
 
+def views_spec(config, size):
+  """Two clips of a video."""
+  del config
+  return {'video': frames(T, size), 'view2': frames(T, size)}
+
+
 def tiny(name, **fields):
   return {'name': name, 'variant': 'tiny', 'patch_size': PATCH, **fields}
 
@@ -73,6 +79,10 @@ CASES = {
   'classifier': (
     tiny('classifier', backbone='videomae', tubelet_size=2, num_classes=5),
     labelled_spec,
+  ),
+  'moco_v3': (
+    tiny('moco_v3', tubelet_size=2, hidden_dim=64, output_dim=16),
+    views_spec,
   ),
   'rvm classifier': (
     tiny('classifier', backbone='rvm', num_classes=5, time_unroll=T),
@@ -106,7 +116,7 @@ def test_shapes(case):
   num_tokens = model.num_prefix_tokens + (SIZE // PATCH) ** 2
   assert features.shape == (1, slots, num_tokens, model.width)
   assert features.dtype == jnp.float32
-  assert {'pred', 'logits'} & set(out)
+  assert {'pred', 'logits', 'prediction'} & set(out)
   if 'pred_ids' in out:
     assert out['pred_ids'].shape == out['pred'].shape[:-1]
 
@@ -118,7 +128,7 @@ def test_parameters_stay_float32_in_bfloat16(case):
   variables = jax.eval_shape(model.init, jax.random.key(0), spec)
   assert {leaf.dtype.name for leaf in jax.tree.leaves(variables)} == {'float32'}
   for key, value in jax.eval_shape(model.apply, variables, spec).items():
-    if key in ('pred', 'logits'):
+    if key in ('pred', 'logits', 'prediction'):
       assert value.dtype == jnp.float32, key
 
 
@@ -153,7 +163,8 @@ def test_flops_agree_with_xla(case):
 
   def forward(variables, batch):
     out = model.apply(variables, batch)
-    return out.get('pred', out.get('logits'))
+    names = ('pred', 'logits', 'prediction')
+    return [out[name] for name in names if name in out]
 
   compiled = jax.jit(forward).lower(variables, spec).compile()
   ours = sum(model.flops_per_clip(spec).values())

@@ -55,6 +55,23 @@ def test_warmup_longer_than_the_run_is_refused():
     optimizer.make_schedule(1.0, 10, warmup_steps=10)
 
 
+def test_ema_decay_rises_to_one():
+  assert optimizer.make_ema_decay(0.9, 100) == 0.9
+  decay = optimizer.make_ema_decay(0.99, 100, 'cosine')
+  # 1 - 0.01 * (1 + cos(pi * step / 100)) / 2
+  wanted = {0: 0.99, 50: 0.995, 75: 0.99853553, 100: 1.0}
+  for num_updates, value in wanted.items():
+    assert float(decay(num_updates)) == pytest.approx(value, abs=1e-6)
+  assert optimizer.make_ema_decay(0.0, 100, 'cosine') == 0
+
+
+def test_senseless_ema_decays_are_refused():
+  with pytest.raises(ValueError, match='ema_decay=2 must'):
+    optimizer.make_ema_decay(2, 100)
+  with pytest.raises(ValueError, match="ema_schedule 'linear'"):
+    optimizer.make_ema_decay(0.5, 100, 'linear')
+
+
 def test_decay_touches_kernels_only():
   params = {
     'query': {'kernel': jnp.ones((4, 2, 2)), 'bias': jnp.ones((2, 2))},

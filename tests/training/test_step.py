@@ -84,6 +84,31 @@ def test_ema_worked_by_hand():
   assert float(state.ema_params['w']) == 1.0625
 
 
+def test_ema_whose_decay_changes_worked_by_hand():
+  step, state = _scalar_step(
+    lambda params, batch, rng: (params['w'] * batch['g'], {}),
+    ema_decay=lambda num_updates: num_updates / 4,
+  )
+  # w: 1 -> 0 -> 2; ema: 1 -> 1/4 * 1 + 3/4 * 0 -> 1/2 * 1/4 + 1/2 * 2.
+  state, metrics = step(state, {'g': 2.0})
+  assert float(metrics['ema_decay']) == 0.25
+  assert float(state.ema_params['w']) == 0.25
+  state, _ = step(state, {'g': -4.0})
+  assert float(state.ema_params['w']) == 1.125
+
+
+def test_loss_may_ask_for_the_mean_that_comes_before_the_step():
+  def loss_fn(params, batch, rng, ema_params):
+    return params['w'] * ema_params['w'], {'seen': ema_params['w']}
+
+  step, state = _scalar_step(loss_fn, ema_decay=0.5, give_ema=True)
+  # Slope 1: w 1 -> 0.5, ema 1 -> 0.75. Then slope 0.75: w 0.5 -> 0.125.
+  for seen, w in ((1.0, 0.5), (0.75, 0.125)):
+    state, metrics = step(state, {})
+    assert float(metrics['seen']) == seen
+    assert float(state.params['w']) == w
+
+
 def test_metrics_of_one_step_worked_by_hand():
   step, state = _scalar_step(
     lambda params, batch, rng: (3 * params['w'], {'extra': 7.0})
