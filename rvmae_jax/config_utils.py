@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import pathlib
+import types
 from typing import Any
 
 import ml_collections
@@ -63,10 +64,23 @@ def load_config(spec: str) -> ml_collections.ConfigDict:
   path, _, arg = spec.partition(':')
   if not pathlib.Path(path).is_file():
     raise FileNotFoundError(f'No config file {path!r} (from {spec!r}).')
-  module_spec = importlib.util.spec_from_file_location('recipe', path)
+  return load_recipe(path).get_config(arg or None).lock()
+
+
+def load_recipe(
+  path: str | pathlib.Path, beside: str | pathlib.Path = ''
+) -> types.ModuleType:
+  """A recipe file as a module, for recipes that change another one.
+
+  Args:
+    path: of the file.
+    beside: `__file__` of the recipe that asks, if `path` is relative to it.
+  """
+  path = pathlib.Path(beside).parent / path
+  module_spec = importlib.util.spec_from_file_location(path.stem, path)
   module = importlib.util.module_from_spec(module_spec)
   module_spec.loader.exec_module(module)
-  return module.get_config(arg or None).lock()
+  return module
 
 
 def token_size(model: ml_collections.ConfigDict) -> dict[str, int]:

@@ -1,0 +1,35 @@
+"""VideoMAE pre-training with divided space-time attention (TimeSformer's).
+
+  python -m rvmae_jax.train --workdir runs/videomae_divided \\
+    --config configs/videomae_divided.py:variant=B,dataset=ssv2,videos=DIR
+
+Tube masks leave the same places visible in every time slot, so that visible
+tokens are a full grid of slots by places; `train` refuses other masks.
+
+Arguments: those of configs/videomae.py: variant=tiny|S|B|L|H, dataset, videos,
+shards, runlocal.
+Cost: attention grows with slots + places instead of their product; see
+`--dry_run` for the FLOPs of a variant.
+Expect: nobody has published this number. Joint attention: configs/videomae.py;
+TimeSformer itself, supervised from ImageNet-21k (arXiv 2102.05095): K400 78.0.
+"""
+
+from rvmae_jax.config_utils import load_recipe
+
+videomae = load_recipe('videomae.py', beside=__file__)
+
+
+def get_config(arg=None):
+  """The config; see the module's docstring for `arg`."""
+  config = videomae.get_config(arg)
+  config.model.space_time = 'divided'
+  # A CLS token, and learned tables of places and times, as in TimeSformer.
+  config.model.num_prefix_tokens = 1
+  config.model.position = 'learned'
+  height, width = config.data.crop.size
+  config.model.learned_grid = (
+    config.data.clip.num_frames // config.model.tubelet_size,
+    height // config.model.patch_size,
+    width // config.model.patch_size,
+  )
+  return config
