@@ -114,7 +114,7 @@ def get_config(arg=None):
     'pictures_every': 5_000,
     'profile': (0, 0),
     'max_skipped': 10,
-    'tensorboard': True,
+    'clu': ('tensorboard',),
   }
   config.evals = {
     'reconstruction': {
