@@ -1,11 +1,13 @@
 """Optimizers and learning-rate schedules (optax), chosen by name."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import optax
 
 from rvmae_jax.registry import near_names
+from rvmae_jax.training.layer_rates import scale_by_layer
 
 SCHEDULES = ('constant', 'cosine', 'exponential', 'step')
 OPTIMIZERS = ('adamw', 'sgd')
@@ -116,8 +118,10 @@ def make_optimizer(
   b2: float = 0.95,
   eps: float = 1e-8,
   momentum: float = 0.9,
+  layer_decay: float = 1.0,
+  frozen: Sequence[str] = (),
 ) -> optax.GradientTransformation:
-  """Gradient clipping, the optimizer and weight decay on matrices.
+  """Gradient clipping, the optimizer, weight decay on matrices, layer rates.
 
   Args:
     learning_rate: from `make_schedule`.
@@ -127,9 +131,11 @@ def make_optimizer(
     clip_norm: the gradient's global norm is cut to this; 0 = off.
     b1, b2, eps: adamw only.
     momentum: sgd only.
+    layer_decay, frozen: see `layer_rates.rate_factors`; frozen parameters stay
+      as they are and their gradient counts for nothing.
 
   Raises:
-    ValueError: unknown name.
+    ValueError: unknown name, or see `rate_factors`.
   """
   if name == 'adamw':
     decay = {'weight_decay': weight_decay, 'mask': decay_mask}
@@ -145,6 +151,10 @@ def make_optimizer(
     )
   if clip_norm:
     parts.insert(0, optax.clip_by_global_norm(clip_norm))
+  if frozen:
+    parts.insert(0, scale_by_layer(frozen=frozen))
+  if frozen or layer_decay != 1:
+    parts.append(scale_by_layer(layer_decay, frozen))
   return optax.chain(*parts)
 
 
