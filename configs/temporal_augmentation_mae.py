@@ -1,0 +1,34 @@
+"""Temporal augmentation MAE: the per-frame baseline on clips out of time.
+
+  python -m rvmae_jax.train --workdir runs/temporal_augmentation_mae \\
+    --config configs/temporal_augmentation_mae.py:variant=S,videos=DIR
+
+The vanilla MAE (configs/vanilla_mae.py) on clips whose frames are skipped and
+jittered, and which are played faster, slower or backwards: what variety in time
+gives to a model that sees no motion.
+
+Arguments: those of configs/image_mae.py: variant=tiny|S|B|L|H, videos, shards,
+runlocal.
+Cost: that of configs/vanilla_mae.py.
+Expect: a study's baseline without a published number, see
+configs/vanilla_mae.py. No source gives the ranges; they are ours.
+"""
+
+from rvmae_jax.config_utils import load_recipe
+
+vanilla_mae = load_recipe('vanilla_mae.py', beside=__file__)
+
+
+def get_config(arg=None):
+  """The config; see the module's docstring for `arg`."""
+  config = vanilla_mae.get_config(arg)
+  config.data.clip = {
+    'name': 'playback',
+    'clip': config.data.clip.to_dict(),
+    'speed': (0.5, 2.0),
+    'skip': 0.2,
+    # Below half of the clip's stride of 4: frames stay in order.
+    'jitter_frames': 1,
+    'reverse': 0.5,
+  }
+  return config
