@@ -275,6 +275,10 @@ def build_parts(config: ConfigDict) -> Parts:
     getattr(model, 'needs_mask', ''),
     f'Model {config.model.name!r} with these settings',
   )
+  needs_ema = getattr(objective, 'needs_ema', False)
+  check_training(
+    config, needs_ema, getattr(objective, 'needs_whole_batch', False)
+  )
   spec = batch_spec(
     config.data, config.batch_size, **config_utils.token_size(config.model)
   )
@@ -294,8 +298,8 @@ def build_parts(config: ConfigDict) -> Parts:
     rngs = {'dropout': rng}
     return model.apply({'params': params}, batch, train=train, rngs=rngs)
 
-  def loss_fn(params, batch, rng):
-    return objective(apply, params, batch, rng=rng, train=True)
+  def loss_fn(params, batch, rng, **given):  # `ema_params`, where needed.
+    return objective(apply, params, batch, rng=rng, train=True, **given)
 
   init = functools.partial(
     init_state, init_params, tx, seed=config.seed, ema_decay=config.ema_decay
@@ -306,13 +310,43 @@ def build_parts(config: ConfigDict) -> Parts:
     schedule,
     seed=config.seed,
     accumulation_steps=config.accumulation_steps,
-    ema_decay=config.ema_decay,
+    ema_decay=optimizer.make_ema_decay(
+      config.ema_decay,
+      config.total_steps,
+      config.get('ema_schedule', 'constant'),
+    ),
+    give_ema=needs_ema,
   )
   flops_per_clip = None
   if hasattr(model, 'flops_per_clip'):
-    flops_per_clip = flops.training(model.flops_per_clip(spec))
+    forward = model.flops_per_clip(spec)
+    flops_per_clip = flops.training(forward)
+    if needs_ema:  # One more forward pass.
+      flops_per_clip += sum(forward.values())
   shapes = jax.eval_shape(init)
   return Parts(model, objective, spec, init, shapes, train_step, flops_per_clip)
+
+
+def check_training(
+  config: ConfigDict, needs_ema: bool, needs_whole_batch: bool
+) -> None:
+  """Checks that a config trains as its objective needs it.
+
+  Raises:
+    ValueError: no running mean, or batches in parts.
+  """
+  name = config.objective.name
+  if needs_ema and not config.ema_decay:
+    raise ValueError(
+      f'Objective {name!r} learns from the running mean of the parameters: set '
+      'config.ema_decay, to 0.99 for example.'
+    )
+  if needs_whole_batch and config.accumulation_steps > 1:
+    raise ValueError(
+      f'Objective {name!r} compares the rows of a batch, which cannot be cut '
+      f'into parts: config.accumulation_steps={config.accumulation_steps} must '
+      'be 1; save memory with config.model.remat or more devices.'
+    )
 
 
 def start_from(path: str, state: TrainState, shardings: Any) -> TrainState:

@@ -11,13 +11,15 @@ from absl import flags
 from ml_collections import config_flags
 
 from rvmae_jax import train
-from rvmae_jax.batch import check_batch
+from rvmae_jax.batch import check_batch, fake_batch
 from rvmae_jax.config_utils import from_json, load_config, to_json
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
-# Recipes of training; evaluations have none of its parts.
+# Recipes of training; evaluations and comparisons have none of its parts.
 RECIPES = sorted(
-  path for path in CONFIGS.glob('*.py') if not path.name.startswith('eval_')
+  path
+  for path in CONFIGS.glob('*.py')
+  if not path.name.startswith(('eval_', 'compare_'))
 )
 
 
@@ -101,3 +103,18 @@ def test_a_typo_is_answered_with_what_was_meant(monkeypatch, override, meant):
 def test_a_wrong_argument_is_answered_with_the_known_ones(monkeypatch):
   with pytest.raises(flags.IllegalFlagValueError, match="mean 'variant'"):
     _from_command_line(monkeypatch, RECIPE.replace('variant', 'varaint'))
+
+
+def test_moco_v3_keeps_its_patch_projection():
+  config = load_config(f'{CONFIGS}/moco_v3.py:runlocal')
+  config.schedule.warmup_steps = 0
+  parts = train.build_parts(config)
+  state = jax.jit(parts.init)()
+  trained, _ = jax.jit(parts.train_step)(state, fake_batch(parts.spec))
+  moved = jax.tree.map(
+    lambda a, b: bool((a != b).any()),
+    state.params['backbone'],
+    trained.params['backbone'],
+  )
+  assert not any(jax.tree.leaves(moved['patch_embedding']))
+  assert all(jax.tree.leaves(moved['encoder']))
