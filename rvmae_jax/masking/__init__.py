@@ -99,7 +99,12 @@ def check_mask(config: Mapping[str, Any], need: str, model: str) -> None:
   """
   if not need or not config or getattr(MASKS.get(config['name']), need):
     return
-  fitting = [n for n in MASKS.names() if getattr(MASKS.get(n), need)]
+  masks = {name: MASKS.get(name) for name in MASKS.names()}
+  fitting = [
+    name
+    for name, mask in masks.items()
+    if mask.hides == 'video' and getattr(mask, need)
+  ]
   raise ValueError(
     f'{model} needs a mask that {_NEEDS[need]}; data.mask.name='
     f'{config["name"]!r} does not. Use one of: {", ".join(fitting)}.'

@@ -12,8 +12,8 @@ class ClusterMask:
 
   With C + 1 clusters there are C steps: `ids_keep[i]` are tokens of cluster i
   and `ids_mask[i]` all tokens of cluster i + 1, so that step i is to rebuild
-  `ids_mask[i]` from `ids_keep[: i + 1]`. Here visible tokens become hidden ones
-  of nobody: a cluster is seen after it was predicted.
+  `ids_mask[i]` from `ids_keep[: i + 1]`. Most tokens are in both, since a
+  cluster is seen after it was predicted.
 
   Clusters are spatial with one slot, temporal with one row and column, else
   spatio-temporal. Source: ARVideo (2405.15160), 4x7x7 of 8x14x14 tokens in

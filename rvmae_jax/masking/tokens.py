@@ -20,10 +20,9 @@ def count_visible(
   Raises:
     ValueError: no token would be visible, or none hidden.
   """
-  # Rounding first: 100 * (1 - 0.9) is 9.999999999999998 and means 10.
-  num_visible = round(num_tokens * (1 - ratio), 6)
   whole = math.floor if round_down == 'visible' else math.ceil
-  num_visible = whole(num_visible)
+  # Rounding first: 100 * (1 - 0.9) is 9.999999999999998 and means 10.
+  num_visible = whole(round(num_tokens * (1 - ratio), 6))
   if not 0 < num_visible < num_tokens:
     raise ValueError(
       f'Mask ratio {ratio} leaves {num_visible} of {num_tokens} tokens '
