@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 IMPLEMENTATIONS = ('auto', 'xla', 'cudnn')
 
@@ -13,6 +14,7 @@ def dot_product_attention(
   value: jax.Array,
   *,
   implementation: str = 'auto',
+  num_clusters: int = 1,
 ) -> jax.Array:
   """Softmax attention with float32 logits, scaled by 1 / sqrt(head width).
 
@@ -21,27 +23,64 @@ def dot_product_attention(
     key, value: [..., L, heads, d].
     implementation: 'xla' anywhere; 'cudnn' for flash attention on NVIDIA, any
       token count (see `padded_attention`); 'auto' takes cudnn where it applies.
+    num_clusters: more than one is for XLA only; see `cluster_mask`.
 
   Returns:
     [..., Q, heads, d] in the query's dtype.
 
   Raises:
-    ValueError: an unknown implementation.
+    ValueError: an unknown implementation, or one without clusters.
   """
   if implementation not in IMPLEMENTATIONS:
     raise ValueError(
       f'Unknown attention {implementation!r}; use one of {IMPLEMENTATIONS}.'
     )
   if implementation == 'auto':
-    implementation = 'cudnn' if _cudnn_applies(query) else 'xla'
+    is_flash = num_clusters == 1 and _cudnn_applies(query)
+    implementation = 'cudnn' if is_flash else 'xla'
+  if implementation == 'cudnn' and num_clusters > 1:
+    raise ValueError(
+      "attention='cudnn' has no cluster-causal masks; use 'auto' or 'xla'."
+    )
   if query.ndim > 4:
     # Groups are rows of the batch: [..., N, heads, d] -> [B, N, heads, d]
     rows = (x.reshape(-1, *x.shape[-3:]) for x in (query, key, value))
-    mixed = dot_product_attention(*rows, implementation=implementation)
+    mixed = dot_product_attention(
+      *rows, implementation=implementation, num_clusters=num_clusters
+    )
     return mixed.reshape(query.shape)
   if implementation == 'cudnn':
     return padded_attention(query, key, value, implementation='cudnn')
-  return jax.nn.dot_product_attention(query, key, value, implementation='xla')
+  mask = None
+  if num_clusters > 1:
+    mask = cluster_mask(query.shape[1], key.shape[1], num_clusters)[None, None]
+  return jax.nn.dot_product_attention(
+    query, key, value, mask=mask, implementation='xla'
+  )
+
+
+def cluster_mask(
+  num_queries: int, num_keys: int, num_clusters: int
+) -> np.ndarray:
+  """What a query may see when queries and keys come in clusters, in order.
+
+  Both are cut into `num_clusters` equal parts; queries of part i see the keys
+  of parts 0 to i. One part for each token is the usual causal mask.
+
+  Returns:
+    [num_queries, num_keys] bool, True where the query sees the key.
+
+  Raises:
+    ValueError: clusters do not divide the queries or the keys.
+  """
+  if num_queries % num_clusters or num_keys % num_clusters:
+    raise ValueError(
+      f'{num_queries} queries and {num_keys} keys cannot be cut into '
+      f'{num_clusters} equal clusters.'
+    )
+  query_cluster = np.arange(num_queries) // (num_queries // num_clusters)
+  key_cluster = np.arange(num_keys) // (num_keys // num_clusters)
+  return query_cluster[:, None] >= key_cluster
 
 
 def padded_attention(
@@ -95,13 +134,15 @@ class SelfAttention(nn.Module):
   """Multi-head self-attention; query, key and value in one projection.
 
   [..., N, D] -> [..., N, D]. Without `key_bias` the other two biases remain, as
-  VideoMAE has it; softmax takes no notice of a bias that all keys share.
+  VideoMAE has it; softmax takes no notice of a bias that all keys share. For
+  `num_clusters` see `cluster_mask`.
   """
 
   num_heads: int
   dtype: jnp.dtype = jnp.float32
   attention: str = 'auto'
   key_bias: bool = True
+  num_clusters: int = 1
 
   @nn.compact
   def __call__(self, tokens: jax.Array) -> jax.Array:
@@ -121,7 +162,11 @@ class SelfAttention(nn.Module):
       query += biases[0].astype(self.dtype)
       value += biases[1].astype(self.dtype)
     mixed = dot_product_attention(
-      query, key, value, implementation=self.attention
+      query,
+      key,
+      value,
+      implementation=self.attention,
+      num_clusters=self.num_clusters,
     )
     return nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name='out')(
       mixed
@@ -131,12 +176,14 @@ class SelfAttention(nn.Module):
 class CrossAttention(nn.Module):
   """Multi-head attention to keys and values that were projected elsewhere.
 
-  [B, Q, D] attending to [B, L, heads, d] -> [B, Q, D].
+  [B, Q, D] attending to [B, L, heads, d] -> [B, Q, D]. For `num_clusters` see
+  `cluster_mask`.
   """
 
   num_heads: int
   dtype: jnp.dtype = jnp.float32
   attention: str = 'auto'
+  num_clusters: int = 1
 
   @nn.compact
   def __call__(
@@ -148,7 +195,11 @@ class CrossAttention(nn.Module):
       (self.num_heads, head_width), dtype=self.dtype, name='query'
     )(tokens)
     mixed = dot_product_attention(
-      query, key, value, implementation=self.attention
+      query,
+      key,
+      value,
+      implementation=self.attention,
+      num_clusters=self.num_clusters,
     )
     return nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name='out')(
       mixed

@@ -49,7 +49,10 @@ class Mlp(nn.Module):
 
 
 class SelfAttentionBlock(nn.Module):
-  """A ViT block: self-attention, then MLP; [..., N, D] -> [..., N, D]."""
+  """A ViT block: self-attention, then MLP; [..., N, D] -> [..., N, D].
+
+  For `num_clusters` see `layers.attention.cluster_mask`.
+  """
 
   num_heads: int
   mlp_dim: int
@@ -57,6 +60,7 @@ class SelfAttentionBlock(nn.Module):
   attention: str = 'auto'
   key_bias: bool = True
   exact_gelu: bool = False
+  num_clusters: int = 1
 
   @nn.compact
   def __call__(self, tokens: jax.Array) -> jax.Array:
@@ -66,6 +70,7 @@ class SelfAttentionBlock(nn.Module):
       self.dtype,
       self.attention,
       self.key_bias,
+      self.num_clusters,
       name='attention',
     )(normed)
     normed = layer_norm(self.dtype, 'mlp_norm')(tokens)
@@ -74,36 +79,50 @@ class SelfAttentionBlock(nn.Module):
     )
 
 
+# RVM's order of what a cross-attention block does.
+CROSS_ATTENTION_FIRST = ('cross_attention', 'mlp', 'attention')
+
+
 class CrossAttentionBlock(nn.Module):
-  """Cross-attention, MLP, self-attention, in this order (RVM's block).
+  """Cross-attention, self-attention and MLP in any order, or some of them.
 
   Queries come in G groups that share one context but do not see each other:
   [B, G, N, D] attending to keys and values [2, B, L, heads, d].
+
+  Attributes:
+    order: of `cross_attention`, `attention` (within a group) and `mlp`.
+    causal: the context is cut into G equal parts, in order, and group i sees
+      the parts 0 to i; else every group sees all.
   """
 
   num_heads: int
   mlp_dim: int
   dtype: jnp.dtype = jnp.float32
   attention: str = 'auto'
+  order: tuple[str, ...] = CROSS_ATTENTION_FIRST
+  causal: bool = False
 
   @nn.compact
   def __call__(self, tokens: jax.Array, keys_values: jax.Array) -> jax.Array:
-    batch_size, groups, length, width = tokens.shape
-    # Queries attend one by one, so all groups share the context as they are.
-    tokens = tokens.reshape(batch_size, groups * length, width)  # [B, G*N, D]
-    normed = layer_norm(self.dtype, 'cross_attention_norm')(tokens)
-    tokens += CrossAttention(
-      self.num_heads, self.dtype, self.attention, name='cross_attention'
-    )(normed, *keys_values)
-    normed = layer_norm(self.dtype, 'mlp_norm')(tokens)
-    tokens += Mlp(self.mlp_dim, self.dtype, name='mlp')(normed)
-    # Among themselves only the tokens of one group attend.
-    tokens = tokens.reshape(batch_size * groups, length, width)  # [B*G, N, D]
-    normed = layer_norm(self.dtype, 'attention_norm')(tokens)
-    tokens += SelfAttention(
-      self.num_heads, self.dtype, self.attention, name='attention'
-    )(normed)
-    return tokens.reshape(batch_size, groups, length, width)
+    shape = batch_size, groups, length, width = tokens.shape
+    attention = self.num_heads, self.dtype, self.attention
+    for part in self.order:
+      if part == 'attention':
+        # [B*G, N, D]: among themselves only the tokens of one group attend.
+        tokens = tokens.reshape(batch_size * groups, length, width)
+      else:
+        # [B, G*N, D]: queries attend to the context one by one.
+        tokens = tokens.reshape(batch_size, groups * length, width)
+      normed = layer_norm(self.dtype, f'{part}_norm')(tokens)
+      if part == 'attention':
+        tokens += SelfAttention(*attention, name=part)(normed)
+      elif part == 'cross_attention':
+        tokens += CrossAttention(
+          *attention, groups if self.causal else 1, name=part
+        )(normed, *keys_values)
+      else:
+        tokens += Mlp(self.mlp_dim, self.dtype, name=part)(normed)
+    return tokens.reshape(shape)
 
 
 class BlockStack(nn.Module):
@@ -175,7 +194,8 @@ class Encoder(nn.Module):
   block: Callable[..., nn.Module] = SelfAttentionBlock
 
   @nn.compact
-  def __call__(self, tokens: jax.Array) -> jax.Array:
+  def __call__(self, tokens: jax.Array, num_clusters: int = 1) -> jax.Array:
+    """Encodes tokens; for `num_clusters` see `SelfAttentionBlock`."""
     block = functools.partial(
       self.block,
       self.num_heads,
@@ -185,6 +205,8 @@ class Encoder(nn.Module):
       self.key_bias,
       self.exact_gelu,
     )
+    if num_clusters > 1:
+      block = functools.partial(block, num_clusters=num_clusters)
     tokens = BlockStack(
       block, self.num_blocks, self.remat, self.scan, name='blocks'
     )(tokens)
@@ -196,7 +218,8 @@ class CrossEncoder(nn.Module):
 
   The keys and values of all blocks come from the same context, so one matrix
   product makes them all, once, however many groups of queries there are.
-  [B, G, N, D] attending to [B, L, C] -> [B, G, N, D].
+  [B, G, N, D] attending to [B, L, C] -> [B, G, N, D]. For `order` and `causal`
+  see `CrossAttentionBlock`.
   """
 
   num_blocks: int
@@ -206,6 +229,8 @@ class CrossEncoder(nn.Module):
   attention: str = 'auto'
   remat: str = 'none'
   scan: bool = False
+  order: tuple[str, ...] = CROSS_ATTENTION_FIRST
+  causal: bool = False
 
   @nn.compact
   def __call__(self, tokens: jax.Array, context: jax.Array) -> jax.Array:
@@ -223,6 +248,8 @@ class CrossEncoder(nn.Module):
       self.mlp_dim,
       self.dtype,
       self.attention,
+      self.order,
+      self.causal,
     )
     tokens = BlockStack(
       block, self.num_blocks, self.remat, self.scan, name='blocks'

@@ -60,6 +60,34 @@ def test_padding_changes_neither_values_nor_gradients(lengths):
     np.testing.assert_allclose(a, b, atol=1e-4)
 
 
+def test_a_cluster_sees_itself_and_earlier_ones():
+  """Two clusters, of two queries and of three keys each."""
+  mask = attention.cluster_mask(4, 6, num_clusters=2)
+  first, second = [1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 1]
+  np.testing.assert_array_equal(mask, [first, first, second, second])
+
+
+def test_attention_by_clusters_is_attention_to_what_came_before():
+  query, key, value = inputs = make_inputs(4, 6)
+  got = attention.dot_product_attention(*inputs, num_clusters=2)
+  first = plain_attention(query[:, :2], key[:, :3], value[:, :3])
+  np.testing.assert_allclose(got[:, :2], first, atol=1e-6)
+  second = plain_attention(query[:, 2:], key, value)
+  np.testing.assert_allclose(got[:, 2:], second, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('options', 'message'),
+  [
+    ({'num_clusters': 3}, '4 queries and 6 keys .* 3 equal clusters'),
+    ({'num_clusters': 2, 'implementation': 'cudnn'}, "use 'auto' or 'xla'"),
+  ],
+)
+def test_clusters_that_cannot_be_are_refused(options, message):
+  with pytest.raises(ValueError, match=message):
+    attention.dot_product_attention(*make_inputs(4, 6), **options)
+
+
 @pytest.mark.skipif(
   jax.default_backend() != 'gpu', reason='needs an NVIDIA GPU'
 )

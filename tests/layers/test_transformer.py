@@ -25,6 +25,34 @@ def test_groups_do_not_see_each_other():
     np.testing.assert_allclose(together[:, g], alone[:, 0], atol=1e-5)
 
 
+def test_causal_groups_see_their_share_of_the_context_and_what_is_before():
+  module, queries, _ = make_cross_encoder(causal=True)
+  context = jax.random.normal(jax.random.key(1), (2, 12, 6))
+  variables = module.init(jax.random.key(2), queries, context)
+  causal = module.apply(variables, queries, context)
+  sees_all, _, _ = make_cross_encoder()
+  for g in range(4):
+    group, share = queries[:, g : g + 1], context[:, : 3 * (g + 1)]
+    alone = sees_all.apply(variables, group, share)
+    np.testing.assert_allclose(causal[:, g], alone[:, 0], atol=1e-5)
+
+
+def test_a_block_has_only_the_parts_of_its_order():
+  module, queries, context = make_cross_encoder(order=('mlp', 'attention'))
+  params = module.init(jax.random.key(2), queries, context)['params']
+  assert set(params['blocks']['block_00']) == {
+    'mlp', 'mlp_norm', 'attention', 'attention_norm'
+  }  # fmt: skip
+
+
+def test_the_order_of_a_block_matters():
+  module, queries, context = make_cross_encoder()
+  variables = module.init(jax.random.key(2), queries, context)
+  last, _, _ = make_cross_encoder(order=('attention', 'cross_attention', 'mlp'))
+  outputs = [m.apply(variables, queries, context) for m in (module, last)]
+  assert np.abs(outputs[0] - outputs[1]).max() > 1e-2
+
+
 def test_scanned_stack_equals_unrolled():
   module, queries, context = make_cross_encoder()
   variables = module.init(jax.random.key(2), queries, context)
