@@ -154,6 +154,6 @@ def use_own_videos(config):
     'ratio': (0.75, 1.25),
     'flip': True,
   }
-  # A tenth of a second is a step, whatever the frame rate.
-  config.data.clip.step_s = 0.1
+  # A fifth of a second is a step, whatever the frame rate: people move slowly.
+  config.data.clip.step_s = 0.2
   config.data.clip.gap = (1, 8)

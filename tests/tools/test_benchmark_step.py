@@ -1,0 +1,71 @@
+"""The step benchmark: configs measured in turn, figures that fit together."""
+
+import pathlib
+
+import pytest
+
+from rvmae_jax.config_utils import load_config
+from rvmae_jax.tools import benchmark_step
+from rvmae_jax.train import build_parts
+
+RECIPE = str(pathlib.Path(__file__).parents[1] / 'tiny_recipe.py')
+
+
+@pytest.fixture(scope='module', name='results')
+def _results():
+  config = load_config(RECIPE)
+  configs = {
+    'as given': config,
+    'batch_size=16': benchmark_step.with_values(config, 'batch_size=16'),
+  }
+  return benchmark_step.benchmark_step(configs, seconds=0.5)
+
+
+def test_figures_follow_from_the_time_of_a_step(results):
+  flops = build_parts(load_config(RECIPE)).flops_per_clip
+  for batch_size, result in zip((8, 16), results.values()):
+    step_s = result['step_ms'] / 1e3
+    assert result['clips_per_s'] == pytest.approx(batch_size / step_s)
+    assert result['model_tflops_per_s'] == pytest.approx(
+      flops * batch_size / step_s / 1e12
+    )
+    low, high = result['step_ms_range']
+    assert low <= result['step_ms'] <= high
+  assert results['as given']['speed_ratio'] == 1
+
+
+def test_larger_batches_need_more_memory(results):
+  assert results['batch_size=16']['gib'] > results['as given']['gib'] > 0
+
+
+def test_mfu_is_left_open_where_the_peak_is_unknown(results):
+  assert results['as given']['mfu'] is None
+
+
+def test_table_has_a_row_for_each_config(results, capsys):
+  benchmark_step.print_table(results)
+  header, *rows = capsys.readouterr().out.splitlines()
+  assert header.split()[:2] == ['clips/s', 'ratio']
+  assert [row.split()[0] for row in rows] == ['as', 'batch_size=16']
+
+
+def test_values_are_read_as_python_or_as_text():
+  config = load_config(RECIPE)
+  changed = benchmark_step.with_values(
+    config, 'model.dtype=bfloat16,optimizer.weight_decay=0'
+  )
+  assert changed.model.dtype == 'bfloat16'
+  assert changed.optimizer.weight_decay == 0
+  assert config.model.dtype == 'float32'
+
+
+@pytest.mark.parametrize(
+  ('changes', 'error', 'message'),
+  [
+    ('model.dtype', ValueError, 'is not key=value'),
+    ('model.dtyp=bfloat16', KeyError, 'Did you mean "dtype"'),
+  ],
+)
+def test_wrong_changes_are_answered(changes, error, message):
+  with pytest.raises(error, match=message):
+    benchmark_step.with_values(load_config(RECIPE), changes)
