@@ -44,7 +44,7 @@ def get_config(arg=None):
       'embedding_bias': True,
     }
   )
-  if arg.variant != 'tiny':
+  if arg.variant != 'tiny' and not arg.runlocal:
     # The same decoder at every size.
     config.model.update(
       {
