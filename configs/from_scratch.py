@@ -63,6 +63,9 @@ def get_config(arg=None):
     'ratio': (0.75, 1.3333),
     'flip': False,
   }
+  # RandAugment m7-n4-mstd0.5, erasing of one clip in four, two clips a video.
+  config.data.augment = {'rand_augment': {}, 'erase': {}}
+  config.data.repeats = 2
   config.data.mask = {}
   config.optimizer.update({'lr_per_256': 5e-4, 'b2': 0.999})
   config.evals = {}
