@@ -22,23 +22,17 @@ from absl import app, flags, logging
 from etils import epath
 from ml_collections import ConfigDict, config_flags
 
-from rvmae_jax import config_utils, export
+from rvmae_jax import config_utils
 from rvmae_jax.data.bad_videos import BadVideoGuard
 from rvmae_jax.data.pipeline import batch_spec, make_dataset
 from rvmae_jax.evals import build_eval
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.schedule import ScheduledEvals
-from rvmae_jax.interop import rvm_released
-from rvmae_jax.layers.transformer import stack_blocks, unstack_blocks
 from rvmae_jax.masking import MASKS, check_mask
 from rvmae_jax.models import build_model, flops
 from rvmae_jax.objectives import build_objective
 from rvmae_jax.training import guards, optimizer, sharding
-from rvmae_jax.training.checkpointing import (
-  Checkpointer,
-  check_same_arrays,
-  load_params,
-)
+from rvmae_jax.training.checkpointing import Checkpointer
 from rvmae_jax.training.distributed import join_processes
 from rvmae_jax.training.logging import (
   MetricWriter,
@@ -50,6 +44,7 @@ from rvmae_jax.training.logging import (
 from rvmae_jax.training.prefetch import Prefetcher
 from rvmae_jax.training.state import TrainState, init_state
 from rvmae_jax.training.step import make_train_step
+from rvmae_jax.transfer import start_from
 from rvmae_jax.visualize.training import TrainingPictures
 
 # Steps given to the device before the host reads back the oldest: enough to
@@ -347,50 +342,6 @@ def check_training(
       f'into parts: config.accumulation_steps={config.accumulation_steps} must '
       'be 1; save memory with config.model.remat or more devices.'
     )
-
-
-def start_from(path: str, state: TrainState, shardings: Any) -> TrainState:
-  """A fresh state with the parameters of another run or of a weights file.
-
-  Args:
-    path: a workdir, a checkpoint, or an exported or released file. Parts that
-      a file leaves out (its decoder) stay as they are.
-    state: the fresh state.
-    shardings: of `state`.
-
-  Raises:
-    ValueError: names the arrays that do not fit.
-  """
-
-  def load_file(path):
-    unrolled = jax.eval_shape(unstack_blocks, state.params)
-    params = rvm_released.from_released(export.read_weights(path), unrolled)
-    if jax.tree.structure(unrolled) != jax.tree.structure(state.params):
-      params = stack_blocks(params)  # config.model.scan_layers
-    return params, None
-
-  loaded, _ = load_params(path, load_file=load_file)
-  kept = [name for name in state.params if name not in loaded]
-  params = state.params | loaded
-  check_same_arrays(params, state.params, path, remedy=_SAME_MODEL)
-  # Fresh arrays are on their devices already.
-  loaded = sharding.put_same(
-    loaded, {name: shardings.params[name] for name in loaded}
-  )
-  logging.info(
-    'Parameters from %s; fresh: %s.', path, ', '.join(kept) or 'none'
-  )
-  params = state.params | loaded
-  is_averaging = state.ema_params is not None
-  return state.replace(
-    params=params,
-    ema_params=jax.tree.map(jnp.copy, params) if is_averaging else None,
-  )
-
-
-_SAME_MODEL = (
-  'config.checkpoint.init_from needs the same config.model as the weights.'
-)
 
 
 def eval_batch_size(config: ConfigDict, most: int = 64) -> int:

@@ -37,6 +37,7 @@ MEETING_PLACES = {
   'stream',
   'tools',
   'train',
+  'transfer',
 }
 # Every room may import these.
 COMMON = {'registry', 'batch', 'config_utils'}

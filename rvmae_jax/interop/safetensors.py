@@ -31,10 +31,12 @@ def write(
   Raises:
     ImportError: safetensors is not installed.
   """
-  content = _library().numpy.save(
-    {name.replace('/', '.'): array for name, array in arrays.items()},
-    metadata=dict(metadata or {}),
-  )
+  # The library writes the memory of an array, whatever its strides.
+  arrays = {
+    name.replace('/', '.'): np.asarray(array, order='C')
+    for name, array in arrays.items()
+  }
+  content = _library().numpy.save(arrays, metadata=dict(metadata or {}))
   # `save_file` makes files that nobody else may read.
   pathlib.Path(path).write_bytes(content)
 

@@ -10,7 +10,7 @@ from rvmae_jax.interop import safetensors
 
 ARRAYS = {
   'encoder/norm/scale': np.arange(3, dtype=np.float32),
-  'encoder/dense/kernel': np.ones((2, 3), np.float32).T,
+  'encoder/dense/kernel': np.arange(6, dtype=np.float32).reshape(2, 3).T,
 }
 
 

@@ -1,0 +1,178 @@
+"""Starts one network with the parameters of another: fine-tuning and so on.
+
+`--config.checkpoint.init_from=PATH` takes a run, a checkpoint, an exported or
+released RVM file, or a PyTorch file of the VideoMAE family. What both networks
+have under the same name is taken, wherever the encoder sits: at the top, as
+pre-training has it, or as the `backbone` of a classifier.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+from absl import logging
+
+from rvmae_jax import export
+from rvmae_jax.interop import hugging_face, state_dict
+from rvmae_jax.layers.transformer import stack_blocks, unstack_blocks
+from rvmae_jax.training import sharding
+from rvmae_jax.training.checkpointing import check_same_arrays, load_params
+from rvmae_jax.training.state import TrainState
+
+# Names of nested parameters, joined by slashes.
+Flat = dict[str, Any]
+
+
+def start_from(path: str, state: TrainState, shardings: Any) -> TrainState:
+  """A fresh state with the parameters of another run or of a weights file.
+
+  Args:
+    path: a workdir, a checkpoint or a file, as above.
+    state: the fresh state; parts that the weights do not have stay as they are.
+    shardings: of `state`.
+
+  Raises:
+    ValueError: the encoders differ; the arrays that do not fit are named.
+  """
+  shapes = jax.eval_shape(unstack_blocks, state.params)
+  loaded, _ = load_params(
+    path, load_file=lambda path: (read_file(path, shapes), None)
+  )
+  found = match(unstack_blocks(loaded), shapes, path)
+  logging.info('Parameters from %s: %s', path, found)
+
+  taken = flax.traverse_util.unflatten_dict(found.taken, sep='/')
+  if jax.tree.structure(shapes) != jax.tree.structure(state.params):
+    taken = stack_blocks(taken)  # config.model.scan_layers
+  taken, places = _flatten(taken), _flatten(shardings.params)
+  # Fresh arrays are on their devices already.
+  params = _flatten(state.params) | sharding.put_same(
+    taken, {name: places[name] for name in taken}
+  )
+  params = flax.traverse_util.unflatten_dict(params, sep='/')
+  is_averaging = state.ema_params is not None
+  return state.replace(
+    params=params,
+    ema_params=jax.tree.map(jnp.copy, params) if is_averaging else None,
+  )
+
+
+def read_file(path: str, shapes: Mapping[str, Any]) -> dict[str, Any]:
+  """Parameters of a weights file, as far as it has what `shapes` asks for.
+
+  Args:
+    path: .npz or .safetensors of RVM; .safetensors, .bin or .pth of others.
+    shapes: of the network to start, unrolled layers.
+
+  Raises:
+    ValueError: nobody knows the names in the file.
+  """
+  if pathlib.Path(path).suffix == '.npz' or _is_exported(path):
+    return export.load_model(path)[1]
+  arrays = state_dict.read(path)
+  origin = hugging_face.find_origin(arrays)
+  params, report = state_dict.from_state_dict(arrays, shapes, origin)
+  logging.info('%s', report)
+  return params
+
+
+def _is_exported(path: str) -> bool:
+  """Whether a file holds an RVM under its released names."""
+  return pathlib.Path(path).suffix in export.FORMATS and any(
+    name.startswith('tokenizer/') for name in export.read_weights(path)
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+  """What one network has of another's parameters.
+
+  Attributes:
+    taken: arrays by the name that they get.
+    fresh: parts that only the new network has, or a head of another size.
+    left_out: parts that it has no use for.
+  """
+
+  taken: Flat
+  fresh: list[str]
+  left_out: list[str]
+
+  def __str__(self) -> str:
+    return (
+      f'{len(self.taken)} arrays taken; '
+      f'fresh: {", ".join(self.fresh) or "nothing"}; '
+      f'left out: {", ".join(self.left_out) or "nothing"}.'
+    )
+
+
+def match(
+  loaded: Mapping[str, Any], wanted: Mapping[str, Any], origin: str
+) -> Match:
+  """Finds the parts that two networks share; a part is taken whole or not.
+
+  Args:
+    loaded: nested parameters that are there, unrolled layers.
+    wanted: those of the network to start, or their shapes.
+    origin: where `loaded` comes from, for messages.
+
+  Raises:
+    ValueError: they share no encoder, or a part of both has other arrays. Heads
+      of a classifier may differ: another number of classes starts afresh.
+  """
+  if 'backbone' in wanted and 'backbone' not in loaded:
+    loaded = {'backbone': loaded}
+  elif 'backbone' in loaded and 'backbone' not in wanted:
+    loaded = loaded['backbone']
+  has_head = 'backbone' in wanted
+  loaded, wanted = _by_part(loaded), _by_part(wanted)
+
+  taken = {}
+  for part in sorted(loaded.keys() & wanted.keys()):
+    is_head = has_head and not part.startswith('backbone/')
+    if not is_head or _shapes(loaded[part]) == _shapes(wanted[part]):
+      taken[part] = loaded[part]
+  remedy = (
+    'config.checkpoint.init_from needs weights of the same encoder: compare '
+    'config.model with what made them.'
+  )
+  check_same_arrays(
+    _join(taken), _join({p: wanted[p] for p in taken}), origin, remedy=remedy
+  )
+  if not any('encoder' in part.split('/') for part in taken):
+    raise ValueError(
+      f'{origin} has no encoder that fits; it has {sorted(loaded)}. {remedy}'
+    )
+  return Match(
+    _join(taken), sorted(wanted.keys() - taken), sorted(loaded.keys() - taken)
+  )
+
+
+def _by_part(params: Mapping[str, Any]) -> dict[str, Flat]:
+  """Arrays of each part: `backbone/encoder/blocks` and `head`.
+
+  Without a backbone all is one: `encoder/blocks`, `cls_token`.
+  """
+  parts = {}
+  for name, leaf in _flatten(params).items():
+    depth = 2
+    if 'backbone' in params:
+      depth = 3 if name.startswith('backbone/') else 1
+    part = '/'.join(name.split('/')[:depth])
+    parts.setdefault(part, {})[name] = leaf
+  return parts
+
+
+def _join(parts: Mapping[str, Flat]) -> Flat:
+  return {name: leaf for part in parts.values() for name, leaf in part.items()}
+
+
+def _shapes(flat: Flat) -> dict[str, tuple[int, ...]]:
+  return {name: tuple(leaf.shape) for name, leaf in flat.items()}
+
+
+def _flatten(params: Mapping[str, Any]) -> Flat:
+  return flax.traverse_util.flatten_dict(params, sep='/')
