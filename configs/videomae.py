@@ -8,8 +8,9 @@ mask and length as the paper has them; videos=a folder of videos (class =
 folder), or empty for the embedded moving sprites; shards=a folder written by
 tools/prepare, instead of videos; runlocal shrinks everything to a minute on a
 laptop.
-Cost: ViT-B takes 35.4 GMAC a clip forward, 55 % of it in the decoder; 800
-epochs of Kinetics-400 are 192 M clips.
+Cost: ViT-B takes 33.8 GMAC a clip forward (the paper's code 35.4: it embeds
+hidden tubelets too), 58 % of it in the decoder; 800 epochs of Kinetics-400 are
+192 M clips.
 Expect (paper, ViT-B fine-tuned, 800 epochs): K400 80.0, SSv2 69.6; UCF101 91.3.
 """
 

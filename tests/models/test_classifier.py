@@ -1,0 +1,59 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rvmae_jax.models import build_model
+
+VIDEO = np.random.default_rng(0).integers(0, 256, (2, 4, 16, 16, 3), np.uint8)
+
+
+def make(**fields):
+  return build_model(
+    {
+      'name': 'classifier',
+      'backbone': 'videomae',
+      'variant': 'tiny',
+      'patch_size': 8,
+      'num_classes': 5,
+      **fields,
+    }
+  )
+
+
+def test_a_fresh_head_says_next_to_nothing():
+  """VideoMAE scales the head's start by 0.001."""
+  model = make()
+  out, variables = jax.jit(model.init_with_output)(
+    jax.random.key(0), {'video': VIDEO}
+  )
+  assert out['logits'].shape == (2, 5)
+  assert np.abs(out['logits']).max() < 0.01
+  assert set(variables['params']) == {'backbone', 'norm', 'head'}
+  assert 'decoder' not in variables['params']['backbone']
+
+
+@pytest.mark.parametrize('pool', ['mean', 'cls'])
+def test_pooling(pool):
+  model = make(pool=pool, norm=False, num_prefix_tokens=1, head_scale=1.0)
+  batch = {'video': VIDEO}
+  out, variables = jax.jit(model.init_with_output)(jax.random.key(0), batch)
+  tokens = out['features']
+  tokens = tokens[:, :, 1:] if pool == 'mean' else tokens[:, :, :1]
+  head = variables['params']['head']
+  want = jnp.mean(tokens, (1, 2)) @ head['kernel'] + head['bias']
+  np.testing.assert_allclose(out['logits'], want, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  ('fields', 'message'),
+  [
+    ({'pool': 'max'}, "Unknown pool 'max'"),
+    ({'pool': 'cls'}, "pool='cls' needs a CLS token"),
+    ({'backbone': 'videomea'}, "Did you mean 'videomae'"),
+  ],
+  ids=['pool', 'cls', 'backbone'],
+)
+def test_impossible_classifiers_are_answered(fields, message):
+  with pytest.raises(ValueError, match=message):
+    make(**fields)
