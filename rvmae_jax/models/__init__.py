@@ -12,9 +12,11 @@ from rvmae_jax.registry import Registry
 MODELS = Registry(
   'model',
   {
+    'arvideo': 'rvmae_jax.models.arvideo:build_arvideo',
     'classifier': 'rvmae_jax.models.classifier:build_classifier',
     'moco_v3': 'rvmae_jax.models.moco_v3:build_moco_v3',
     'rvm': 'rvmae_jax.models.rvm:build_rvm',
+    'siammae': 'rvmae_jax.models.siammae:build_siammae',
     'videomae': 'rvmae_jax.models.videomae:build_videomae',
   },
 )

@@ -63,7 +63,9 @@ class MaskedReconstruction:
     """Loss and scalar metrics of a batch with `ids_keep`.
 
     The model gives `pred` [..., P, pixels] and, unless it predicts all patches
-    in grid order, `pred_ids` [..., P], which patches these are.
+    in grid order, `pred_ids` [..., P], which patches these are. A model that
+    predicts a clip in C steps, each from what `ids_keep` [B, C, K] shows up to
+    then, gives those of each step, [B, C, P].
 
     Metrics: `loss`, each term under its own name, `psnr_hidden` (dB, mean over
     target frames or clips, in pixel space whatever the normalisation), and the
@@ -74,6 +76,8 @@ class MaskedReconstruction:
     true = self._true_patches(batch)  # [..., N, pixels]
     hidden = hidden_mask(batch['ids_keep'], true.shape[-2])
     if pred_ids is not None:
+      if pred_ids.ndim == true.ndim:
+        true = true[:, None]  # All steps are about one clip.
       true = patches.take_tokens(true, pred_ids)
       hidden = jnp.take_along_axis(hidden, pred_ids, axis=-1)
     shift, scale = self._statistics(true)
@@ -106,6 +110,10 @@ class MaskedReconstruction:
     shift, scale = self._statistics(true)
     if pred_ids is None:
       return pred * scale + shift
+    if pred_ids.ndim == true.ndim:
+      # [B, C, P, pixels] -> [B, C*P, pixels]
+      pred = pred.reshape(len(pred), -1, pred.shape[-1])
+      pred_ids = pred_ids.reshape(len(pred), -1)
     placed = patches.put_back(
       pred, pred_ids, jnp.zeros(pred.shape[-1:]), true.shape[-2]
     )

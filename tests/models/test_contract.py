@@ -48,6 +48,16 @@ def clip_spec(config, size):
   }
 
 
+def clusters_spec(config, size):
+  """Four clusters of a clip, of which half of the tokens are seen."""
+  spec = clip_spec(config, size)
+  num_tokens = spec['ids_keep'].size + spec['ids_mask'].size
+  return spec | {
+    'ids_keep': ids(3, num_tokens // 8),
+    'ids_mask': ids(3, num_tokens // 4),
+  }
+
+
 def labelled_spec(config, size):
   """A whole clip of a class."""
   del config
@@ -80,6 +90,8 @@ CASES = {
     tiny('classifier', backbone='videomae', tubelet_size=2, num_classes=5),
     labelled_spec,
   ),
+  'siammae': (tiny('siammae'), target_spec),
+  'arvideo': (tiny('arvideo', tubelet_size=2), clusters_spec),
   'moco_v3': (
     tiny('moco_v3', tubelet_size=2, hidden_dim=64, output_dim=16),
     views_spec,

@@ -148,3 +148,26 @@ def test_core_metrics_by_hand():
 def test_wrong_options_are_answered(options, message):
   with pytest.raises(ValueError, match=message):
     MaskedReconstruction(patch_size=8, **options)
+
+
+def test_steps_by_hand():
+  """Three pixels in the order 2, 0, 1: each is told by those before it."""
+  video = np.zeros((1, 1, 1, 3, 3), np.uint8)
+  video[..., 1, :] = 255
+  batch = {'video': video, 'ids_keep': np.array([[[2], [0]]])}
+  outputs = {
+    'pred': jnp.array([0.1, 0.7]).reshape(1, 2, 1, 1) * jnp.ones(3),
+    'pred_ids': jnp.array([[[0], [1]]]),
+  }
+  objective = MaskedReconstruction(
+    {'pixel_l2': 1.0}, patch_size=1, patches='hidden'
+  )
+  loss, metrics = objective(
+    lambda *_, **__: outputs, None, batch, rng=None, train=True
+  )
+  # Errors 0.1**2 and 0.3**2; pixel 0, seen in the second step, still counts.
+  assert loss == pytest.approx(0.05)
+  # 20 dB and 10.458 dB.
+  assert metrics['psnr_hidden'] == pytest.approx(15.229, abs=1e-3)
+  pixels = objective.to_pixels(outputs, batch)
+  np.testing.assert_allclose(pixels[0, :, 0], [0.1, 0.7, 0], atol=1e-6)

@@ -1,0 +1,251 @@
+"""SiamMAE: Siamese masked autoencoder (arXiv 2305.14344)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rvmae_jax.layers import patches
+from rvmae_jax.layers.positions import sincos_2d_xy
+from rvmae_jax.layers.transformer import CrossEncoder, Encoder
+from rvmae_jax.models import flops
+from rvmae_jax.models.variants import build_variant
+
+# S and B are the paper's; `tiny` is for tests and small videos.
+VARIANTS = {
+  'tiny': {
+    'width': 128,
+    'encoder_blocks': 2,
+    'encoder_heads': 4,
+    'encoder_mlp_dim': 512,
+    'decoder_width': 128,
+    'decoder_blocks': 2,
+    'decoder_heads': 4,
+    'decoder_mlp_dim': 512,
+  },
+  'S': {
+    'width': 384,
+    'encoder_blocks': 12,
+    'encoder_heads': 6,
+    'encoder_mlp_dim': 1536,
+    'decoder_width': 256,
+    'decoder_blocks': 4,
+    'decoder_heads': 8,
+    'decoder_mlp_dim': 1024,
+  },
+  'B': {
+    'width': 768,
+    'encoder_blocks': 12,
+    'encoder_heads': 12,
+    'encoder_mlp_dim': 3072,
+    'decoder_width': 512,
+    'decoder_blocks': 8,
+    'decoder_heads': 16,
+    'decoder_mlp_dim': 2048,
+  },
+}
+
+
+def build_siammae(*, variant: str = 'S', **fields) -> 'SiamMAE':
+  """A SiamMAE of a named size; `fields` override the size's or add options.
+
+  Raises:
+    ValueError: an unknown variant or field; near names are shown.
+  """
+  return build_variant(SiamMAE, VARIANTS, variant, fields)
+
+
+class SiamMAE(nn.Module):
+  """Rebuilds a mostly hidden later frame by looking at an earlier one.
+
+  Both go through one ViT. In the decoder the later frame's tokens attend to
+  each other, then to the earlier frame; both carry their places.
+
+  Attributes:
+    width, encoder_*: the ViT shared by both frames.
+    decoder_*: blocks of self-attention, cross-attention and MLP.
+    patch_size: pixels; any that divides the frame.
+    position_base: of the 2-D sin-cos tables; see `layers.positions.sincos_2d`.
+    pixel_mean, pixel_std: for each colour; `(pixels - mean) / std` is encoded.
+    dtype: of the computation; parameters, norms and softmax are float32.
+    attention: see `layers.attention.dot_product_attention`.
+    remat: see `layers.transformer.REMAT_POLICIES`.
+    scan_layers: compile one block instead of all.
+  """
+
+  width: int
+  encoder_blocks: int
+  encoder_heads: int
+  encoder_mlp_dim: int
+  decoder_width: int
+  decoder_blocks: int
+  decoder_heads: int
+  decoder_mlp_dim: int
+  patch_size: int = 16
+  position_base: float = 1e4
+  pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+  pixel_std: tuple[float, ...] = (0.229, 0.224, 0.225)
+  dtype: jnp.dtype = jnp.float32
+  attention: str = 'auto'
+  remat: str = 'none'
+  scan_layers: bool = False
+
+  # Tokens that come before the grid in features: the CLS token.
+  num_prefix_tokens = 1
+
+  def setup(self):
+    shared = {
+      'dtype': self.dtype,
+      'attention': self.attention,
+      'remat': self.remat,
+      'scan': self.scan_layers,
+    }
+    self.patch_embedding = patches.PatchEmbedding(self.width, self.dtype)
+    self.cls_token = patches.LearnedToken(self.width)
+    self.encoder = Encoder(
+      self.encoder_blocks, self.encoder_heads, self.encoder_mlp_dim, **shared
+    )
+    self.decoder_embedding = nn.Dense(self.decoder_width, dtype=self.dtype)
+    self.mask_token = patches.LearnedToken(self.decoder_width)
+    self.decoder = CrossEncoder(
+      self.decoder_blocks,
+      self.decoder_heads,
+      self.decoder_mlp_dim,
+      order=('attention', 'cross_attention', 'mlp'),
+      **shared,
+    )
+    self.output = nn.Dense(self.patch_size**2 * 3, dtype=jnp.float32)
+
+  def __call__(
+    self, batch: Mapping[str, jax.Array], *, train: bool = False
+  ) -> dict[str, jax.Array]:
+    """Rebuilds target frames, each by itself, from whole earlier frames.
+
+    Args:
+      batch: `video` [B, T, H, W, 3], in the paper one frame; tokens of more
+        are more to attend to, in no order. `target` [B, S, H, W, 3] and
+        `ids_keep` [B, S, K]. uint8, or floats in [0, 1].
+      train: unused; there is no dropout.
+
+    Returns:
+      `pred` [B, S, N, p*p*3] float32 (pixels in order h w c) and `features`
+      [B, T, 1+N, D] of the earlier frames.
+
+    Raises:
+      ValueError: patches do not tile the frame.
+    """
+    del train
+    target, ids_keep = batch['target'], batch['ids_keep']
+    grid = self._grid(target.shape)
+    features = self._encode(
+      patches.patchify(batch['video'], self.patch_size), grid
+    )
+    pixels = patches.patchify(target, self.patch_size)
+    visible = self._encode(
+      patches.take_tokens(pixels, ids_keep), grid, ids_keep
+    )
+    pred = self._decode(features, visible, grid, ids_keep)
+    return {'pred': pred, 'features': features}
+
+  def encode(self, video: jax.Array, *, train: bool = False) -> jax.Array:
+    """Features of every frame alone: [B, T, H, W, 3] -> [B, T, 1+N, D] float32.
+
+    CLS first.
+    """
+    del train
+    grid = self._grid(video.shape)
+    pixels = patches.patchify(video, self.patch_size)
+    return self._encode(pixels, grid).astype(jnp.float32)
+
+  def flops_per_clip(self, spec: Mapping[str, Any]) -> dict[str, int]:
+    """Forward FLOPs of one clip by part; `flops.training` adds the backward.
+
+    Args:
+      spec: shapes by key, as `__call__` takes them; without `target` the count
+        is that of `encode`.
+    """
+    num_frames = spec['video'].shape[1]
+    h, w = self._grid(spec['video'].shape)
+    num_patches, pixels = h * w, self.patch_size**2 * 3
+    num_tokens = 1 + num_patches
+
+    def encoder(num_tokens):
+      return self.encoder_blocks * flops.self_attention_block(
+        num_tokens, self.width, self.encoder_mlp_dim
+      )
+
+    count = {
+      'patch_embedding': num_frames
+      * flops.dense(num_patches, pixels, self.width),
+      'source_encoder': num_frames * encoder(num_tokens),
+    }
+    if 'target' not in spec:
+      return count
+
+    num_targets = spec['target'].shape[1]
+    num_visible = spec['ids_keep'].shape[-1]
+    num_context = num_frames * num_tokens
+    wide = self.decoder_width
+    count['patch_embedding'] += num_targets * flops.dense(
+      num_visible, pixels, self.width
+    )
+    count['target_encoder'] = num_targets * encoder(1 + num_visible)
+    count['decoder'] = (
+      flops.dense(
+        num_context + num_targets * (1 + num_visible), self.width, wide
+      )
+      + flops.cross_keys_values(num_context, self.decoder_blocks, wide, wide)
+      + num_targets * flops.dense(num_visible, num_patches, wide)
+      + num_targets
+      * self.decoder_blocks
+      * flops.cross_attention_block(
+        num_tokens, num_context, wide, self.decoder_mlp_dim
+      )
+    )
+    count['output'] = num_targets * flops.dense(num_patches, wide, pixels)
+    return count
+
+  def _grid(self, shape: tuple[int, ...]) -> tuple[int, int]:
+    return patches.patch_grid(*shape[-3:-1], self.patch_size)
+
+  def _positions(self, grid: tuple[int, int], width: int) -> jax.Array:
+    table = sincos_2d_xy(grid, width, self.position_base)
+    return jnp.asarray(table, self.dtype)
+
+  def _encode(
+    self,
+    pixels: jax.Array,
+    grid: tuple[int, int],
+    ids: jax.Array | None = None,
+  ) -> jax.Array:
+    """Patches [B, T, K, p*p*3] at places `ids` -> [B, T, 1+K, D]."""
+    pixels = patches.normalize_colours(
+      patches.to_unit_float(pixels), self.pixel_mean, self.pixel_std
+    )
+    table = self._positions(grid, self.width)
+    tokens = self.patch_embedding(pixels.astype(self.dtype))
+    tokens += table if ids is None else table[ids]
+    cls = self.cls_token().astype(self.dtype)
+    cls = jnp.broadcast_to(cls, (*tokens.shape[:2], *cls.shape))
+    return self.encoder(jnp.concatenate([cls, tokens], axis=2))
+
+  def _decode(
+    self,
+    features: jax.Array,
+    visible: jax.Array,
+    grid: tuple[int, int],
+    ids_keep: jax.Array,
+  ) -> jax.Array:
+    """[B, T, 1+N, D] and [B, S, 1+K, D] -> pixels [B, S, N, p*p*3]."""
+    table = self._positions(grid, self.decoder_width)
+    table = jnp.pad(table, ((1, 0), (0, 0)))  # CLS has no place.
+    cls, visible = jnp.split(self.decoder_embedding(visible), [1], axis=2)
+    mask_token = self.mask_token()[0].astype(self.dtype)
+    tokens = patches.put_back(visible, ids_keep, mask_token, len(table) - 1)
+    queries = jnp.concatenate([cls, tokens], axis=2) + table  # [B, S, 1+N, W]
+    context = self.decoder_embedding(features) + table
+    # [B, T, 1+N, W] -> [B, T*(1+N), W]
+    context = context.reshape(len(context), -1, self.decoder_width)
+    return self.output(self.decoder(queries, context)[:, :, 1:])

@@ -1,0 +1,120 @@
+"""ARVideo's own promises: strictly block-causal, whatever the clusters."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rvmae_jax.masking.clusters import ClusterMask
+from rvmae_jax.models import build_model, flops
+
+GRID = (2, 4, 4)
+# One of each kind, with all and with some of the tokens shown.
+CLUSTERS = {
+  'spatial': {'cluster': (1, 2, 4), 'order': 'spatial_first'},
+  'temporal': {'cluster': (2, 1, 2), 'order': 'temporal_first'},
+  'spatio_temporal': {'cluster': (2, 2, 2), 'order': 'random'},
+  'dropped': {'cluster': (2, 2, 2), 'order': 'random', 'ratio': 0.5},
+}
+
+
+@pytest.fixture(scope='module')
+def tiny():
+  return build_model(
+    {'name': 'arvideo', 'variant': 'tiny', 'patch_size': 2, 'tubelet_size': 2}
+  )
+
+
+def make_batch(mask):
+  rng = np.random.default_rng(0)
+  clips = [mask({}, rng) for _ in range(2)]
+  ids = {key: np.stack([clip[key] for clip in clips]) for key in clips[0]}
+  return {'video': rng.random((2, 4, 8, 8, 3), np.float32), **ids}
+
+
+@pytest.mark.parametrize('kind', CLUSTERS)
+def test_gradients_flow_from_a_cluster_and_those_before_it_alone(tiny, kind):
+  """Down to exactly 0, for features and for predictions of every step."""
+  mask = ClusterMask(GRID, **CLUSTERS[kind])
+  batch = make_batch(mask)
+  num_steps = batch['ids_mask'].shape[1]
+
+  @jax.jit
+  def gradients(variables, video):
+    """[output, step, B, T, H, W, 3]: of each step's sum of squares."""
+
+    def squares(video):
+      out = tiny.apply(variables, batch | {'video': video})
+      return [(out[key] ** 2).sum((0, 2, 3)) for key in ('features', 'pred')]
+
+    return jnp.stack(jax.jacrev(squares)(video))
+
+  variables = jax.jit(tiny.init)(jax.random.key(0), batch)
+  found = np.abs(gradients(variables, batch['video']))
+  # [2, C, B, t, z, h, p, w, p, 3] -> [2, C, B, t*h*w]
+  found = found.reshape(2, num_steps, 2, 2, 2, 4, 2, 4, 2, 3)
+  found = found.max((4, 6, 8, 9)).reshape(2, num_steps, 2, -1)
+  for row in range(2):
+    for step in range(num_steps):
+      seen = np.zeros(32, bool)
+      seen[batch['ids_keep'][row, : step + 1]] = True
+      assert (found[:, step, row, seen] > 0).all()
+      assert (found[:, step, row, ~seen] == 0).all()
+
+
+def test_what_is_predicted_is_asked_for_by_place_alone(tiny):
+  """Swapping two tokens of the next cluster swaps their predictions."""
+  batch = make_batch(ClusterMask(GRID, (2, 2, 2)))
+  variables = jax.jit(tiny.init)(jax.random.key(0), batch)
+  predict = jax.jit(lambda batch: tiny.apply(variables, batch)['pred'])
+  swapped = batch | {'ids_mask': batch['ids_mask'][:, :, ::-1]}
+  np.testing.assert_allclose(
+    predict(swapped), predict(batch)[:, :, ::-1], atol=1e-6
+  )
+
+
+def test_features_of_a_whole_clip_see_all_of_it(tiny):
+  video = make_batch(ClusterMask(GRID, (2, 2, 2)))['video'][:1]
+  init = jax.jit(
+    lambda video: tiny.init(jax.random.key(0), video, method='encode')
+  )
+  variables = init(video)
+
+  @jax.jit
+  def first_token(video):
+    return (tiny.apply(variables, video, method='encode')[:, 0, 0] ** 2).sum()
+
+  assert (np.abs(jax.jit(jax.grad(first_token))(video)) > 0).mean() > 0.99
+
+
+def test_attention_costs_what_clusters_may_see(tiny):
+  """Two steps of 4 tokens: 3 pairs of clusters see each other, of 4."""
+  struct = jax.ShapeDtypeStruct
+  spec = {'video': struct((1, 4, 8, 8, 3), jnp.uint8)}
+  whole = spec | {
+    'ids_keep': struct((1, 1, 8), jnp.int32),
+    'ids_mask': struct((1, 1, 8), jnp.int32),
+  }
+  steps = spec | {
+    'ids_keep': struct((1, 2, 4), jnp.int32),
+    'ids_mask': struct((1, 2, 4), jnp.int32),
+  }
+  whole, steps = tiny.flops_per_clip(whole), tiny.flops_per_clip(steps)
+  spared = {key: whole[key] - steps[key] for key in whole}
+  assert spared == {
+    'patch_embedding': 0,
+    'encoder': tiny.encoder_blocks * flops.attention(4, 4, tiny.width),
+    'decoder': tiny.decoder_blocks * flops.attention(4, 4, tiny.decoder_width),
+    'output': 0,
+  }
+
+
+def test_other_masks_are_refused(tiny):
+  struct = jax.ShapeDtypeStruct
+  spec = {
+    'video': struct((1, 4, 8, 8, 3), jnp.uint8),
+    'ids_keep': struct((1, 8), jnp.int32),
+    'ids_mask': struct((1, 24), jnp.int32),
+  }
+  with pytest.raises(ValueError, match=r"data\.mask\.name='clusters'"):
+    jax.eval_shape(tiny.init, jax.random.key(0), spec)
