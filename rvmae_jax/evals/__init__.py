@@ -20,6 +20,7 @@ from rvmae_jax.registry import Registry
 EVALS = Registry(
   'evaluation',
   {
+    'accuracy': 'rvmae_jax.evals.accuracy:AccuracyEval',
     'clip_reconstruction': (
       'rvmae_jax.evals.clip_reconstruction:ClipReconstructionEval'
     ),

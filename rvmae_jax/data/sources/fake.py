@@ -13,7 +13,7 @@ class Fake:
     split: 'train', 'val' or 'test'; their noise differs.
     num_videos, num_frames: how many, and frames in each.
     size: height and width in pixels.
-    num_classes: labels go round in turn.
+    num_classes: labels go round in turn; 0 = no labels.
     seed: of the noise.
   """
 
@@ -41,8 +41,9 @@ class Fake:
     if not 0 <= index < self._num_videos:
       raise IndexError(f'fake: no video {index} of {self._num_videos}.')
     rng = np.random.default_rng([self._seed, SPLITS.index(self._split), index])
+    num_classes = len(self.class_names)
     return {
       'path': f'fake/{self._split}/{index}',
-      'label': index % len(self.class_names),
+      'label': index % num_classes if num_classes else -1,
       'frames': rng.integers(0, 256, self._shape, np.uint8),
     }

@@ -1,0 +1,88 @@
+"""Accuracy of a classifier whose answers are known."""
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from rvmae_jax.evals.accuracy import AccuracyEval
+from rvmae_jax.evals.videos import Videos
+
+_DATA = {
+  'sources': {
+    'noise': {
+      'name': 'fake',
+      'num_videos': 5,
+      'num_frames': 8,
+      'size': (16, 16),
+      'num_classes': 2,
+    }
+  },
+  'clip': {'name': 'uniform', 'num_frames': 4, 'stride': 1},
+  'crop': {'size': (16, 16)},
+  'mask': {'name': 'tube', 'ratio': 0.75},
+}
+
+
+def _evaluation(changes=None, **settings):
+  videos = Videos(ConfigDict(_DATA), patch_size=8, batch_size=2)
+  return AccuracyEval(videos=videos.changed(changes or {}), **settings)
+
+
+class Oracle:
+  """Knows the class of each video, but is wrong about the first of a batch."""
+
+  def predict(self, batch):
+    assert 'ids_keep' not in batch
+    logits = 2.0 * np.eye(3)[batch['label']]
+    logits[0] = [0, 0, 1]
+    return {'logits': logits}
+
+
+def test_accuracy_by_hand():
+  evaluation = _evaluation()
+  metrics = evaluation.run(Oracle())
+  labels = evaluation.arrays['labels']
+  # Batches of 2, 2 and 1 video and a row of padding: 2 of 5 are right.
+  assert metrics['num_videos'] == len(labels) == 5
+  assert metrics['top1'] == pytest.approx(2 / 5)
+  assert metrics['chance'] == max(labels.mean(), 1 - labels.mean())
+  assert 'top5' not in metrics
+  np.testing.assert_allclose(evaluation.arrays['scores'].sum(1), 1, rtol=1e-6)
+
+
+def test_probabilities_of_views_are_averaged():
+  class Views:
+    """Sure of class 0 once, then twice rather of class 1."""
+
+    logits = iter([[4.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+
+    def predict(self, batch):
+      return {'logits': np.array([next(self.logits)] * len(batch['label']))}
+
+  data = {'crop': {'size': (16, 32)}, 'mask': None}
+  evaluation = _evaluation(data, num_crops=3, num_batches=1)
+  evaluation.run(Views())
+  # (0.98201 + 2 * 0.26894) / 3
+  np.testing.assert_allclose(evaluation.arrays['scores'][:, 0], 0.506631, 1e-4)
+
+
+def test_views_are_cut_in_time_and_space():
+  video = np.arange(4 * 2 * 6).reshape(1, 4, 2, 6, 1)
+  views = _evaluation(num_clips=2, num_crops=3).views(video)
+  assert [view.shape for view in views] == [(1, 2, 2, 2, 1)] * 6
+  np.testing.assert_array_equal(views[0], video[:, :2, :, :2])
+  np.testing.assert_array_equal(views[1], video[:, :2, :, 2:4])
+  np.testing.assert_array_equal(views[5], video[:, 2:, :, 4:])
+  # Frames that are spread over the video: each clip spans all of it.
+  views = _evaluation({'clip': {'stride': 0}}, num_clips=2).views(video)
+  np.testing.assert_array_equal(views[1], video[:, 1::2])
+
+
+def test_videos_without_labels_are_left_alone():
+  data = {'sources': {'noise': {'num_classes': 0}}}
+  assert _evaluation(data).run(Oracle()) == {}
+
+
+def test_clips_that_do_not_divide_are_answered():
+  with pytest.raises(ValueError, match='4 frames cannot be cut into num_clips'):
+    _evaluation(num_clips=3).views(np.zeros((1, 4, 2, 2, 3)))
