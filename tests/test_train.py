@@ -200,6 +200,26 @@ def test_batch_that_does_not_fit_the_devices_is_refused(tmp_path):
     train(_config(batch_size=12), str(tmp_path))
 
 
+@pytest.mark.parametrize(
+  ('mask', 'num_frames', 'message'),
+  [
+    ('random', 16, "'videomae'.* needs .* same places .* one of: block, tube"),
+    ('running_cell', 16, 'shows and rebuilds the same places'),
+    ('tube', 15, '15 frames, which cannot be cut into tubelets of 2'),
+  ],
+)
+def test_masks_and_clips_that_do_not_fit_are_refused_before_data_is_read(
+  tmp_path, mask, num_frames, message
+):
+  recipe = pathlib.Path(RECIPE).parents[1] / 'configs/videomae_divided.py'
+  config = load_config(f'{recipe}:runlocal,videos=/not/there')
+  config.batch_size = 8
+  config.data.mask.name = mask
+  config.data.clip.num_frames = num_frames
+  with pytest.raises(ValueError, match=message):
+    train(config, str(tmp_path))
+
+
 def test_init_from_run_and_from_exported_file(tmp_path):
   trained = train(_config(2), str(tmp_path / 'run'))
   file = tmp_path / 'weights.npz'
