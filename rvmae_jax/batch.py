@@ -1,7 +1,8 @@
 """The contract between data, models and objectives: the keys of a batch.
 
 Letters: B batch, T frames, H W pixels, N tokens of a frame, K visible tokens,
-M hidden tokens, S target frames. In masks True or 1 means hidden.
+M hidden tokens, S target frames, F time slots that show tokens. In masks True
+or 1 means hidden.
 """
 
 import dataclasses
@@ -31,6 +32,11 @@ FIELDS = {
   ),
   'ids_keep': Field('B ... K', 'int32', 'visible tokens, sorted'),
   'ids_mask': Field('B ... M', 'int32', 'hidden tokens to rebuild, sorted'),
+  'slots_keep': Field(
+    'B F',
+    'int32',
+    'time slots that show tokens, equally many each, sorted; absent = all',
+  ),
   'label': Field('B', 'int32', 'class, -1 where there is none'),
   'view2': Field('B T H W 3', 'uint8', 'a second clip of the same video'),
   'valid': Field('B', 'bool', 'False for padding of a last evaluation batch'),
@@ -118,6 +124,9 @@ def fake_batch(spec: Mapping[str, Any], seed: int = 0) -> dict[str, np.ndarray]:
       value = rng.integers(0, 256, leaf.shape)
     elif key == 'target_delta':
       value = rng.integers(1, 64, leaf.shape)
+    elif key == 'slots_keep':
+      order = np.argsort(rng.random(spec['video'].shape[:2]), axis=-1)
+      value = np.sort(order[:, : leaf.shape[1]], axis=-1)
     else:
       value = np.full(leaf.shape, key == 'valid')
     batch[key] = value.astype(leaf.dtype)

@@ -128,7 +128,7 @@ def put_back(
   Args:
     visible: [..., K, D].
     ids_keep: [..., K] places of the visible tokens.
-    fill: [D], the token of hidden places.
+    fill: [D], the token of hidden places, or [N, D], one for each place.
     num_tokens: N.
 
   Returns:

@@ -1,28 +1,26 @@
-"""The gated transformer core: what carries a video's state through time."""
+"""Transformer cores: what carries a video's past from frame to frame.
+
+Every core turns encoded frames into features, none of which depends on a later
+frame: `core.run(tokens)`. All but `AttentionCore` are one step
+`(state, inputs) -> (state, outputs)`, which `run` scans over time and a stream
+calls directly.
+"""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rvmae_jax.layers.transformer import CrossEncoder
+from rvmae_jax.layers.positions import sincos_1d
+from rvmae_jax.layers.transformer import CrossEncoder, Encoder
 
 # A gate is called saturated when its value is this close to 0 or 1.
 SATURATION_MARGIN = 0.05
 
+Stats = dict[str, jax.Array]
 
-class GatedTransformerCore(nn.Module):
-  """One step of RVM's recurrence, a GRU whose candidate is a transformer.
 
-  With state s and an encoded frame x, per token:
-
-    u = sigmoid(W_iu x + W_su s)        update gate
-    r = sigmoid(W_ir x + W_sr s)        reset gate
-    h = Tx(query=x, context=r * LN(s))  candidate
-    s' = (1 - u) s + u h
-
-  The state stays float32: over a long stream its small updates would be lost
-  to bfloat16 rounding. Source: arXiv 2512.13684.
-  """
+class Core(nn.Module):
+  """The settings that all cores share."""
 
   num_blocks: int
   num_heads: int
@@ -33,13 +31,15 @@ class GatedTransformerCore(nn.Module):
   remat: str = 'none'
   scan_layers: bool = False
 
-  def setup(self):
-    def gates():
-      return nn.DenseGeneral((2, self.width), use_bias=False, dtype=self.dtype)
 
-    # Update gate first, reset gate second.
-    self.input_gates = gates()
-    self.state_gates = gates()
+class UngatedCore(Core):
+  """A recurrence without gates, for ablation: s' = Tx(query=x, context=LN(s)).
+
+  It is `GatedTransformerCore` with both gates at 1, and has its parameters but
+  for theirs.
+  """
+
+  def setup(self):
     self.state_norm = nn.LayerNorm(
       epsilon=1e-4, use_bias=False, dtype=self.dtype
     )
@@ -53,22 +53,28 @@ class GatedTransformerCore(nn.Module):
       self.scan_layers,
     )
 
-  def project_input(self, tokens: jax.Array) -> jax.Array:
-    """The gates' input half, [..., N, D] -> [..., N, 2, D].
+  def project_input(self, tokens: jax.Array) -> jax.Array | None:
+    """The gates' input half, [..., N, D] -> [..., N, 2, D]; None here.
 
     It does not need the state, so that training makes it for all frames at
     once, outside the scan over time.
     """
-    return self.input_gates(tokens)
+    del tokens
+    return None
+
+  def gates(self, state: jax.Array, input_gates: jax.Array | None) -> jax.Array:
+    """Update and reset gate, float32: [B, N, D] -> [B, N, 2, D]."""
+    del input_gates
+    return jnp.ones((*state.shape[:2], 2, self.width))
 
   def __call__(
-    self, state: jax.Array, inputs: tuple[jax.Array, jax.Array]
-  ) -> tuple[jax.Array, tuple[jax.Array, dict[str, jax.Array]]]:
+    self, state: jax.Array, inputs: tuple[jax.Array, jax.Array | None]
+  ) -> tuple[jax.Array, tuple[jax.Array, Stats]]:
     """One step.
 
     Args:
       state: [B, N, D] float32; zeros before the first frame.
-      inputs: encoded frame [B, N, D] and its `project_input` [B, N, 2, D].
+      inputs: encoded frame [B, N, D] and its `project_input`.
 
     Returns:
       The new state, and (the output tokens, which equal it; statistics:
@@ -76,8 +82,7 @@ class GatedTransformerCore(nn.Module):
       `state_norm` [B]).
     """
     tokens, input_gates = inputs
-    logits = input_gates + self.state_gates(state.astype(self.dtype))
-    gates = nn.sigmoid(logits.astype(jnp.float32))
+    gates = self.gates(state, input_gates)
     update, reset = gates[:, :, 0], gates[:, :, 1]
     context = reset.astype(self.dtype) * self.state_norm(state)
     candidate = self.transformer(tokens[:, None], context)[:, 0]
@@ -90,3 +95,103 @@ class GatedTransformerCore(nn.Module):
       'state_norm': jnp.sqrt((state**2).sum(-1)).mean(-1),
     }
     return state, (state, jax.lax.stop_gradient(stats))
+
+  def run(
+    self, tokens: jax.Array, unroll: int = 1
+  ) -> tuple[jax.Array, jax.Array, Stats]:
+    """All frames, from a state of zeros.
+
+    Args:
+      tokens: encoded frames [B, T, N, D].
+      unroll: frames in one iteration of the scan over time.
+
+    Returns:
+      Features [B, T, N, D] and last state [B, N, D], float32, and statistics
+      with time as their second axis.
+    """
+    state = jnp.zeros(tokens.shape[:1] + tokens.shape[2:], jnp.float32)
+    scan = nn.scan(
+      lambda core, state, inputs: core(state, inputs),
+      variable_broadcast='params',
+      split_rngs={'params': False},
+      in_axes=1,
+      out_axes=1,
+      unroll=unroll,
+    )
+    state, (features, stats) = scan(
+      self, state, (tokens, self.project_input(tokens))
+    )
+    return features, state, stats
+
+
+class GatedTransformerCore(UngatedCore):
+  """One step of RVM's recurrence, a GRU whose candidate is a transformer.
+
+  With state s and an encoded frame x, per token:
+
+    u = sigmoid(W_iu x + W_su s)        update gate
+    r = sigmoid(W_ir x + W_sr s)        reset gate
+    h = Tx(query=x, context=r * LN(s))  candidate
+    s' = (1 - u) s + u h
+
+  The state stays float32: over a long stream its small updates would be lost
+  to bfloat16 rounding. Source: arXiv 2512.13684.
+  """
+
+  def setup(self):
+    super().setup()
+
+    def gates():
+      return nn.DenseGeneral((2, self.width), use_bias=False, dtype=self.dtype)
+
+    # Update gate first, reset gate second.
+    self.input_gates = gates()
+    self.state_gates = gates()
+
+  def project_input(self, tokens: jax.Array) -> jax.Array:
+    """The gates' input half, [..., N, D] -> [..., N, 2, D]."""
+    return self.input_gates(tokens)
+
+  def gates(self, state: jax.Array, input_gates: jax.Array) -> jax.Array:
+    """Update and reset gate, float32: [B, N, D] -> [B, N, 2, D]."""
+    logits = input_gates + self.state_gates(state.astype(self.dtype))
+    return nn.sigmoid(logits.astype(jnp.float32))
+
+
+class AttentionCore(Core):
+  """Self-attention in place of a recurrence, for ablation.
+
+  A ViT over the tokens of all frames at once, in which a token sees those of
+  its own and of earlier frames. It has no state that a stream could carry: the
+  past would grow with every frame.
+  """
+
+  @nn.compact
+  def run(
+    self, tokens: jax.Array, unroll: int = 1
+  ) -> tuple[jax.Array, jax.Array, Stats]:
+    """All frames; as `UngatedCore.run`, the last features for a state."""
+    del unroll
+    batch_size, num_frames, _, width = tokens.shape
+    times = jnp.asarray(sincos_1d(num_frames, width), self.dtype)
+    # [B, T, N, D] -> [B, T*N, D]
+    clip = (tokens + times[:, None]).reshape(batch_size, -1, width)
+    features = Encoder(
+      self.num_blocks,
+      self.num_heads,
+      self.mlp_dim,
+      self.dtype,
+      self.attention,
+      self.remat,
+      self.scan_layers,
+      name='transformer',
+    )(clip, num_clusters=num_frames)
+    features = features.reshape(tokens.shape).astype(jnp.float32)
+    return features, features[:, -1], {}
+
+
+CORES = {
+  'gated': GatedTransformerCore,
+  'ungated': UngatedCore,
+  'attention': AttentionCore,
+}

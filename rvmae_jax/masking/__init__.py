@@ -15,6 +15,8 @@ read. A class says by its attributes what its masks are:
     are [S, ...]; or 'video', and its grid is (slots, rows, columns) of the
     clip, whose ids count through all slots. A slot is a frame or a tubelet.
   is_even: every slot shows the same number of tokens, and hides the same.
+  is_even_where_shown: the same of slots that are not hidden whole, and of
+    shown tokens only; left out where `is_even` says it.
   is_tube: every slot shows the same places, and hides the same.
 
 One that has a `flow`, the name of an estimator in `data/flow.py`, finds that
@@ -50,6 +52,9 @@ MASKS = Registry(
 # What a model may need of a mask, in words for error messages.
 _NEEDS = {
   'is_even': 'shows and rebuilds the same number of tokens in every time slot',
+  'is_even_where_shown': (
+    'shows the same number of tokens, or none, in every time slot'
+  ),
   'is_tube': 'shows and rebuilds the same places in every time slot',
 }
 
@@ -91,20 +96,20 @@ def check_mask(config: Mapping[str, Any], need: str, model: str) -> None:
 
   Args:
     config: `config.data.mask`.
-    need: what the model needs, 'is_tube' or 'is_even'; '' for nothing.
+    need: what the model needs, a key of `_NEEDS`; '' for nothing.
     model: what to call the model in the error.
 
   Raises:
     ValueError: the mask is not that; names those that are.
   """
-  if not need or not config or getattr(MASKS.get(config['name']), need):
+
+  def fits(name):
+    mask = MASKS.get(name)
+    return mask.hides == 'video' and getattr(mask, need, mask.is_even)
+
+  if not need or not config or fits(config['name']):
     return
-  masks = {name: MASKS.get(name) for name in MASKS.names()}
-  fitting = [
-    name
-    for name, mask in masks.items()
-    if mask.hides == 'video' and getattr(mask, need)
-  ]
+  fitting = [name for name in MASKS.names() if fits(name)]
   raise ValueError(
     f'{model} needs a mask that {_NEEDS[need]}; data.mask.name='
     f'{config["name"]!r} does not. Use one of: {", ".join(fitting)}.'

@@ -27,6 +27,7 @@ class RunningCellMask(TubeMask):
 
   # What is shown is a tube, what is rebuilt is not.
   is_even = False
+  is_even_where_shown = True
   is_tube = False
 
   def __init__(self, grid: tuple[int, int, int], ratio: float = 0.9):

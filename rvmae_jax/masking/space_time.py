@@ -9,8 +9,9 @@ class SpaceTimeMask:
   """Hides some slots whole, and random tokens of each of the others.
 
   Every slot that is not hidden whole shows the same number of tokens, so that
-  `ids_keep` [t'*K] is also [t', K]. The first slot is never hidden whole: a
-  recurrent core would have nothing to predict it from.
+  `ids_keep` [F*K] is also [F, K]; `slots_keep` tells which slots these are. The
+  first slot is never hidden whole: a recurrent core would have nothing to
+  predict it from.
 
   Args:
     grid: (slots, rows, columns) of tokens.
@@ -24,6 +25,7 @@ class SpaceTimeMask:
 
   hides = 'video'
   is_even = False
+  is_even_where_shown = True
   is_tube = False
 
   def __init__(
@@ -41,7 +43,7 @@ class SpaceTimeMask:
       raise ValueError(f'mask.frame_ratio, slots for tokens: {error}') from None
 
   def __call__(self, clip: dict, rng: np.random.Generator) -> dict:
-    """Adds `ids_keep` [t'*K] and `ids_mask` [M] to a clip."""
+    """Adds `ids_keep` [F*K], `slots_keep` [F] and `ids_mask` [M] to a clip."""
     others = 1 + rng.permutation(self.num_slots - 1)[: self.num_shown - 1]
     shown = np.sort(np.append(0, others))
     places, _ = split_by_score(
@@ -54,4 +56,5 @@ class SpaceTimeMask:
       **clip,
       'ids_keep': ids_keep.astype(np.int32),
       'ids_mask': ids_mask.astype(np.int32),
+      'slots_keep': shown.astype(np.int32),
     }

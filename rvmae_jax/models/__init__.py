@@ -16,6 +16,7 @@ MODELS = Registry(
     'classifier': 'rvmae_jax.models.classifier:build_classifier',
     'moco_v3': 'rvmae_jax.models.moco_v3:build_moco_v3',
     'rvm': 'rvmae_jax.models.rvm:build_rvm',
+    'rvmae': 'rvmae_jax.models.rvmae:build_rvmae',
     'siammae': 'rvmae_jax.models.siammae:build_siammae',
     'videomae': 'rvmae_jax.models.videomae:build_videomae',
   },

@@ -48,6 +48,18 @@ def clip_spec(config, size):
   }
 
 
+def hidden_frame_spec(config, size):
+  """A clip of which one frame is hidden whole."""
+  num_patches = (size // config['patch_size']) ** 2
+  num_keep = (T - 1) * (num_patches // 4)
+  return {
+    'video': frames(T, size),
+    'ids_keep': ids(num_keep),
+    'ids_mask': ids(T * num_patches - num_keep),
+    'slots_keep': ids(T - 1),
+  }
+
+
 def clusters_spec(config, size):
   """Four clusters of a clip, of which half of the tokens are seen."""
   spec = clip_spec(config, size)
@@ -77,6 +89,11 @@ def tiny(name, **fields):
 CLS = {'num_prefix_tokens': 1, 'position': 'learned', 'learned_grid': (4, 4, 4)}
 CASES = {
   'rvm': (tiny('rvm', time_unroll=T), target_spec),
+  'rvm attention': (
+    tiny('rvm', core_kind='attention', decoder_context='last'),
+    target_spec,
+  ),
+  'rvmae': (tiny('rvmae', time_unroll=T), hidden_frame_spec),
   'videomae': (tiny('videomae', tubelet_size=2), clip_spec),
   'divided': (
     tiny('videomae', tubelet_size=2, space_time='divided', **CLS),

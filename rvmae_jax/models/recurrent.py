@@ -1,0 +1,283 @@
+"""What RVM and R-VMAE share: a ViT on frames, a core over time, a decoder."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rvmae_jax.layers import patches, positions
+from rvmae_jax.layers.recurrence import CORES
+from rvmae_jax.layers.transformer import CrossEncoder, Encoder
+from rvmae_jax.models import flops
+
+_POSITIONS = ('flat', 'sincos_2d')
+
+
+def _variant(
+  width: int,
+  encoder: tuple[int, int, int],
+  core: tuple[int, int, int],
+  decoder: tuple[int, int, int] = (8, 16, 2048),
+  decoder_width: int = 512,
+) -> dict[str, int]:
+  """Fields of a size; of each stack blocks, heads and hidden width (MLP)."""
+  fields = {'width': width, 'decoder_width': decoder_width}
+  stacks = {'encoder': encoder, 'core': core, 'decoder': decoder}
+  for stack, (blocks, heads, mlp_dim) in stacks.items():
+    fields[f'{stack}_blocks'] = blocks
+    fields[f'{stack}_heads'] = heads
+    fields[f'{stack}_mlp_dim'] = mlp_dim
+  return fields
+
+
+# Sizes S to H are those of RVM's paper; `tiny` is for debugging and the quick
+# start.
+VARIANTS = {
+  'tiny': _variant(128, (2, 4, 512), (1, 4, 512), (2, 4, 512), 128),
+  'S': _variant(384, (12, 6, 1536), (4, 8, 2048)),
+  'B': _variant(768, (12, 12, 3072), (4, 12, 3072)),
+  'L': _variant(1024, (24, 16, 4096), (4, 16, 4096)),
+  'H': _variant(1280, (32, 16, 5120), (4, 16, 5120)),
+}
+
+
+class RecurrentAutoencoder(nn.Module):
+  """Encodes each frame by itself and runs a core over time.
+
+  What is rebuilt, and from what, is for the networks that are made of it.
+
+  Attributes:
+    width, encoder_*: the ViT on frames.
+    core_*: the transformer core.
+    core_kind: a key of `layers.recurrence.CORES`; 'gated' is RVM's, the others
+      are there to compare.
+    decoder_*: the cross-attention decoder.
+    patch_size: pixels; any that divides the frame.
+    position: 'flat' is RVM's own table; 'sincos_2d' suits small grids, where
+      the flat table tells neighbours apart only weakly.
+    position_base: base of `sincos_2d`.
+    output_scale: factor on the initial kernel of the output layer.
+    output_bias: its initial bias (0.5 is mid-grey).
+    dtype: of the computation; parameters, norms, softmax and state are float32.
+    attention: see `layers.attention.dot_product_attention`.
+    remat: see `layers.transformer.REMAT_POLICIES`.
+    scan_layers: compile one block instead of all.
+    time_unroll: frames in one iteration of the scan over time.
+  """
+
+  width: int
+  encoder_blocks: int
+  encoder_heads: int
+  encoder_mlp_dim: int
+  core_blocks: int
+  core_heads: int
+  core_mlp_dim: int
+  decoder_width: int
+  decoder_blocks: int
+  decoder_heads: int
+  decoder_mlp_dim: int
+  core_kind: str = 'gated'
+  patch_size: int = 16
+  position: str = 'flat'
+  position_base: float = 1e4
+  output_scale: float = 1.0
+  output_bias: float = 0.0
+  dtype: jnp.dtype = jnp.float32
+  attention: str = 'auto'
+  remat: str = 'none'
+  scan_layers: bool = False
+  time_unroll: int = 1
+
+  # Tokens that come before the grid in features: the CLS token.
+  num_prefix_tokens = 1
+  # Whether a group of the decoder's queries sees only its share of the context
+  # and what is before it; a field of networks that offer it.
+  causal = False
+
+  def setup(self):
+    for field, known in (
+      ('position', _POSITIONS),
+      ('core_kind', tuple(CORES)),
+    ):
+      if getattr(self, field) not in known:
+        raise ValueError(
+          f'Unknown {field} {getattr(self, field)!r}; use one of {known}.'
+        )
+    shared = {
+      'dtype': self.dtype,
+      'attention': self.attention,
+      'remat': self.remat,
+    }
+    self.patch_embedding = patches.PatchEmbedding(self.width, self.dtype)
+    self.cls_token = patches.LearnedToken(self.width)
+    self.encoder = Encoder(
+      self.encoder_blocks,
+      self.encoder_heads,
+      self.encoder_mlp_dim,
+      scan=self.scan_layers,
+      **shared,
+    )
+    self.core = CORES[self.core_kind](
+      self.core_blocks,
+      self.core_heads,
+      self.core_mlp_dim,
+      self.width,
+      scan_layers=self.scan_layers,
+      **shared,
+    )
+    self.decoder_embedding = nn.Dense(self.decoder_width, dtype=self.dtype)
+    self.decoder = CrossEncoder(
+      self.decoder_blocks,
+      self.decoder_heads,
+      self.decoder_mlp_dim,
+      scan=self.scan_layers,
+      causal=self.causal,
+      **shared,
+    )
+    self.output = nn.Dense(
+      self.patch_pixels,
+      dtype=jnp.float32,
+      kernel_init=nn.initializers.variance_scaling(
+        self.output_scale**2, 'fan_in', 'truncated_normal'
+      ),
+      bias_init=nn.initializers.constant(self.output_bias),
+    )
+
+  @property
+  def patch_pixels(self) -> int:
+    """Values in a patch."""
+    return self.patch_size**2 * 3
+
+  def encode(self, video: jax.Array, *, train: bool = False) -> jax.Array:
+    """Features of every frame: [B, T, H, W, 3] -> [B, T, 1+N, D] float32.
+
+    CLS first. A frame's features depend on it and on earlier frames only.
+    """
+    del train
+    return self.core.run(self.encode_frames(video), self.time_unroll)[0]
+
+  def encode_frames(self, video: jax.Array) -> jax.Array:
+    """The ViT alone, frame by frame: [B, T, H, W, 3] -> [B, T, 1+N, D]."""
+    batch_size, num_frames, height, width, _ = video.shape
+    grid = patches.patch_grid(height, width, self.patch_size)
+    tokens = self.embed_patches(patches.patchify(video, self.patch_size))
+    tokens += self.encoder_positions(grid)
+    # [B, T, N, D] -> [B*T, N, D]
+    tokens = tokens.reshape(batch_size * num_frames, -1, self.width)
+    tokens = self.encoder(self.prepend_cls(tokens))
+    # [B*T, 1+N, D] -> [B, T, 1+N, D]
+    return tokens.reshape(batch_size, num_frames, -1, self.width)
+
+  def init_state(self, batch_size: int, height: int, width: int) -> jax.Array:
+    """The state before the first frame: zeros [B, 1+N, D] float32.
+
+    Raises:
+      ValueError: the core carries no state.
+    """
+    self._check_streams()
+    h, w = patches.patch_grid(height, width, self.patch_size)
+    return jnp.zeros((batch_size, 1 + h * w, self.width), jnp.float32)
+
+  def step(
+    self, state: jax.Array, frame: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
+    """One frame of a stream; equal to `encode` up to that frame.
+
+    Args:
+      state: [B, 1+N, D] from `init_state` or the step before.
+      frame: [B, H, W, 3].
+
+    Returns:
+      The new state and the frame's features, [B, 1+N, D] both.
+
+    Raises:
+      ValueError: the core carries no state.
+    """
+    self._check_streams()
+    tokens = self.encode_frames(frame[:, None])[:, 0]
+    state, (features, _) = self.core(
+      state, (tokens, self.core.project_input(tokens))
+    )
+    return state, features
+
+  def _check_streams(self) -> None:
+    if self.core_kind == 'attention':
+      raise ValueError(
+        "core_kind='attention' carries no state from frame to frame, so it "
+        'cannot take a stream; use `encode` on clips, or another core_kind.'
+      )
+
+  def embed_patches(self, pixels: jax.Array) -> jax.Array:
+    """Pixels of patches as tokens: [..., p*p*3] -> [..., D]."""
+    return self.patch_embedding(
+      patches.to_unit_float(pixels).astype(self.dtype)
+    )
+
+  def prepend_cls(self, tokens: jax.Array) -> jax.Array:
+    """[B, N, D] -> [B, 1+N, D]."""
+    cls = jnp.broadcast_to(
+      self.cls_token().astype(self.dtype), (len(tokens), 1, self.width)
+    )
+    return jnp.concatenate([cls, tokens], axis=1)
+
+  def encoder_positions(self, grid: tuple[int, int]) -> jax.Array:
+    """The encoder's table of places, [N, D]."""
+    if self.position == 'sincos_2d':
+      table = positions.sincos_2d(grid, self.width, self.position_base)
+    else:
+      table = positions.resized_sincos(grid, self.width)
+    return jnp.asarray(table, self.dtype)
+
+  def decoder_positions(self, grid: tuple[int, int]) -> jax.Array:
+    """The decoder's table of places, [N, W]."""
+    if self.position == 'sincos_2d':
+      table = positions.sincos_2d(grid, self.decoder_width, self.position_base)
+    else:
+      table = positions.sincos_1d(grid[0] * grid[1], self.decoder_width)
+    return jnp.asarray(table, self.dtype)
+
+  def encoding_flops(self, video: Any) -> dict[str, int]:
+    """Forward FLOPs of `encode` by part, for one clip shaped like `video`."""
+    _, num_frames, height, width, _ = video.shape
+    h, w = patches.patch_grid(height, width, self.patch_size)
+    return {
+      'patch_embedding': num_frames * self.embedding_flops(h * w),
+      'encoder': num_frames * self.encoder_flops(1 + h * w),
+      'core': self.core_flops(num_frames, 1 + h * w),
+    }
+
+  def embedding_flops(self, num_patches: int) -> int:
+    """Of `embed_patches`."""
+    return flops.dense(num_patches, self.patch_pixels, self.width)
+
+  def encoder_flops(self, num_tokens: int) -> int:
+    """Of the ViT on one frame that shows `num_tokens`, CLS included."""
+    return self.encoder_blocks * flops.self_attention_block(
+      num_tokens, self.width, self.encoder_mlp_dim
+    )
+
+  def core_flops(self, num_frames: int, num_tokens: int) -> int:
+    """Of the core over a clip."""
+    if self.core_kind == 'attention':
+      return self.core_blocks * flops.self_attention_block(
+        num_frames * num_tokens, self.width, self.core_mlp_dim
+      )
+    step = flops.cross_keys_values(
+      num_tokens, self.core_blocks, self.width, self.width
+    ) + self.core_blocks * flops.cross_attention_block(
+      num_tokens, num_tokens, self.width, self.core_mlp_dim
+    )
+    if self.core_kind == 'gated':
+      step += 2 * flops.dense(num_tokens, self.width, 2 * self.width)
+    return num_frames * step
+
+  def decoder_flops(
+    self, num_frames: int, num_tokens: int, num_context: int
+  ) -> int:
+    """Of the decoder's blocks, rebuilding frames from a common context."""
+    return flops.cross_keys_values(
+      num_context, self.decoder_blocks, self.decoder_width, self.decoder_width
+    ) + num_frames * self.decoder_blocks * flops.cross_attention_block(
+      num_tokens, num_context, self.decoder_width, self.decoder_mlp_dim
+    )
