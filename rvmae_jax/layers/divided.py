@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rvmae_jax.layers.attention import SelfAttention
-from rvmae_jax.layers.transformer import Mlp, layer_norm
+from rvmae_jax.layers.transformer import DropPath, Mlp, layer_norm
 
 
 class DividedBlock(nn.Module):
@@ -16,7 +16,8 @@ class DividedBlock(nn.Module):
   The P prefix tokens (CLS) take no part in time; in space each slot has a copy,
   and the copies are averaged, so they stay equal. The linear map after
   attention over time starts at zero: a fresh block is an image transformer's.
-  Source: TimeSformer (arXiv 2102.05095).
+  Called with a `drop_rate`, it drops each of the three by `DropPath`. Source:
+  TimeSformer (arXiv 2102.05095).
   """
 
   num_heads: int
@@ -28,7 +29,10 @@ class DividedBlock(nn.Module):
   num_prefix: int = 0
 
   @nn.compact
-  def __call__(self, tokens: jax.Array) -> jax.Array:
+  def __call__(
+    self, tokens: jax.Array, drop_rate: jax.Array | None = None
+  ) -> jax.Array:
+    drop_path = DropPath(name='drop_path')
     attention = functools.partial(
       SelfAttention, self.num_heads, self.dtype, self.attention, self.key_bias
     )
@@ -42,15 +46,16 @@ class DividedBlock(nn.Module):
     prefix, tokens = jnp.split(tokens, [self.num_prefix], axis=2)
     normed = layer_norm(self.dtype, 'temporal_norm')(tokens)
     over_time = attention(name='temporal_attention')(normed.swapaxes(1, 2))
-    tokens += projection(over_time).swapaxes(1, 2)
+    tokens += drop_path(projection(over_time).swapaxes(1, 2), drop_rate)
 
     tokens = jnp.concatenate([prefix, tokens], axis=2)
     normed = layer_norm(self.dtype, 'attention_norm')(tokens)
     over_space = attention(name='attention')(normed)
     prefix, over_space = jnp.split(over_space, [self.num_prefix], axis=2)
     prefix = jnp.broadcast_to(prefix.mean(1, keepdims=True), prefix.shape)
-    tokens += jnp.concatenate([prefix, over_space], axis=2)
+    over_space = jnp.concatenate([prefix, over_space], axis=2)
+    tokens += drop_path(over_space, drop_rate)
 
     normed = layer_norm(self.dtype, 'mlp_norm')(tokens)
     mlp = Mlp(self.mlp_dim, self.dtype, self.exact_gelu, name='mlp')
-    return tokens + mlp(normed)
+    return tokens + drop_path(mlp(normed), drop_rate)

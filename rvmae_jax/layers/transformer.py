@@ -48,10 +48,30 @@ class Mlp(nn.Module):
     return dense(tokens.shape[-1], name='dense_out')(hidden)
 
 
+class DropPath(nn.Module):
+  """Leaves out what a block adds, each row of the batch for itself.
+
+  What stays is scaled up, so that the mean is the same. Takes random numbers
+  from `dropout`. Source: stochastic depth (arXiv 1603.09382).
+  """
+
+  @nn.compact
+  def __call__(
+    self, added: jax.Array, rate: jax.Array | float | None
+  ) -> jax.Array:
+    """[B, ...] -> same; `rate` is the share of rows to leave out, None = 0."""
+    if rate is None:
+      return added
+    shape = (len(added), *[1] * (added.ndim - 1))
+    is_kept = jax.random.bernoulli(self.make_rng('dropout'), 1 - rate, shape)
+    return jnp.where(is_kept, added / (1 - rate), 0).astype(added.dtype)
+
+
 class SelfAttentionBlock(nn.Module):
   """A ViT block: self-attention, then MLP; [..., N, D] -> [..., N, D].
 
-  For `num_clusters` see `layers.attention.cluster_mask`.
+  Called with a `drop_rate`, it drops either by `DropPath`. For `num_clusters`
+  see `layers.attention.cluster_mask`.
   """
 
   num_heads: int
@@ -63,20 +83,23 @@ class SelfAttentionBlock(nn.Module):
   num_clusters: int = 1
 
   @nn.compact
-  def __call__(self, tokens: jax.Array) -> jax.Array:
+  def __call__(
+    self, tokens: jax.Array, drop_rate: jax.Array | None = None
+  ) -> jax.Array:
+    drop_path = DropPath(name='drop_path')
     normed = layer_norm(self.dtype, 'attention_norm')(tokens)
-    tokens += SelfAttention(
+    attention = SelfAttention(
       self.num_heads,
       self.dtype,
       self.attention,
       self.key_bias,
       self.num_clusters,
       name='attention',
-    )(normed)
-    normed = layer_norm(self.dtype, 'mlp_norm')(tokens)
-    return tokens + Mlp(self.mlp_dim, self.dtype, self.exact_gelu, name='mlp')(
-      normed
     )
+    tokens += drop_path(attention(normed), drop_rate)
+    normed = layer_norm(self.dtype, 'mlp_norm')(tokens)
+    mlp = Mlp(self.mlp_dim, self.dtype, self.exact_gelu, name='mlp')
+    return tokens + drop_path(mlp(normed), drop_rate)
 
 
 # RVM's order of what a cross-attention block does.
@@ -163,7 +186,7 @@ class BlockStack(nn.Module):
       scanned = nn.scan(
         run,
         variable_axes={'params': 0},
-        split_rngs={'params': True},
+        split_rngs={'params': True, 'dropout': True},
         length=self.num_blocks,
       )
       return scanned(self.block(name='block'), tokens, per_block)[0]
@@ -179,6 +202,8 @@ class Encoder(nn.Module):
   Attributes:
     block: what to stack, if not `SelfAttentionBlock`; takes its fields.
     final_norm: whether a norm follows the last block.
+    drop_path: in training, how often the last block is left out (see
+      `DropPath`); rates rise from 0 at the first block.
   """
 
   num_blocks: int
@@ -192,9 +217,12 @@ class Encoder(nn.Module):
   exact_gelu: bool = False
   final_norm: bool = True
   block: Callable[..., nn.Module] = SelfAttentionBlock
+  drop_path: float = 0.0
 
   @nn.compact
-  def __call__(self, tokens: jax.Array, num_clusters: int = 1) -> jax.Array:
+  def __call__(
+    self, tokens: jax.Array, num_clusters: int = 1, *, train: bool = False
+  ) -> jax.Array:
     """Encodes tokens; for `num_clusters` see `SelfAttentionBlock`."""
     block = functools.partial(
       self.block,
@@ -207,9 +235,14 @@ class Encoder(nn.Module):
     )
     if num_clusters > 1:
       block = functools.partial(block, num_clusters=num_clusters)
+    if not 0 <= self.drop_path < 1:
+      raise ValueError(f'drop_path={self.drop_path} must lie in [0, 1).')
+    drop_rates = None
+    if train and self.drop_path:
+      drop_rates = jnp.linspace(0, self.drop_path, self.num_blocks)
     tokens = BlockStack(
       block, self.num_blocks, self.remat, self.scan, name='blocks'
-    )(tokens)
+    )(tokens, drop_rates)
     return layer_norm(self.dtype, 'norm')(tokens) if self.final_norm else tokens
 
 

@@ -86,6 +86,7 @@ class VideoMAE(nn.Module):
     attention: see `layers.attention.dot_product_attention`.
     remat: see `layers.transformer.REMAT_POLICIES`.
     scan_layers: compile one block instead of all.
+    drop_path: of the encoder, see `layers.transformer.Encoder`.
   """
 
   width: int
@@ -113,6 +114,7 @@ class VideoMAE(nn.Module):
   attention: str = 'auto'
   remat: str = 'none'
   scan_layers: bool = False
+  drop_path: float = 0.0
 
   def setup(self):
     for field, known in _CHOICES.items():
@@ -154,6 +156,7 @@ class VideoMAE(nn.Module):
       self.encoder_heads,
       self.encoder_mlp_dim,
       final_norm=self.encoder_norm,
+      drop_path=self.drop_path,
     )
     self.decoder = PixelDecoder(
       self.decoder_width,
@@ -189,7 +192,7 @@ class VideoMAE(nn.Module):
       batch: `video` [B, T, H, W, 3], uint8 or floats in [0, 1]; `ids_keep`
         [B, K] and `ids_mask` [B, M], places in the flattened grid (t, h, w).
         Unless attention is joint, each time slot has the same number of them.
-      train: unused; there is no dropout.
+      train: whether `drop_path` is on.
 
     Returns:
       `pred` [B, M, z*p*p*3] float32, in the order of
@@ -200,7 +203,6 @@ class VideoMAE(nn.Module):
     Raises:
       ValueError: tubelets do not tile the clip, or the mask's shape is wrong.
     """
-    del train
     video, ids_keep, ids_mask = (
       batch[key] for key in ('video', 'ids_keep', 'ids_mask')
     )
@@ -209,7 +211,7 @@ class VideoMAE(nn.Module):
     for ids in (ids_keep, ids_mask):
       self._check_count(ids.shape[-1], grid)
     features = self._encode(
-      patches.take_tokens(pixels, ids_keep), grid, ids_keep
+      patches.take_tokens(pixels, ids_keep), grid, ids_keep, train=train
     )
     pred, pred_ids = self.decoder(features, grid, ids_keep, ids_mask)
     return {'pred': pred, 'pred_ids': pred_ids, 'features': features}
@@ -219,10 +221,9 @@ class VideoMAE(nn.Module):
 
     CLS first, if any; where the clip has but one, each time slot has a copy.
     """
-    del train
     grid = self._grid(video.shape)
     pixels = patches.patchify_clip(video, self.patch_size, self.tubelet_size)
-    tokens = self._encode(pixels, grid).astype(jnp.float32)
+    tokens = self._encode(pixels, grid, train=train).astype(jnp.float32)
     prefix, tokens = jnp.split(tokens, [self.num_prefix_tokens], axis=2)
     # [B, G, t*h*w/G, D] -> [B, t, h*w, D]
     tokens = tokens.reshape(len(video), grid[0], -1, self.width)
@@ -288,6 +289,8 @@ class VideoMAE(nn.Module):
     pixels: jax.Array,
     grid: tuple[int, int, int],
     ids: jax.Array | None = None,
+    *,
+    train: bool = False,
   ) -> jax.Array:
     """Tubelets [B, K, z*p*p*3] at places `ids` -> [B, G, P+K/G, D]."""
     pixels = patches.normalize_colours(
@@ -302,7 +305,7 @@ class VideoMAE(nn.Module):
       prefix = (self.cls_token + prefix).astype(self.dtype)
       prefix = jnp.broadcast_to(prefix, (*tokens.shape[:2], *prefix.shape))
       tokens = jnp.concatenate([prefix, tokens], axis=2)
-    return self.encoder(tokens)
+    return self.encoder(tokens, train=train)
 
   def _check_count(self, count: int, grid: tuple[int, int, int]) -> None:
     if count % self._num_groups(grid):

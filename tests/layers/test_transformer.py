@@ -1,9 +1,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from rvmae_jax.layers.transformer import (
   CrossEncoder,
+  DropPath,
+  Encoder,
   stack_blocks,
   unstack_blocks,
 )
@@ -79,3 +82,29 @@ def test_unstack_is_the_inverse():
   params = module.init(jax.random.key(2), queries, context)['params']
   again = unstack_blocks(stack_blocks(params))
   jax.tree.map(np.testing.assert_array_equal, params, again)
+
+
+def test_drop_path_leaves_out_whole_rows_and_keeps_the_mean():
+  added = jnp.ones((4000, 3, 2))
+  out = DropPath().apply({}, added, 0.2, rngs={'dropout': jax.random.key(0)})
+  assert set(np.unique(out)) == {0, np.float32(1.25)}
+  np.testing.assert_array_equal(out.min((1, 2)), out.max((1, 2)))
+  assert abs(out.mean() - 1) < 0.04  # Five standard deviations.
+
+
+@pytest.mark.parametrize(
+  'options', [{}, {'scan': True}, {'scan': True, 'remat': 'full'}]
+)
+def test_drop_path_rises_from_the_first_block_to_the_last(options):
+  tokens = jax.random.normal(jax.random.key(0), (2, 4, 16))
+  encoder = Encoder(2, 2, 32, drop_path=0.999, **options)
+  variables = encoder.init(jax.random.key(1), tokens)
+  rngs = {'dropout': jax.random.key(2)}
+  out = encoder.apply(variables, tokens, train=True, rngs=rngs)
+  # The first block is never left out, the second always (but for 1 in 1,000).
+  params = unstack_blocks(variables['params'])
+  del params['blocks']['block_01']
+  first = Encoder(1, 2, 32).apply({'params': params}, tokens)
+  np.testing.assert_allclose(out, first, atol=1e-5)
+  # Without training nothing is left out, and no random numbers are needed.
+  assert np.abs(encoder.apply(variables, tokens) - first).max() > 0.1
