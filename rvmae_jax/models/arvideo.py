@@ -77,6 +77,8 @@ class ARVideo(nn.Module):
     attention: see `layers.attention.dot_product_attention`.
     remat: see `layers.transformer.REMAT_POLICIES`.
     scan_layers: compile one block instead of all.
+    drop_path: of the encoder, see `layers.transformer.Encoder`; `encode` alone
+      has it.
   """
 
   width: int
@@ -97,6 +99,7 @@ class ARVideo(nn.Module):
   attention: str = 'auto'
   remat: str = 'none'
   scan_layers: bool = False
+  drop_path: float = 0.0
 
   num_prefix_tokens = 0
 
@@ -119,6 +122,7 @@ class ARVideo(nn.Module):
       self.encoder_mlp_dim,
       key_bias=False,
       exact_gelu=True,
+      drop_path=self.drop_path,
       **shared,
     )
     self.decoder_embedding = nn.Dense(self.decoder_width, dtype=self.dtype)
@@ -185,10 +189,9 @@ class ARVideo(nn.Module):
 
     All tokens see each other, as in fine-tuning: there is no order.
     """
-    del train
     grid = self._grid(video.shape)
     pixels = patches.patchify_clip(video, self.patch_size, self.tubelet_size)
-    features = self._encode(pixels, grid).astype(jnp.float32)
+    features = self._encode(pixels, grid, train=train).astype(jnp.float32)
     # [B, t*h*w, D] -> [B, t, h*w, D]
     return features.reshape(len(video), grid[0], -1, self.width)
 
@@ -245,6 +248,8 @@ class ARVideo(nn.Module):
     grid: tuple[int, int, int],
     ids: jax.Array | None = None,
     num_clusters: int = 1,
+    *,
+    train: bool = False,
   ) -> jax.Array:
     """Tubelets [B, L, z*p*p*3] at places `ids` -> [B, L, D]."""
     pixels = patches.normalize_colours(
@@ -253,7 +258,7 @@ class ARVideo(nn.Module):
     _, table = self.positions(grid)
     tokens = self.patch_embedding(pixels.astype(self.dtype))
     tokens += (table if ids is None else table[ids]).astype(self.dtype)
-    return self.encoder(tokens, num_clusters)
+    return self.encoder(tokens, num_clusters, train=train)
 
   def _decode(
     self,

@@ -64,6 +64,8 @@ class RecurrentAutoencoder(nn.Module):
     remat: see `layers.transformer.REMAT_POLICIES`.
     scan_layers: compile one block instead of all.
     time_unroll: frames in one iteration of the scan over time.
+    drop_path: of the encoder, see `layers.transformer.Encoder`; `encode` alone
+      has it, each frame for itself.
   """
 
   width: int
@@ -88,6 +90,7 @@ class RecurrentAutoencoder(nn.Module):
   remat: str = 'none'
   scan_layers: bool = False
   time_unroll: int = 1
+  drop_path: float = 0.0
 
   # Tokens that come before the grid in features: the CLS token.
   num_prefix_tokens = 1
@@ -116,6 +119,7 @@ class RecurrentAutoencoder(nn.Module):
       self.encoder_heads,
       self.encoder_mlp_dim,
       scan=self.scan_layers,
+      drop_path=self.drop_path,
       **shared,
     )
     self.core = CORES[self.core_kind](
@@ -154,10 +158,12 @@ class RecurrentAutoencoder(nn.Module):
 
     CLS first. A frame's features depend on it and on earlier frames only.
     """
-    del train
-    return self.core.run(self.encode_frames(video), self.time_unroll)[0]
+    tokens = self.encode_frames(video, train=train)
+    return self.core.run(tokens, self.time_unroll)[0]
 
-  def encode_frames(self, video: jax.Array) -> jax.Array:
+  def encode_frames(
+    self, video: jax.Array, *, train: bool = False
+  ) -> jax.Array:
     """The ViT alone, frame by frame: [B, T, H, W, 3] -> [B, T, 1+N, D]."""
     batch_size, num_frames, height, width, _ = video.shape
     grid = patches.patch_grid(height, width, self.patch_size)
@@ -165,7 +171,7 @@ class RecurrentAutoencoder(nn.Module):
     tokens += self.encoder_positions(grid)
     # [B, T, N, D] -> [B*T, N, D]
     tokens = tokens.reshape(batch_size * num_frames, -1, self.width)
-    tokens = self.encoder(self.prepend_cls(tokens))
+    tokens = self.encoder(self.prepend_cls(tokens), train=train)
     # [B*T, 1+N, D] -> [B, T, 1+N, D]
     return tokens.reshape(batch_size, num_frames, -1, self.width)
 

@@ -73,6 +73,8 @@ class SiamMAE(nn.Module):
     attention: see `layers.attention.dot_product_attention`.
     remat: see `layers.transformer.REMAT_POLICIES`.
     scan_layers: compile one block instead of all.
+    drop_path: of the encoder, see `layers.transformer.Encoder`; `encode` alone
+      has it.
   """
 
   width: int
@@ -91,6 +93,7 @@ class SiamMAE(nn.Module):
   attention: str = 'auto'
   remat: str = 'none'
   scan_layers: bool = False
+  drop_path: float = 0.0
 
   # Tokens that come before the grid in features: the CLS token.
   num_prefix_tokens = 1
@@ -105,7 +108,11 @@ class SiamMAE(nn.Module):
     self.patch_embedding = patches.PatchEmbedding(self.width, self.dtype)
     self.cls_token = patches.LearnedToken(self.width)
     self.encoder = Encoder(
-      self.encoder_blocks, self.encoder_heads, self.encoder_mlp_dim, **shared
+      self.encoder_blocks,
+      self.encoder_heads,
+      self.encoder_mlp_dim,
+      drop_path=self.drop_path,
+      **shared,
     )
     self.decoder_embedding = nn.Dense(self.decoder_width, dtype=self.dtype)
     self.mask_token = patches.LearnedToken(self.decoder_width)
@@ -154,10 +161,9 @@ class SiamMAE(nn.Module):
 
     CLS first.
     """
-    del train
     grid = self._grid(video.shape)
     pixels = patches.patchify(video, self.patch_size)
-    return self._encode(pixels, grid).astype(jnp.float32)
+    return self._encode(pixels, grid, train=train).astype(jnp.float32)
 
   def flops_per_clip(self, spec: Mapping[str, Any]) -> dict[str, int]:
     """Forward FLOPs of one clip by part; `flops.training` adds the backward.
@@ -219,6 +225,8 @@ class SiamMAE(nn.Module):
     pixels: jax.Array,
     grid: tuple[int, int],
     ids: jax.Array | None = None,
+    *,
+    train: bool = False,
   ) -> jax.Array:
     """Patches [B, T, K, p*p*3] at places `ids` -> [B, T, 1+K, D]."""
     pixels = patches.normalize_colours(
@@ -229,7 +237,8 @@ class SiamMAE(nn.Module):
     tokens += table if ids is None else table[ids]
     cls = self.cls_token().astype(self.dtype)
     cls = jnp.broadcast_to(cls, (*tokens.shape[:2], *cls.shape))
-    return self.encoder(jnp.concatenate([cls, tokens], axis=2))
+    tokens = jnp.concatenate([cls, tokens], axis=2)
+    return self.encoder(tokens, train=train)
 
   def _decode(
     self,

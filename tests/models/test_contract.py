@@ -200,6 +200,28 @@ def test_flops_agree_with_xla(case):
   assert ours == pytest.approx(compiled.cost_analysis()['flops'], rel=0.05)
 
 
+def test_drop_path_is_on_in_training_alone(case):
+  config, make_spec = case
+  spec, model = (
+    make_spec(config, SIZE),
+    build_model({**config, 'drop_path': 0.5}),
+  )
+  variables = jax.eval_shape(model.init, jax.random.key(0), spec)
+
+  def program(train):
+    def encode(variables, video, rng):
+      rngs = {'dropout': rng}
+      return model.apply(
+        variables, video, train=train, rngs=rngs, method='encode'
+      )
+
+    video = spec['video']
+    return str(jax.make_jaxpr(encode)(variables, video, jax.random.key(0)))
+
+  assert 'random_bits' in program(train=True)
+  assert 'random_bits' not in program(train=False)
+
+
 def test_a_wrong_field_is_answered(case):
   with pytest.raises(ValueError, match="Did you mean 'width'"):
     build_model({**case[0], 'widht': 64})
