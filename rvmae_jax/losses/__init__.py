@@ -1,8 +1,12 @@
 """Loss terms by name, float32.
 
-Pixel losses: (pred, target) -> one value per patch. Classification losses:
-(logits, class probabilities) -> one value per row. Contrastive losses:
-(queries, keys) -> one value per row.
+A loss lives in the file of its family, and a family says what is compared:
+
+  pixel: (pred, target) patches -> one value per patch
+  temporal: features [B, T, N, D] -> one value per row
+  perceptual: (features, target features) -> one value per token
+  contrastive: (queries, keys) -> one value per row
+  classification: (logits, class probabilities) -> one value per row
 """
 
 from rvmae_jax.registry import Registry
@@ -12,6 +16,16 @@ LOSSES = Registry(
   {
     'cross_entropy': 'rvmae_jax.losses.classification:cross_entropy',
     'info_nce': 'rvmae_jax.losses.contrastive:info_nce',
+    'perceptual': 'rvmae_jax.losses.perceptual:distance',
+    'pixel_huber': 'rvmae_jax.losses.pixel:huber',
+    'pixel_l1': 'rvmae_jax.losses.pixel:l1',
     'pixel_l2': 'rvmae_jax.losses.pixel:l2',
+    'temporal_l1': 'rvmae_jax.losses.temporal:l1',
+    'temporal_l2': 'rvmae_jax.losses.temporal:l2',
   },
 )
+
+
+def family_of(name: str) -> str:
+  """The family of a loss of the table: the file that it lives in."""
+  return LOSSES.get(name).__module__.rpartition('.')[2]

@@ -12,6 +12,25 @@ def l2(pred: jax.Array, target: jax.Array) -> jax.Array:
   return jnp.mean(error**2, axis=-1)
 
 
+def l1(pred: jax.Array, target: jax.Array) -> jax.Array:
+  """Mean absolute error of each patch; see `l2`."""
+  error = pred.astype(jnp.float32) - target.astype(jnp.float32)
+  return jnp.mean(jnp.abs(error), axis=-1)
+
+
+def huber(
+  pred: jax.Array, target: jax.Array, threshold: float = 0.1
+) -> jax.Array:
+  """Mean Huber loss of each patch; see `l2`.
+
+  Half the squared error up to `threshold`, beyond it a straight line. The
+  default suits pixels in [0, 1]: a tenth of the range.
+  """
+  error = jnp.abs(pred.astype(jnp.float32) - target.astype(jnp.float32))
+  near = jnp.minimum(error, threshold)
+  return jnp.mean(near * (error - 0.5 * near), axis=-1)
+
+
 def patch_statistics(
   patches: jax.Array, normalize: str
 ) -> tuple[jax.Array | float, jax.Array | float]:

@@ -24,8 +24,13 @@ OBJECTIVES = Registry(
 )
 
 
-def build_objective(config: ml_collections.ConfigDict):
+def build_objective(config: ml_collections.ConfigDict, **networks):
   """The objective of a whole config: its `objective` and `losses`.
+
+  Args:
+    config: the whole config.
+    **networks: functions of other networks, for objectives that ask for them
+      by name: `perceptual_features`.
 
   Raises:
     ValueError: an unknown name or setting, or an objective that needs more of
@@ -33,6 +38,7 @@ def build_objective(config: ml_collections.ConfigDict):
   """
   # What the model decides, for objectives that ask for it.
   given = {'losses': dict(config.losses), **token_size(config.model)}
+  given |= networks
   if 'num_classes' in config.model:
     given['num_classes'] = config.model.num_classes
   name = config.objective.name

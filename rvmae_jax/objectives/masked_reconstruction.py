@@ -7,23 +7,32 @@ import jax
 import jax.numpy as jnp
 
 from rvmae_jax.layers import patches
-from rvmae_jax.losses import LOSSES, pixel
+from rvmae_jax.losses import LOSSES, family_of, pixel
+
+# Families of losses that this objective knows what to give to.
+_FAMILIES = ('pixel', 'temporal', 'perceptual', 'contrastive')
 
 
 class MaskedReconstruction:
-  """Weighted pixel losses between predicted and true patches.
+  """Weighted losses of predicted patches, and of the features behind them.
 
   What is rebuilt are the frames of `target` where the batch has it (RVM), each
   by itself; else the tubelets of `video`, counted through the whole clip.
 
   Attributes:
-    losses: loss name -> weight; each term is logged under its name.
+    losses: loss name -> weight; each term is logged under its name. Pixel
+      losses compare patches. Temporal ones take the model's features.
+      Contrastive ones compare the features of `video` with those of `view2`
+      under the same mask, as means over times and places, both ways round.
+      Perceptual ones compare rebuilt with true frames, see below.
     patch_size, tubelet_size: pixels and frames of a patch.
     patches: 'all' compares every patch that the model predicts (RVM), 'hidden'
       only those that were masked.
     normalize: see `losses.pixel.patch_statistics`.
     pixel_mean, pixel_std: for each colour; pixels are shifted and scaled by
       them before their patches are normalised, as ImageMAE does.
+    perceptual_features: `encode` of a frozen network, video -> features. What
+      is rebuilt goes through it as clips, or frame by frame if it is `target`.
   """
 
   def __init__(
@@ -35,6 +44,7 @@ class MaskedReconstruction:
     normalize: str = 'none',
     pixel_mean: Sequence[float] = (0.0, 0.0, 0.0),
     pixel_std: Sequence[float] = (1.0, 1.0, 1.0),
+    perceptual_features: Callable[[jax.Array], jax.Array] | None = None,
   ):
     if patches not in ('all', 'hidden'):
       raise ValueError(f"Unknown patches={patches!r}; use 'all' or 'hidden'.")
@@ -43,6 +53,15 @@ class MaskedReconstruction:
         f'No losses given; set config.losses, for example {{"pixel_l2": 1.0}}. '
         f'Known: {", ".join(LOSSES.names())}.'
       )
+    self.families = {name: family_of(name) for name in losses}
+    for name, family in self.families.items():
+      if family not in _FAMILIES:
+        raise ValueError(
+          f'Loss {name!r} is of the family {family}; masked_reconstruction '
+          f'takes {", ".join(_FAMILIES)}.'
+        )
+    # Contrastive losses compare rows: the trainer must not cut a batch.
+    self.needs_whole_batch = 'contrastive' in self.families.values()
     self.losses = {
       name: (LOSSES.get(name), weight) for name, weight in losses.items()
     }
@@ -50,6 +69,7 @@ class MaskedReconstruction:
     self.patches = patches
     self.normalize = normalize
     self.pixel_mean, self.pixel_std = tuple(pixel_mean), tuple(pixel_std)
+    self.perceptual_features = perceptual_features
 
   def __call__(
     self,
@@ -84,9 +104,28 @@ class MaskedReconstruction:
     normalized = (true - shift) / scale
 
     mask = hidden if self.patches == 'hidden' else None
+
+    def features_of_view2():
+      if 'view2' not in batch:
+        raise ValueError(
+          'Contrastive losses compare two clips of a video, and the batch has '
+          "no `view2`; use the clip sampler 'two_views'."
+        )
+      other = {**batch, 'video': batch['view2']}
+      return apply(params, other, train=train, rng=rng)['features']
+
+    # Family -> the mean of one of its losses.
+    mean_of = {
+      'pixel': lambda term: pixel.masked_mean(term(pred, normalized), mask),
+      'temporal': lambda term: term(outputs['features']).mean(),
+      'perceptual': lambda term: term(*self._perceived(outputs, batch)).mean(),
+      'contrastive': lambda term: _both_ways(
+        term, _pooled(outputs['features']), _pooled(features_of_view2())
+      ),
+    }
     loss, metrics = jnp.zeros(()), {}
     for name, (term, weight) in self.losses.items():
-      metrics[name] = pixel.masked_mean(term(pred, normalized), mask)
+      metrics[name] = mean_of[self.families[name]](term)
       loss += weight * metrics[name]
 
     error = pixel.l2(pred * scale + shift, true)  # [..., P]
@@ -120,6 +159,36 @@ class MaskedReconstruction:
     is_true = hidden_mask(pred_ids, true.shape[-2])[..., None]
     return jnp.where(is_true, true, placed * scale + shift)
 
+  def _perceived(
+    self, outputs: Mapping[str, jax.Array], batch: Mapping[str, jax.Array]
+  ) -> tuple[jax.Array, jax.Array]:
+    """Features of what was rebuilt and of what is true."""
+    if self.perceptual_features is None:
+      raise ValueError(
+        'Perceptual losses need a frozen network: set '
+        'config.perceptual_checkpoint to a run, a checkpoint or an exported '
+        'file.'
+      )
+    key = 'target' if 'target' in batch else 'video'
+    grid = patches.clip_grid(batch[key].shape, self.patch_size, 1)
+
+    def perceive(pixels):
+      if key == 'target':
+        frames = patches.unpatchify(pixels, self.patch_size, grid[1:])
+        # [B, S, H, W, 3] -> [B*S, 1, H, W, 3]
+        video = frames.reshape(-1, 1, *frames.shape[2:])
+      else:
+        grid_of_clip = (grid[0] // self.tubelet_size, *grid[1:])
+        video = patches.unpatchify_clip(
+          pixels, self.patch_size, self.tubelet_size, grid_of_clip
+        )
+      return self.perceptual_features(video)
+
+    return (
+      perceive(self.to_pixels(outputs, batch)),
+      perceive(self._true_patches(batch)),
+    )
+
   def _true_patches(self, batch: Mapping[str, jax.Array]) -> jax.Array:
     """What is to be rebuilt, [..., N, pixels] in [0, 1]."""
     if 'target' in batch:
@@ -145,6 +214,19 @@ class MaskedReconstruction:
 def hidden_mask(ids_keep: jax.Array, num_tokens: int) -> jax.Array:
   """1 at hidden tokens, 0 at visible ones: [..., K] -> [..., N] float32."""
   return 1 - jax.nn.one_hot(ids_keep, num_tokens).sum(axis=-2)
+
+
+def _pooled(features: jax.Array) -> jax.Array:
+  """Means over times and places: [B, ..., D] -> [B, D] float32."""
+  # [B, ..., D] -> [B, L, D]
+  features = features.reshape(len(features), -1, features.shape[-1])
+  return features.astype(jnp.float32).mean(1)
+
+
+def _both_ways(
+  term: Callable[..., jax.Array], first: jax.Array, second: jax.Array
+) -> jax.Array:
+  return (term(first, second) + term(second, first)).mean() / 2
 
 
 def core_metrics(stats: Mapping[str, jax.Array]) -> dict[str, jax.Array]:

@@ -12,6 +12,16 @@ def test_l2_by_hand():
   np.testing.assert_allclose(LOSSES.get('pixel_l2')(pred, target), [2.5, 5.0])
 
 
+def test_l1_and_huber_by_hand():
+  """Errors 0.06 and 0.4; beyond 0.1 Huber's loss is 0.1 * (error - 0.05)."""
+  pred, target = jnp.array([[0.06, 0.0]]), jnp.array([[0.0, 0.4]])
+  np.testing.assert_allclose(LOSSES.get('pixel_l1')(pred, target), [0.23])
+  want = (0.5 * 0.06**2 + 0.1 * 0.35) / 2
+  np.testing.assert_allclose(
+    LOSSES.get('pixel_huber')(pred, target), [want], rtol=1e-6
+  )
+
+
 def test_masked_mean_by_hand():
   values = jnp.array([[1.0, 2.0, 3.0, 4.0]])
   assert pixel.masked_mean(values, None) == 2.5

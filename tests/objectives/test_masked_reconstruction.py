@@ -171,3 +171,93 @@ def test_steps_by_hand():
   assert metrics['psnr_hidden'] == pytest.approx(15.229, abs=1e-3)
   pixels = objective.to_pixels(outputs, batch)
   np.testing.assert_allclose(pixels[0, :, 0], [0.1, 0.7, 0], atol=1e-6)
+
+
+def clip_model(params, batch, **_):
+  """Predicts black hidden patches; two features tell the mean of a frame."""
+  del params
+  video = batch['video'] / 255
+  mean = video.mean((2, 3, 4))[:, :, None]
+  return {
+    'pred': jnp.zeros((*batch['ids_mask'].shape, 3)),
+    'pred_ids': batch['ids_mask'],
+    'features': jnp.stack([mean, 1 - mean], axis=-1),  # [B, T, 1, 2]
+  }
+
+
+@pytest.fixture
+def clips():
+  """Two clips of two frames of two 1x1 patches, the second patch hidden."""
+  values = jnp.array([[[0, 0], [0, 255]], [[255, 255], [255, 255]]], jnp.uint8)
+  video = jnp.broadcast_to(values[:, :, None, :, None], (2, 2, 1, 2, 3))
+  ids_keep, ids_mask = jnp.array([[0, 2]] * 2), jnp.array([[1, 3]] * 2)
+  return {'video': video, 'ids_keep': ids_keep, 'ids_mask': ids_mask}
+
+
+def run_clips(losses, clips, **options):
+  objective = MaskedReconstruction(losses, patch_size=1, **options)
+  return objective(clip_model, None, clips, rng=jax.random.key(0), train=True)
+
+
+def test_all_families_add_up_by_hand(clips):
+  def features(video):  # Two features, the first frame's last patch and 1.
+    value = video[:, :1, 0, -1, :1]  # [B, 1, 1]
+    return jnp.concatenate([value, jnp.ones_like(value)], axis=-1)
+
+  losses = {'pixel_l1': 1.0, 'temporal_l1': 10.0, 'perceptual': 100.0}
+  loss, metrics = run_clips(losses, clips, perceptual_features=features)
+  # Black is right for one of four hidden patches.
+  assert metrics['pixel_l1'] == pytest.approx(3 / 4)
+  # Means of frames 0 1/2 and 1 1.
+  assert metrics['temporal_l1'] == pytest.approx(1 / 4)
+  # The second clip has (0, 1) for (1, 1): 2 - 2 cos 45 degrees; the first is
+  # right.
+  assert metrics['perceptual'] == pytest.approx((2 - 2**0.5) / 2, abs=1e-6)
+  want = 3 / 4 + 10 / 4 + 100 * (2 - 2**0.5) / 2
+  assert loss == pytest.approx(want, rel=1e-5)
+
+
+def test_views_of_a_video_are_told_from_others(clips):
+  losses = {'info_nce': 1.0}
+  matching, _ = run_clips(losses, {**clips, 'view2': clips['video']})
+  swapped, _ = run_clips(losses, {**clips, 'view2': clips['video'][::-1]})
+  assert matching < swapped
+  objective = MaskedReconstruction(losses, patch_size=1)
+  assert objective.needs_whole_batch
+  assert not MaskedReconstruction({'pixel_l2': 1.0}, 1).needs_whole_batch
+
+
+@pytest.mark.parametrize(
+  ('loss', 'message'),
+  [
+    ('info_nce', "no `view2`; use the clip sampler 'two_views'"),
+    ('perceptual', 'set config.perceptual_checkpoint'),
+    ('cross_entropy', "'cross_entropy' is of the family classification"),
+  ],
+)
+def test_what_a_loss_lacks_is_answered(clips, loss, message):
+  with pytest.raises(ValueError, match=message):
+    run_clips({loss: 1.0}, clips)
+
+
+def test_perceptual_losses_take_targets_frame_by_frame(batch):
+  """One 1x2 target: a clip of one frame, with the prediction in it."""
+  seen = []
+
+  def features(video):
+    seen.append(video)
+    return video.mean((2, 3))
+
+  pred = jnp.array([0.5, 0.9])[None, None, :, None] * jnp.ones(3)
+  objective = MaskedReconstruction(
+    {'perceptual': 1.0}, patch_size=1, perceptual_features=features
+  )
+  objective(
+    lambda *_, **__: {'pred': pred},
+    None,
+    batch,
+    rng=jax.random.key(0),
+    train=True,
+  )
+  np.testing.assert_allclose(seen[0][0, 0, 0, :, 0], [0.5, 0.9])
+  np.testing.assert_array_equal(seen[1][0, 0, 0, :, 0], [0, 1])
