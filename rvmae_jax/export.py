@@ -1,27 +1,38 @@
-"""Takes the weights of a run away, in the layout of the released RVM files.
+"""Takes the weights of a run away, under the names that others know.
 
   python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.npz
   python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.safetensors --ema
 
-The suffix of --out chooses the format. Both hold float32 arrays under the
-released names (`encoder/layers_0/attention/query/kernel`; split by '.' in
-.safetensors), and the config of the run, which `read_config` gives back.
+The suffix of --out chooses the format. Both hold float32 arrays, and the config
+of the run, which `read_config` gives back. RVM has the names and the layout of
+its released files (`encoder/layers_0/attention/query/kernel`; split by '.' in
+.safetensors), the VideoMAE family those of Hugging Face, in .safetensors only.
 """
 
 import argparse
+import functools
+import json
 import os
 import pathlib
 import types
 from collections.abc import Sequence
 
+import flax.linen as nn
 import jax
 import ml_collections
 import numpy as np
 
 import rvmae_jax
 from rvmae_jax import config_utils
-from rvmae_jax.interop import npz, rvm_released, safetensors
+from rvmae_jax.interop import (
+  hugging_face,
+  npz,
+  rvm_released,
+  safetensors,
+  state_dict,
+)
 from rvmae_jax.models import build_model
+from rvmae_jax.models.classifier import Classifier
 from rvmae_jax.models.rvm import RVM
 from rvmae_jax.training import checkpointing
 
@@ -45,21 +56,16 @@ def export(
     ema: take the moving average (EMA) of the parameters.
 
   Raises:
-    ValueError: an unknown suffix, a model that is no RVM, or a run
+    ValueError: an unknown suffix, a model that nobody else has, or a run
       that kept no EMA when `ema` asks for it.
     OSError: what was written does not read back equal.
   """
   out = pathlib.Path(out)
   file_format = _format(out)
   params, config = checkpointing.load_params(checkpoint, ema=ema)
-  if config.model.name != 'rvm':
-    raise ValueError(
-      f'{checkpoint} holds a model {config.model.name!r}; only rvm has a '
-      f'released layout.'
-    )
   arrays = {
     name: np.asarray(array, np.float32, order='C')
-    for name, array in rvm_released.to_released(params, part).items()
+    for name, array in _named_arrays(params, config, part, out).items()
   }
   metadata = {
     'config': config_utils.to_json(config),
@@ -75,6 +81,24 @@ def export(
     os.replace(partial, out)
   finally:
     partial.unlink(missing_ok=True)
+
+
+def _named_arrays(
+  params: dict, config: ml_collections.ConfigDict, part: str, out: pathlib.Path
+) -> dict[str, np.ndarray]:
+  """Parameters under the names of their origin; '/' splits them."""
+  if config.model.name == 'rvm':
+    return rvm_released.to_released(params, part)
+  origin = hugging_face.origin_of(config.model)
+  if part != 'all' or out.suffix != '.safetensors':
+    raise ValueError(
+      f'{origin.name} weights go as a whole into .safetensors; got part '
+      f'{part!r} and {out}.'
+    )
+  height, width = config.data.crop.size
+  p = config.model.patch_size
+  arrays = state_dict.to_state_dict(params, origin, (height // p, width // p))
+  return {name.replace('.', '/'): array for name, array in arrays.items()}
 
 
 def read_weights(path: str | pathlib.Path) -> dict[str, np.ndarray]:
@@ -113,29 +137,67 @@ def read_params(
   if 'scan_layers' in config.model:
     config.model.scan_layers = False  # The file has an array for each block.
   model = build_model(config.model)
+  if config.model.name != 'rvm':
+    return _fit_state_dict(state_dict.read(path), model), config
   return _fit(read_weights(path), model), config
 
 
-def load_model(path: str | pathlib.Path) -> tuple[RVM, dict]:
-  """The network and the parameters of an exported or a released RVM file.
+def load_model(path: str | pathlib.Path) -> tuple[nn.Module, dict]:
+  """The network and the parameters of a weights file, whoever made it.
 
   With them `model.apply({'params': params}, video, method='encode')` gives
-  features; see `models.rvm.RVM`.
+  features; see `models.rvm.RVM` and `models.videomae.VideoMAE`.
 
   Args:
-    path: ends in .npz or .safetensors. Without a config in it, as in released
-      files, sizes are read off its arrays and all else is the paper's.
+    path: an exported file; a released RVM; or a PyTorch state dict of
+      `interop.hugging_face` (.safetensors, or .bin, .pth and the like with
+      torch), best with its config.json beside it. Without a config sizes are
+      read off the arrays and all else is the paper's.
 
   Raises:
-    ValueError: the file is no RVM, or an array does not fit; it is named.
+    ValueError: nobody knows the file's names, or an array does not fit.
   """
-  if 'config' in _format(path).read_metadata(path):
+  suffix = pathlib.Path(path).suffix
+  if suffix in FORMATS and 'config' in _format(path).read_metadata(path):
     params, config = read_params(path)
     return build_model(config.model), params
-  arrays = read_weights(path)
-  fields = rvm_released.model_fields(arrays)
-  model = build_model({'name': 'rvm', **fields})
-  return model, _fit(arrays, model)
+  if suffix == '.npz' or is_released_rvm(path):
+    arrays = read_weights(path)
+    fields = rvm_released.model_fields(arrays)
+    model = build_model({'name': 'rvm', **fields})
+    return model, _fit(arrays, model)
+  arrays = state_dict.read(path)
+  config_file = pathlib.Path(path).with_name('config.json')
+  config = json.loads(config_file.read_text()) if config_file.exists() else {}
+  origin = hugging_face.find_origin(arrays)
+  model = build_model(hugging_face.model_config(arrays, origin, config))
+  return model, _fit_state_dict(arrays, model)
+
+
+def is_released_rvm(path: str | pathlib.Path) -> bool:
+  """Whether a file holds an RVM under its released names."""
+  return pathlib.Path(path).suffix in FORMATS and any(
+    name.startswith('tokenizer/') for name in read_weights(path)
+  )
+
+
+def _fit_state_dict(arrays: dict[str, np.ndarray], model: nn.Module) -> dict:
+  """A state dict as parameters of a model; all of it has to fit."""
+  origin = hugging_face.find_origin(arrays)
+  has_decoder = origin.arrays.get('decoder/mask_token') in arrays
+  # Parameters do not depend on the size of a clip: two tubelets of one slot.
+  network = getattr(model, 'backbone', model)
+  z, p = network.tubelet_size, network.patch_size
+  ids = jax.ShapeDtypeStruct((1, 1), np.int32)
+  video = jax.ShapeDtypeStruct((1, z, p, 2 * p, 3), np.uint8)
+  init, inputs = functools.partial(model.init, method='encode'), video
+  if has_decoder or isinstance(model, Classifier):
+    init = model.init
+    inputs = {'video': video, 'ids_keep': ids, 'ids_mask': ids}
+  shapes = jax.eval_shape(init, jax.random.key(0), inputs)
+  params, report = state_dict.from_state_dict(arrays, shapes['params'], origin)
+  report.require_complete()
+  return params
 
 
 def _fit(arrays: dict[str, np.ndarray], model: RVM) -> dict:

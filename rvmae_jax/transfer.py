@@ -4,11 +4,15 @@
 released RVM file, or a PyTorch file of the VideoMAE family. What both networks
 have under the same name is taken, wherever the encoder sits: at the top, as
 pre-training has it, or as the `backbone` of a classifier.
+
+`--config.perceptual_checkpoint=PATH` leaves the other network as it is and has
+it judge what is rebuilt.
 """
 
 import dataclasses
+import functools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.traverse_util
@@ -19,6 +23,7 @@ from absl import logging
 from rvmae_jax import export
 from rvmae_jax.interop import hugging_face, state_dict
 from rvmae_jax.layers.transformer import stack_blocks, unstack_blocks
+from rvmae_jax.models import build_model
 from rvmae_jax.training import sharding
 from rvmae_jax.training.checkpointing import check_same_arrays, load_params
 from rvmae_jax.training.state import TrainState
@@ -71,7 +76,7 @@ def read_file(path: str, shapes: Mapping[str, Any]) -> dict[str, Any]:
   Raises:
     ValueError: nobody knows the names in the file.
   """
-  if pathlib.Path(path).suffix == '.npz' or _is_exported(path):
+  if pathlib.Path(path).suffix == '.npz' or export.is_released_rvm(path):
     return export.load_model(path)[1]
   arrays = state_dict.read(path)
   origin = hugging_face.find_origin(arrays)
@@ -80,11 +85,25 @@ def read_file(path: str, shapes: Mapping[str, Any]) -> dict[str, Any]:
   return params
 
 
-def _is_exported(path: str) -> bool:
-  """Whether a file holds an RVM under its released names."""
-  return pathlib.Path(path).suffix in export.FORMATS and any(
-    name.startswith('tokenizer/') for name in export.read_weights(path)
-  )
+def frozen_encoder(
+  path: str | None,
+) -> Callable[[jax.Array], jax.Array] | None:
+  """`encode` of a trained network, whose parameters stay as they are.
+
+  Args:
+    path: a run, a checkpoint, or an exported or released RVM file; or nothing.
+
+  Returns:
+    Video [B, T, H, W, 3] -> features, or None without a path.
+  """
+  if not path:
+    return None
+  if pathlib.Path(path).is_file():
+    model, params = export.load_model(path)
+  else:
+    params, config = load_params(path)
+    model = build_model(config.model)
+  return functools.partial(model.apply, {'params': params}, method='encode')
 
 
 @dataclasses.dataclass(frozen=True)

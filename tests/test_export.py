@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from rvmae_jax import export as export_lib
+from rvmae_jax.config_utils import token_size
 from rvmae_jax.data.pipeline import batch_spec
-from rvmae_jax.interop import rvm_released
+from rvmae_jax.interop import hugging_face, rvm_released, state_dict
 from rvmae_jax.models import build_model
 from rvmae_jax.training.checkpointing import Checkpointer, load_params
 from rvmae_jax.training.state import TrainState
@@ -155,3 +156,90 @@ def test_released_files_load_without_a_config(params, tmp_path, part):
   assert (model.width, model.patch_size) == (32, 8)
   assert ('decoder' in loaded) == (part == 'all')
   jax.tree.map(np.testing.assert_array_equal, loaded['core'], params['core'])
+
+
+FAMILY = {
+  'videomae': {'space_time': 'joint', 'tubelet_size': 2},
+  'vit_mae': {
+    'space_time': 'per_frame',
+    'tubelet_size': 1,
+    'num_prefix_tokens': 1,
+    'position': 'sincos_2d',
+    'key_bias': True,
+    'embedding_bias': True,
+  },
+}
+
+
+@pytest.fixture(name='family_run', params=FAMILY)
+def _family_run(request, tmp_path):
+  """A workdir of a network that Hugging Face has too, and its parameters."""
+  config = ml_collections.ConfigDict(CONFIG.to_dict())
+  config.model = {
+    'name': 'videomae',
+    'variant': 'tiny',
+    'patch_size': 8,
+    **FAMILY[request.param],
+  }
+  config.data.clip = {'name': 'uniform', 'num_frames': 2}
+  config.data.mask = {'name': 'per_frame', 'ratio': 0.5}
+  spec = batch_spec(config.data, 1, **token_size(config.model))
+  model = build_model(config.model)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), spec)['params']
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(lambda x: rng.random(x.shape, np.float32), shapes)
+  state = TrainState(np.int32(1), params, (), None, np.int32(0))
+  with Checkpointer(tmp_path / 'run', config) as checkpointer:
+    checkpointer.save(1, state, None)
+  return tmp_path / 'run', config, params
+
+
+def test_the_videomae_family_goes_under_the_names_of_hugging_face(family_run):
+  run, config, params = family_run
+  out = run / 'model.safetensors'
+  export_lib.export(run, out)
+  names = state_dict.read(out)
+  origin = hugging_face.find_origin(names)
+  assert origin is hugging_face.origin_of(config.model)
+  model, loaded = export_lib.load_model(out)
+  assert model == build_model(config.model)
+  jax.tree.map(np.testing.assert_array_equal, loaded, params)
+
+
+def test_the_videomae_family_has_no_other_format(family_run):
+  with pytest.raises(ValueError, match='go as a whole into'):
+    export_lib.export(family_run[0], family_run[0] / 'model.npz')
+
+
+def test_a_network_that_nobody_else_has_is_refused(run, monkeypatch):
+  config = ml_collections.ConfigDict(CONFIG.to_dict())
+  config.model = {'name': 'videomae', 'space_time': 'divided'}
+  monkeypatch.setattr(
+    export_lib.checkpointing, 'load_params', lambda *_, **__: ({}, config)
+  )
+  with pytest.raises(ValueError, match=r"'divided', 0, 1\) has no layout"):
+    export_lib.export(run, run / 'model.safetensors')
+
+
+@pytest.mark.parametrize('name', ['videomae/classify', 'timesformer/classify'])
+def test_files_of_hugging_face_load_with_their_config(
+  name, shared_dir, tmp_path
+):
+  safetensors = pytest.importorskip('safetensors.numpy')
+  golden = dict(np.load(shared_dir / 'golden' / f'{name}.npz'))
+  arrays = {
+    key.removeprefix('params/'): array
+    for key, array in golden.items()
+    if key.startswith('params/')
+  }
+  safetensors.save_file(arrays, tmp_path / 'model.safetensors')
+  (tmp_path / 'config.json').write_text(str(golden['config_json']))
+  model, params = export_lib.load_model(tmp_path / 'model.safetensors')
+  assert model.num_classes == len(golden['out/logits'][0])
+  pixels = np.moveaxis(golden['in/pixel_values_imagenet_normalised'], -3, -1)
+  network = model.backbone
+  video = pixels * np.float32(network.pixel_std) + np.float32(
+    network.pixel_mean
+  )
+  logits = model.apply({'params': params}, {'video': video})['logits']
+  np.testing.assert_allclose(logits, golden['out/logits'], atol=1e-4)

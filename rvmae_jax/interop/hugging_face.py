@@ -1,13 +1,14 @@
-"""Whose names: Hugging Face's VideoMAE, ViTMAE and TimeSformer, and originals.
-
-The originals are the files of the papers' own PyTorch code (`.pth`), which
-fuse queries, keys and values as we do.
-"""
+"""Hugging Face's VideoMAE, ViTMAE and TimeSformer: names and configs."""
 
 import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rvmae_jax.interop.original_code import (
+  ORIGINALS,
+  TIMESFORMER_FIELDS,
+  VIT_MAE_FIELDS,
+)
 from rvmae_jax.interop.state_dict import Origin
 
 _NORMS = {
@@ -22,14 +23,6 @@ _DENSE = {
 _PROJECTIONS = tuple(
   f'attention.attention.{role}' for role in ('query', 'key', 'value')
 )
-_TIMM_BLOCK = {
-  'attention_norm': 'norm1',
-  'attention/qkv': 'attn.qkv',
-  'attention/out': 'attn.proj',
-  'mlp_norm': 'norm2',
-  'mlp/dense_in': 'mlp.fc1',
-  'mlp/dense_out': 'mlp.fc2',
-}
 
 
 def _videomae(name: str, query_bias: str, value_bias: str) -> Origin:
@@ -59,23 +52,6 @@ def _videomae(name: str, query_bias: str, value_bias: str) -> Origin:
   )
 
 
-_VIT_MAE_FIELDS = {
-  'space_time': 'per_frame',
-  'num_prefix_tokens': 1,
-  'position': 'learned',
-  'key_bias': True,
-  'embedding_bias': True,
-}
-_TIMESFORMER_FIELDS = {
-  'space_time': 'divided',
-  'num_prefix_tokens': 1,
-  'position': 'learned',
-  'key_bias': True,
-  'pixel_mean': (0.45, 0.45, 0.45),
-  'pixel_std': (0.225, 0.225, 0.225),
-}
-
-
 def _vit_mae(name: str, stack: str, block: Mapping[str, Any]) -> Origin:
   return Origin(
     name=name,
@@ -100,7 +76,7 @@ def _vit_mae(name: str, stack: str, block: Mapping[str, Any]) -> Origin:
       'decoder/blocks/blocks': 'decoder.decoder_layers.{}',
     },
     block={**_NORMS, **block},
-    fields=_VIT_MAE_FIELDS,
+    fields=VIT_MAE_FIELDS,
   )
 
 
@@ -149,84 +125,9 @@ ORIGINS = {
       'temporal_attention/out': 'temporal_attention.output.dense',
       'temporal_projection': 'temporal_dense',
     },
-    fields=_TIMESFORMER_FIELDS,
+    fields=TIMESFORMER_FIELDS,
   ),
-  'videomae_original': Origin(
-    name='VideoMAE, original pre-training',
-    modules={
-      'patch_embedding/projection': 'encoder.patch_embed.proj',
-      'encoder/norm': 'encoder.norm',
-      'decoder/embedding': 'encoder_to_decoder',
-      'decoder/blocks/norm': 'decoder.norm',
-      'decoder/output': 'decoder.head',
-    },
-    arrays={'decoder/mask_token': 'mask_token'},
-    stacks={
-      'encoder/blocks': 'encoder.blocks.{}',
-      'decoder/blocks/blocks': 'decoder.blocks.{}',
-    },
-    block=_TIMM_BLOCK,
-    qv_bias=('attn.q_bias', 'attn.v_bias'),
-    tubelet_size=2,
-  ),
-  'videomae_original_classifier': Origin(
-    name='VideoMAE, original classifier',
-    modules={
-      'patch_embedding/projection': 'patch_embed.proj',
-      'norm': 'fc_norm',
-      'head': 'head',
-    },
-    arrays={},
-    stacks={'encoder/blocks': 'blocks.{}'},
-    block=_TIMM_BLOCK,
-    qv_bias=('attn.q_bias', 'attn.v_bias'),
-    tubelet_size=2,
-  ),
-  'mae_original': Origin(
-    name='MAE, original',
-    modules={
-      'patch_embedding/projection': 'patch_embed.proj',
-      'encoder/norm': 'norm',
-      'decoder/embedding': 'decoder_embed',
-      'decoder/blocks/norm': 'decoder_norm',
-      'decoder/output': 'decoder_pred',
-      'head': 'head',
-    },
-    arrays={
-      'cls_token': 'cls_token',
-      'positions/places': 'pos_embed',
-      'decoder/mask_token': 'mask_token',
-      'decoder/positions/places': 'decoder_pos_embed',
-    },
-    stacks={
-      'encoder/blocks': 'blocks.{}',
-      'decoder/blocks/blocks': 'decoder_blocks.{}',
-    },
-    block=_TIMM_BLOCK,
-    fields=_VIT_MAE_FIELDS,
-  ),
-  'timesformer_original': Origin(
-    name='TimeSformer, original',
-    modules={
-      'patch_embedding/projection': 'patch_embed.proj',
-      'encoder/norm': 'norm',
-      'head': 'head',
-    },
-    arrays={
-      'cls_token': 'cls_token',
-      'positions/places': 'pos_embed',
-      'positions/times': 'time_embed',
-    },
-    stacks={'encoder/blocks': 'blocks.{}'},
-    block={
-      **_TIMM_BLOCK,
-      'temporal_norm': 'temporal_norm1',
-      'temporal_attention/qkv': 'temporal_attn.qkv',
-      'temporal_attention/out': 'temporal_attn.proj',
-      'temporal_projection': 'temporal_fc',
-    },
-    fields=_TIMESFORMER_FIELDS,
-  ),
+  **ORIGINALS,
 }
 
 
@@ -247,6 +148,36 @@ def find_origin(names: Iterable[str]) -> Origin:
       f'more than {known[best]}. Known: {", ".join(ORIGINS)}.'
     )
   return ORIGINS[best]
+
+
+def origin_of(model: Mapping[str, Any]) -> Origin:
+  """The Hugging Face origin whose network a config of ours describes.
+
+  Args:
+    model: `config.model`.
+
+  Raises:
+    ValueError: Hugging Face has no such network.
+  """
+  kinds = {
+    # space_time, prefix tokens, frames of a token
+    ('joint', 0, 2): 'videomae',
+    ('per_frame', 1, 1): 'vit_mae',
+    ('divided', 1, 1): 'timesformer',
+  }
+  kind = (
+    model.get('space_time', 'joint'),
+    model.get('num_prefix_tokens', 0),
+    model.get('tubelet_size', 1),
+  )
+  is_family = 'videomae' in (model['name'], model.get('backbone'))
+  if not is_family or kind not in kinds:
+    raise ValueError(
+      f'A {model["name"]!r} with (space_time, num_prefix_tokens, tubelet_size)='
+      f'{kind} has no layout that others know; of videomae these have: '
+      f'{list(kinds)}.'
+    )
+  return ORIGINS[kinds[kind]]
 
 
 def model_config(

@@ -260,11 +260,12 @@ def _is_fixed_table(name: str, array: np.ndarray, origin: Origin) -> bool:
   """Whether an array is but the table that our network has as a constant."""
   if name not in origin.arrays.values() or array.ndim != 3:
     return False
-  side = round((array.shape[1] - 1) ** 0.5)
-  if side**2 != array.shape[1] - 1 or array.shape[2] % 4:
-    return False
-  table = _fixed_table((side, side), array.shape[2])
-  return bool(np.allclose(array, table, atol=1e-5))
+  num_places, width = array.shape[1] - 1, array.shape[2]
+  heights = [h for h in range(1, num_places + 1) if num_places % h == 0]
+  return width % 4 == 0 and any(
+    np.allclose(array, _fixed_table((h, num_places // h), width), atol=1e-5)
+    for h in heights
+  )
 
 
 def _is_patch_kernel(path: str) -> bool:
