@@ -18,7 +18,8 @@ class ClipReconstructionEval:
   For each of three methods, `model`, `copy_time` (the mean of the same place in
   frames that show it, else the mean colour) and `mean_colour` (of all visible
   pixels): PSNR and SSIM on what is hidden and to be rebuilt. PSNR is that of
-  the mean error over all clips.
+  the mean error over all clips. A model of normalised patches is given their
+  true mean and scale, which the other two are not.
 
   Args:
     videos: what to read; needs a mask of `video`.
