@@ -1,0 +1,54 @@
+"""ARVideo pre-training, the paper's recipe (arXiv 2405.15160).
+
+  python -m rvmae_jax.train --workdir runs/arvideo \\
+    --config configs/arvideo.py:variant=B,dataset=ssv2,videos=DIR
+
+Arguments: variant=tiny|S|B; clusters=spatio_temporal (4x7x7 of 8x14x14 tokens,
+the paper's choice), spatial (a whole time slot) or temporal (one place at all
+times); order=random (the paper's choice; a fresh one for each clip),
+spatial_first or temporal_first; dataset, videos, shards and runlocal as those
+of configs/videomae.py, from which all else is taken.
+Cost: ViT-B takes 205 GFLOP a clip, forward and backward; VideoMAE's takes 202.
+The paper trains 14 % faster than VideoMAE, in 26.1 GB where that takes 41.3.
+Expect (paper, ViT-B fine-tuned, 800 epochs): K400 81.2, SSv2 70.9.
+"""
+
+from rvmae_jax.config_utils import load_recipe, parse_arg
+
+videomae = load_recipe('videomae.py', beside=__file__)
+
+
+def get_config(arg=None):
+  """The config; see the module's docstring for `arg`."""
+  arg = parse_arg(
+    arg,
+    variant='B',
+    clusters='spatio_temporal',
+    order='random',
+    dataset='kinetics',
+    videos='',
+    shards='',
+    runlocal=False,
+  )
+  config = videomae.get_config(
+    f'variant={arg.variant},dataset={arg.dataset},videos={arg.videos},'
+    f'shards={arg.shards},runlocal={arg.runlocal}'
+  )
+  config.model.name = 'arvideo'
+  for field in ('space_time', 'num_prefix_tokens'):
+    del config.model[field]
+
+  t = config.data.clip.num_frames // config.model.tubelet_size
+  h, w = (side // config.model.patch_size for side in config.data.crop.size)
+  config.data.mask = {
+    'name': 'clusters',
+    'cluster': {
+      'spatio_temporal': (t // 2, h // 2, w // 2),
+      'spatial': (1, h, w),
+      'temporal': (t, 1, 1),
+    }[arg.clusters],
+    'order': arg.order,
+    # Share of each cluster's tokens that the encoder is spared.
+    'ratio': 0.8,
+  }
+  return config
