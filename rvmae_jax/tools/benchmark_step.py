@@ -32,6 +32,7 @@ class StepBenchmark:
   """One config's compiled training step and its measurements.
 
   Attributes:
+    parts: what the config's names stand for.
     compile_s: seconds to compile.
     step_s: seconds of a step, one figure a round.
   """
@@ -39,20 +40,18 @@ class StepBenchmark:
   def __init__(self, config: ConfigDict):
     self._config = config
     self._mesh = sharding.make_mesh(**config.mesh)
-    self._parts = build_parts(config)
-    shardings = sharding.state_shardings(self._parts.shapes, self._mesh)
-    self._batch = sharding.global_batch(
-      fake_batch(self._parts.spec), self._mesh
-    )
+    self.parts = build_parts(config)
+    shardings = sharding.state_shardings(self.parts.shapes, self._mesh)
+    self._batch = sharding.global_batch(fake_batch(self.parts.spec), self._mesh)
     step = jax.jit(
-      self._parts.train_step,
+      self.parts.train_step,
       in_shardings=(shardings, sharding.batch_sharding(self._mesh)),
       out_shardings=(shardings, sharding.replicated(self._mesh)),
       donate_argnums=0,
     )
-    self._init = jax.jit(self._parts.init, out_shardings=shardings)
+    self._init = jax.jit(self.parts.init, out_shardings=shardings)
     start = time.perf_counter()
-    self._step = step.lower(self._parts.shapes, self._batch).compile()
+    self._step = step.lower(self.parts.shapes, self._batch).compile()
     self.compile_s = time.perf_counter() - start
     self.step_s: list[float] = []
 
@@ -83,8 +82,8 @@ class StepBenchmark:
       'gib': self._peak_gib(),
       'mfu': None,
     }
-    if self._parts.flops_per_clip:
-      flops_per_s = self._parts.flops_per_clip * batch_size / step_s
+    if self.parts.flops_per_clip:
+      flops_per_s = self.parts.flops_per_clip * batch_size / step_s
       result['model_tflops_per_s'] = flops_per_s / 1e12
       peak = peak_flops_per_s(jax.devices()[0].device_kind)
       if peak:

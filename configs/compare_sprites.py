@@ -1,0 +1,208 @@
+"""Methods beside each other on moving sprites, at a size for two CPU cores.
+
+  python -m rvmae_jax.tools.compare --config configs/compare_sprites.py \\
+    --workdir runs/compare
+
+Every method sees the same 32x32 videos of 16 frames in patches of 8, has a
+width of 128 and the same optimizer, and is asked the same: which of 12 motions
+a video shows (chance 8.3 %), by its frozen features. One frame tells nothing.
+
+PSNR of one method does not compare with that of another that rebuilds other
+frames, sees others, or is told the mean and scale of each patch.
+
+Arguments: budget=clips, flops or seconds of training, the same for all;
+seeds=how many; quick compares a few methods for a few minutes.
+Cost: about an hour a seed on 2 CPU cores, and `quick` about 6 minutes, both
+reckoned from the parts of runs.
+"""
+
+import ml_collections
+
+from rvmae_jax.config_utils import parse_arg
+
+BUDGETS = {'clips': 19_200.0, 'flops': 1e13, 'seconds': 150.0}
+QUICK_BUDGETS = {'clips': 8_000.0, 'flops': 4e12, 'seconds': 60.0}
+
+# All 16 frames of a video, or one from each of 16 equal parts of a longer one.
+WHOLE_VIDEO = {'name': 'uniform', 'num_frames': 16, 'stride': 0}
+# Four blocks: about as many parameters as RVM has in encoder, core and decoder.
+# Positions of a 4x4 grid differ little at the usual base of 10,000.
+PER_FRAME = {'encoder_blocks': 4, 'position_base': 5.0}
+CLIP = {'encoder_blocks': 4, 'position_base': 100.0}
+DIVIDED = {'encoder_blocks': 3, 'learned_grid': (8, 4, 4)}
+
+# Method -> recipe, and what it needs to be of the size of the others.
+METHODS = {
+  'rvm': {'recipe': 'configs/rvm_quickstart.py'},
+  'vanilla_mae': {
+    'recipe': 'configs/vanilla_mae.py:variant=tiny',
+    'changes': {'model': PER_FRAME, 'data': {'clip': WHOLE_VIDEO}},
+  },
+  'temporal_augmentation_mae': {
+    'recipe': 'configs/temporal_augmentation_mae.py:variant=tiny',
+    'changes': {'model': PER_FRAME, 'data': {'clip': {'clip': WHOLE_VIDEO}}},
+  },
+  'image_mae': {
+    'recipe': 'configs/image_mae.py:variant=tiny',
+    'changes': {'model': PER_FRAME},
+  },
+  'videomae': {
+    'recipe': 'configs/videomae.py:variant=tiny',
+    'changes': {
+      'model': CLIP,
+      'data': {'clip': WHOLE_VIDEO, 'mask': {'ratio': 0.75}},
+    },
+  },
+  'videomae_divided': {
+    'recipe': 'configs/videomae_divided.py:variant=tiny',
+    'changes': {
+      'model': DIVIDED,
+      'data': {'clip': WHOLE_VIDEO, 'mask': {'ratio': 0.75}},
+    },
+  },
+  'videomae_v2': {
+    'recipe': 'configs/videomae_v2.py:variant=tiny',
+    'changes': {
+      'model': CLIP,
+      'data': {'clip': WHOLE_VIDEO, 'mask': {'ratio': 0.75}},
+    },
+  },
+  'mgmae': {
+    'recipe': 'configs/mgmae.py:variant=tiny',
+    'changes': {
+      'model': CLIP,
+      'data': {'clip': WHOLE_VIDEO, 'mask': {'ratio': 0.75}},
+    },
+  },
+  'siammae': {
+    'recipe': 'configs/siammae.py:variant=tiny',
+    'changes': {
+      'model': PER_FRAME,
+      'data': {'clip': {'gap': (1, 4)}, 'mask': {'ratio': 15 / 16}},
+    },
+  },
+  'arvideo': {
+    'recipe': 'configs/arvideo.py:variant=tiny',
+    'changes': {
+      'model': CLIP,
+      'data': {'clip': WHOLE_VIDEO, 'mask': {'cluster': (4, 2, 2)}},
+    },
+  },
+  'moco_v3': {
+    'recipe': 'configs/moco_v3.py:variant=tiny',
+    'changes': {
+      'model': {**CLIP, 'hidden_dim': 256, 'output_dim': 64},
+      'data': {'clip': {'clip': WHOLE_VIDEO}},
+    },
+  },
+  # Alone in being told the classes.
+  'from_scratch': {
+    'recipe': 'configs/from_scratch.py:variant=tiny,num_classes=12',
+    'changes': {'model': CLIP, 'data': {'clip': WHOLE_VIDEO}},
+  },
+  'random_rvm': {'recipe': 'configs/rvm_quickstart.py', 'is_trained': False},
+  'random_videomae': {
+    'recipe': 'configs/videomae.py:variant=tiny',
+    'changes': {'model': CLIP, 'data': {'clip': WHOLE_VIDEO}},
+    'is_trained': False,
+  },
+}
+QUICK_METHODS = ('rvm', 'vanilla_mae', 'videomae', 'random_rvm')
+
+
+def get_config(arg=None):
+  """The config; see the module's docstring for `arg`."""
+  arg = parse_arg(arg, budget='clips', seeds=1, quick=False)
+  config = ml_collections.ConfigDict()
+  config.methods = METHODS
+  config.seeds = tuple(range(arg.seeds))
+  budgets = BUDGETS
+  if arg.quick:
+    config.methods = {name: METHODS[name] for name in QUICK_METHODS}
+    budgets = QUICK_BUDGETS
+  config.budget = {'unit': arg.budget, 'amount': budgets[arg.budget]}
+  # To measure the speed of each training step for.
+  config.measure_s = 3.0
+
+  # Changes to every recipe; its own, in METHODS, come after.
+  config.shared = {
+    'batch_size': 16,
+    'model': {'patch_size': 8, 'dtype': 'float32', 'attention': 'xla'},
+    'data': {
+      'sources': {'videos': sprites('train')},
+      # Sprites wrap around the frame's edge and turn about: a crop or a flip
+      # would break the motion that is to be learned.
+      'crop': {
+        'name': 'random_resized',
+        'size': (32, 32),
+        'area': (1.0, 1.0),
+        'ratio': (1.0, 1.0),
+        'flip': False,
+      },
+      'num_threads': 2,
+      'prefetch': 4,
+    },
+    'optimizer': {
+      'name': 'adamw',
+      'lr_per_256': 1.5e-3 * 256 / 16,
+      'weight_decay': 0.05,
+      'b1': 0.9,
+      'b2': 0.95,
+      'clip_norm': 1.0,
+    },
+    'schedule': {'name': 'cosine', 'warmup_steps': 50, 'end_factor': 0.0},
+    'checkpoint': {'every_steps': 400, 'keep_last': 1, 'keep_every': 0},
+    'log': {'every_steps': 50, 'pictures_every': 0, 'clu': ()},
+  }
+
+  probe = {
+    'data': {'clip': {**WHOLE_VIDEO, 'step_s': 0.0}},
+    'train': {'sources': {'videos': sprites('probe_train')}},
+    'test': {'sources': {'videos': sprites('probe_test')}},
+    'sources': ('trained',),
+  }
+  config.evaluation = {
+    'seed': 0,
+    'batch_size': 64,
+    'data': {},
+    'evals': {
+      'linear_probe': {
+        'name': 'linear_probe',
+        'poolings': ('mean', 'last_state', 'mean_std_8', 'absolute_difference'),
+        **probe,
+      },
+      'knn': {'name': 'knn', 'poolings': ('mean_std_8',), **probe},
+      # Of these two a recipe gets the one that its mask is for.
+      'reconstruction': {
+        'name': 'reconstruction',
+        'data': {'sources': {'videos': sprites('val')}},
+        'gaps': (1, 2, 4),
+      },
+      'clip_reconstruction': {
+        'name': 'clip_reconstruction',
+        'data': {'sources': {'videos': sprites('val')}},
+      },
+    },
+  }
+  # What the table shows, in this order; the picture shows the first.
+  config.columns = (
+    ('linear_probe/trained/mean_std_8/top1', 'probe: mean and std'),
+    ('linear_probe/trained/mean/top1', 'probe: mean'),
+    ('linear_probe/trained/last_state/top1', 'probe: last frame'),
+    ('linear_probe/trained/absolute_difference/top1', 'probe: change'),
+    ('knn/trained/mean_std_8/top1', 'kNN: mean and std'),
+    ('reconstruction/gap_4/model/psnr_hidden', 'PSNR 4 ahead, dB'),
+    ('clip_reconstruction/model/psnr_hidden', 'PSNR in clip, dB'),
+  )
+  return config
+
+
+def sprites(split):
+  """All videos of a split at their usual size."""
+  return {
+    'name': 'moving_sprites',
+    'split': split,
+    'num_videos': 0,
+    'size': 32,
+    'num_frames': 16,
+  }

@@ -1,0 +1,110 @@
+"""The table of a comparison: a row for each method, over its seeds."""
+
+import math
+import statistics
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+# What training cost: figure -> heading, divisor, format.
+_COSTS = {
+  'parameters': ('parameters, M', 1e6, '.2f'),
+  'flops_per_clip': ('GFLOPs / clip', 1e9, '.2f'),
+  'gib': ('memory, GiB', 1, '.2f'),
+  'clips_per_s': ('clips / s', 1, '.0f'),
+  'clips': ('clips', 1, ',.0f'),
+  'flops': ('TFLOPs', 1e12, '.1f'),
+}
+
+
+def make_rows(
+  results: Mapping[tuple[str, int], Mapping[str, Any] | None], sort_by: str
+) -> list[dict[str, Any]]:
+  """Means and deviations over seeds.
+
+  Args:
+    results: (method, seed) -> `figures`, or `failure`, or None for a run that
+      was not done yet.
+    sort_by: the figure whose mean falls from row to row; rows without it come
+      last.
+
+  Returns:
+    For each method `method`; `seeds` that are done; `mean`, `std` (of the
+    sample; None for one seed) and `values`, each by figure; and `failures`, by
+    seed. A figure that some of the seeds lack is left out.
+  """
+  rows = []
+  for method in dict.fromkeys(method for method, _ in results):
+    of_method = {s: r for (m, s), r in results.items() if m == method and r}
+    done = {s: r['figures'] for s, r in of_method.items() if 'figures' in r}
+    values = {}
+    for name in next(iter(done.values()), {}):
+      numbers = [figures.get(name) for figures in done.values()]
+      if None not in numbers:
+        values[name] = numbers
+    rows.append(
+      {
+        'method': method,
+        'seeds': list(done),
+        'mean': {k: statistics.fmean(v) for k, v in values.items()},
+        'std': {
+          k: statistics.stdev(v) if len(v) > 1 else None
+          for k, v in values.items()
+        },
+        'values': values,
+        'failures': {
+          s: r['failure'] for s, r in of_method.items() if 'failure' in r
+        },
+      }
+    )
+  return sorted(rows, key=lambda row: -row['mean'].get(sort_by, -math.inf))
+
+
+def format_markdown(
+  rows: list[Mapping[str, Any]], columns: Mapping[str, str]
+) -> str:
+  """The rows as a Markdown table.
+
+  Args:
+    rows: from `make_rows`.
+    columns: evaluation figure -> heading, in this order; accuracies, which end
+      in `top1` or `top5`, are shown in per cent.
+  """
+  headings = [heading for heading, _, _ in _COSTS.values()]
+  headings = ['method', 'seeds', *columns.values(), *headings]
+  notes = [_notes(row) for row in rows]
+  table = []
+  for row, note in zip(rows, notes):
+    cells = [row['method'], str(len(row['seeds']))]
+    cells += [_measured(row, name) for name in columns]
+    cells += [
+      f'{row["mean"][name] / unit:{form}}' if name in row['mean'] else ''
+      for name, (_, unit, form) in _COSTS.items()
+    ]
+    table.append([*cells, note])
+  if any(notes):
+    headings.append('note')
+  else:
+    table = [cells[:-1] for cells in table]
+  rule = ['---', *['---:'] * (len(headings) - 1)]
+  return ''.join(f'| {" | ".join(c)} |\n' for c in (headings, rule, *table))
+
+
+def _measured(row: Mapping[str, Any], name: str) -> str:
+  """`mean ± deviation` of an evaluation."""
+  if name not in row['mean']:
+    return ''
+  is_accuracy = name.rpartition('/')[2].startswith('top')
+  unit, form = (100, '.1f') if is_accuracy else (1, '.2f')
+  text = f'{unit * row["mean"][name]:{form}}'
+  if row['std'][name] is not None:
+    text += f' ± {unit * row["std"][name]:{form}}'
+  return text
+
+
+def _notes(row: Mapping[str, Any]) -> str:
+  notes = '; '.join(
+    f'seed {seed} failed: {textwrap.shorten(why, 200)}'
+    for seed, why in row['failures'].items()
+  )
+  return notes.replace('|', '\\|')
