@@ -44,7 +44,7 @@ from rvmae_jax.training.logging import (
 from rvmae_jax.training.prefetch import Prefetcher
 from rvmae_jax.training.state import TrainState, init_state
 from rvmae_jax.training.step import make_train_step
-from rvmae_jax.transfer import start_from
+from rvmae_jax.transfer import frozen_encoder, start_from
 from rvmae_jax.visualize.training import TrainingPictures
 
 # Steps given to the device before the host reads back the oldest: enough to
@@ -264,7 +264,10 @@ def build_parts(config: ConfigDict) -> Parts:
     ValueError: an unknown name or a setting that makes no sense.
   """
   model = build_model(config.model)
-  objective = build_objective(config)
+  objective = build_objective(
+    config,
+    perceptual_features=frozen_encoder(config.get('perceptual_checkpoint')),
+  )
   check_mask(
     config.data.get('mask'),
     getattr(model, 'needs_mask', ''),
