@@ -9,7 +9,6 @@ of `rvmae_jax.evaluate`. What is missing is left out, and said.
 import html
 import io
 import json
-import math
 import pathlib
 import shlex
 import sys
@@ -19,6 +18,13 @@ from typing import Any
 from absl import app, flags
 
 from rvmae_jax.evals.tables import pivot
+from rvmae_jax.tools.report_tables import (
+  find_metrics,
+  list_gaps,
+  list_poolings,
+  probes_section,
+  reconstruction_section,
+)
 from rvmae_jax.visualize import page
 from rvmae_jax.visualize.curves import draw_curves, read_history
 from rvmae_jax.visualize.probes import POOLING_NAMES, SOURCE_NAMES
@@ -31,6 +37,11 @@ _CAPTIONS = {
     'Time runs to the right: source frames up to t, then targets. The input '
     'shows hidden patches in grey. Above each rebuilt frame stands its PSNR on '
     'hidden patches in dB, and in brackets that of copying frame t.',
+  ),
+  'clip_reconstruction': (
+    'Masked, rebuilt and true clips',
+    'Time runs to the right. Grey is to be rebuilt, a darker grey is neither '
+    'shown nor rebuilt.',
   ),
   'pca': (
     'Features through time',
@@ -79,8 +90,8 @@ def write_report(
   body = [
     f'<h1>{html.escape(title)}</h1>{_origin(config)}',
     _findings(results),
-    _reconstruction(results),
-    _probes(results),
+    reconstruction_section(results),
+    probes_section(results),
     *_pictures(results, evaluation),
     _curves(workdir / 'metrics.jsonl'),
     _all_numbers(results),
@@ -103,18 +114,18 @@ def _origin(config: Mapping[str, Any]) -> str:
 def _findings(results: Mapping[str, Any]) -> str:
   """The two or three sentences that a reader in a hurry takes away."""
   sentences = []
-  metrics = _metrics(results, 'reconstruction')
+  metrics = find_metrics(results, 'reconstruction')
   if metrics:
-    gap = _gaps(metrics)[-1]
+    gap = list_gaps(metrics)[-1]
     gain = metrics[f'gap_{gap}/gain_db']
     sentences.append(
       f'Hidden patches {gap} steps ahead are rebuilt <b>{abs(gain):.1f} dB '
       f'{"better" if gain > 0 else "worse"}</b> than by copying the last '
       'source frame.'
     )
-  metrics = _metrics(results, 'linear_probe')
+  metrics = find_metrics(results, 'linear_probe')
   if metrics:
-    poolings = _poolings(metrics)
+    poolings = list_poolings(metrics)
     pooling = _PREFERRED if _PREFERRED in poolings else poolings[0]
     accuracy = metrics[f'trained/{pooling}/top1']
     baselines = [
@@ -135,87 +146,6 @@ def _findings(results: Mapping[str, Any]) -> str:
   return f'<ul class="findings">{items}</ul>' if items else ''
 
 
-def _reconstruction(results: Mapping[str, Any]) -> str:
-  metrics = _metrics(results, 'reconstruction')
-  if not metrics:
-    return page.section('Reconstruction', '<p>It was not evaluated.</p>')
-  rows = []
-  for gap in _gaps(metrics):
-    cells = [
-      f'{metrics[f"gap_{gap}/{method}/psnr_hidden"]:.2f}'
-      for method in ('mean_colour', 'copy_last', 'model')
-    ]
-    cells[-1] = f'<b>{cells[-1]}</b>'
-    cells.append(f'<b>{metrics[f"gap_{gap}/gain_db"]:+.2f}</b>')
-    cells += [
-      f'{metrics[f"gap_{gap}/{method}/ssim_hidden"]:.3f}'
-      for method in ('copy_last', 'model')
-    ]
-    rows.append([str(gap), *cells])
-  table = page.table(
-    (
-      *('gap, steps', 'mean colour, dB', 'copy last, dB', 'model, dB'),
-      *('gain over copy, dB', 'copy last, SSIM', 'model, SSIM'),
-    ),
-    rows,
-  )
-  return page.section(
-    'Reconstruction of hidden patches',
-    table
-    + page.note(
-      f'PSNR and SSIM on the hidden patches of {metrics["num_videos"]} videos '
-      'that were not trained on. The gap counts from the last source frame to '
-      'the target; the mean colour is that of the last source frame.'
-    ),
-  )
-
-
-def _probes(results: Mapping[str, Any]) -> str:
-  """Accuracies of kNN and linear probe, baselines beside them."""
-  heading = 'Recognition from frozen features'
-  probes = [
-    (title, results[alias]['metrics'])
-    for title, name in (('linear probe', 'linear_probe'), ('kNN', 'knn'))
-    for alias in results
-    if results[alias]['name'] == name
-  ]
-  if not probes:
-    return page.section(heading, '<p>No probe was run.</p>')
-  probes = [(title, metrics) for title, metrics in probes if metrics]
-  if not probes:
-    return page.section(
-      heading,
-      '<p>These videos carry no labels, or only one: nothing was probed.</p>',
-    )
-  rows = []
-  for title, metrics in probes:
-    for pooling in _poolings(metrics):
-      accuracies = [
-        metrics.get(f'{source}/{pooling}/top1') for source in SOURCE_NAMES
-      ]
-      best = max(value for value in accuracies if value is not None)
-      cells = [_percent(value, bold=value == best) for value in accuracies]
-      rows.append(
-        [
-          f'{title}, {POOLING_NAMES.get(pooling, pooling)}',
-          *cells,
-          _percent(metrics['chance']),
-        ]
-      )
-  metrics = probes[0][1]
-  error = 50 / math.sqrt(metrics['num_test'])  # Where accuracy is one half.
-  return page.section(
-    heading,
-    page.table(('accuracy, %', *SOURCE_NAMES.values(), 'chance'), rows)
-    + page.note(
-      f'{metrics["num_classes"]} classes; learned from {metrics["num_train"]} '
-      f'videos, asked about {metrics["num_test"]} others (standard error at '
-      f'most {error:.1f} points). Random weights: the same network before '
-      'training. Per-frame features: its encoder without recurrence.'
-    ),
-  )
-
-
 def _pictures(
   results: Mapping[str, Any], evaluation: pathlib.Path
 ) -> Iterable[str]:
@@ -232,9 +162,10 @@ def _curves(path: pathlib.Path) -> str:
   history = read_history(path) if path.exists() else {}
   if 'loss' not in history:
     return ''
-  # The trainer writes what its evaluations find as <alias>/gap_<n>/gain_db.
+  # The trainer writes what its evaluations find as <alias>/gap_<n>/gain_db, or
+  # for clips as <alias>/gain_db.
   gains = {
-    f'gap {name.split("/")[1].removeprefix("gap_")}': name
+    name.split('/')[-2].replace('_', ' '): name
     for name in history
     if name.endswith('/gain_db')
   }
@@ -295,30 +226,6 @@ def _settings(config: Mapping[str, Any], measured: Mapping[str, Any]) -> str:
   environment = measured.get('environment', {})
   versions = ', '.join(f'{name} {value}' for name, value in environment.items())
   return page.section('Configuration and versions', folds + page.note(versions))
-
-
-def _metrics(results: Mapping[str, Any], name: str) -> dict[str, float]:
-  """Numbers of the first evaluation of that name that has any."""
-  found = (r['metrics'] for r in results.values() if r['name'] == name)
-  return next(filter(None, found), {})
-
-
-def _gaps(metrics: Mapping[str, float]) -> list[int]:
-  return sorted(
-    int(key.split('/')[0].removeprefix('gap_'))
-    for key in metrics
-    if key.endswith('/gain_db')
-  )
-
-
-def _poolings(metrics: Mapping[str, float]) -> list[str]:
-  return list(dict.fromkeys(k.split('/')[1] for k in metrics if '/' in k))
-
-
-def _percent(value: float | None, bold: bool = False) -> str:
-  if value is None:
-    return ''
-  return f'<b>{100 * value:.1f}</b>' if bold else f'{100 * value:.1f}'
 
 
 def main(argv: Sequence[str]) -> None:

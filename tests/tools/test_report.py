@@ -36,6 +36,17 @@ _PROBE = {
 }
 
 
+_CLIP_RECONSTRUCTION = {
+  'num_videos': 7,
+  'gain_db': 3.0,
+  **{
+    f'{method}/{quantity}': 20.125 + number
+    for number, method in enumerate(('mean_colour', 'copy_time', 'model'))
+    for quantity in ('psnr_hidden', 'ssim_hidden')
+  },
+}
+
+
 class _Page(html.parser.HTMLParser):
   """Addresses that a page asks for, and tags that are left open."""
 
@@ -113,3 +124,10 @@ def test_says_that_videos_carry_no_labels(run):
 def test_a_folder_without_a_run_is_an_error(tmp_path):
   with pytest.raises(FileNotFoundError, match='No config'):
     write_report(tmp_path, tmp_path, tmp_path / 'report.html')
+
+
+def test_rebuilt_clips_have_a_table_of_their_own(run):
+  report = run(clip_reconstruction=_CLIP_RECONSTRUCTION)
+  assert 'Reconstruction of hidden tubelets' in report
+  for number in ('20.12', '21.12', '22.12'):
+    assert f'>{number}</td>' in report
