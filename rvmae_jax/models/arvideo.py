@@ -10,43 +10,11 @@ import jax.numpy as jnp
 from rvmae_jax.layers import patches
 from rvmae_jax.layers.positions import ClipPositions
 from rvmae_jax.layers.transformer import CrossEncoder, Encoder
-from rvmae_jax.models import flops
+from rvmae_jax.models import flops, videomae
 from rvmae_jax.models.variants import build_variant
 
-# Sizes are VideoMAE's, the decoder's too: the paper was not seen to state its
-# own. `tiny` is for tests and small videos.
-VARIANTS = {
-  'tiny': {
-    'width': 128,
-    'encoder_blocks': 2,
-    'encoder_heads': 4,
-    'encoder_mlp_dim': 512,
-    'decoder_width': 96,
-    'decoder_blocks': 2,
-    'decoder_heads': 4,
-    'decoder_mlp_dim': 384,
-  },
-  'S': {
-    'width': 384,
-    'encoder_blocks': 12,
-    'encoder_heads': 6,
-    'encoder_mlp_dim': 1536,
-    'decoder_width': 192,
-    'decoder_blocks': 4,
-    'decoder_heads': 3,
-    'decoder_mlp_dim': 768,
-  },
-  'B': {
-    'width': 768,
-    'encoder_blocks': 12,
-    'encoder_heads': 12,
-    'encoder_mlp_dim': 3072,
-    'decoder_width': 384,
-    'decoder_blocks': 4,
-    'decoder_heads': 6,
-    'decoder_mlp_dim': 1536,
-  },
-}
+# Sizes are VideoMAE's, those of the decoder too: the paper's own were not seen.
+VARIANTS = {size: videomae.VARIANTS[size] for size in ('tiny', 'S', 'B')}
 
 
 def build_arvideo(*, variant: str = 'B', **fields) -> 'ARVideo':
@@ -167,10 +135,10 @@ class ARVideo(nn.Module):
     video, ids_keep, ids_mask = (
       batch[key] for key in ('video', 'ids_keep', 'ids_mask')
     )
-    if ids_keep.ndim != 3:
+    if ids_keep.ndim != 3 or 'target' in batch:
       raise ValueError(
-        f'ARVideo needs ids_keep [B, clusters, tokens], not {ids_keep.shape}; '
-        "use data.mask.name='clusters'."
+        'ARVideo needs clusters of a clip, ids_keep [B, C, K]; this mask gives '
+        f"{list(ids_keep.shape)}. Use data.mask.name='clusters'."
       )
     grid = self._grid(video.shape)
     pixels = patches.patchify_clip(video, self.patch_size, self.tubelet_size)

@@ -21,22 +21,31 @@ def make_spec(size=32, num_visible=2):
 @pytest.fixture(scope='module')
 def tiny():
   """The jitted model of given parameters, and a batch."""
-  model = build_model({'name': 'siammae', 'variant': 'tiny', 'patch_size': 8})
+  model = build_model(
+    {
+      'name': 'siammae',
+      'variant': 'tiny',
+      'encoder_blocks': 1,
+      'decoder_blocks': 1,
+      'patch_size': 8,
+    }
+  )
   batch = fake_batch(make_spec())
   variables = jax.jit(model.init)(jax.random.key(0), batch)
   return jax.jit(lambda batch: model.apply(variables, batch)['pred']), batch
 
 
 @pytest.mark.parametrize(
-  ('variant', 'width', 'blocks'), [('S', 256, 4), ('B', 512, 8)]
+  ('variant', 'blocks', 'width'), [('S', 4, 256), ('B', 8, 512)]
 )
-def test_decoders_are_the_papers(variant, width, blocks):
-  model = build_model({'name': 'siammae', 'variant': variant})
+def test_decoders_are_the_papers(variant, blocks, width):
+  model = build_model(
+    {'name': 'siammae', 'variant': variant, 'scan_layers': True}
+  )
   spec = make_spec(size=64)
   params = jax.eval_shape(model.init, jax.random.key(0), spec)['params']
-  decoder = params['decoder']
-  assert len(decoder['blocks']) == blocks
-  assert decoder['norm']['scale'].shape == (width,)
+  mlp = params['decoder']['blocks']['block']['mlp']
+  assert mlp['dense_in']['kernel'].shape == (blocks, width, 4 * width)
 
 
 def test_hidden_patches_of_the_target_are_not_seen(tiny):
