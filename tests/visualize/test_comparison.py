@@ -11,8 +11,9 @@ def _row(method, accuracy, std=None, **figures):
   }
 
 
-def test_names_keep_their_distance():
-  assert spread([1, 2, 10, 10.5, 11], apart=2) == [1, 3, 10, 12, 14]
+def test_names_keep_their_distance_around_their_mean():
+  assert spread([1, 2, 10, 10.5, 11], apart=2) == [0.5, 2.5, 8.5, 10.5, 12.5]
+  assert spread([1, 4], apart=2) == [1, 4]
 
 
 def test_methods_are_named_with_their_accuracy():
