@@ -12,7 +12,13 @@ from ml_collections import config_flags
 
 from rvmae_jax import train
 from rvmae_jax.batch import check_batch, fake_batch
-from rvmae_jax.config_utils import from_json, load_config, to_json
+from rvmae_jax.config_utils import (
+  from_json,
+  load_config,
+  load_recipe,
+  to_json,
+)
+from rvmae_jax.transfer import match
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
 # Recipes of training; evaluations and comparisons have none of its parts.
@@ -21,6 +27,9 @@ RECIPES = sorted(
   for path in CONFIGS.glob('*.py')
   if not path.name.startswith(('eval_', 'compare_'))
 )
+# Of those, the ones that learn from labels.
+SUPERVISED = {'finetune', 'from_scratch'}
+ABLATIONS = load_recipe(CONFIGS / 'rvm_ablation.py').ABLATIONS
 
 
 def _arguments(path: pathlib.Path) -> list[str]:
@@ -48,6 +57,23 @@ def test_a_step_runs_in_shapes(spec):
   state, metrics = jax.eval_shape(parts.train_step, parts.shapes, parts.spec)
   assert _shapes(state) == _shapes(parts.shapes)
   assert metrics['loss'].shape == ()
+
+
+@pytest.mark.parametrize('ablation', ABLATIONS)
+def test_an_ablation_runs_in_shapes(ablation):
+  test_a_step_runs_in_shapes(f'rvm_ablation.py:ablation={ablation}')
+
+
+def test_ablations_are_told_in_the_header():
+  header = _header(CONFIGS / 'rvm_ablation.py')
+  assert re.findall(r'^  (\w+)  ', header, re.MULTILINE)[1:] == [*ABLATIONS]
+
+
+@pytest.mark.parametrize(
+  'spec', ['rvmae.py:views,causal', 'rvm_ablation.py:ablation=attention,paper']
+)
+def test_more_arguments_run_in_shapes(spec):
+  test_a_step_runs_in_shapes(f'{spec},runlocal')
 
 
 def _shapes(tree):
@@ -103,6 +129,17 @@ def test_a_typo_is_answered_with_what_was_meant(monkeypatch, override, meant):
 def test_a_wrong_argument_is_answered_with_the_known_ones(monkeypatch):
   with pytest.raises(flags.IllegalFlagValueError, match="mean 'variant'"):
     _from_command_line(monkeypatch, RECIPE.replace('variant', 'varaint'))
+
+
+@pytest.mark.parametrize(
+  'name', sorted({path.stem for path in RECIPES} - SUPERVISED)
+)
+def test_what_a_recipe_trains_can_be_fine_tuned(name):
+  spec = f'{CONFIGS}/finetune.py:pretraining={name},runlocal'
+  wanted = train.build_parts(load_config(spec)).shapes.params
+  trained = load_config(f'{CONFIGS}/{name}.py:runlocal')
+  loaded = train.build_parts(trained).shapes.params
+  assert match(loaded, wanted, name).fresh == ['head', 'norm']
 
 
 def test_moco_v3_keeps_its_patch_projection():
