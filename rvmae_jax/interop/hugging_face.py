@@ -160,22 +160,27 @@ def origin_of(model: Mapping[str, Any]) -> Origin:
     ValueError: Hugging Face has no such network.
   """
   kinds = {
-    # space_time, prefix tokens, frames of a token
-    ('joint', 0, 2): 'videomae',
-    ('per_frame', 1, 1): 'vit_mae',
-    ('divided', 1, 1): 'timesformer',
+    # space_time, prefix tokens, frames of a token, position
+    ('joint', 0, 2, 'sincos_1d'): 'videomae',
+    ('per_frame', 1, 1, 'sincos_2d'): 'vit_mae',
+    ('per_frame', 1, 1, 'learned'): 'vit_mae',
+    ('divided', 1, 1, 'learned'): 'timesformer',
   }
+  position, base = model.get('position', 'sincos_1d'), 1e4
+  if position == 'sincos_2d' and model.get('position_base', base) != base:
+    position += f' of base {model["position_base"]}'
   kind = (
     model.get('space_time', 'joint'),
     model.get('num_prefix_tokens', 0),
     model.get('tubelet_size', 1),
+    position,
   )
   is_family = 'videomae' in (model['name'], model.get('backbone'))
   if not is_family or kind not in kinds:
     raise ValueError(
-      f'A {model["name"]!r} with (space_time, num_prefix_tokens, tubelet_size)='
-      f'{kind} has no layout that others know; of videomae these have: '
-      f'{list(kinds)}.'
+      f'A {model["name"]!r} with (space_time, num_prefix_tokens, tubelet_size, '
+      f'position)={kind} has no layout that others know; of videomae these '
+      f'have: {list(kinds)}.'
     )
   return ORIGINS[kinds[kind]]
 

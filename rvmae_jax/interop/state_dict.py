@@ -19,6 +19,11 @@ from rvmae_jax.layers.transformer import unstack_blocks
 # Where training scripts keep the network inside of their checkpoints.
 _WRAPPERS = ('model', 'module', 'state_dict', 'model_state')
 _ALL = slice(None)
+# Position tables, each with a token of the same width: ours may be constants.
+_TABLES = {
+  'positions/places': 'cls_token',
+  'decoder/positions/places': 'decoder/mask_token',
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +37,8 @@ class Origin:
     stacks: our stack of blocks -> theirs, with {} for the number of the block.
     block: our module in a block -> theirs; for `attention/qkv` three names
       where query, key and value lie apart.
-    qv_bias: names of the biases of queries and values, without key bias.
+    qv_bias: two names, of the biases of queries and values, where keys have
+      none.
     tubelet_size: frames in the patch kernel; 0 if it has no such axis.
     fields: of the model, where all files of the family have them.
   """
@@ -42,7 +48,7 @@ class Origin:
   arrays: Mapping[str, str]
   stacks: Mapping[str, str]
   block: Mapping[str, str | tuple[str, str, str]]
-  qv_bias: tuple[str, str] = ('', '')
+  qv_bias: tuple[str, ...] = ()
   tubelet_size: int = 0
   fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -241,12 +247,11 @@ def to_state_dict(
       raise ValueError(f'{origin.name} has no place for the array {path!r}.')
     for name, index in parts:
       arrays[name] = _to_theirs(path, np.asarray(ours)[index], origin)
-  for path, name in origin.arrays.items():
-    neighbour = path.replace('positions/places', 'positions')
-    is_part = 'decoder' not in path or 'decoder/mask_token' in flat
-    if neighbour != path and name not in arrays and is_part:
-      token = 'decoder/mask_token' if 'decoder' in path else 'cls_token'
-      arrays[name] = _fixed_table(grid, np.shape(flat[token])[-1])
+  for table, token in _TABLES.items():
+    name = origin.arrays.get(table)
+    for path in (token, f'backbone/{token}'):
+      if name and name not in arrays and path in flat:
+        arrays[name] = _fixed_table(grid, np.shape(flat[path])[-1])
   return arrays
 
 

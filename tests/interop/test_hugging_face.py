@@ -172,6 +172,37 @@ def test_fixed_positions_are_checked_not_loaded():
   assert report.unused == ['pos_embed']
 
 
+def test_a_classifier_is_given_its_fixed_positions():
+  origin = ORIGINS['vit_mae']
+  fields = SMALL | origin.fields | {'position': 'sincos_2d'}
+  model = build_model(
+    {
+      'name': 'classifier',
+      'backbone': 'videomae',
+      'num_classes': 3,
+      'pool': 'cls',
+      'norm': False,
+      **fields,
+    }
+  )
+  params = jax.tree.map(lambda leaf: np.ones(leaf.shape), shapes_of(model))
+  arrays = to_state_dict(params, origin, grid=(2, 4))
+  assert arrays['vit.embeddings.position_embeddings'].shape == (1, 9, 64)
+  assert 'decoder.decoder_pos_embed' not in arrays
+
+
+def test_biases_without_a_place_are_refused():
+  """ViTMAE has a bias for keys too; ours without has another layout."""
+  origin = ORIGINS['vit_mae']
+  fields = (
+    SMALL | origin.fields | {'key_bias': False, 'learned_grid': (1, 4, 4)}
+  )
+  params = shapes_of(build_model({'name': 'videomae', **fields}))
+  params = jax.tree.map(lambda leaf: np.ones(leaf.shape), params)
+  with pytest.raises(ValueError, match=r"no place for the array .*qv_bias'"):
+    to_state_dict(params, origin)
+
+
 def test_safetensors_are_read_without_torch(tmp_path, videomae):
   safetensors = pytest.importorskip('safetensors.numpy')
   arrays = videomae[2]
