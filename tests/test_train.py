@@ -25,6 +25,7 @@ from rvmae_jax.training.checkpointing import load_params
 from rvmae_jax.training.guards import Interrupted
 
 RECIPE = str(pathlib.Path(__file__).with_name('tiny_recipe.py'))
+MOCO = pathlib.Path(__file__).parents[1] / 'configs' / 'moco_v3.py'
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -198,6 +199,20 @@ def test_batch_that_does_not_fit_the_devices_is_refused(tmp_path):
     ValueError, match=r'batch_size=12 .* 8 devices .* 8 or 16'
   ):
     train(_config(batch_size=12), str(tmp_path))
+
+
+@pytest.mark.parametrize(
+  ('key', 'value', 'message'),
+  [
+    ('ema_decay', 0.0, 'set config.ema_decay'),
+    ('accumulation_steps', 2, 'accumulation_steps=2 must be 1'),
+  ],
+)
+def test_contrastive_learning_asks_for_what_it_needs(key, value, message):
+  config = load_config(str(MOCO))
+  config[key] = value
+  with pytest.raises(ValueError, match=message):
+    build_parts(config)
 
 
 @pytest.mark.parametrize(
