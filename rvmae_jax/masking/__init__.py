@@ -74,8 +74,8 @@ def build_mask(
     tubelet_size: frames of `video` in a token.
 
   Raises:
-    ValueError: the mask hides frames that the clip does not have, or one of its
-      settings makes no sense.
+    ValueError: the mask and the clip do not go together, or a setting makes no
+      sense.
   """
   if not config:
     return None
@@ -85,6 +85,12 @@ def build_mask(
       f'Mask {config["name"]!r} hides {hides} frames; this clip has only '
       f'{", ".join(num_frames)}. Use the clip sampler source_target, or '
       'another mask.'
+    )
+  if hides == 'video' and 'target' in num_frames:
+    raise ValueError(
+      f'Mask {config["name"]!r} hides tokens of the clip, but this clip has '
+      'target frames besides, which would be rebuilt instead. Use the mask '
+      'target, or the clip sampler uniform.'
     )
   if hides == 'video':
     grid = (num_frames['video'] // tubelet_size, *grid)

@@ -44,7 +44,10 @@ UNEVEN_CHANCES = {
 
 def _build(name, **changes):
   settings = {'name': name, **CASES[name][0], **changes}
-  return build_mask(settings, NUM_FRAMES, GRID[1:], tubelet_size=2)
+  num_frames = dict(NUM_FRAMES)
+  if MASKS.get(name).hides == 'video':
+    del num_frames['target']
+  return build_mask(settings, num_frames, GRID[1:], tubelet_size=2)
 
 
 def _clip():
@@ -179,9 +182,14 @@ def test_a_mask_without_the_frames_it_hides_is_refused():
     build_mask({'name': 'target'}, {'video': 16}, (6, 6))
 
 
+def test_a_mask_of_clips_beside_target_frames_is_refused():
+  with pytest.raises(ValueError, match="'tube' hides tokens of the clip, but"):
+    build_mask({'name': 'tube'}, NUM_FRAMES, (6, 6))
+
+
 def test_an_unknown_mask_is_answered_with_near_names():
   with pytest.raises(ValueError, match="Did you mean 'tube'"):
-    build_mask({'name': 'tubes'}, NUM_FRAMES, (6, 6))
+    build_mask({'name': 'tubes'}, {'video': 16}, (6, 6))
 
 
 @pytest.mark.parametrize('name', CASES)
