@@ -34,6 +34,21 @@ DIVIDED = {'encoder_blocks': 3, 'learned_grid': (8, 4, 4)}
 # Method -> recipe, and what it needs to be of the size of the others.
 METHODS = {
   'rvm': {'recipe': 'configs/rvm_quickstart.py'},
+  # The same without recurrence: all frames so far attend to each other.
+  'rvm_attention': {'recipe': 'configs/rvm_ablation.py:ablation=attention'},
+  'rvmae': {
+    'recipe': 'configs/rvmae.py:variant=tiny',
+    'changes': {
+      'model': {
+        'position': 'sincos_2d',
+        'position_base': 5.0,
+        'output_scale': 0.1,
+        'output_bias': 0.5,
+      },
+      # As many frames as RVM has in source and target.
+      'data': {'clip': {'stride': 1}},
+    },
+  },
   'vanilla_mae': {
     'recipe': 'configs/vanilla_mae.py:variant=tiny',
     'changes': {'model': PER_FRAME, 'data': {'clip': WHOLE_VIDEO}},
@@ -67,8 +82,9 @@ METHODS = {
       'data': {'clip': WHOLE_VIDEO, 'mask': {'ratio': 0.75}},
     },
   },
-  'mgmae': {
-    'recipe': 'configs/mgmae.py:variant=tiny',
+  # Optical flow would take longer than training: frames are made larger for it.
+  'mgmae_difference': {
+    'recipe': 'configs/mgmae.py:variant=tiny,motion=difference',
     'changes': {
       'model': CLIP,
       'data': {'clip': WHOLE_VIDEO, 'mask': {'ratio': 0.75}},
