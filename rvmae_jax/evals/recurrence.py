@@ -49,7 +49,7 @@ class RecurrenceEval:
     courses = collections.defaultdict(list)
     for batch in self.videos.batches(self.num_batches):
       outputs = functions.predict(batch)
-      if 'stats' not in outputs:
+      if not outputs.get('stats'):
         logging.info('Recurrence skipped: the model has no recurrent core.')
         return {}
       valid = batch['valid']

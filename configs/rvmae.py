@@ -1,0 +1,60 @@
+"""R-VMAE: RVM's recurrence under one mask over space and time of a clip.
+
+  python -m rvmae_jax.train --workdir runs/rvmae \\
+    --config configs/rvmae.py:variant=S,videos=DIR
+
+Of eight frames two are hidden whole, and three quarters of the patches of the
+others; frames and pixels are those of configs/vanilla_mae.py, which is the same
+without recurrence.
+
+Arguments: variant=tiny|S|B|L|H; videos, shards and runlocal as those of
+configs/rvm_pretrain.py; causal: the decoder sees no later frames; views: two
+clips of each video, and a loss that tells them from those of others;
+perceptual=a run, checkpoint or exported file whose features judge what is
+rebuilt.
+Cost: `--dry_run` prints the FLOPs of a clip.
+Expect: a study's method without a published number.
+"""
+
+from rvmae_jax.config_utils import load_recipe, parse_arg
+
+rvm_pretrain = load_recipe('rvm_pretrain.py', beside=__file__)
+
+
+def get_config(arg=None):
+  """The config; see the module's docstring for `arg`."""
+  arg = parse_arg(
+    arg,
+    variant='S',
+    videos='',
+    shards='',
+    causal=False,
+    views=False,
+    perceptual='',
+    runlocal=False,
+  )
+  variant = 'tiny' if arg.runlocal else arg.variant
+  config = rvm_pretrain.get_config(
+    f'variant={variant},videos={arg.videos},shards={arg.shards},'
+    f'runlocal={arg.runlocal}'
+  )
+  # As many frames as in half a batch of RVM.
+  config.batch_size = min(config.batch_size, 512)
+  config.model.name = 'rvmae'
+  config.model.core_kind = 'gated'
+  config.model.causal = arg.causal
+
+  config.objective.patches = 'hidden'
+  config.losses = {'pixel_l2': 1.0, 'temporal_l1': 0.1}
+  config.perceptual_checkpoint = arg.perceptual
+  if arg.perceptual:
+    config.losses.perceptual = 0.1
+
+  config.data.clip = {'name': 'uniform', 'num_frames': 8, 'stride': 4}
+  config.data.mask = {'name': 'space_time', 'ratio': 0.75, 'frame_ratio': 0.25}
+  if arg.views:
+    config.data.clip = {'name': 'two_views', 'clip': config.data.clip}
+    config.losses.info_nce = 0.1
+
+  config.evals.reconstruction.name = 'clip_reconstruction'
+  return config
