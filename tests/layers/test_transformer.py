@@ -92,19 +92,18 @@ def test_drop_path_leaves_out_whole_rows_and_keeps_the_mean():
   assert abs(out.mean() - 1) < 0.04  # Five standard deviations.
 
 
-@pytest.mark.parametrize(
-  'options', [{}, {'scan': True}, {'scan': True, 'remat': 'full'}]
-)
+@pytest.mark.parametrize('options', [{}, {'scan': True, 'remat': 'full'}])
 def test_drop_path_rises_from_the_first_block_to_the_last(options):
-  tokens = jax.random.normal(jax.random.key(0), (2, 4, 16))
-  encoder = Encoder(2, 2, 32, drop_path=0.999, **options)
-  variables = encoder.init(jax.random.key(1), tokens)
+  tokens = jax.random.normal(jax.random.key(0), (2, 4, 8))
+  encoder = Encoder(2, 2, 8, drop_path=0.999, **options)
+  variables = jax.jit(encoder.init)(jax.random.key(1), tokens)
+  apply = jax.jit(encoder.apply, static_argnames='train')
   rngs = {'dropout': jax.random.key(2)}
-  out = encoder.apply(variables, tokens, train=True, rngs=rngs)
+  out = apply(variables, tokens, train=True, rngs=rngs)
   # The first block is never left out, the second always (but for 1 in 1,000).
   params = unstack_blocks(variables['params'])
   del params['blocks']['block_01']
-  first = Encoder(1, 2, 32).apply({'params': params}, tokens)
+  first = jax.jit(Encoder(1, 2, 8).apply)({'params': params}, tokens)
   np.testing.assert_allclose(out, first, atol=1e-5)
   # Without training nothing is left out, and no random numbers are needed.
-  assert np.abs(encoder.apply(variables, tokens) - first).max() > 0.1
+  assert np.abs(apply(variables, tokens) - first).max() > 0.1
