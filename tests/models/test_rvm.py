@@ -1,5 +1,7 @@
 """RVM's own promises: sizes, causality, streaming, compile cost, options."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -91,6 +93,39 @@ def test_first_frame_from_a_zero_state(tiny):
   np.testing.assert_array_equal(out['state'], out['features'][:, -1])
 
 
+def test_an_ungated_core_streams_too(tiny):
+  _, _, batch = tiny
+  config = {'variant': 'tiny', 'patch_size': 8, 'core_kind': 'ungated'}
+  model, video = build_model({'name': 'rvm', **config}), batch['video']
+  encode = jax.jit(functools.partial(model.init_with_output, method='encode'))
+  features, variables = encode(jax.random.key(0), video)
+  step = jax.jit(lambda *inputs: model.apply(variables, *inputs, method='step'))
+  state = model.apply(variables, 2, 32, 32, method='init_state')
+  for t in range(2):
+    state, streamed = step(state, video[:, t])
+    np.testing.assert_allclose(streamed, features[:, t], atol=2e-5)
+
+
+def test_attention_is_no_core_for_streams():
+  config = {'variant': 'tiny', 'patch_size': 8, 'core_kind': 'attention'}
+  model = build_model({'name': 'rvm', **config})
+  with pytest.raises(ValueError, match="'attention' carries no state"):
+    model.apply({}, 2, 32, 32, method='init_state')
+
+
+def test_a_decoder_of_the_last_frame_sees_no_other(tiny):
+  """The same parameters; one source frame is the last and all."""
+  model, variables, batch = tiny
+  last = model.clone(decoder_context='last')
+  apply, apply_last = jax.jit(model.apply), jax.jit(last.apply)
+  one = {**batch, 'video': batch['video'][:, :1]}
+  np.testing.assert_array_equal(
+    apply(variables, one)['pred'], apply_last(variables, one)['pred']
+  )
+  all_frames, last_frame = apply(variables, batch), apply_last(variables, batch)
+  assert np.abs(all_frames['pred'] - last_frame['pred']).max() > 1e-4
+
+
 def test_program_size_does_not_grow_with_time():
   model = build_model({'name': 'rvm', 'variant': 'tiny', 'patch_size': 8})
 
@@ -176,6 +211,8 @@ def test_wrong_config_is_answered(config, message):
     ({'remat': 'some'}, "Unknown remat 'some'"),
     ({'attention': 'flash'}, "Unknown attention 'flash'"),
     ({'position': 'learned'}, "Unknown position 'learned'"),
+    ({'core_kind': 'gru'}, "Unknown core_kind 'gru'"),
+    ({'decoder_context': 'first'}, "Unknown decoder_context 'first'"),
     ({'core_heads': 5}, '5 heads do not divide width 128'),
   ],
   ids=lambda value: next(iter(value)) if isinstance(value, dict) else '',
