@@ -101,6 +101,17 @@ def get_config(arg=None):
       'num_batches': 4,
       'data': {'sources': {'videos': get_source(arg, 'val')}},
     },
+    # Videos without labels have no kNN; the log says so.
+    'knn': {
+      'name': 'knn',
+      'every_steps': 25_000,
+      'data': {
+        'clip': {'name': 'uniform', 'num_frames': 16, 'stride': 2},
+        'max_videos': 2_000,
+      },
+      'train': {'sources': {'videos': get_source(arg, 'train')}},
+      'test': {'sources': {'videos': get_source(arg, 'val')}},
+    },
   }
 
   if arg.runlocal:
@@ -118,6 +129,7 @@ def get_config(arg=None):
     config.log.pictures_every = 10
     config.evals.reconstruction.every_steps = 10
     config.evals.reconstruction.num_batches = 1
+    config.evals.knn.every_steps = 20
   return config
 
 

@@ -35,6 +35,7 @@ DEFAULTS = {
   'num_workers': 0,  # processes; 0 decodes in threads of this one
   'prefetch': 2,  # batches held ready
   'max_bad_share': 0.05,  # of rows; read by the trainer's BadVideoGuard
+  'max_videos': 0,  # of each source, evenly spread (evaluation only); 0 = all
 }
 
 
@@ -56,8 +57,9 @@ def make_dataset(
   result has `get_state` and `set_state`; a state is the number of the next
   batch, good for any number of threads, workers and processes.
 
-  Evaluation: one pass over the sources one after the other, centre crops, the
-  sampler's fixed clips and the same masks every time. Every process gets all
+  Evaluation: one pass over the sources one after the other (or over
+  `max_videos` of each, evenly spread), centre crops, the sampler's fixed clips
+  and the same masks every time. Every process gets all
   rows. A last batch is filled up with rows that `valid` marks False, as are
   rows whose video was bad.
 
@@ -93,7 +95,8 @@ def make_dataset(
   rows_seed, *order_seeds = map(
     int, np.random.SeedSequence(seed).generate_state(1 + len(sources))
   )
-  order = [_indices(number, len(s)) for number, s in enumerate(sources)]
+  at_most = 0 if train else config['max_videos']
+  order = [_indices(n, len(s), at_most) for n, s in enumerate(sources)]
   if train:
     order = [o.shuffle(seed=s).repeat() for o, s in zip(order, order_seeds)]
     weights = [s.get('weight', 1.0) for s in config['sources'].values()]
@@ -187,9 +190,13 @@ def build_sources(configs: Mapping[str, Mapping[str, Any]]) -> list[Any]:
   return sources
 
 
-def _indices(number: int, length: int) -> grain.MapDataset:
-  """(number of the source, index of the record) for all its records."""
-  return grain.MapDataset.range(length).map(lambda index: (number, index))
+def _indices(number: int, length: int, at_most: int) -> grain.MapDataset:
+  """(number of the source, index of the record); `at_most` 0 takes all."""
+  # Evenly spread: sources are often sorted by class.
+  count = min(length, at_most or length)
+  return grain.MapDataset.range(count).map(
+    lambda i: (number, i * length // count)
+  )
 
 
 class _Load:

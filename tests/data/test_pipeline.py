@@ -294,6 +294,14 @@ def test_evaluation_is_one_pass_in_order():
     assert (batch['video'][:, 0, 0, 0, FRAME] == 4).all()
 
 
+def test_evaluation_of_some_videos_spreads_them_evenly():
+  """Of seven videos three: 0, 7 // 3 and 14 // 3; of more than all, all."""
+  for max_videos, want in ((3, [0, 2, 4]), (9, list(range(7)))):
+    dataset = _dataset(_config(max_videos=max_videos), train=False)
+    labels = [b['label'][b['valid']] for b in dataset]
+    assert np.concatenate(labels).tolist() == want
+
+
 def test_every_process_evaluates_all_rows():
   _assert_equal(
     list(_dataset(train=False)),
