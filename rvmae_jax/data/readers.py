@@ -1,5 +1,6 @@
 """Readers of videos: frames by index, whatever holds them."""
 
+import abc
 import contextlib
 import io
 import math
@@ -36,7 +37,7 @@ def video_errors(path: str) -> Iterator[None]:
     raise VideoError(path, error.strerror or str(error)) from error
 
 
-class Reader:
+class Reader(abc.ABC):
   """Frames of one video; a context manager.
 
   Args:
@@ -103,11 +104,11 @@ class Reader:
       raise VideoError(self.path, 'the size of the frames changes')
     return np.stack([frames[i] for i in inverse])
 
+  @abc.abstractmethod
   def _frame(self, index: int) -> np.ndarray:
     """Frame `index` of the untrimmed video, [H, W, 3] uint8."""
-    raise NotImplementedError
 
-  def close(self) -> None:
+  def close(self) -> None:  # noqa: B027, most readers hold nothing open
     """Closes what is open; nothing can be read afterwards."""
 
   def __enter__(self):
