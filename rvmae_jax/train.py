@@ -13,25 +13,22 @@ import contextlib
 import functools
 import shlex
 import sys
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 from absl import app, flags, logging
 from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax import config_utils
 from rvmae_jax.data.bad_videos import BadVideoGuard
-from rvmae_jax.data.pipeline import batch_spec, make_dataset
+from rvmae_jax.data.pipeline import make_dataset
 from rvmae_jax.evals import build_eval
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.schedule import ScheduledEvals
-from rvmae_jax.masking import MASKS, check_mask
-from rvmae_jax.models import build_model, flops
-from rvmae_jax.objectives import build_objective
-from rvmae_jax.training import guards, optimizer, sharding
+from rvmae_jax.masking import MASKS
+from rvmae_jax.parts import build_parts, describe
+from rvmae_jax.training import guards, sharding
 from rvmae_jax.training.checkpointing import Checkpointer
 from rvmae_jax.training.distributed import join_processes
 from rvmae_jax.training.logging import (
@@ -42,9 +39,8 @@ from rvmae_jax.training.logging import (
   show_own_lines,
 )
 from rvmae_jax.training.prefetch import Prefetcher
-from rvmae_jax.training.state import TrainState, init_state
-from rvmae_jax.training.step import make_train_step
-from rvmae_jax.transfer import frozen_encoder, start_from
+from rvmae_jax.training.state import TrainState
+from rvmae_jax.transfer import start_from
 from rvmae_jax.visualize.training import TrainingPictures
 
 # Steps given to the device before the host reads back the oldest: enough to
@@ -235,118 +231,6 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
   return state
 
 
-class Parts(NamedTuple):
-  """What a config's names stand for, before any array exists.
-
-  Attributes:
-    model: the Flax module.
-    objective: what it is trained for.
-    spec: shapes of the global batch by key.
-    init: () -> TrainState, to be jitted.
-    shapes: what `init` gives, as `jax.ShapeDtypeStruct`s.
-    train_step: (state, batch) -> (state, metrics), to be jitted.
-    flops_per_clip: of a training step, None where the model does not count.
-  """
-
-  model: Any
-  objective: Any
-  spec: dict[str, jax.ShapeDtypeStruct]
-  init: Callable[[], TrainState]
-  shapes: TrainState
-  train_step: Callable[[TrainState, dict], tuple[TrainState, dict]]
-  flops_per_clip: int | None
-
-
-def build_parts(config: ConfigDict) -> Parts:
-  """Builds model, objective, optimizer and step; computes nothing.
-
-  Raises:
-    ValueError: an unknown name or a setting that makes no sense.
-  """
-  model = build_model(config.model)
-  objective = build_objective(
-    config,
-    perceptual_features=frozen_encoder(config.get('perceptual_checkpoint')),
-  )
-  check_mask(
-    config.data.get('mask'),
-    getattr(model, 'needs_mask', ''),
-    f'Model {config.model.name!r} with these settings',
-  )
-  needs_ema = getattr(objective, 'needs_ema', False)
-  check_training(
-    config, needs_ema, getattr(objective, 'needs_whole_batch', False)
-  )
-  spec = batch_spec(
-    config.data, config.batch_size, **config_utils.token_size(config.model)
-  )
-  peak_lr = optimizer.scaled_lr(config.optimizer.lr_per_256, config.batch_size)
-  schedule = optimizer.make_schedule(
-    peak_lr, config.total_steps, **config.schedule
-  )
-  options = dict(config.optimizer)
-  del options['lr_per_256']
-  tx = optimizer.make_optimizer(schedule, **options)
-
-  def init_params(rng):
-    clip = {k: jnp.zeros((1, *v.shape[1:]), v.dtype) for k, v in spec.items()}
-    return model.init(rng, clip, train=True)['params']
-
-  def apply(params, batch, *, train, rng):
-    rngs = {'dropout': rng}
-    return model.apply({'params': params}, batch, train=train, rngs=rngs)
-
-  def loss_fn(params, batch, rng, **given):  # `ema_params`, where needed.
-    return objective(apply, params, batch, rng=rng, train=True, **given)
-
-  init = functools.partial(
-    init_state, init_params, tx, seed=config.seed, ema_decay=config.ema_decay
-  )
-  train_step = make_train_step(
-    loss_fn,
-    tx,
-    schedule,
-    seed=config.seed,
-    accumulation_steps=config.accumulation_steps,
-    ema_decay=optimizer.make_ema_decay(
-      config.ema_decay,
-      config.total_steps,
-      config.get('ema_schedule', 'constant'),
-    ),
-    give_ema=needs_ema,
-  )
-  flops_per_clip = None
-  if hasattr(model, 'flops_per_clip'):
-    forward = model.flops_per_clip(spec)
-    flops_per_clip = flops.training(forward)
-    if needs_ema:  # One more forward pass.
-      flops_per_clip += sum(forward.values())
-  shapes = jax.eval_shape(init)
-  return Parts(model, objective, spec, init, shapes, train_step, flops_per_clip)
-
-
-def check_training(
-  config: ConfigDict, needs_ema: bool, needs_whole_batch: bool
-) -> None:
-  """Checks that a config trains as its objective needs it.
-
-  Raises:
-    ValueError: no running mean, or batches in parts.
-  """
-  name = config.objective.name
-  if needs_ema and not config.ema_decay:
-    raise ValueError(
-      f'Objective {name!r} learns from the running mean of the parameters: set '
-      'config.ema_decay, to 0.99 for example.'
-    )
-  if needs_whole_batch and config.accumulation_steps > 1:
-    raise ValueError(
-      f'Objective {name!r} compares the rows of a batch, which cannot be cut '
-      f'into parts: config.accumulation_steps={config.accumulation_steps} must '
-      'be 1; save memory with config.model.remat or more devices.'
-    )
-
-
 def eval_batch_size(config: ConfigDict, most: int = 64) -> int:
   """Clips to evaluate at once: about `most`, the same on each device."""
   devices = jax.device_count()
@@ -371,22 +255,6 @@ def fixed_clips_eval(config: ConfigDict) -> tuple[str, Any] | None:
     seed=config.seed,
   )
   return name, evaluation
-
-
-def describe(config: ConfigDict) -> str:
-  """The parameter table, the batch and the FLOPs of a config, as text."""
-  parts = build_parts(config)
-  lines = [parameter_table(parts.shapes.params), '', 'Batch:']
-  lines += [
-    f'  {key:14} {value.dtype!s:6} {list(value.shape)}'
-    for key, value in parts.spec.items()
-  ]
-  if parts.flops_per_clip:
-    lines.append(
-      f'Training FLOPs: {parts.flops_per_clip / 1e9:.2f} G per clip, '
-      f'{parts.flops_per_clip * config.batch_size / 1e12:.2f} T per step.'
-    )
-  return '\n'.join(lines)
 
 
 def main(argv: list[str]) -> None:

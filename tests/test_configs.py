@@ -10,7 +10,6 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from rvmae_jax import train
 from rvmae_jax.batch import check_batch, fake_batch
 from rvmae_jax.config_utils import (
   from_json,
@@ -18,6 +17,7 @@ from rvmae_jax.config_utils import (
   load_recipe,
   to_json,
 )
+from rvmae_jax.parts import build_parts
 from rvmae_jax.transfer import match
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
@@ -51,7 +51,7 @@ def test_a_step_runs_in_shapes(spec):
   config = load_config(f'{CONFIGS}/{spec}')
   if 'variant=' in spec and 'scan_layers' in config.model:
     config.model.scan_layers = True  # Traces one block of each stack, not all.
-  parts = train.build_parts(config)
+  parts = build_parts(config)
   check_batch(parts.spec)
   state, metrics = jax.eval_shape(parts.train_step, parts.shapes, parts.spec)
   assert _shapes(state) == _shapes(parts.shapes)
@@ -139,16 +139,16 @@ def test_a_wrong_argument_is_answered_with_the_known_ones(monkeypatch):
 )
 def test_what_a_recipe_trains_can_be_fine_tuned(name):
   spec = f'{CONFIGS}/finetune.py:pretraining={name},runlocal'
-  wanted = train.build_parts(load_config(spec)).shapes.params
+  wanted = build_parts(load_config(spec)).shapes.params
   trained = load_config(f'{CONFIGS}/{name}.py:runlocal')
-  loaded = train.build_parts(trained).shapes.params
+  loaded = build_parts(trained).shapes.params
   assert match(loaded, wanted, name).fresh == ['head', 'norm']
 
 
 def test_moco_v3_keeps_its_patch_projection():
   config = load_config(f'{CONFIGS}/moco_v3.py:runlocal')
   config.schedule.warmup_steps = 0
-  parts = train.build_parts(config)
+  parts = build_parts(config)
   state = jax.jit(parts.init)()
   trained, _ = jax.jit(parts.train_step)(state, fake_batch(parts.spec))
   moved = jax.tree.map(

@@ -37,6 +37,7 @@ MEETING_PLACES = {
   'stream',
   'tools',
   'train',
+  'parts',
   'transfer',
 }
 # Every room may import these.

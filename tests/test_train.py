@@ -19,10 +19,12 @@ from jax.experimental.compilation_cache import compilation_cache
 from rvmae_jax import export
 from rvmae_jax.config_utils import load_config
 from rvmae_jax.layers.transformer import stack_blocks
-from rvmae_jax.train import build_parts, describe, start_from, train
+from rvmae_jax.parts import build_parts, describe
+from rvmae_jax.train import train
 from rvmae_jax.training import sharding
 from rvmae_jax.training.checkpointing import load_params
 from rvmae_jax.training.guards import Interrupted
+from rvmae_jax.transfer import start_from
 
 RECIPE = str(pathlib.Path(__file__).with_name('tiny_recipe.py'))
 MOCO = pathlib.Path(__file__).parents[1] / 'configs' / 'moco_v3.py'

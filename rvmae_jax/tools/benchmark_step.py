@@ -21,7 +21,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax.batch import fake_batch
-from rvmae_jax.train import build_parts
+from rvmae_jax.parts import build_parts
 from rvmae_jax.training import sharding
 from rvmae_jax.training.logging import peak_flops_per_s
 

@@ -25,9 +25,10 @@ from rvmae_jax.evals.videos import override
 from rvmae_jax.evaluate import environment, evaluate
 from rvmae_jax.masking import MASKS
 from rvmae_jax.objectives import build_objective
+from rvmae_jax.parts import build_parts
 from rvmae_jax.registry import near_names
 from rvmae_jax.tools.benchmark_step import StepBenchmark
-from rvmae_jax.train import build_parts, train
+from rvmae_jax.train import train
 
 _NUM_ROUNDS = 3  # Of measuring; machines drift.
 # Evaluation -> the frames that it rebuilds, as `hides` of masks.

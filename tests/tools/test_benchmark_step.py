@@ -5,8 +5,8 @@ import pathlib
 import pytest
 
 from rvmae_jax.config_utils import load_config
+from rvmae_jax.parts import build_parts
 from rvmae_jax.tools import benchmark_step
-from rvmae_jax.train import build_parts
 
 RECIPE = str(pathlib.Path(__file__).parents[1] / 'tiny_recipe.py')
 

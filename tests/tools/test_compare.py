@@ -9,8 +9,8 @@ import types
 import pytest
 from ml_collections import ConfigDict
 
-from rvmae_jax import train
 from rvmae_jax.config_utils import load_config
+from rvmae_jax.parts import build_parts
 from rvmae_jax.tools import compare, compare_run, compare_table
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -249,7 +249,7 @@ _SPRITES = str(_ROOT / 'configs/compare_sprites.py')
 @pytest.mark.parametrize('method', load_config(_SPRITES).methods)
 def test_every_method_of_the_sprites_comparison_builds(method):
   recipe = compare_run.run_recipe(load_config(_SPRITES), method, 0)
-  parts = train.build_parts(recipe)
+  parts = build_parts(recipe)
   assert parts.spec['video'].shape[2:] == (32, 32, 3)
   assert parts.flops_per_clip
 
