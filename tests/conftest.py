@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import sys
 
 # Before the first import of jax: one CPU plays eight devices, so that sharding
 # is tested in this process; everything else runs on the first of them.
@@ -14,6 +15,14 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 import pytest
 
 _SHARED = pathlib.Path(__file__).resolve().parents[2] / 'shared'
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _forget_compiled():
+  """Programs that a module compiled go with it: the suite fits a laptop."""
+  yield
+  if 'jax' in sys.modules:
+    sys.modules['jax'].clear_caches()
 
 
 @pytest.fixture(scope='session')
