@@ -64,6 +64,34 @@ class _Entry(NamedTuple):
   seek_to: int | None  # None: the container has no times to seek to.
 
 
+# Metadata may be cut off within a character. From version 19 on PyAV keeps such
+# bytes as surrogates; before, it fails unless told to keep them.
+_KEEP_METADATA = {'metadata_errors': 'surrogateescape'}
+if int(av.__version__.partition('.')[0]) >= 19:
+  _KEEP_METADATA = {}
+
+
+def open_container(source: str | io.IOBase) -> av.container.InputContainer:
+  """Opens a video file, whatever bytes its metadata hold.
+
+  Args:
+    source: a path or an open file.
+
+  Raises:
+    av.FFmpegError: it is no file that FFmpeg reads.
+  """
+  return av.open(source, **_KEEP_METADATA)
+
+
+def video_stream(
+  container: av.container.InputContainer,
+) -> av.video.stream.VideoStream | None:
+  """The first video stream that is no cover picture, None without one."""
+  cover = av.stream.Disposition.attached_pic
+  videos = container.streams.video
+  return next((s for s in videos if not s.disposition & cover), None)
+
+
 class EncodedReader(Reader):
   """Frames of an encoded video: a path, or the bytes of a file.
 
@@ -120,13 +148,10 @@ class EncodedReader(Reader):
     is_bytes = isinstance(self._source, bytes)
     if not (len(self._source) if is_bytes else os.path.getsize(self._source)):
       raise VideoError(self.path, 'the file is empty')
-    self._container = av.open(
-      io.BytesIO(self._source) if is_bytes else self._source,
-      metadata_errors='replace',  # It may be cut off within a character.
+    self._container = open_container(
+      io.BytesIO(self._source) if is_bytes else self._source
     )
-    cover = av.stream.Disposition.attached_pic
-    videos = self._container.streams.video
-    self._stream = next((s for s in videos if not s.disposition & cover), None)
+    self._stream = video_stream(self._container)
     if self._stream is None:
       raise VideoError(self.path, 'no video stream')
     self._stream.codec_context.thread_count = self._num_threads

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import itertools
 import os
 import sys
 import time
@@ -12,6 +13,7 @@ import av
 import numpy as np
 
 from rvmae_jax.data.decoding import Reader, VideoError, open_record, probe
+from rvmae_jax.data.encoded import open_container, video_stream
 from rvmae_jax.data.readers import video_errors
 from rvmae_jax.data.records import NO_LABEL
 from rvmae_jax.data.sources.folder import find_videos
@@ -204,14 +206,10 @@ def _decode_file(video: VideoReport, path: str) -> dict[str, str]:
   found = {}
   num_frames = num_damaged = num_failed = num_hidden = 0
   sizes = set()
-  with (
-    video_errors(path),
-    av.open(path, metadata_errors='replace') as container,
-  ):
-    # The one that the readers take: the first that is no cover picture.
-    cover = av.stream.Disposition.attached_pic
-    videos = container.streams.video
-    stream = next(s for s in videos if not s.disposition & cover)
+  with video_errors(path), open_container(path) as container:
+    if _is_metadata_broken(container):
+      found['metadata'] = 'some of the metadata are not valid UTF-8'
+    stream = video_stream(container)
     for packet in container.demux(stream):
       num_hidden += packet.is_discard and packet.size > 0
       try:
@@ -234,11 +232,14 @@ def _decode_file(video: VideoReport, path: str) -> dict[str, str]:
       f'{num_damaged} of {num_frames} frames are damaged, and {num_failed} '
       'packets do not decode'
     )
-  try:
-    av.open(path).close()
-  except UnicodeDecodeError as error:
-    found['metadata'] = f'the metadata are not valid UTF-8: {error.reason}'
   return found | _size_problem(sizes)
+
+
+def _is_metadata_broken(container: av.container.InputContainer) -> bool:
+  """Whether there are bytes that are no text; they are read as surrogates."""
+  tags = [container.metadata, *(s.metadata for s in container.streams)]
+  texts = itertools.chain.from_iterable(tag.values() for tag in tags)
+  return any('\udc80' <= char <= '\udcff' for char in ''.join(texts))
 
 
 def _size_problem(sizes: set[tuple[int, int]]) -> dict[str, str]:

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from rvmae_jax.data.decoding import VideoError, open_record, probe
+from rvmae_jax.data.encoded import open_container
 
 NUM_FRAMES = 40
 GREYS = 20 + 5 * np.arange(NUM_FRAMES)
@@ -183,7 +184,7 @@ def _rows(shared_dir, *folders):
 
 def _decode_all(path):
   """Frames of a plain decode from the start that skips what fails."""
-  with av.open(str(path), metadata_errors='replace') as container:
+  with open_container(str(path)) as container:
     stream = container.streams.video[0]
     # Threads lose frames at an error, or patch them up in their own way.
     stream.codec_context.thread_count = 1
