@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from rvmae_jax.layers.transformer import layer_norm
 from rvmae_jax.models import MODELS, flops
+from rvmae_jax.models.backbone import OnBackbone
 
 POOLS = ('mean', 'cls')
 
@@ -41,7 +42,7 @@ def build_classifier(
   return Classifier(network, num_classes, pool, norm, head_scale)
 
 
-class Classifier(nn.Module):
+class Classifier(OnBackbone, nn.Module):
   """Encodes a clip, pools its features and tells the class.
 
   Attributes:
@@ -58,21 +59,6 @@ class Classifier(nn.Module):
   pool: str = 'mean'
   norm: bool = True
   head_scale: float = 1e-3
-
-  @property
-  def patch_size(self) -> int:
-    """Of the backbone, as are the next two."""
-    return self.backbone.patch_size
-
-  @property
-  def width(self) -> int:
-    """Of the features."""
-    return self.backbone.width
-
-  @property
-  def num_prefix_tokens(self) -> int:
-    """Tokens before the grid."""
-    return self.backbone.num_prefix_tokens
 
   @nn.compact
   def __call__(

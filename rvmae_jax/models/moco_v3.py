@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from rvmae_jax.layers.heads import BatchNormMlp
 from rvmae_jax.models import MODELS, flops
+from rvmae_jax.models.backbone import OnBackbone
 
 
 def build_moco_v3(
@@ -33,7 +34,7 @@ def build_moco_v3(
   return MoCoV3(network, hidden_dim, output_dim)
 
 
-class MoCoV3(nn.Module):
+class MoCoV3(OnBackbone, nn.Module):
   """Encodes two views of each clip and projects their mean features.
 
   Attributes:
@@ -45,21 +46,6 @@ class MoCoV3(nn.Module):
   backbone: nn.Module
   hidden_dim: int = 4096
   output_dim: int = 256
-
-  @property
-  def patch_size(self) -> int:
-    """Of the backbone, as are the next two."""
-    return self.backbone.patch_size
-
-  @property
-  def width(self) -> int:
-    """Of the features."""
-    return self.backbone.width
-
-  @property
-  def num_prefix_tokens(self) -> int:
-    """Tokens before the grid."""
-    return self.backbone.num_prefix_tokens
 
   @nn.compact
   def __call__(
