@@ -61,7 +61,8 @@ def make_dataset(
   `max_videos` of each, evenly spread), centre crops, the sampler's fixed clips
   and the same masks every time. Every process gets all
   rows. A last batch is filled up with rows that `valid` marks False, as are
-  rows whose video was bad.
+  rows whose video was bad. `host/source` and `host/record` int32 [B] tell which
+  record of which source a row is, see `build_sources`.
 
   Args:
     data_config: `config.data`; the keys are those of `DEFAULTS`.
@@ -217,6 +218,8 @@ class _Load:
     rows['host/bad_videos'] = np.full(num_rows, num_bad, np.int32)
     if not self.loader.random_clips:
       rows['valid'] = np.full(num_rows, num_bad == 0)
+      rows['host/source'] = np.full(num_rows, source, np.int32)
+      rows['host/record'] = np.full(num_rows, index, np.int32)
     return rows
 
 

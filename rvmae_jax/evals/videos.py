@@ -1,6 +1,7 @@
 """The videos of an evaluation: a data config and how to read it."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from rvmae_jax.data.pipeline import make_dataset
+from rvmae_jax.data.pipeline import build_sources, make_dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,19 @@ class Videos:
       tubelet_size=self.tubelet_size,
     )
     return itertools.islice(dataset, num_batches or None)
+
+  def record(self, source: int, record: int) -> dict[str, Any]:
+    """What stands behind a row of a batch, see `rvmae_jax.data.records`.
+
+    Args:
+      source: the row's `host/source`.
+      record: its `host/record`.
+    """
+    return self._sources[source][record]
+
+  @functools.cached_property
+  def _sources(self) -> list[Any]:
+    return build_sources(self.data.sources)
 
 
 def override(base: Mapping[str, Any], changes: Mapping[str, Any]) -> ConfigDict:

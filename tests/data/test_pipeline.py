@@ -124,7 +124,8 @@ def test_batches_have_the_shapes_that_batch_spec_foretells(changes, train):
     for key, value in device.items()
   }
   assert shapes == spec
-  assert host.keys() == {'host/bad_videos'}
+  places = set() if train else {'host/source', 'host/record'}
+  assert host.keys() == {'host/bad_videos'} | places
   assert ('valid' in batch) == (not train)
 
 
@@ -288,6 +289,12 @@ def test_evaluation_is_one_pass_in_order():
   assert labels[:7] == [0, 1, 2, 3, 100, 101, 102]
   np.testing.assert_array_equal(valid, [True] * 7 + [False] * 2)
   _assert_equal(list(dataset), batches)
+  source, record = (
+    np.concatenate([b[f'host/{key}'] for b in batches])[:7]
+    for key in ('source', 'record')
+  )
+  assert source.tolist() == [0] * 4 + [1] * 3
+  assert record.tolist() == [0, 1, 2, 3, 0, 1, 2]
   # Gaps 4 to 48 spread evenly; 52 of 60 frames; starts 0 to 8, the middle is 4.
   for batch in batches:
     assert (batch['target_delta'] == [7, 22, 36, 51]).all()

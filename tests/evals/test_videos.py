@@ -4,7 +4,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from rvmae_jax.evals import build_eval
-from rvmae_jax.evals.videos import override
+from rvmae_jax.evals.videos import Videos, override
 
 _BASE = {
   'sources': {'own': {'name': 'fake', 'split': 'train', 'num_videos': 3}},
@@ -36,3 +36,24 @@ def test_a_wrong_setting_is_answered_with_the_near_one():
   config = {'name': 'reconstruction', 'every_steps': 5, 'num_batch': 2}
   with pytest.raises(ValueError, match=r"'num_batch'.*'num_batches'"):
     build_eval(config, data=ConfigDict(_BASE), patch_size=8, batch_size=2)
+
+
+def test_rows_lead_back_to_their_records():
+  data = override(
+    ConfigDict(_BASE),
+    {
+      'clip': {'name': 'uniform', 'num_frames': 2},
+      'crop': {'size': (16, 16)},
+      'mask': None,
+      'max_videos': 2,
+    },
+  )
+  videos = Videos(data, patch_size=8, batch_size=2)
+  (batch,) = videos.batches()
+  labels = [
+    videos.record(source, record)['label']
+    for source, record in zip(batch['host/source'], batch['host/record'])
+  ]
+  # Of three videos two, evenly spread.
+  assert batch['host/record'].tolist() == [0, 1]
+  assert labels == batch['label'].tolist()
