@@ -22,6 +22,8 @@ class Record(TypedDict):
     timestamps_s: of each of `jpegs` or `frames`; 30 a second if absent.
     start_s, end_s: use only frames with start_s <= time < end_s, in seconds
       after the first frame.
+    columns: what else is known of the video, by name, such as who made it; what
+      results can be told apart by.
   """
 
   path: str
@@ -32,6 +34,7 @@ class Record(TypedDict):
   timestamps_s: NotRequired[list[float]]
   start_s: NotRequired[float]
   end_s: NotRequired[float]
+  columns: NotRequired[dict[str, str]]
 
 
 class Source(Protocol):

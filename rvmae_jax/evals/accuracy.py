@@ -1,12 +1,14 @@
 """How often a classifier names the class of a video."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 from absl import logging
 
 from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.strata import accuracy_by_group, read_columns
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics.classification import chance_accuracy, top_k_accuracy
 
@@ -26,6 +28,7 @@ class AccuracyEval:
     num_clips: equal parts in time; of frames that are spread over the video
       (`data.clip.stride` 0), every `num_clips`-th frame instead.
     num_crops: squares from the left to the right edge (or from top to bottom).
+    strata: columns by whose values accuracy is split, see `evals.strata`.
     arrays: `scores` [videos, classes] and `labels` [videos] of the last run.
   """
 
@@ -33,6 +36,7 @@ class AccuracyEval:
   num_batches: int = 0
   num_clips: int = 1
   num_crops: int = 1
+  strata: Sequence[str] = ()
   arrays: dict[str, np.ndarray] = dataclasses.field(
     default_factory=dict, init=False
   )
@@ -49,10 +53,11 @@ class AccuracyEval:
   def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
     """`top1`, `top5` (from 10 classes up), `chance`, `num_videos`.
 
+    Also `strata/<column>/<value>/...` as of `evals.strata.accuracy_by_group`.
     Nothing at all where no video has a label.
     """
     del step
-    scores, labels = [], []
+    scores, labels, places = [], [], []
     for batch in self.videos.changed({'mask': None}).batches(self.num_batches):
       keep = batch['valid'] & (batch['label'] >= 0)
       if not keep.any():
@@ -64,15 +69,22 @@ class AccuracyEval:
       ) / len(views)
       scores.append(np.asarray(probabilities)[keep])
       labels.append(batch['label'][keep])
+      place = np.stack([batch['host/source'], batch['host/record']], axis=1)
+      places.append(place[keep])
     if not labels:
       logging.info('%s skipped: no labels in its videos.', type(self).__name__)
       return {}
     scores, labels = np.concatenate(scores), np.concatenate(labels)
     self.arrays = {'scores': scores, 'labels': labels}
+    groups = read_columns(self.videos, np.concatenate(places), self.strata)
     return {
       f'top{k}': top_k_accuracy(scores, labels, k)
       for k in ((1, 5) if scores.shape[1] >= 10 else (1,))
-    } | {'chance': chance_accuracy(labels), 'num_videos': len(labels)}
+    } | {
+      'chance': chance_accuracy(labels),
+      'num_videos': len(labels),
+      **accuracy_by_group(scores, labels, groups),
+    }
 
   def views(self, video: np.ndarray) -> list[np.ndarray]:
     """The views of clips [B, T, H, W, 3], each with T / num_clips frames.

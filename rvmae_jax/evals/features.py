@@ -33,10 +33,12 @@ class FeatureSet:
   Attributes:
     pooled: source -> pooling -> [videos, D] float32.
     labels: [videos] int.
+    places: [videos, 2] int, `host/source` and `host/record` of each video.
   """
 
   pooled: dict[str, dict[str, np.ndarray]]
   labels: np.ndarray
+  places: np.ndarray | None = None
 
 
 def extract(
@@ -81,7 +83,7 @@ def pool_batches(
   """Pools every source over batches; rows without a label are left out."""
   encoders: dict[str, Callable[[np.ndarray], dict[str, Any]]] = {}
   pooled = {source: collections.defaultdict(list) for source in sources}
-  labels = [np.zeros(0, np.int32)]
+  labels, places = [np.zeros(0, np.int32)], [np.zeros((0, 2), np.int32)]
   for batch in batches:
     keep = batch['valid'] & (batch['label'] >= 0)
     if not keep.any():
@@ -92,12 +94,15 @@ def pool_batches(
       for name, features in encoders[source](batch['video']).items():
         pooled[source][name].append(features[keep])
     labels.append(batch['label'][keep])
+    place = np.stack([batch['host/source'], batch['host/record']], axis=1)
+    places.append(place[keep])
   return FeatureSet(
     pooled={
       source: {name: np.concatenate(rows) for name, rows in by_name.items()}
       for source, by_name in pooled.items()
     },
     labels=np.concatenate(labels),
+    places=np.concatenate(places),
   )
 
 

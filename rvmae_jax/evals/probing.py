@@ -12,6 +12,7 @@ from absl import logging
 from rvmae_jax.evals.features import FeatureSet, extract
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.pooling import POOLINGS
+from rvmae_jax.evals.strata import accuracy_by_group, read_columns
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics.classification import chance_accuracy, top_k_accuracy
 from rvmae_jax.registry import near_names
@@ -30,6 +31,7 @@ class FeatureProbe(abc.ABC):
     test: changes to it that choose the videos to be asked about.
     sources: what is probed, see `evals.features.SOURCES`.
     poolings: how a clip becomes a vector, see `evals.pooling.POOLINGS`.
+    strata: columns by whose values accuracies are split, see `evals.strata`.
     arrays: empty; the numbers say everything.
   """
 
@@ -38,6 +40,7 @@ class FeatureProbe(abc.ABC):
   test: Mapping[str, Any]
   sources: Sequence[str] = ('trained',)
   poolings: Sequence[str] = ('mean_std_8',)
+  strata: Sequence[str] = ()
   arrays: dict[str, np.ndarray] = dataclasses.field(
     default_factory=dict, init=False
   )
@@ -65,7 +68,9 @@ class FeatureProbe(abc.ABC):
     """Accuracies as `<source>/<pooling>/top1` (and top5 from 10 classes up).
 
     Also `chance` (always the most frequent class), `num_train`, `num_test` and
-    `num_classes`; nothing at all where a split has no labels.
+    `num_classes`, and `strata/<source>/<pooling>/<column>/<value>/...` as of
+    `evals.strata.accuracy_by_group`; nothing at all where a split has no
+    labels.
     """
     del step
     train, test = (
@@ -80,10 +85,23 @@ class FeatureProbe(abc.ABC):
     if len(np.unique(train.labels)) < 2:
       logging.info('%s skipped: its train videos have one class.', name)
       return {}
-    return self.compare(train, test)
+    groups = read_columns(
+      self.videos.changed(self.test), test.places, self.strata
+    )
+    return self.compare(train, test, groups)
 
-  def compare(self, train: FeatureSet, test: FeatureSet) -> dict[str, float]:
-    """The numbers of `run` from features that are there already."""
+  def compare(
+    self,
+    train: FeatureSet,
+    test: FeatureSet,
+    groups: Mapping[str, np.ndarray] | None = None,
+  ) -> dict[str, float]:
+    """The numbers of `run` from features that are there already.
+
+    Args:
+      train, test: features.
+      groups: column -> [test videos] values.
+    """
     # Labels may have gaps; classifiers count from 0 to classes - 1.
     classes, labels = np.unique(train.labels, return_inverse=True)
     num_classes = int(max(train.labels.max(), test.labels.max())) + 1
@@ -106,6 +124,9 @@ class FeatureProbe(abc.ABC):
       for k in (1, 5) if num_classes >= 10 else (1,):
         key = f'{source}/{pooling}/top{k}'
         metrics[key] = top_k_accuracy(scores, test.labels, k)
+      metrics |= accuracy_by_group(
+        scores, test.labels, groups or {}, f'strata/{source}/{pooling}'
+      )
       logging.info(
         '%s of %s, %s: %.1f %%',
         *(type(self).__name__, source, pooling),

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rvmae_jax.visualize.strata import strata_figures
 from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, styled
 
 SOURCE_NAMES = {
@@ -29,11 +30,13 @@ def probe_figures(
   """The picture of a probe on frozen features."""
   del arrays
   accuracies = {
-    tuple(key.split('/')[:2]): value
+    tuple(parts[:2]): value
     for key, value in metrics.items()
-    if key.endswith('/top1')
+    if len(parts := key.split('/')) == 3 and parts[2] == 'top1'
   }
-  return {'accuracies': draw_accuracies(accuracies, metrics['chance'])}
+  return {
+    'accuracies': draw_accuracies(accuracies, metrics['chance'])
+  } | strata_figures(metrics)
 
 
 @styled

@@ -60,6 +60,8 @@ def test_rows_that_are_padding_or_unlabelled_are_left_out():
     'video': np.zeros((4, 3, 16, 16, 3), np.uint8),
     'label': np.array([2, -1, 0, 1], np.int32),
     'valid': np.array([True, True, True, False]),
+    'host/source': np.array([0, 0, 1, 1], np.int32),
+    'host/record': np.array([7, 8, 9, 9], np.int32),
   }
 
   class Functions:
@@ -71,6 +73,7 @@ def test_rows_that_are_padding_or_unlabelled_are_left_out():
 
   features = pool_batches(Functions(), [batch], ['trained'])
   assert features.labels.tolist() == [2, 0]
+  assert features.places.tolist() == [[0, 7], [1, 9]]
   assert features.pooled['trained']['mean'][:, 0].tolist() == [0, 2]
 
 

@@ -4,25 +4,36 @@ import collections
 import csv
 import json
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from rvmae_jax.data.records import NO_LABEL, Record
 from rvmae_jax.data.sources.splits import SHARES, SPLITS, assign_splits
 
+_OWN_COLUMNS = ('path', 'label', 'split', 'start', 'end')
+
+# 'videos/a b.mp4 12'; newer lists have a comma.
+_PLAIN = re.compile(r'(?P<path>.+)[ ,](?P<label>\d+)')
+
 
 class Listing:
   """The videos named in a file, one a row.
 
   Columns (or keys): `path`, and if wanted `label`, `split`, and `start` and
-  `end` in seconds, to use a part of the video. Others are left alone.
+  `end` in seconds, to use a part of the video. Others become `columns` of the
+  record: who made a video, where, of what size.
 
   Labels that are whole numbers are taken as they are; other labels are numbered
   in sorted order. Without a `split` column the videos are divided by `shares`.
 
+  The lists of VideoMAE's and similar code will do too: a .csv or .txt file
+  without a header, `path label` on each line, the label a number. They have one
+  file a split: read each with `split='all'`.
+
   Args:
-    path: a .csv file with a header, a .json file with a list of objects, or a
-      .jsonl file with one object a line.
+    path: a .csv file with a header, a .json file with a list of objects, a
+      .jsonl file with one object a line, or `path label` lines.
     split: one of the file's, or 'all'.
     root: what paths in the file are relative to; '' means the file's folder.
     shares: of train, val and test, used without a `split` column.
@@ -58,6 +69,7 @@ class Listing:
         'path': os.path.join(root, row['path']),
         'label': label,
         **{f'{k}_s': float(row[k]) for k in ('start', 'end') if _given(row, k)},
+        **_columns(row),
       }
       for row, label, row_split in zip(rows, labels, splits)
       if split in (row_split, 'all')
@@ -80,8 +92,10 @@ class Listing:
 
 
 def read_rows(path: str) -> list[dict[str, Any]]:
-  """The rows of a .csv, .json or .jsonl file; each has a `path`."""
+  """The rows of a list of videos, see `Listing`; each has a `path`."""
   kind = os.path.splitext(path)[1].lower()
+  if kind in ('.csv', '.txt') and is_plain(path):
+    return read_plain(path)
   with open(path, newline='', encoding='utf-8-sig') as file:
     if kind == '.csv':
       rows = list(csv.DictReader(file))
@@ -90,7 +104,10 @@ def read_rows(path: str) -> list[dict[str, Any]]:
     elif kind == '.json':
       rows = json.load(file)
     else:
-      raise ValueError(f'listing: {path!r} must end in .csv, .json or .jsonl.')
+      raise ValueError(
+        f'listing: {path!r} must end in .csv, .json or .jsonl, or have lines '
+        'of `path label`.'
+      )
   if not isinstance(rows, list) or not rows:
     raise ValueError(f'listing: {path!r} is no list of rows, or an empty one.')
   for number, row in enumerate(rows):
@@ -101,8 +118,39 @@ def read_rows(path: str) -> list[dict[str, Any]]:
   return rows
 
 
+def is_plain(path: str) -> bool:
+  """Whether a file begins with `path label` and not with names of columns."""
+  with open(path, encoding='utf-8-sig') as file:
+    return bool(_PLAIN.fullmatch(file.readline().strip()))
+
+
+def read_plain(path: str) -> list[dict[str, str]]:
+  """Rows with `path` and `label` of a file that `is_plain`."""
+  rows = []
+  with open(path, encoding='utf-8-sig') as file:
+    for number, line in enumerate(filter(None, map(str.strip, file))):
+      match = _PLAIN.fullmatch(line)
+      if not match:
+        raise ValueError(
+          f'listing: row {number} of {path!r} is no `path label`: {line!r}.'
+        )
+      rows.append(match.groupdict())
+  return rows
+
+
 def _given(row: dict[str, Any], key: str) -> bool:
   return row.get(key) not in (None, '')
+
+
+def _columns(row: dict[str, Any]) -> dict[str, dict[str, str]]:
+  """`columns` of a record, or nothing where a row has no others."""
+  others = {
+    key: str(row[key])
+    for key in row
+    # A CSV row that is too long has its surplus under None.
+    if key is not None and key not in _OWN_COLUMNS and _given(row, key)
+  }
+  return {'columns': others} if others else {}
 
 
 def _number(labels: list[Any]) -> tuple[list[int], list[str]]:

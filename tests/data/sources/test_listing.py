@@ -26,7 +26,7 @@ def test_a_csv_gives_paths_labels_splits_and_parts(tmp_path):
   assert source.class_names == ['jump', 'wave']
   assert source.splits == ['test', 'train']
   assert [source[i] for i in range(len(source))] == [
-    {'path': f'{tmp_path}/a.mp4', 'label': 1},
+    {'path': f'{tmp_path}/a.mp4', 'label': 1, 'columns': {'note': 'x'}},
     {'path': f'{tmp_path}/b.mp4', 'label': 0, 'start_s': 1.5, 'end_s': 3.0},
   ]
   assert Listing(path, 'test')[0] == {
@@ -67,6 +67,20 @@ def test_paths_are_relative_to_a_given_root(tmp_path):
   path = _write(tmp_path, 'list.csv', 'path\nz.mp4\n')
   source = Listing(path, root=str(tmp_path / 'videos'))
   assert source[0]['path'] == f'{tmp_path}/videos/z.mp4'
+
+
+@pytest.mark.parametrize('separator', [' ', ','])
+def test_lists_of_path_and_label_need_no_header(separator, tmp_path):
+  lines = [f'a.mp4{separator}3', f'b c.mp4{separator}0']
+  path = _write(tmp_path, 'train.csv', '\n'.join(lines), ('a.mp4', 'b c.mp4'))
+  source = Listing(path, 'all')
+  assert [source[i] for i in range(2)] == [
+    {'path': f'{tmp_path}/a.mp4', 'label': 3},
+    {'path': f'{tmp_path}/b c.mp4', 'label': 0},
+  ]
+  path = _write(tmp_path, 'val.txt', 'a.mp4 3\nb.mp4\n')
+  with pytest.raises(ValueError, match=r'row 1 of .* is no `path label`'):
+    Listing(path, 'all')
 
 
 def test_missing_videos_are_named(tmp_path):

@@ -1,0 +1,26 @@
+"""How far a share may be off because only so many were counted."""
+
+import numpy as np
+
+_Z_95 = 1.959964  # Of the normal distribution, both sides.
+
+
+def wilson_interval(num_right: float, num: int) -> tuple[float, float]:
+  """The 95 % interval of a share, by Wilson's score.
+
+  Unlike share +- 2 standard errors it stays in [0, 1], and has a width where
+  all or none are right. Wilson, "Probable inference", 1927.
+
+  Args:
+    num_right: how many were right; ties may count in part.
+    num: of how many, above 0.
+
+  Returns:
+    The lower and the upper end.
+  """
+  share, z2 = num_right / num, _Z_95**2
+  centre = (share + z2 / (2 * num)) / (1 + z2 / num)
+  spread = np.sqrt(share * (1 - share) / num + z2 / (4 * num**2))
+  half = float(_Z_95 * spread / (1 + z2 / num))
+  # Rounding must not leave the range.
+  return max(0.0, float(centre) - half), min(1.0, float(centre) + half)

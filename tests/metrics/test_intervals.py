@@ -1,0 +1,27 @@
+"""Intervals against numbers of the literature and against simulation."""
+
+import numpy as np
+import pytest
+
+from rvmae_jax.metrics.intervals import wilson_interval
+
+
+def test_wilson_equals_published_numbers():
+  # Newcombe 1998, Statistics in Medicine 17, table I, method 3.
+  assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+  assert wilson_interval(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+  assert wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+  assert wilson_interval(1, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
+
+
+def test_all_right_reaches_one_and_still_has_a_width():
+  low, high = wilson_interval(10, 10)
+  assert high == pytest.approx(1) and low < 0.8
+
+
+def test_the_interval_holds_the_truth_about_95_times_in_100():
+  right = np.random.default_rng(0).binomial(50, 0.3, 2000)
+  inside = [
+    low <= 0.3 <= high for low, high in (wilson_interval(n, 50) for n in right)
+  ]
+  assert np.mean(inside) == pytest.approx(0.95, abs=0.02)
