@@ -16,7 +16,8 @@ _NUM_VIDEOS = {
 class MovingSprites:
   """Rendered videos of moving sprites; renders them into a cache if needed.
 
-  Record i has the `path` of an .mp4 file and its `label`, the motion. Untrimmed
+  Record i has the `path` of an .mp4 file, its `label`, the motion, and as
+  `columns` the sprite's `size` and `pace` in thirds. Untrimmed
   videos (`num_segments` > 0) hold many motions, so their label is -1; `truth`
   and `annotations.json` beside the videos say what happens when.
 
@@ -79,13 +80,13 @@ class MovingSprites:
 
   def __getitem__(self, index: int) -> dict:
     path = self.paths[index]
-    label = -1
+    record = {'path': str(path), 'label': -1}
     if not self.config.num_segments:
-      [(motion, _)] = dataset.draw_scene(
-        self.config, self.split, int(path.stem)
-      )
-      label = self.class_names.index(motion)
-    return {'path': str(path), 'label': label}
+      place = self.config, self.split, int(path.stem)
+      [(motion, _)] = dataset.draw_scene(*place)
+      record['label'] = self.class_names.index(motion)
+      record['columns'] = dataset.describe(*place)
+    return record
 
   def truth(self, index: int) -> dict[str, np.ndarray]:
     """Masks, boxes, keypoints, poses and segments; see `load_truth`."""

@@ -1,0 +1,65 @@
+"""Diving48 as published: 48 kinds of dives (Li et al., ECCV 2018)."""
+
+import json
+from typing import Any
+
+from rvmae_jax.data.sources.published import Published, check_split, find_part
+
+SPLITS = ('train', 'test')
+
+
+class Diving48(Published):
+  """One split of Diving48.
+
+    path/Diving48_V2_train.json, Diving48_V2_test.json, Diving48_vocab.json
+    path/rgb/-3B32lodo2M_00059.mp4
+
+  The newest lists are taken: V2 corrects many labels of V1, and accuracies on
+  the two cannot be compared.
+
+  Args:
+    path: the folder of both.
+    split: 'train' or 'test'.
+    lists: folder of the lists, if it is elsewhere.
+    version: of the lists: 'V2', or '' for the first.
+    max_missing: greatest share of the list that may have no video.
+
+  Raises:
+    FileNotFoundError: lists or videos are not there.
+    ValueError: an unknown split, or a list that cannot be understood.
+  """
+
+  def __init__(
+    self,
+    path: str,
+    split: str = 'train',
+    lists: str = '',
+    version: str = 'V2',
+    max_missing: float = 0.0,
+  ):
+    check_split('diving48', split, SPLITS)
+    stem = f'Diving48_{version}' if version else 'Diving48'
+
+    def read(what, name):
+      folders = [lists] if lists else ['.', 'annotations']
+      candidates = [f'{folder}/{name}' for folder in folders]
+      file = find_part('diving48', path, what, candidates)
+      with open(file, encoding='utf-8') as opened:
+        return file, json.load(opened)
+
+    # A class is what the dive is made of: take-off, somersaults, twists, shape.
+    _, vocabulary = read('vocabulary', 'Diving48_vocab.json')
+    class_names = [' '.join(parts) for parts in vocabulary]
+    file, entries = read(f'{split} list', f'{stem}_{split}.json')
+    rows = [_row(entry, len(class_names), file) for entry in entries]
+    super().__init__('diving48', path, rows, class_names, max_missing)
+
+
+def _row(entry: dict[str, Any], num_classes: int, file: str) -> tuple[str, int]:
+  name, label = entry.get('vid_name'), entry.get('label')
+  if not name or label not in range(num_classes):
+    raise ValueError(
+      f'diving48: {entry!r} in {file!r} needs a `vid_name` and a `label` from '
+      f'0 to {num_classes - 1}.'
+    )
+  return name, label

@@ -1,0 +1,89 @@
+"""Something-Something v2 as published: 174 templates (arXiv 1706.04261)."""
+
+import csv
+import json
+import os
+from typing import Any
+
+from rvmae_jax.data.records import NO_LABEL
+from rvmae_jax.data.sources.published import Published, check_split, find_part
+
+# Names under which the files are found, newest first.
+SPLITS = {
+  'train': ('train.json', 'something-something-v2-train.json'),
+  'val': ('validation.json', 'something-something-v2-validation.json'),
+  'test': ('test.json', 'something-something-v2-test.json'),
+}
+_LABELS = ('labels.json', 'something-something-v2-labels.json')
+
+
+class Ssv2(Published):
+  """One split of Something-Something v2.
+
+    path/labels/{labels,train,validation,test}.json, test-answers.csv
+    path/20bn-something-something-v2/78687.webm
+
+  The label of a video is its template with the brackets taken away: 'Holding
+  [something] next to [something]' is 'Holding something next to something'.
+  Videos of `test` have labels if test-answers.csv is there.
+
+  Args:
+    path: the folder of both.
+    split: 'train', 'val' or 'test'.
+    lists: folder of the lists, if it is elsewhere.
+    max_missing: greatest share of the list that may have no video.
+
+  Raises:
+    FileNotFoundError: lists or videos are not there.
+    ValueError: an unknown split, or a list that cannot be understood.
+  """
+
+  def __init__(
+    self,
+    path: str,
+    split: str = 'train',
+    lists: str = '',
+    max_missing: float = 0.0,
+  ):
+    check_split('ssv2', split, list(SPLITS))
+
+    def find_list(what, names):
+      folders = [lists] if lists else ['labels', 'annotations', '.']
+      candidates = [f'{f}/{n}' for f in folders for n in names]
+      return find_part('ssv2', path, what, candidates)
+
+    labels_file = find_list('table of labels', _LABELS)
+    label_of = {name: int(i) for name, i in _read(labels_file, dict).items()}
+    class_names = sorted(label_of, key=label_of.get)
+    file = find_list(f'{split} list', SPLITS[split])
+    entries = _read(file, list)
+    answers = _answers(os.path.join(os.path.dirname(file), 'test-answers.csv'))
+    rows = []
+    for entry in entries:
+      text = entry.get('template', answers.get(str(entry.get('id')), ''))
+      name = text.replace('[', '').replace(']', '')
+      if 'id' not in entry or (name and name not in label_of):
+        raise ValueError(
+          f'ssv2: {entry!r} in {file!r} has no `id`, or its `template` without '
+          f'brackets is no label of {labels_file!r}.'
+        )
+      rows.append((str(entry['id']), label_of.get(name, NO_LABEL)))
+    super().__init__('ssv2', path, rows, class_names, max_missing)
+
+
+def _read(file: str, kind: type) -> Any:
+  with open(file, encoding='utf-8') as opened:
+    value = json.load(opened)
+  if not isinstance(value, kind) or not value:
+    raise ValueError(
+      f'ssv2: {file!r} must hold a {kind.__name__} that is not empty.'
+    )
+  return value
+
+
+def _answers(file: str) -> dict[str, str]:
+  """Label by id of the test videos; empty where nobody gave them."""
+  if not os.path.exists(file):
+    return {}
+  with open(file, newline='', encoding='utf-8') as opened:
+    return dict(csv.reader(opened, delimiter=';'))
