@@ -10,11 +10,13 @@ it the network learns from scratch: see configs/from_scratch.py.
 
 Arguments: pretraining=the recipe whose encoder it is, such as rvm_pretrain,
 videomae, moco_v3; variant=tiny|S|B|L|H, that recipe's by default;
-dataset=kinetics, ssv2 or ucf101 sets sampling, length and views as the paper
-has them; num_classes=of other datasets; videos=a folder of videos (class =
-folder), or empty for the embedded moving sprites; shards=a folder written by
-tools/prepare, instead of videos; runlocal shrinks everything to a minute on a
-laptop.
+dataset=kinetics, ssv2, ucf101 or hmdb51 sets sampling, length and views as the
+paper has them, diving48 takes those of ssv2; num_classes=of other datasets;
+videos=a folder of videos (class = folder), or empty for the embedded moving
+sprites; published: the folder holds the dataset as it is published, split 1
+(see rvmae_jax/data/sources; it is tested on `test` where there is no `val`);
+shards=a folder written by tools/prepare, instead of videos; runlocal shrinks
+everything to a minute on a laptop.
 Cost: 180 GMAC a clip forward (ViT-B of VideoMAE).
 Expect (VideoMAE's paper, ViT-B after 800 epochs of pre-training): K400 80.0,
 SSv2 69.6; UCF101 91.3.
@@ -48,6 +50,20 @@ DATASETS = {
     'epochs': 100,
     'num_clips': 5,
   },
+  'hmdb51': {
+    'num_classes': 51,
+    'stride': 2,
+    'flip': True,
+    'epochs': 50,
+    'num_clips': 5,
+  },
+  'diving48': {
+    'num_classes': 48,
+    'stride': 0,
+    'flip': True,
+    'epochs': 30,
+    'num_clips': 2,
+  },
 }
 NUM_FRAMES = 16
 # What a wrapper around an encoder has besides the encoder's own settings.
@@ -63,13 +79,14 @@ def get_config(arg=None):
     dataset='kinetics',
     num_classes=0,
     videos='',
+    published=False,
     shards='',
     runlocal=False,
   )
   dataset = DATASETS[arg.dataset]
   config = videomae.get_config(
-    f'dataset={arg.dataset},videos={arg.videos},shards={arg.shards},'
-    f'runlocal={arg.runlocal}'
+    f'dataset={arg.dataset},videos={arg.videos},published={arg.published},'
+    f'shards={arg.shards},runlocal={arg.runlocal}'
   )
   config.batch_size = 512
   clips = videomae.DATASETS[arg.dataset]['clips']

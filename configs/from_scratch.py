@@ -7,9 +7,10 @@ It is configs/finetune.py without a start and with more epochs, on Something-
 Something v2.
 
 Arguments: variant=tiny|S|B|L|H; num_classes=of the dataset; videos=a folder of
-videos (class = folder), or empty for the embedded moving sprites; shards=a
-folder written by tools/prepare, instead of videos; runlocal shrinks everything
-to a minute on a laptop.
+videos (class = folder), or empty for the embedded moving sprites; published:
+the folder holds Something-Something v2 as it is published; shards=a folder
+written by tools/prepare, instead of videos; runlocal shrinks everything to a
+minute on a laptop.
 Cost: 180 GMAC a clip forward (ViT-B).
 Expect (VideoMAE's paper, ViT-B from scratch): SSv2 32.6, UCF101 51.4, HMDB51
 18.0.
@@ -25,11 +26,18 @@ EPOCHS = 100
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
   arg = parse_arg(
-    arg, variant='B', num_classes=174, videos='', shards='', runlocal=False
+    arg,
+    variant='B',
+    num_classes=174,
+    videos='',
+    published=False,
+    shards='',
+    runlocal=False,
   )
   config = finetune.get_config(
     f'dataset=ssv2,variant={arg.variant},num_classes={arg.num_classes},'
-    f'videos={arg.videos},shards={arg.shards},runlocal={arg.runlocal}'
+    f'videos={arg.videos},published={arg.published},shards={arg.shards},'
+    f'runlocal={arg.runlocal}'
   )
   if not arg.runlocal:
     factor = EPOCHS / finetune.DATASETS['ssv2']['epochs']

@@ -1,6 +1,7 @@
 """Every recipe in configs/ builds, and one step of it runs, in shapes only."""
 
 import ast
+import inspect
 import pathlib
 import re
 import sys
@@ -17,6 +18,7 @@ from rvmae_jax.config_utils import (
   load_recipe,
   to_json,
 )
+from rvmae_jax.data.sources import SOURCES
 from rvmae_jax.parts import build_parts
 from rvmae_jax.transfer import match
 
@@ -77,6 +79,17 @@ def test_ablations_are_those_of_the_header():
 )
 def test_more_arguments_run_in_shapes(spec):
   test_a_step_runs_in_shapes(f'{spec},runlocal')
+
+
+@pytest.mark.parametrize('name', ['kinetics', 'ssv2', 'ucf101', 'diving48'])
+def test_published_datasets_are_read_by_their_readers(name):
+  spec = f'{CONFIGS}/finetune.py:dataset={name},videos=DIR,published'
+  config = load_config(spec)
+  source = config.data.sources.videos.to_dict()
+  assert source == {'name': name, 'path': 'DIR', 'split': 'train'}
+  held_out = config.evals.accuracy.data.sources.videos
+  published = inspect.getmodule(SOURCES.get(name)).SPLITS
+  assert held_out.name == name and held_out.split in published
 
 
 def _shapes(tree):
