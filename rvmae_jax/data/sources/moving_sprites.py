@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rvmae_jax.data.sprites import dataset, motions
+from rvmae_jax.data.sprites import columns, dataset, motions
 
 _NUM_VIDEOS = {
   'train': 4000,
@@ -85,7 +85,7 @@ class MovingSprites:
       place = self.config, self.split, int(path.stem)
       [(motion, _)] = dataset.draw_scene(*place)
       record['label'] = self.class_names.index(motion)
-      record['columns'] = dataset.describe(*place)
+      record['columns'] = columns.describe(*place)
     return record
 
   def truth(self, index: int) -> dict[str, np.ndarray]:

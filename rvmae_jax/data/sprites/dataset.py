@@ -94,7 +94,7 @@ def draw_scene(
     # In turn, so that any first n videos are balanced.
     motion = motions.MOTIONS[index % len(motions.MOTIONS)]
     return [(motion, config.num_frames)]
-  rng = _stream(config, split, index, 'scene')
+  rng = stream(config, split, index, 'scene')
   length = config.num_frames
   scene = []
   for _ in range(config.num_segments):
@@ -119,8 +119,8 @@ def make_video(
 ) -> rendering.Rendered:
   """Draws video `index` of a split, with its ground truth."""
   # What a sprite looks like cannot depend on how it moves.
-  appearance = _stream(config, split, index, 'appearance')
-  movement = _stream(config, split, index, 'movement')
+  appearance = stream(config, split, index, 'appearance')
+  movement = stream(config, split, index, 'movement')
   scene = draw_scene(config, split, index)
   still = [(motions.STILL, sum(length for _, length in scene))]
   poses = [motions.chain(scene, movement) for _ in range(config.num_sprites)]
@@ -134,7 +134,9 @@ def make_video(
   )
 
 
-def _stream(config, split, index, purpose):
+def stream(
+  config: SpritesConfig, split: str, index: int, purpose: str
+) -> np.random.Generator:
   """Random numbers of their own for each video and purpose."""
   words = f'{config.seed}/{split}/{index}/{purpose}'.encode()
   return np.random.default_rng(list(hashlib.sha256(words).digest()))

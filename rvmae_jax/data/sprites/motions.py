@@ -10,6 +10,7 @@ frame of every motion.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,6 +50,47 @@ def draw_pose(rng: np.random.Generator) -> np.ndarray:
   return rng.uniform((0, 0, 0, low), (FRAME, FRAME, 2 * np.pi, high))
 
 
+class Rates(NamedTuple):
+  """How fast and how far a motion goes; each uses what it needs.
+
+  Attributes:
+    speed: of straight motion.
+    spin: of the own rotation.
+    growth: of the half size.
+    radius: of an orbit or oscillation.
+    orbit: its angle.
+    phase: where on the circle it starts.
+  """
+
+  speed: float
+  spin: float
+  growth: float
+  radius: float
+  orbit: float
+  phase: float
+
+
+_RANGES = Rates(SPEED, SPIN_RAD, GROWTH, RADIUS, ORBIT_RAD, (0, 2 * np.pi))
+
+
+def draw_rates(rng: np.random.Generator) -> Rates:
+  """Uniform in their ranges; as many numbers for every motion."""
+  return Rates(*rng.uniform(*zip(*_RANGES)))
+
+
+def relative_pace(motion: str, rates: Rates) -> float:
+  """How fast a motion is among those of its kind, from 0 to 1."""
+  kind = motion.split('_')[0]
+  name = {
+    'rotate': 'spin',
+    'zoom': 'growth',
+    'orbit': 'orbit',
+    'oscillate': 'orbit',
+  }.get(kind, 'speed')
+  low, high = getattr(_RANGES, name)
+  return (getattr(rates, name) - low) / (high - low)
+
+
 def trajectory(
   motion: str, start: np.ndarray, num_frames: int, rng: np.random.Generator
 ) -> np.ndarray:
@@ -58,7 +100,7 @@ def trajectory(
     motion: one of `MOTIONS`, or `STILL`.
     start: [4], the pose of frame 0.
     num_frames: T.
-    rng: draws speeds, radius and phase; as many numbers for every motion.
+    rng: draws the rates.
 
   Returns:
     [T, 4] x, y, angle_rad, half_size.
@@ -67,9 +109,7 @@ def trajectory(
     ValueError: an unknown motion.
   """
   t = np.arange(num_frames)
-  speed, spin, growth, radius, orbit, phase = rng.uniform(
-    *zip(SPEED, SPIN_RAD, GROWTH, RADIUS, ORBIT_RAD, (0, 2 * np.pi))
-  )
+  speed, spin, growth, radius, orbit, phase = draw_rates(rng)
   dx, dy, turn, grow = np.zeros((4, num_frames))
   match motion:
     case 'still':

@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 import pytest
 
 from rvmae_jax.data import decoding
@@ -20,6 +21,20 @@ def test_label_is_the_motion(sprites):
   assert sprites[-1] == sprites[13]
   first, end, label = sprites.truth(13)['segments'][0]
   assert (first, end, label) == (0, 16, 1)
+
+
+def test_columns_tell_size_and_pace_in_thirds(sprites):
+  # Videos 0 and 12 move to the right, 2 to 5 px a frame of 64.
+  for index in (0, 12):
+    poses = 64 / 16 * sprites.truth(index)['poses'][:, 0]
+    pace = np.diff(poses[:, 0]).max() - 2
+    half_size = poses[:, 3].mean() - 9
+    assert sprites[index]['columns'] == {
+      'pace': ('slow', 'medium', 'fast')[int(pace)],
+      'size': ('small', 'medium', 'large')[int(half_size * 3 / 10)],
+    }
+  paces = {record['columns']['pace'] for record in sprites}
+  assert paces == {'slow', 'medium', 'fast'}
 
 
 def test_record_can_be_opened_and_read(sprites):
