@@ -1,7 +1,4 @@
-"""PyTorch state dicts: whose names, in which layout, and what did not match.
-
-Reading needs no PyTorch for `.safetensors`; for `.bin` and `.pth` it does.
-"""
+"""PyTorch state dicts: whose names, in which layout, and what did not match."""
 
 import dataclasses
 import functools
@@ -13,6 +10,7 @@ from typing import Any
 import flax.traverse_util
 import numpy as np
 
+from rvmae_jax.interop import safetensors, torch_files
 from rvmae_jax.layers.positions import sincos_2d_xy
 from rvmae_jax.layers.transformer import unstack_blocks
 
@@ -144,42 +142,45 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
   """All arrays of a `.safetensors`, `.bin`, `.pth`, `.pt` or `.pyth` file.
 
   Raises:
-    ImportError: the package that the format needs is not installed.
+    ImportError: the package for .safetensors is not installed.
+    ValueError: the file is damaged or holds no state dict.
   """
   path = pathlib.Path(path)
   if path.suffix == '.safetensors':
-    try:
-      import safetensors.numpy
-    except ImportError as error:
-      raise ImportError(
-        f"Reading {path} needs safetensors: pip install 'rvmae_jax[interop]'."
-      ) from error
-    return safetensors.numpy.load_file(path)
-  try:
-    import torch
-  except ImportError as error:
-    raise ImportError(
-      f'Reading {path} needs PyTorch (pip install torch); .safetensors files '
-      'need it not.'
-    ) from error
-  content = torch.load(path, map_location='cpu', weights_only=True)
-  return {
-    name: value.float().numpy()
+    return {
+      name.replace('/', '.'): array
+      for name, array in safetensors.read(path).items()
+    }
+  content = torch_files.read(path)
+  tensors = {
+    name: value
     for name, value in unwrap(content).items()
-    if isinstance(value, torch.Tensor)
+    if isinstance(value, torch_files.Tensor)
+  }
+  if not tensors:
+    raise ValueError(
+      f'{path} holds no state dict: at its top is a {type(content).__name__}, '
+      f'with {list(unwrap(content))[:10]}. Save model.state_dict() instead.'
+    )
+  return {
+    name: np.asarray(tensor.read(), np.float32)
+    for name, tensor in tensors.items()
   }
 
 
-def unwrap(content: Mapping[str, Any]) -> Mapping[str, Any]:
-  """The state dict inside of a training script's checkpoint."""
+def unwrap(content: Any) -> Mapping[str, Any]:
+  """The state dict inside of a training script's checkpoint; {} without one."""
+  if not isinstance(content, Mapping):
+    return {}
   for key in _WRAPPERS:
     if isinstance(content.get(key), Mapping):
       return unwrap(content[key])
   # Of DataParallel and of TimeSformer's wrapper.
-  prefixes = ('module.', 'model.')
+  prefixes = re.compile(r'^((module|model)\.)+')
   return {
-    re.sub(f'^({"|".join(map(re.escape, prefixes))})', '', name): value
+    prefixes.sub('', name): value
     for name, value in content.items()
+    if isinstance(name, str)
   }
 
 

@@ -1,10 +1,12 @@
 """Every origin: found by its names, its config read off, bit for bit."""
 
+import pickle
+
 import jax
 import numpy as np
 import pytest
 
-from rvmae_jax.interop import hugging_face
+from rvmae_jax.interop import hugging_face, torch_files
 from rvmae_jax.interop.hugging_face import ORIGINS
 from rvmae_jax.interop.state_dict import (
   from_state_dict,
@@ -217,19 +219,33 @@ def test_safetensors_are_read_without_torch(tmp_path, videomae):
     np.testing.assert_array_equal(again[name], arrays[name])
 
 
-def test_files_of_torch_say_what_they_need(tmp_path):
-  try:
-    import torch  # noqa: F401
-  except ImportError:
-    with pytest.raises(ImportError, match='needs PyTorch'):
-      read(tmp_path / 'model.pth')
-  else:
-    pytest.skip('PyTorch is installed')
+@pytest.mark.parametrize('suffix', ['bin', 'pth'])
+def test_files_of_torch_are_read_without_torch(tmp_path, videomae, suffix):
+  arrays = videomae[2]
+  path = tmp_path / f'model.{suffix}'
+  torch_files.write(path, arrays, key='model')
+  again = read(path)
+  assert again.keys() == arrays.keys()
+  for name in arrays:
+    np.testing.assert_array_equal(again[name], arrays[name])
+
+
+def test_a_file_without_a_state_dict_says_what_it_holds(tmp_path):
+  path = tmp_path / 'log.pth'
+  path.write_bytes(pickle.dumps({'epoch': 3}, 2))
+  with pytest.raises(ValueError, match='no PyTorch file'):
+    read(path)
+  torch_files.write(path, {})
+  with pytest.raises(ValueError, match='holds no state dict'):
+    read(path)
 
 
 def test_the_state_dict_is_found_inside_of_a_checkpoint():
-  content = {'epoch': 3, 'model': {'module.head.bias': 1, 'norm.bias': 2}}
-  assert unwrap(content) == {'head.bias': 1, 'norm.bias': 2}
+  arrays = {'module.model.head.bias': 1, 'norm.bias': 2}
+  assert unwrap({'epoch': 3, 'model': arrays}) == {
+    'head.bias': 1,
+    'norm.bias': 2,
+  }
 
 
 def test_foreign_names_are_refused():
