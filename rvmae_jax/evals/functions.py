@@ -47,6 +47,12 @@ class ModelFunctions:
       features = model.apply({'params': params}, video, method=method)
       return features.astype(jnp.float32)
 
+    def encode_from(params, state, video):
+      features, state = model.apply(
+        {'params': params}, state, video, method='encode_from'
+      )
+      return features.astype(jnp.float32), state
+
     def pooled(params, video, method):
       return pooling.pool_all(encode(params, video, method))
 
@@ -54,7 +60,23 @@ class ModelFunctions:
     jit = functools.partial(jax.jit, out_shardings=everywhere)
     self._predict = jit(predict)
     self._encode = jit(encode, static_argnums=2)
+    self._encode_from = jit(encode_from)
     self._pooled = jit(pooled, static_argnums=2)
+
+  @property
+  def is_recurrent(self) -> bool:
+    """Whether a state carries on from clip to clip, see `encode_from`."""
+    return getattr(self._model, 'is_recurrent', False)
+
+  @property
+  def num_prefix_tokens(self) -> int:
+    """Tokens before the grid in features, such as CLS."""
+    return self._model.num_prefix_tokens
+
+  @property
+  def has_frame_encoder(self) -> bool:
+    """Whether frames have features of their own, see `encode`."""
+    return hasattr(self._model, 'encode_frames')
 
   def with_params(self, params: Any) -> 'ModelFunctions':
     """The same functions, already compiled, with other parameters."""
@@ -87,6 +109,28 @@ class ModelFunctions:
     """
     return np.asarray(self._encode(self._params, self._place(video), method))
 
+  def init_state(self, batch_size: int, height: int, width: int) -> np.ndarray:
+    """The state of a recurrent model before the first frame."""
+    return np.asarray(
+      self._model.apply({}, batch_size, height, width, method='init_state')
+    )
+
+  def encode_from(
+    self, state: np.ndarray | jax.Array, video: np.ndarray
+  ) -> tuple[np.ndarray, jax.Array]:
+    """Goes on with a video where the state was left.
+
+    Args:
+      state: of `init_state`, or of the clip before.
+      video: the next frames, [B, T, H, W, 3] uint8.
+
+    Returns:
+      Their features [B, T, tokens, D], and the state after them, which stays on
+      the device.
+    """
+    features, state = self._encode_from(self._params, state, self._place(video))
+    return np.asarray(features), state
+
   def pooled(
     self, video: np.ndarray, method: str = 'encode'
   ) -> dict[str, np.ndarray]:
@@ -96,11 +140,14 @@ class ModelFunctions:
     )
 
   def _place(self, tree: Any) -> Any:
-    """Spreads rows over the mesh."""
+    """Spreads rows over the mesh; too few to share out go to each device."""
     if self._mesh is None:
       return tree
-    rows = NamedSharding(self._mesh, PartitionSpec(self._mesh.axis_names))
-    return jax.tree.map(
-      lambda x: jax.make_array_from_callback(x.shape, rows, x.__getitem__),
-      tree,
-    )
+    axes = self._mesh.axis_names
+
+    def place(x):
+      spec = PartitionSpec(axes if len(x) % self._mesh.size == 0 else None)
+      sharding = NamedSharding(self._mesh, spec)
+      return jax.make_array_from_callback(x.shape, sharding, x.__getitem__)
+
+    return jax.tree.map(place, tree)

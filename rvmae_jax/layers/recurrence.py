@@ -97,19 +97,24 @@ class UngatedCore(Core):
     return state, (state, jax.lax.stop_gradient(stats))
 
   def run(
-    self, tokens: jax.Array, unroll: int = 1
+    self,
+    tokens: jax.Array,
+    unroll: int = 1,
+    state: jax.Array | None = None,
   ) -> tuple[jax.Array, jax.Array, Stats]:
-    """All frames, from a state of zeros.
+    """All frames, one after the other.
 
     Args:
       tokens: encoded frames [B, T, N, D].
       unroll: frames in one iteration of the scan over time.
+      state: [B, N, D] that an earlier run left; None is one of zeros.
 
     Returns:
       Features [B, T, N, D] and last state [B, N, D], float32, and statistics
       with time as their second axis.
     """
-    state = jnp.zeros(tokens.shape[:1] + tokens.shape[2:], jnp.float32)
+    if state is None:
+      state = jnp.zeros(tokens.shape[:1] + tokens.shape[2:], jnp.float32)
     scan = nn.scan(
       lambda core, state, inputs: core(state, inputs),
       variable_broadcast='params',
@@ -170,7 +175,7 @@ class AttentionCore(Core):
   def run(
     self, tokens: jax.Array, unroll: int = 1
   ) -> tuple[jax.Array, jax.Array, Stats]:
-    """All frames; as `UngatedCore.run`, the last features for a state."""
+    """All frames at once; the last features stand for a state."""
     del unroll
     batch_size, num_frames, _, width = tokens.shape
     times = jnp.asarray(sincos_1d(num_frames, width), self.dtype)

@@ -1,5 +1,7 @@
 """What networks that stand on another one say of it."""
 
+import jax
+
 
 class OnBackbone:
   """Hands through what users of features ask of a network.
@@ -21,3 +23,18 @@ class OnBackbone:
   def num_prefix_tokens(self) -> int:
     """Tokens before the grid."""
     return self.backbone.num_prefix_tokens
+
+  @property
+  def is_recurrent(self) -> bool:
+    """Whether the backbone has the two methods below."""
+    return getattr(self.backbone, 'is_recurrent', False)
+
+  def init_state(self, batch_size: int, height: int, width: int) -> jax.Array:
+    """The backbone's state before the first frame."""
+    return self.backbone.init_state(batch_size, height, width)
+
+  def encode_from(
+    self, state: jax.Array, video: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
+    """The backbone's features of the next frames, and the state after them."""
+    return self.backbone.encode_from(state, video)

@@ -149,6 +149,11 @@ class RecurrentAutoencoder(nn.Module):
     )
 
   @property
+  def is_recurrent(self) -> bool:
+    """Whether the core carries a state, so that it can take a stream."""
+    return self.core_kind != 'attention'
+
+  @property
   def patch_pixels(self) -> int:
     """Values in a patch."""
     return self.patch_size**2 * 3
@@ -160,6 +165,25 @@ class RecurrentAutoencoder(nn.Module):
     """
     tokens = self.encode_frames(video, train=train)
     return self.core.run(tokens, self.time_unroll)[0]
+
+  def encode_from(
+    self, state: jax.Array, video: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
+    """Goes on with a video: `encode` in parts of any length.
+
+    Args:
+      state: [B, 1+N, D] from `init_state` or the part before.
+      video: the next frames, [B, T, H, W, 3].
+
+    Returns:
+      Their features [B, T, 1+N, D] and the state after them, float32.
+
+    Raises:
+      ValueError: the core carries no state.
+    """
+    self._check_streams()
+    tokens = self.encode_frames(video)
+    return self.core.run(tokens, self.time_unroll, state)[:2]
 
   def encode_frames(
     self, video: jax.Array, *, train: bool = False
@@ -208,7 +232,7 @@ class RecurrentAutoencoder(nn.Module):
     return state, features
 
   def _check_streams(self) -> None:
-    if self.core_kind == 'attention':
+    if not self.is_recurrent:
       raise ValueError(
         "core_kind='attention' carries no state from frame to frame, so it "
         'cannot take a stream; use `encode` on clips, or another core_kind.'

@@ -1,0 +1,110 @@
+"""Dense features: those of every place in every frame of a video of any length.
+
+A recurrent model reads the video as it was made to, carrying its state from
+frame to frame. A model of clips sees windows that lie side by side.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from rvmae_jax.evals.functions import ModelFunctions
+
+
+@dataclasses.dataclass(frozen=True)
+class DenseEncoder:
+  """Encodes frames in order, a few at a time, in memory that does not grow.
+
+    encoder = DenseEncoder(functions)
+    for features in encoder(read_frames('film.mp4', size=(224, 384))):
+      ...  # [n, h*w, D]
+
+  The network is compiled once for each frame size: what is left at the end is
+  filled up with its last frame, and what that gives is cut off.
+
+  Attributes:
+    functions: the network.
+    window: frames that a model of clips sees at once.
+    chunk: frames that a recurrent model is given at once; changes the memory,
+      not the features.
+    reset_every: frames after which a recurrent model's state is thrown away; 0
+      keeps it to the end.
+    method: 'encode', or 'encode_frames' for the features of a recurrent model's
+      encoder alone.
+  """
+
+  functions: ModelFunctions
+  _: dataclasses.KW_ONLY
+  window: int = 16
+  chunk: int = 8
+  reset_every: int = 0
+  method: str = 'encode'
+
+  def __post_init__(self):
+    for name in ('window', 'chunk'):
+      if getattr(self, name) < 1:
+        raise ValueError(f'{name}={getattr(self, name)} must be at least 1.')
+    if self.reset_every < 0:
+      raise ValueError(
+        f'reset_every={self.reset_every} must be a number of frames, or 0 to '
+        'never reset.'
+      )
+
+  def __call__(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yields the features of some frames at a time, in order.
+
+    Args:
+      frames: [H, W, 3] uint8 each, all of one size.
+
+    Yields:
+      [n, h*w, D] float32, without prefix tokens (CLS): one entry for each
+      frame. Where a token spans several frames, each of them has it.
+
+    Raises:
+      ValueError: patches do not tile the frames, or tubelets the window.
+    """
+    if self.functions.is_recurrent and self.method == 'encode':
+      return self._streamed(iter(frames))
+    return self._windowed(iter(frames))
+
+  def _streamed(self, frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    num_seen, state = 0, None
+    while True:
+      if self.reset_every and num_seen % self.reset_every == 0:
+        state = None
+      # Up to the next reset, so that what is filled up ends with the state.
+      size = self.chunk
+      if self.reset_every:
+        size = min(size, self.reset_every - num_seen % self.reset_every)
+      clip = _take(frames, size)
+      if not len(clip):
+        return
+      if state is None:
+        state = self.functions.init_state(1, *clip.shape[1:3])
+      features, state = self.functions.encode_from(
+        state, _filled(clip, self.chunk)[None]
+      )
+      num_seen += len(clip)
+      yield features[0, : len(clip), self.functions.num_prefix_tokens :]
+
+  def _windowed(self, frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    while len(clip := _take(frames, self.window)):
+      video = _filled(clip, self.window)[None]
+      features = self.functions.encode(video, self.method)[0]
+      # [t, P+h*w, D] -> [T, P+h*w, D]
+      features = features.repeat(self.window // len(features), axis=0)
+      yield features[: len(clip), self.functions.num_prefix_tokens :]
+
+
+def _take(frames: Iterator[np.ndarray], count: int) -> np.ndarray:
+  """Up to `count` frames, [n, H, W, 3]; n is 0 at the end."""
+  taken = list(itertools.islice(frames, count))
+  return np.stack(taken) if taken else np.zeros(0)
+
+
+def _filled(clip: np.ndarray, length: int) -> np.ndarray:
+  """A clip made as long as that by repeating its last frame."""
+  missing = length - len(clip)
+  return np.concatenate([clip, clip[-1:].repeat(missing, axis=0)])
