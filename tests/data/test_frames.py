@@ -100,5 +100,5 @@ def test_a_stride_of_nothing_is_refused():
 
 
 def test_a_missing_file_is_named():
-  with pytest.raises(VideoError, match='nowhere.mp4'):
+  with pytest.raises(VideoError, match='nowhere'):
     next(read_frames('nowhere.mp4'))
