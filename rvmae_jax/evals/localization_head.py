@@ -1,0 +1,271 @@
+"""A small head that finds segments in the features of a long video.
+
+Anchor-free, as ActionFormer's (arXiv 2202.07925) on a single scale, with
+convolutions where that has attention: at each step it says what is going on,
+and how far away the start and the end of it are.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from rvmae_jax.metrics.localization import AMBIGUOUS, Truth
+
+# Videos are padded to a multiple of this, so that few lengths are compiled.
+_LENGTH = 128
+_SOFTPLUS_1 = float(np.log(np.e - 1))  # Where softplus is 1.
+_PRIOR = 0.01  # What a fresh head thinks is the probability of each class.
+
+
+class LocalizationNetwork(nn.Module):
+  """Dilated convolutions over time, then two linear read-outs.
+
+  Attributes:
+    num_classes: C.
+    width: channels.
+    num_blocks: residual blocks; the n-th has dilation 2^n, so that a step sees
+      2^(num_blocks + 1) - 2 steps to either side.
+    scale: typical distance to a boundary, in steps.
+  """
+
+  num_classes: int
+  width: int = 64
+  num_blocks: int = 4
+  scale: float = 1.0
+
+  @nn.compact
+  def __call__(
+    self, features: jax.Array, valid: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
+    """Logits [B, T, C] and distances [B, T, 2] > 0 of features [B, T, D].
+
+    Args:
+      features: [B, T, D], about standardised.
+      valid: [B, T] bool; steps beyond the end look like those beyond the edge.
+    """
+    x = nn.Dense(self.width, name='embedding')(features)
+    for number in range(self.num_blocks):
+      y = nn.LayerNorm(name=f'norm_{number}')(x) * valid[..., None]
+      # A dilated convolution as one matmul, which CPUs are much faster at.
+      y = jnp.concatenate([_shift(y, n * 2**number) for n in (-1, 0, 1)], -1)
+      y = nn.Dense(self.width, name=f'convolution_{number}')(y)
+      y = nn.Dense(self.width, name=f'mix_{number}')(nn.gelu(y))
+      x += y
+    x = nn.gelu(nn.LayerNorm(name='norm')(x))
+    prior = nn.initializers.constant(np.log(_PRIOR / (1 - _PRIOR)))
+    logits = nn.Dense(self.num_classes, bias_init=prior, name='classes')(x)
+    distances = nn.Dense(2, name='boundaries')(x)
+    return logits, self.scale * nn.softplus(distances + _SOFTPLUS_1)
+
+
+@dataclasses.dataclass(kw_only=True)
+class LocalizationHead:
+  """The network, how it learns, and what it found.
+
+  Attributes:
+    num_classes: C.
+    width, num_blocks: of the network.
+    middle: the share of a segment, around its middle, whose steps shall find
+      it; the others of it learn nothing.
+    crop: steps that are learned from at once; longer videos are cut at random.
+    batch_size: crops at once.
+    num_steps: of training.
+    learning_rate: peak of a cosine with a tenth of warm-up.
+    weight_decay: of AdamW.
+    seed: of parameters and crops.
+  """
+
+  num_classes: int
+  width: int = 64
+  num_blocks: int = 4
+  middle: float = 0.5
+  crop: int = 128
+  batch_size: int = 8
+  num_steps: int = 600
+  learning_rate: float = 2e-3
+  weight_decay: float = 0.05
+  seed: int = 0
+
+  def fit(
+    self, features: Sequence[np.ndarray], truths: Sequence[Truth]
+  ) -> list[float]:
+    """Learns from videos [T, D], T of each its own; returns the losses.
+
+    Args:
+      features: of each video.
+      truths: their segments in steps: step t lasts from t to t + 1.
+    """
+    every = np.concatenate(features)
+    self._mean, self._scale = every.mean(0), every.std(0) + 1e-6
+    targets = [
+      step_targets(truth, len(rows), self.num_classes, self.middle)
+      for rows, truth in zip(features, truths)
+    ]
+    reach = np.concatenate([t['distances'][t['found']] for t in targets])
+    self._network = LocalizationNetwork(
+      self.num_classes,
+      self.width,
+      self.num_blocks,
+      float(np.median(reach)) if len(reach) else 1.0,
+    )
+    schedule = optax.warmup_cosine_decay_schedule(
+      0.0, self.learning_rate, self.num_steps // 10, self.num_steps
+    )
+    optimizer = optax.chain(
+      optax.clip_by_global_norm(1.0),
+      optax.adamw(schedule, weight_decay=self.weight_decay),
+    )
+
+    @jax.jit
+    def update(params, moments, batch):
+      loss, gradient = jax.value_and_grad(self._loss)(params, batch)
+      change, moments = optimizer.update(gradient, moments, params)
+      return optax.apply_updates(params, change), moments, loss
+
+    rng = np.random.default_rng(self.seed)
+    videos = [
+      {'features': (rows - self._mean) / self._scale, **target}
+      for rows, target in zip(features, targets)
+    ]
+    params = jax.jit(self._network.init)(
+      jax.random.key(self.seed), *_network_inputs(self._crops(videos, rng))
+    )
+    moments, losses = optimizer.init(params), []
+    for _ in range(self.num_steps):
+      params, moments, loss = update(params, moments, self._crops(videos, rng))
+      losses.append(loss)
+    self._params = params
+    return [float(loss) for loss in losses]
+
+  def __call__(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores [T, C] in [0, 1] and distances [T, 2] of a video [T, D]."""
+    rows = (features - self._mean) / self._scale
+    batch = _pad({'features': rows}, -(-len(rows) // _LENGTH) * _LENGTH)
+    logits, distances = _apply(
+      self._network, self._params, *_network_inputs(batch, lead=True)
+    )
+    end = len(rows)
+    scores = jax.nn.sigmoid(logits[0, :end])
+    return np.asarray(scores), np.asarray(distances[0, :end])
+
+  def _crops(
+    self, videos: Sequence[dict[str, np.ndarray]], rng: np.random.Generator
+  ) -> dict[str, np.ndarray]:
+    """Random parts of random videos, [batch_size, crop, ...]."""
+    rows = []
+    for number in rng.integers(len(videos), size=self.batch_size):
+      video = videos[number]
+      last = max(len(video['features']) - self.crop, 0)
+      start = rng.integers(last + 1)
+      part = {k: v[start : start + self.crop] for k, v in video.items()}
+      rows.append(_pad(part, self.crop))
+    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+
+  def _loss(self, params: Any, batch: dict[str, jax.Array]) -> jax.Array:
+    """Focal loss of the classes and DIoU loss of the boundaries."""
+    logits, distances = self._network.apply(params, *_network_inputs(batch))
+    counts = batch['valid'] & batch['counts']
+    focal = optax.sigmoid_focal_loss(
+      logits, batch['classes'], alpha=0.25, gamma=2.0
+    ).sum(-1)
+    found = batch['valid'] & batch['found']
+    error = diou_loss(distances, batch['distances'])
+    total = jnp.where(counts, focal, 0).sum() + jnp.where(found, error, 0).sum()
+    return total / jnp.maximum(found.sum(), 1)
+
+
+def step_targets(
+  truth: Truth, num_steps: int, num_classes: int, middle: float = 1.0
+) -> dict[str, np.ndarray]:
+  """What the head should say at each step of a video.
+
+  Args:
+    truth: segments in steps.
+    num_steps: T.
+    num_classes: C.
+    middle: the share of a segment whose steps shall find it.
+
+  Returns:
+    `classes` [T, C] in {0, 1}; `found` [T] bool, steps that find a segment,
+    and `distances` [T, 2] from their middle to its ends, of the shortest if
+    there are several; `counts` [T] bool, steps whose classes are learned. A
+    step in a segment but not in its middle does not count, nor does one in an
+    ambiguous segment.
+  """
+  classes = np.zeros((num_steps, num_classes), np.float32)
+  distances = np.ones((num_steps, 2), np.float32)
+  found, inside = np.zeros((2, num_steps), bool)
+  at = np.arange(num_steps) + 0.5
+  # Long ones first, so that the shortest one overwrites the others.
+  for number in np.argsort(-np.diff(truth.segments)[:, 0], kind='stable'):
+    (start, end), label = truth.segments[number], truth.labels[number]
+    inside |= (at >= start) & (at < end)
+    if label == AMBIGUOUS:
+      continue
+    offset = np.abs(at - (start + end) / 2)
+    # The nearest step at least, however short the segment.
+    near = offset <= max(middle * (end - start) / 2, offset.min())
+    near &= (at > start) & (at < end)
+    found |= near
+    classes[near, label] = 1
+    distances[near] = np.stack([at - start, end - at], axis=1)[near]
+  return {
+    'classes': classes,
+    'found': found,
+    'distances': distances,
+    'counts': found | ~inside,
+  }
+
+
+def diou_loss(first: jax.Array, second: jax.Array) -> jax.Array:
+  """1 - tIoU of segments around one point, and how far apart their centres are.
+
+  Args:
+    first, second: [..., 2], distances >= 0 to the start and to the end.
+
+  Returns:
+    [...], 0 where both agree; the distance of the centres is counted in squares
+    of the shortest segment that holds both (arXiv 1911.08287).
+  """
+  shared = jnp.minimum(first, second).sum(-1)
+  union = first.sum(-1) + second.sum(-1) - shared
+  hull = jnp.maximum(first, second).sum(-1)
+  apart = (first - second) @ jnp.array([-0.5, 0.5])
+  return 1 - shared / union + (apart / hull) ** 2
+
+
+def _shift(x: jax.Array, count: int) -> jax.Array:
+  """[B, T, D] so many steps later, with zeros where nothing was."""
+  padded = jnp.pad(x, ((0, 0), (max(count, 0), max(-count, 0)), (0, 0)))
+  return padded[:, : x.shape[1]] if count > 0 else padded[:, -x.shape[1] :]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _apply(network, params, features, valid):
+  return network.apply(params, features, valid)
+
+
+def _network_inputs(
+  batch: dict[str, Any], lead: bool = False
+) -> tuple[Any, Any]:
+  inputs = batch['features'], batch['valid']
+  return tuple(x[None] for x in inputs) if lead else inputs
+
+
+def _pad(video: dict[str, np.ndarray], length: int) -> dict[str, np.ndarray]:
+  """Zeros after the end of [T, ...], and `valid` [length] to tell."""
+  num_steps = len(video['features'])
+  padded = {
+    key: np.pad(
+      values, [(0, length - num_steps)] + [(0, 0)] * (values.ndim - 1)
+    )
+    for key, values in video.items()
+  }
+  return {**padded, 'valid': np.arange(length) < num_steps}
