@@ -1,14 +1,12 @@
 """Finds videos that are there twice: byte for byte, or to the eye."""
 
 import collections
-import hashlib
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
 
-from rvmae_jax.data.decoding import image_files
+from rvmae_jax.data.fingerprints import content_sha256, size_bytes
 
 # A fingerprint: this many frames, evenly spread, on a grid of 8 x 8.
 FINGERPRINT_FRAMES = 8
@@ -32,12 +30,7 @@ def exact_duplicates(paths: Iterable[str]) -> list[list[str]]:
     Groups of two or more, sorted; only files of equal size are read.
   """
   by_size = _group(paths, size_bytes)
-  return sorted(g for size in by_size for g in _group(size, _content_hash))
-
-
-def size_bytes(path: str) -> int:
-  """Size of a file, or of all images of a folder."""
-  return sum(os.path.getsize(part) for part in _parts(path))
+  return sorted(g for size in by_size for g in _group(size, content_sha256))
 
 
 def fingerprint(frames: np.ndarray) -> np.ndarray:
@@ -101,15 +94,3 @@ def _group(items, key) -> list[list]:
   for item in items:
     groups[key(item)].append(item)
   return [sorted(group) for group in groups.values() if len(group) > 1]
-
-
-def _parts(path: str) -> Sequence[str]:
-  return image_files(path) if os.path.isdir(path) else [path]
-
-
-def _content_hash(path: str) -> bytes:
-  digest = hashlib.sha256()
-  for part in _parts(path):
-    with open(part, 'rb') as file:
-      digest.update(hashlib.file_digest(file, 'sha256').digest())
-  return digest.digest()

@@ -32,8 +32,13 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rvmae_jax.data.decoding import VideoError, image_files
+from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.encoding import Encoding, encode_record
+from rvmae_jax.data.fingerprints import (
+  content_sha256,
+  quick_fingerprint,
+  size_bytes,
+)
 from rvmae_jax.data.records import Record
 from rvmae_jax.data.sources.folder import Folder
 from rvmae_jax.data.sources.listing import Listing
@@ -84,12 +89,20 @@ def write_shard(shard: Shard) -> None:
       continue
     writer.write(pack({**encoded, 'path': name}))
     num_frames += length
-    sha256 = _sha256(record['path'])
-    videos.append({'path': name, 'label': record['label'], 'sha256': sha256})
+    original = record['path']
+    videos.append(
+      {
+        'path': name,
+        'label': record['label'],
+        'num_bytes': size_bytes(original),
+        'fingerprint': quick_fingerprint(original),
+        'sha256': content_sha256(original),
+      }
+    )
   writer.close()
   summary = {
     'file': path.name,
-    'sha256': _sha256(part),
+    'sha256': content_sha256(part),
     'num_bytes': part.stat().st_size,
     'num_videos': len(videos),
     'num_frames': num_frames,
@@ -281,16 +294,6 @@ def _write_json(path: pathlib.Path, value: Any) -> None:
   part = path.with_suffix(f'.part-{os.getpid()}')
   part.write_text(json.dumps(value, indent=1))
   part.replace(path)
-
-
-def _sha256(path: str | os.PathLike) -> str:
-  """Of a file, or of the image files of a folder one after the other."""
-  digest = hashlib.sha256()
-  for file in image_files(path) if os.path.isdir(path) else [path]:
-    with open(file, 'rb') as opened:
-      while chunk := opened.read(1 << 20):
-        digest.update(chunk)
-  return digest.hexdigest()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

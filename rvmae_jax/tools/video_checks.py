@@ -14,6 +14,7 @@ import numpy as np
 
 from rvmae_jax.data.decoding import Reader, VideoError, open_record, probe
 from rvmae_jax.data.encoded import open_container, video_stream
+from rvmae_jax.data.fingerprints import size_bytes
 from rvmae_jax.data.readers import video_errors
 from rvmae_jax.data.records import NO_LABEL
 from rvmae_jax.data.sources.folder import find_videos
@@ -155,7 +156,7 @@ def _check_video(folder, name, quick, min_frames, min_size):
   path = os.path.join(folder, name)
   video, found, fingerprint = VideoReport(name), {}, None
   try:
-    video.size_bytes = duplicates.size_bytes(path)
+    video.size_bytes = size_bytes(path)
     with open_record({'path': path, 'label': NO_LABEL}) as reader:
       _describe(video, path, reader)
       if not quick and os.path.isdir(path):

@@ -13,6 +13,7 @@ import pytest
 
 from rvmae_jax.data.decoding import open_record
 from rvmae_jax.data.encoding import Encoding
+from rvmae_jax.data.fingerprints import identify
 from rvmae_jax.data.sources import SOURCES
 from rvmae_jax.data.sources.shards import Shards
 from rvmae_jax.tools import prepare
@@ -90,6 +91,14 @@ def test_the_manifest_counts_hashes_and_says_what_was_skipped(videos, tmp_path):
   for video in manifest['inputs']:
     content = (videos / video['path']).read_bytes()
     assert video['sha256'] == hashlib.sha256(content).hexdigest()
+    assert video['num_bytes'] == len(content)
+
+
+def test_shards_say_which_files_they_were_made_from(videos, tmp_path):
+  _run(videos, tmp_path / 'out')
+  identities = [*Shards(str(tmp_path / 'out'), 'val').identities()]
+  path = str(videos / 'val/up/d.mp4')
+  assert identities == [identify(path)._replace(path='val/up/d.mp4')]
 
 
 def test_two_workers_write_the_same_bytes(videos, tmp_path):

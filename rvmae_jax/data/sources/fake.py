@@ -1,7 +1,10 @@
 """Random frames: for tests, and to time everything but the data."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from rvmae_jax.data.fingerprints import Identity
 from rvmae_jax.data.records import Record
 from rvmae_jax.data.sources.splits import SPLITS
 
@@ -47,3 +50,8 @@ class Fake:
       'label': index % num_classes if num_classes else -1,
       'frames': rng.integers(0, 256, self._shape, np.uint8),
     }
+
+  def identities(self) -> Iterator[Identity]:
+    """Names that say which noise it is."""
+    for index in range(self._num_videos):
+      yield Identity(f'fake/seed_{self._seed}/{self._split}/{index}')

@@ -1,7 +1,10 @@
 """The embedded default dataset: videos whose label is a sprite's motion."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from rvmae_jax.data.fingerprints import Identity
 from rvmae_jax.data.sprites import columns, dataset, motions
 
 _NUM_VIDEOS = {
@@ -87,6 +90,12 @@ class MovingSprites:
       record['label'] = self.class_names.index(motion)
       record['columns'] = columns.describe(*place)
     return record
+
+  def identities(self) -> Iterator[Identity]:
+    """Names of what is drawn: its appearance depends on nothing else."""
+    for path in self.paths:
+      name = f'seed_{self.config.seed}/{self.split}/{path.stem}'
+      yield Identity(f'moving_sprites/{name}')
 
   def truth(self, index: int) -> dict[str, np.ndarray]:
     """Masks, boxes, keypoints, poses and segments; see `load_truth`."""

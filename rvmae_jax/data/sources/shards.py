@@ -2,10 +2,12 @@
 
 import json
 import os
+from collections.abc import Iterator
 
 import msgpack
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 
+from rvmae_jax.data.fingerprints import Identity
 from rvmae_jax.data.records import Record
 
 MANIFEST = 'manifest.json'
@@ -34,6 +36,7 @@ class Shards:
         f'{", ".join(sorted(manifest["splits"]))}.'
       )
     self.class_names = manifest['class_names']
+    self._path, self._split = path, split
     files = [
       os.path.abspath(os.path.join(path, shard['file']))
       for shard in manifest['splits'][split]['shards']
@@ -54,6 +57,12 @@ class Shards:
 
   def __getitem__(self, index: int) -> Record:
     return unpack(self._records[index])
+
+  def identities(self) -> Iterator[Identity]:
+    """The files that the shards were made from."""
+    for video in read_manifest(self._path)['inputs']:
+      if video['split'] == self._split:
+        yield Identity(video['path'], video['num_bytes'], video['fingerprint'])
 
 
 def read_manifest(path: str) -> dict:

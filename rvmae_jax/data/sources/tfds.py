@@ -6,9 +6,10 @@ only the frames of a clip are ever decoded. TensorFlow itself is not imported.
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rvmae_jax.data.fingerprints import Identity
 from rvmae_jax.data.records import NO_LABEL, Record
 
 
@@ -63,8 +64,9 @@ class Tfds:
         f'{", ".join(builder.info.splits)}.'
       )
     self._name = f'{builder.info.full_name}/{split}'
+    self._parts = builder.info.splits[split].file_instructions
     if builder.info.file_format == tfds.core.FileFormat.TFRECORD:
-      self._examples = TfRecords(builder.info.splits[split].file_instructions)
+      self._examples = TfRecords(self._parts)
     else:
       self._examples = builder.as_data_source(
         split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
@@ -86,6 +88,14 @@ class Tfds:
       'label': label,
       'jpegs': list(features[self._video_key].bytes_list.value),
     }
+
+  def identities(self) -> Iterator[Identity]:
+    """The place of each record: the same in all slices of a split."""
+    for part in self._parts:
+      # As for `TfRecords`; what is taken may be all that is left.
+      end = part.examples_in_shard if part.take < 0 else part.skip + part.take
+      for number in range(part.skip, end):
+        yield Identity(f'{os.path.basename(part.filename)}/{number}')
 
 
 def find_features(

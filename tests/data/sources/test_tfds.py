@@ -106,3 +106,9 @@ def test_the_module_alone_imports_no_tensorflow():
   assert (
     subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
   )
+
+
+def test_records_are_named_by_their_place_in_all_slices(data_dir):
+  whole = [*tfds.Tfds('tiny', data_dir=data_dir).identities()]
+  part = [*tfds.Tfds('tiny', 'train[1:3]', data_dir=data_dir).identities()]
+  assert len({*whole}) == NUM_TRAIN and part == whole[1:3]
