@@ -30,7 +30,11 @@ from rvmae_jax.masking import MASKS
 from rvmae_jax.parts import build_parts, describe
 from rvmae_jax.training import guards, sharding
 from rvmae_jax.training.checkpointing import Checkpointer
-from rvmae_jax.training.distributed import join_processes
+from rvmae_jax.training.distributed import (
+  failing_together,
+  join_processes,
+  sum_over_processes,
+)
 from rvmae_jax.training.logging import (
   MetricWriter,
   Profiler,
@@ -208,7 +212,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
       scalars = {}
       if is_logging:
         scalars |= metrics | progress.speed(step, batches.wait_s)
-        scalars |= bad_videos.metrics()
+        scalars |= sum_over_processes(bad_videos.metrics())
         logging.info(progress.line(step, scalars))
       if is_evaluating:
         with progress.paused():
@@ -277,7 +281,8 @@ def main(argv: list[str]) -> None:
     workdir.mkdir(parents=True, exist_ok=True)
     command = shlex.join(['python', '-m', 'rvmae_jax.train', *sys.argv[1:]])
     (workdir / 'command.txt').write_text(f'{command}\n')
-  train(args.config, args.workdir)
+  with failing_together():
+    train(args.config, args.workdir)
 
 
 if __name__ == '__main__':

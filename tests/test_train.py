@@ -287,7 +287,8 @@ def test_kill_9_and_start_again_equals_an_uninterrupted_run(tmp_path):
   )
 
 
-def _start_two(workdir, num_steps, *arguments):
+def _start_two(workdir, num_steps, *arguments, first=()):
+  """Two processes of four devices; `first` are arguments of one alone."""
   with contextlib.closing(socket.socket()) as free:
     free.bind(('localhost', 0))
     port = free.getsockname()[1]
@@ -298,6 +299,7 @@ def _start_two(workdir, num_steps, *arguments):
       '--num_processes=2',
       f'--process_id={process_id}',
       *arguments,
+      *(() if process_id else first),
       devices=4,
       num_steps=num_steps,
     )
@@ -306,15 +308,24 @@ def _start_two(workdir, num_steps, *arguments):
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one(tmp_path):
-  for process in _start_two(tmp_path / 'two', 4, '--config.mesh.fsdp=2'):
+def test_two_processes_equal_one_which_goes_on_with_their_run(tmp_path):
+  for process in _start_two(tmp_path / 'two', 3, '--config.mesh.fsdp=2'):
     _finish(process)
+  train(_config(4), str(tmp_path / 'two'))
   train(_config(4), str(tmp_path / 'one'))
   _assert_same_run(tmp_path / 'two', tmp_path / 'one')
 
 
 @pytest.mark.slow
-def test_two_processes_stop_together_and_go_on(tmp_path):
+def test_two_processes_fail_together(tmp_path):
+  """The second would wait for ever for a first that cannot build its model."""
+  failing, waiting = _start_two(tmp_path, 4, first=('--config.model.name=rvn',))
+  assert "Did you mean 'rvm'" in _finish(failing, expected=1)
+  assert waiting.wait(60)
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together(tmp_path):
   """SIGTERM to one of them; both save the same step and leave."""
   processes = _start_two(tmp_path, 1000)
   _wait_for_rows(tmp_path, 3)

@@ -90,5 +90,5 @@ class BadVideoGuard:
       )
 
   def metrics(self) -> dict[str, float]:
-    """`data/bad_videos`: rows so far whose video had to be replaced."""
+    """`data/bad_videos`: rows of this process that had to be replaced so far."""
     return {'data/bad_videos': float(self.num_bad)}

@@ -1,7 +1,7 @@
 """Checkpoints of a run (Orbax): state, data position and config together.
 
 workdir/checkpoints/<step>/state    parameters, optimizer, counts
-                           data     where each process's data stood
+                           data     where the data stood, for all processes
                            config   what made it
 """
 
@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import grain
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -22,22 +21,6 @@ from rvmae_jax.training.state import TrainState
 
 # What `load_params` and `init_from` get from a file that is no run of ours.
 LoadFile = Callable[[str], tuple[dict, ConfigDict]]
-
-
-class _Position:
-  """A data iterator's state as Grain's checkpoint handler wants to see it."""
-
-  def __init__(self, state: Any = None):
-    self.state = state
-
-  def get_state(self) -> bytes:
-    return json.dumps(self.state).encode()
-
-  def set_state(self, state: bytes) -> None:
-    self.state = json.loads(state)
-
-  def start_prefetch(self) -> None:
-    """Nothing to start: the caller makes the iterator."""
 
 
 class Checkpointer:
@@ -81,7 +64,8 @@ class Checkpointer:
     Args:
       step: batches consumed, `state.step`.
       state: may be donated as soon as this returns.
-      position: the data iterator's state after the last batch consumed.
+      position: the data iterator's state after the last batch consumed; plain
+        data, the same on every process.
     """
     if step == self.latest_step():
       return
@@ -89,7 +73,7 @@ class Checkpointer:
       step,
       args=ocp.args.Composite(
         state=ocp.args.StandardSave(state),
-        data=grain.checkpoint.CheckpointSave(_Position(position)),
+        data=ocp.args.JsonSave(position),
         config=ocp.args.JsonSave(
           json.loads(config_utils.to_json(self._config))
         ),
@@ -107,11 +91,10 @@ class Checkpointer:
       shapes: `jax.ShapeDtypeStruct`s with the shardings to restore to.
 
     Returns:
-      The state and the data position of this process.
+      The state and the data position; the number of processes may change.
 
     Raises:
-      ValueError: arrays are missing, left over or shaped differently, or the
-        number of processes has changed.
+      ValueError: arrays are missing, left over or shaped differently.
     """
     step = self.latest_step()
     directory = self._directory / str(step)
@@ -126,16 +109,14 @@ class Checkpointer:
       remedy='Use the config that made it '
       f'({"; ".join(changes) or "which is the same"}), or another --workdir.',
     )
-    _check_process_count(directory)
-    position = _Position()
     restored = self._manager.restore(
       step,
       args=ocp.args.Composite(
         state=ocp.args.StandardRestore(shapes),
-        data=grain.checkpoint.CheckpointRestore(position),
+        data=ocp.args.JsonRestore(),
       ),
     )
-    return restored.state, position.state
+    return restored.state, restored.data
 
 
 def load_params(
@@ -266,16 +247,6 @@ def _absolute(path: epath.PathLike) -> epath.Path:
 def _saved_arrays(directory: epath.Path) -> Any:
   """The tree of a checkpoint with shapes and dtypes for leaves."""
   return ocp.PyTreeCheckpointHandler().metadata(directory / 'state').tree
-
-
-def _check_process_count(directory: epath.Path) -> None:
-  saved = len(list((directory / 'data').glob('process_*.json')))
-  if saved != jax.process_count():
-    raise ValueError(
-      f'{directory} was saved by {saved} processes and holds as many data '
-      f'positions; this run has {jax.process_count()}. Start it with {saved}, '
-      'or a new run with --config.checkpoint.init_from set to this one.'
-    )
 
 
 def _read_config(directory: epath.Path) -> str:

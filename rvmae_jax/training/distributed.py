@@ -1,8 +1,13 @@
 """Several processes as one job."""
 
+import contextlib
 import os
+from collections.abc import Iterator, Mapping
 
 import jax
+import numpy as np
+from absl import logging
+from jax.experimental import multihost_utils
 
 
 def join_processes(
@@ -31,3 +36,32 @@ def join_processes(
   several_tpu = ',' in os.environ.get('TPU_WORKER_HOSTNAMES', '')
   if coordinator == 'auto' or several_slurm or several_tpu:
     jax.distributed.initialize()
+
+
+@contextlib.contextmanager
+def failing_together() -> Iterator[None]:
+  """Lets an error of one process end all.
+
+  A process that fails would wait in its clean-up for the others, and they, in a
+  collective, for it. One that is gone is missed by the others, who then stop.
+  """
+  try:
+    yield
+  except Exception:
+    if jax.process_count() > 1:
+      logging.exception('Process %d fails.', jax.process_index())
+      logging.flush()
+      os._exit(1)
+    raise
+
+
+def sum_over_processes(numbers: Mapping[str, float]) -> dict[str, float]:
+  """Adds up what each process has counted; all must call it, with equal keys.
+
+  Returns:
+    The same names with the sums.
+  """
+  counted = np.array(list(numbers.values()), np.float64)
+  everyone = multihost_utils.process_allgather(counted)
+  sums = everyone.reshape(-1, len(counted)).sum(0)
+  return dict(zip(numbers, sums.tolist()))
