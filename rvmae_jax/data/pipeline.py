@@ -61,8 +61,7 @@ def make_dataset(
   `max_videos` of each, evenly spread), centre crops, the sampler's fixed clips
   and the same masks every time. Every process gets all
   rows. A last batch is filled up with rows that `valid` marks False, as are
-  rows whose video was bad. `host/source` and `host/record` int32 [B] tell which
-  record of which source a row is, see `build_sources`.
+  rows whose video was bad.
 
   Args:
     data_config: `config.data`; the keys are those of `DEFAULTS`.
@@ -76,7 +75,8 @@ def make_dataset(
 
   Returns:
     An iterable of dicts. `host/bad_videos` int32 [B] tells how many bad videos
-    each row had to pass over.
+    each row had to pass over; `host/source` and `host/record` int32 [B] which
+    record of which source it is, see `build_sources`.
 
   Raises:
     ValueError: settings that contradict each other, before any video is read.
@@ -216,10 +216,10 @@ class _Load:
     )
     num_rows = len(rows['label'])
     rows['host/bad_videos'] = np.full(num_rows, num_bad, np.int32)
+    rows['host/source'] = np.full(num_rows, source, np.int32)
+    rows['host/record'] = np.full(num_rows, index, np.int32)
     if not self.loader.random_clips:
       rows['valid'] = np.full(num_rows, num_bad == 0)
-      rows['host/source'] = np.full(num_rows, source, np.int32)
-      rows['host/record'] = np.full(num_rows, index, np.int32)
     return rows
 
 

@@ -21,6 +21,7 @@ EVALS = Registry(
   'evaluation',
   {
     'accuracy': 'rvmae_jax.evals.accuracy:AccuracyEval',
+    'attentive_probe': 'rvmae_jax.evals.attentive_probe:AttentiveProbeEval',
     'clip_reconstruction': (
       'rvmae_jax.evals.clip_reconstruction:ClipReconstructionEval'
     ),
@@ -28,6 +29,8 @@ EVALS = Registry(
     'linear_probe': 'rvmae_jax.evals.linear_probe:LinearProbeEval',
     'reconstruction': 'rvmae_jax.evals.reconstruction:ReconstructionEval',
     'recurrence': 'rvmae_jax.evals.recurrence:RecurrenceEval',
+    'retrieval': 'rvmae_jax.evals.retrieval:RetrievalEval',
+    'robustness': 'rvmae_jax.evals.robustness:RobustnessEval',
   },
 )
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from rvmae_jax.evals.features import unit
 from rvmae_jax.evals.probing import FeatureProbe
 
 
@@ -23,8 +24,15 @@ class KnnEval(FeatureProbe):
   k: int = 20
   temperature: float = 0.07
 
-  def scores(self, train, labels, test):
-    return knn_scores(train, labels, test, self.k, self.temperature)
+  def fit(self, features, labels, seed):
+    """Nothing is learned: the votes of the nearest are the answer."""
+    del seed
+
+    def classify(test):
+      votes = knn_scores(features, labels, test, self.k, self.temperature)
+      return votes / votes.sum(1, keepdims=True)
+
+    return classify, {}
 
 
 def knn_scores(
@@ -48,14 +56,9 @@ def knn_scores(
   """
   k = min(k, len(train))
   one_hot = np.eye(labels.max() + 1, dtype=np.float32)[labels]
-  similarity = _normalised(test) @ _normalised(train).T  # [m, n]
+  similarity = unit(test) @ unit(train).T  # [m, n]
   nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]  # [m, k]
   votes = np.exp(
     (np.take_along_axis(similarity, nearest, axis=1) - 1) / temperature
   )
   return np.einsum('mk,mkc->mc', votes, one_hot[nearest])
-
-
-def _normalised(features: np.ndarray) -> np.ndarray:
-  norm = np.linalg.norm(features, axis=1, keepdims=True)
-  return features / np.maximum(norm, 1e-12)

@@ -3,43 +3,100 @@
 import dataclasses
 from collections.abc import Sequence
 
+import flax.linen as nn
 import numpy as np
 import scipy.optimize
 import scipy.special
 import threadpoolctl
 
+from rvmae_jax.evals.heads import ManyHeads, hold_out, shuffled
 from rvmae_jax.evals.probing import FeatureProbe
 from rvmae_jax.metrics.classification import top_k_accuracy
+from rvmae_jax.registry import near_names
 
 _PENALTIES = (1.0, 0.1, 0.01, 1e-3, 1e-4)
 _SMALL = 10_000_000  # Numbers in a matrix.
+_SMALL_NORMAL = nn.initializers.normal(0.01)
 
 
 @dataclasses.dataclass(kw_only=True)
 class LinearProbeEval(FeatureProbe):
-  """Accuracy of a linear classifier whose penalty test never saw.
+  """Accuracy of a linear classifier whose settings test never saw.
 
-  The penalty is chosen by accuracy on a held-out part of the training videos;
-  the classifier is then fitted to all of them.
+  They are chosen by accuracy on a held-out part of the training videos, which
+  is reported as `validation_top1`.
+
+  `solver='lbfgs'` finds the minimum for each of `penalties`, and again on all
+  training videos for the one chosen. 'sgd' and 'lars' are the field's own way:
+  a linear layer behind a batch norm without scale and bias (here the
+  standardisation by all training videos, which that norm's running averages
+  only estimate), trained for `num_epochs` on batches of `videos.batch_size`,
+  all `learning_rates` and `weight_decays` at once; the best is taken as it is.
 
   Attributes:
-    penalties: candidates, see `fit_logistic`.
+    solver: 'lbfgs', 'sgd' or 'lars'.
+    penalties: candidates of 'lbfgs', see `fit_logistic`.
     held_out: the share of training videos that chooses.
+    learning_rates: candidates of the others.
+    weight_decays: candidates, combined with each rate.
+    num_epochs: of their training.
   """
 
+  solver: str = 'lbfgs'
   penalties: Sequence[float] = _PENALTIES
   held_out: float = 0.2
+  learning_rates: Sequence[float] = (0.003, 0.01, 0.03, 0.1, 0.3)
+  weight_decays: Sequence[float] = (0.0, 1e-3, 1e-2)
+  num_epochs: int = 100
 
-  def scores(self, train, labels, test):
+  def __post_init__(self):
+    super().__post_init__()
+    known = {'lbfgs', 'sgd', 'lars'}
+    if self.solver not in known:
+      raise ValueError(
+        f'Unknown solver {self.solver!r}. {near_names(self.solver, known)}'
+      )
+
+  def fit(self, features, labels, seed):
+    """A linear classifier by the solver of choice."""
+    if self.solver == 'lbfgs':
+      return self._fit_by_lbfgs(features, labels, seed)
+    return self._fit_by_steps(features, labels, seed)
+
+  def _fit_by_lbfgs(self, features, labels, seed):
     # On small matrices the threads of BLAS wait for each other longer than
     # they work: 30 times slower on a busy machine.
-    num_threads = 1 if train.size < _SMALL else None
+    num_threads = 1 if features.size < _SMALL else None
     with threadpoolctl.threadpool_limits(num_threads):
-      penalty = choose_penalty(
-        train, labels, self.penalties, self.held_out, self.videos.seed
+      penalty, validation_top1 = choose_penalty(
+        features, labels, self.penalties, self.held_out, seed
       )
-      weights, bias = fit_logistic(train, labels, penalty)
-    return test @ weights + bias
+      weights, bias = fit_logistic(features, labels, penalty)
+    return lambda test: scipy.special.softmax(test @ weights + bias, axis=1), {
+      'validation_top1': validation_top1,
+      'penalty': penalty,
+    }
+
+  def _fit_by_steps(self, features, labels, seed):
+    rows, held_out_rows = hold_out(len(labels), self.held_out, seed)
+    batch_size = min(self.videos.batch_size, len(rows))
+    heads = ManyHeads(
+      nn.Dense(int(labels.max()) + 1, kernel_init=_SMALL_NORMAL),
+      features,
+      optimizer=self.solver,
+      rates=self.learning_rates,
+      decays=self.weight_decays,
+      num_steps=self.num_epochs * (len(rows) // batch_size),
+      seed=seed,
+    )
+    for batch in shuffled(rows, batch_size, self.num_epochs, seed):
+      heads.step(features[batch], labels[batch], np.ones(batch_size))
+    held_out = heads.classify_all(features[held_out_rows])
+    number, validation_top1 = heads.best([(held_out, labels[held_out_rows])])
+    return lambda test: heads.classify(number, test), {
+      'validation_top1': validation_top1,
+      **heads.setting(number),
+    }
 
 
 def choose_penalty(
@@ -48,7 +105,7 @@ def choose_penalty(
   penalties: Sequence[float] = _PENALTIES,
   held_out: float = 0.2,
   seed: int = 0,
-) -> float:
+) -> tuple[float, float]:
   """The penalty that is most accurate on held-out rows, the larger of equals.
 
   Args:
@@ -57,10 +114,11 @@ def choose_penalty(
     penalties: candidates.
     held_out: share of rows, drawn at random.
     seed: of the draw.
+
+  Returns:
+    The penalty, and that accuracy.
   """
-  order = np.random.default_rng(seed).permutation(len(labels))
-  num_held_out = max(round(held_out * len(labels)), 1)
-  held_out_rows, rows = order[:num_held_out], order[num_held_out:]
+  rows, held_out_rows = hold_out(len(labels), held_out, seed)
   spectrum = principal_axes(features[rows])
   accuracies = {}
   for penalty in sorted(penalties, reverse=True):
@@ -76,7 +134,8 @@ def choose_penalty(
     accuracies[penalty] = top_k_accuracy(
       features[held_out_rows] @ weights + bias, labels[held_out_rows]
     )
-  return max(accuracies, key=accuracies.get)
+  penalty = max(accuracies, key=accuracies.get)
+  return penalty, accuracies[penalty]
 
 
 def fit_logistic(

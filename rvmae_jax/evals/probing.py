@@ -1,135 +1,241 @@
-"""What evaluations of frozen features share: fit on train, ask about test."""
+"""What evaluations of frozen features share: learn from train, answer for test.
+
+Probe            which videos, baselines, seeds; from answers to numbers
+  FeatureProbe     a classifier of pooled features
+    KnnEval, LinearProbeEval
+  AttentiveProbeEval   a classifier of all tokens
+"""
 
 import abc
+import collections
 import dataclasses
-import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
 
-from rvmae_jax.evals.features import FeatureSet, extract
+from rvmae_jax.evals.answers import (
+  Answer,
+  measure,
+  over_seeds,
+  picture_arrays,
+)
+from rvmae_jax.evals.features import FeatureSet, available_sources, extract
 from rvmae_jax.evals.functions import ModelFunctions
-from rvmae_jax.evals.pooling import POOLINGS
+from rvmae_jax.evals.pooling import check_poolings
 from rvmae_jax.evals.strata import accuracy_by_group, read_columns
 from rvmae_jax.evals.videos import Videos
-from rvmae_jax.metrics.classification import chance_accuracy, top_k_accuracy
-from rvmae_jax.registry import near_names
+from rvmae_jax.evals.views import Views
+from rvmae_jax.metrics.classification import chance_accuracy
+
+
+class Answers(NamedTuple):
+  """Everything that was answered about the test videos.
+
+  Attributes:
+    labels: [videos] int, the truth.
+    places: [videos, 2] int, which records they are.
+    num_train: videos that were learned from.
+    given: '<source>/<pooling>' -> one answer for each seed.
+  """
+
+  labels: np.ndarray
+  places: np.ndarray | None
+  num_train: int
+  given: Mapping[str, Sequence[Answer]]
 
 
 @dataclasses.dataclass(kw_only=True)
-class FeatureProbe(abc.ABC):
-  """A classifier on pooled features, the same for a network and its baselines.
+class Probe(abc.ABC):
+  """A classifier on frozen features, the same for a network and its baselines.
 
-  A subclass says how test videos are scored; here features are extracted,
-  standardised by the training videos, and accuracies are counted.
+  A test video may be seen as several views, whose class probabilities are
+  averaged. Views are cut out of one longer and wider clip: VideoMAE's 5 x 3 on
+  Kinetics are `num_clips=5, num_crops=3` with `test={'clip': {'num_frames':
+  80}, 'crop': {'size': (224, 400)}, ...}`.
 
   Attributes:
     videos: what to read; its clips should be as long as the features need.
     train: changes to its data config that choose the videos to learn from.
     test: changes to it that choose the videos to be asked about.
     sources: what is probed, see `evals.features.SOURCES`.
-    poolings: how a clip becomes a vector, see `evals.pooling.POOLINGS`.
+    seeds: of all that is drawn (the fresh network, the held-out videos, the
+      order of training); from two up, numbers are means, with deviations.
+    num_clips: views of a test video in time.
+    num_crops: views of each of them in space.
     strata: columns by whose values accuracies are split, see `evals.strata`.
-    arrays: empty; the numbers say everything.
+    arrays: of the first seed, see `evals.answers.picture_arrays`, and `places`.
   """
 
   videos: Videos
   train: Mapping[str, Any]
   test: Mapping[str, Any]
   sources: Sequence[str] = ('trained',)
-  poolings: Sequence[str] = ('mean_std_8',)
+  seeds: int = 1
+  num_clips: int = 1
+  num_crops: int = 1
   strata: Sequence[str] = ()
   arrays: dict[str, np.ndarray] = dataclasses.field(
     default_factory=dict, init=False
   )
 
-  def __post_init__(self):
-    if unknown := set(self.poolings) - set(POOLINGS):
-      name = min(unknown)
-      raise ValueError(
-        f'Unknown pooling {name!r}. {near_names(name, POOLINGS)}'
-      )
-
   @abc.abstractmethod
-  def scores(
-    self, train: np.ndarray, labels: np.ndarray, test: np.ndarray
-  ) -> np.ndarray:
-    """Scores [m, classes] of test features [m, D].
-
-    Args:
-      train: [n, D], standardised.
-      labels: [n] int, 0 to classes - 1.
-      test: [m, D], standardised like `train`.
-    """
+  def answer(
+    self, functions: ModelFunctions, sources: Sequence[str]
+  ) -> Answers | None:
+    """Learns and answers; None where there is nothing to learn or to ask."""
 
   def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
-    """Accuracies as `<source>/<pooling>/top1` (and top5 from 10 classes up).
+    """Numbers as `<source>/<pooling>/top1`, see `evals.answers.measure`.
 
-    Also `chance` (always the most frequent class), `num_train`, `num_test` and
-    `num_classes`, and `strata/<source>/<pooling>/<column>/<value>/...` as of
+    Beside them stand the numbers of each answer, `chance` (always the most
+    frequent class), `num_train`, `num_test` and `num_classes`, and
+    `strata/<source>/<pooling>/<column>/<value>/...` as of
     `evals.strata.accuracy_by_group`; nothing at all where a split has no
     labels.
     """
     del step
-    train, test = (
-      extract(functions, self.videos.changed(changes), self.sources)
-      for changes in (self.train, self.test)
-    )
-    name = type(self).__name__
-    for split, features in (('train', train), ('test', test)):
-      if not len(features.labels):
-        logging.info('%s skipped: no labels in its %s videos.', name, split)
-        return {}
-    if len(np.unique(train.labels)) < 2:
-      logging.info('%s skipped: its train videos have one class.', name)
+    sources = available_sources(functions, self.sources)
+    answers = self.answer(functions, sources) if sources else None
+    if not answers:
       return {}
-    groups = read_columns(
-      self.videos.changed(self.test), test.places, self.strata
-    )
-    return self.compare(train, test, groups)
+    videos = self.videos.changed(self.test)
+    groups = read_columns(videos, answers.places, self.strata)
+    return self.count(answers, groups, videos.class_names)
 
-  def compare(
+  def count(
     self,
-    train: FeatureSet,
-    test: FeatureSet,
+    answers: Answers,
     groups: Mapping[str, np.ndarray] | None = None,
+    class_names: Sequence[str] = (),
   ) -> dict[str, float]:
-    """The numbers of `run` from features that are there already.
+    """The numbers of `run`.
 
     Args:
-      train, test: features.
+      answers: what was answered.
       groups: column -> [test videos] values.
+      class_names: for the pictures.
     """
+    labels, given = answers.labels, answers.given
+    first = {name: by_seed[0].probabilities for name, by_seed in given.items()}
+    self.arrays = picture_arrays(first, labels, class_names)
+    if answers.places is not None:
+      self.arrays['places'] = answers.places
+    metrics = {
+      'chance': chance_accuracy(labels),
+      'num_classes': next(iter(first.values())).shape[1],
+      'num_train': answers.num_train,
+      'num_test': len(labels),
+    }
+    for name, by_seed in given.items():
+      numbers = over_seeds(
+        [{**measure(a.probabilities, labels), **a.numbers} for a in by_seed]
+      )
+      metrics |= {f'{name}/{key}': value for key, value in numbers.items()}
+      metrics |= accuracy_by_group(
+        first[name], labels, groups or {}, f'strata/{name}'
+      )
+      logging.info(
+        '%s of %s: %.1f %%', type(self).__name__, name, 100 * numbers['top1']
+      )
+    return metrics
+
+  def is_askable(self, train: np.ndarray, test: np.ndarray) -> bool:
+    """Whether labels of both splits allow a probe; the log says why not."""
+    reason = ''
+    for split, labels in (('train', train), ('test', test)):
+      if not len(labels):
+        reason = f'no labels in its {split} videos'
+    if not reason and len(np.unique(train)) < 2:
+      reason = 'its train videos have one class'
+    if reason:
+      logging.info('%s skipped: %s.', type(self).__name__, reason)
+    return not reason
+
+  def views(self) -> Views:
+    """The views of test videos."""
+    videos = self.videos.changed(self.test)
+    return Views.of(videos, self.num_clips, self.num_crops)
+
+
+# Class probabilities [m, classes] of features [m, D].
+Classify = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(kw_only=True)
+class FeatureProbe(Probe):
+  """A probe of pooled features.
+
+  A subclass says how a classifier is fitted; here features are extracted, and
+  standardised by the training videos.
+
+  Attributes:
+    poolings: how a clip becomes a vector, see `evals.pooling.POOLINGS`.
+  """
+
+  poolings: Sequence[str] = ('mean_std_8',)
+
+  def __post_init__(self):
+    check_poolings(self.poolings)
+
+  @abc.abstractmethod
+  def fit(
+    self, features: np.ndarray, labels: np.ndarray, seed: int
+  ) -> tuple[Classify, dict[str, float]]:
+    """A classifier, and numbers of how it came about.
+
+    Args:
+      features: [n, D], standardised.
+      labels: [n] int, 0 to classes - 1.
+      seed: of whatever is drawn.
+
+    Returns:
+      The class probabilities of standardised features, and see `Answer`.
+    """
+
+  def answer(self, functions, sources):
+    """One answer for each source, pooling and seed."""
+    train_videos, test_videos = (
+      self.videos.changed(changes) for changes in (self.train, self.test)
+    )
+    pairs = []
+    for number in range(self.seeds):
+      seed = self.videos.seed + number
+      train = extract(functions, train_videos, sources, seed=seed)
+      test = extract(
+        functions, test_videos, sources, views=self.views(), seed=seed
+      )
+      if not self.is_askable(train.labels, test.labels):
+        return None
+      pairs.append((train, test))
+    return self.answer_pairs(pairs)
+
+  def answer_pairs(
+    self, pairs: Sequence[tuple[FeatureSet, FeatureSet]]
+  ) -> Answers:
+    """Answers from train and test features that are there, a pair a seed."""
+    train, test = pairs[0]
     # Labels may have gaps; classifiers count from 0 to classes - 1.
     classes, labels = np.unique(train.labels, return_inverse=True)
     num_classes = int(max(train.labels.max(), test.labels.max())) + 1
-    metrics = {
-      'chance': chance_accuracy(test.labels),
-      'num_classes': num_classes,
-      'num_train': len(train.labels),
-      'num_test': len(test.labels),
-    }
-    for source, pooling in itertools.product(self.sources, self.poolings):
-      features = train.pooled[source][pooling]
-      mean, scale = features.mean(0), features.std(0) + 1e-6
-      # A class that train lacks is never the answer.
-      scores = np.full((len(test.labels), num_classes), -np.inf)
-      scores[:, classes] = self.scores(
-        (features - mean) / scale,
-        labels,
-        (test.pooled[source][pooling] - mean) / scale,
-      )
-      for k in (1, 5) if num_classes >= 10 else (1,):
-        key = f'{source}/{pooling}/top{k}'
-        metrics[key] = top_k_accuracy(scores, test.labels, k)
-      metrics |= accuracy_by_group(
-        scores, test.labels, groups or {}, f'strata/{source}/{pooling}'
-      )
-      logging.info(
-        '%s of %s, %s: %.1f %%',
-        *(type(self).__name__, source, pooling),
-        100 * metrics[f'{source}/{pooling}/top1'],
-      )
-    return metrics
+    given = collections.defaultdict(list)
+    for number, (train, test) in enumerate(pairs):
+      for source in train.pooled:
+        for pooling in self.poolings:
+          features = train.pooled[source][pooling]
+          mean, scale = features.mean(0), features.std(0) + 1e-6
+          classify, numbers = self.fit(
+            (features - mean) / scale, labels, self.videos.seed + number
+          )
+          asked = (test.pooled[source][pooling] - mean) / scale
+          # [m, D] or [m, views, D] -> [m * views, D]
+          found = classify(asked.reshape(-1, asked.shape[-1]))
+          # A class that train lacks is never the answer.
+          probabilities = np.zeros((len(asked), num_classes))
+          # [m, views, classes] -> [m, classes]
+          probabilities[:, classes] = found.reshape(
+            len(asked), -1, len(classes)
+          ).mean(1)
+          given[f'{source}/{pooling}'].append(Answer(probabilities, numbers))
+    return Answers(test.labels, test.places, len(train.labels), given)

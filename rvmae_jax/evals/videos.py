@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from rvmae_jax.data.pipeline import build_sources, make_dataset
+from rvmae_jax.data.bad_videos import read_or_replace
+from rvmae_jax.data.loader import make_loader
+from rvmae_jax.data.pipeline import build_sources, check_config, make_dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,15 +38,50 @@ class Videos:
 
   def batches(self, num_batches: int = 0) -> Iterator[dict[str, np.ndarray]]:
     """One pass in order; stops after `num_batches` unless that is 0."""
-    dataset = make_dataset(
-      self.data,
-      seed=self.seed,
-      batch_size=self.batch_size,
-      train=False,
-      patch_size=self.patch_size,
-      tubelet_size=self.tubelet_size,
+    return itertools.islice(self._dataset(train=False), num_batches or None)
+
+  def training_batches(self) -> Iterator[dict[str, np.ndarray]]:
+    """Shuffled without end, clips and crops drawn at random."""
+    return iter(self._dataset(train=True))
+
+  @property
+  def num_videos(self) -> int:
+    """Videos in a pass."""
+    at_most = self.data.get('max_videos', 0)
+    sizes = (len(source) for source in self._sources)
+    return sum(min(size, at_most or size) for size in sizes)
+
+  @property
+  def class_names(self) -> list[str]:
+    """Names of labels, those of the first source that has any."""
+    named = (source.class_names for source in self._sources)
+    return next(filter(None, named), [])
+
+  @property
+  def num_classes(self) -> int:
+    """Of labels: as many as have names, or else 1 + the highest there is."""
+    if self.class_names:
+      return len(self.class_names)
+    return 1 + max(
+      source[record]['label']
+      for source in self._sources
+      for record in range(len(source))
     )
-    return itertools.islice(dataset, num_batches or None)
+
+  def clip(self, source: int, record: int) -> np.ndarray:
+    """The frames of a row, read again: [T, H, W, 3] uint8.
+
+    Args:
+      source: the row's `host/source`.
+      record: its `host/record`.
+    """
+    data = check_config(override(self.data, {'mask': None}))
+    loader = make_loader(data, self.patch_size, train=False)
+    rng = np.random.default_rng(0)  # Evaluation draws nothing but masks.
+    rows, _ = read_or_replace(
+      self._sources[source], record, lambda found: loader(found, rng)
+    )
+    return rows['video'][0]
 
   def record(self, source: int, record: int) -> dict[str, Any]:
     """What stands behind a row of a batch, see `rvmae_jax.data.records`.
@@ -54,6 +91,16 @@ class Videos:
       record: its `host/record`.
     """
     return self._sources[source][record]
+
+  def _dataset(self, *, train: bool):
+    return make_dataset(
+      self.data,
+      seed=self.seed,
+      batch_size=self.batch_size,
+      train=train,
+      patch_size=self.patch_size,
+      tubelet_size=self.tubelet_size,
+    )
 
   @functools.cached_property
   def _sources(self) -> list[Any]:

@@ -49,3 +49,40 @@ def average_precisions(ranked: np.ndarray) -> np.ndarray:
   hits = ranked.cumsum(1)
   precision = hits / np.arange(1, ranked.shape[1] + 1)
   return (precision * ranked).sum(1) / np.maximum(hits[:, -1], 1)
+
+
+def chance_recalls(
+  num_relevant: np.ndarray, num_gallery: int, k: int
+) -> np.ndarray:
+  """What a random order recalls: the chance of a hit among the first k.
+
+  Args:
+    num_relevant: [queries] int, in the gallery.
+    num_gallery: entries in all.
+    k: entries that are looked at.
+
+  Returns:
+    [queries] in [0, 1].
+  """
+  drawn = np.arange(min(k, num_gallery))
+  misses = num_gallery - num_relevant[:, None] - drawn
+  return 1 - np.prod(np.maximum(misses, 0) / (num_gallery - drawn), axis=1)
+
+
+def chance_average_precisions(
+  num_relevant: np.ndarray, num_gallery: int
+) -> np.ndarray:
+  """The mean over all orders of `average_precisions`, [queries].
+
+  Where place i of G is relevant, so are (R - 1) / (G - 1) of the i - 1 places
+  before it: its precision is (1 + (i - 1) (R - 1) / (G - 1)) / i. Each place is
+  as likely to be relevant as the others, so the mean is that over places.
+
+  Args:
+    num_relevant: [queries] int, in the gallery.
+    num_gallery: entries in all.
+  """
+  places = np.arange(1, num_gallery + 1)
+  before = (num_relevant[:, None] - 1) / max(num_gallery - 1, 1)
+  precision = (1 + (places - 1) * before) / places
+  return np.where(num_relevant, precision.mean(1), 0)

@@ -13,14 +13,19 @@ from rvmae_jax.registry import Registry
 FIGURES = Registry(
   'figure',
   {
+    'accuracy': 'rvmae_jax.visualize.confusion:accuracy_figures',
+    'attentive_probe': 'rvmae_jax.visualize.probes:probe_figures',
     'clip_reconstruction': (
       'rvmae_jax.visualize.clip_reconstructions:clip_reconstruction_figures'
     ),
+    'knn': 'rvmae_jax.visualize.probes:probe_figures',
     'linear_probe': 'rvmae_jax.visualize.probes:probe_figures',
     'reconstruction': (
       'rvmae_jax.visualize.reconstructions:reconstruction_figures'
     ),
     'recurrence': 'rvmae_jax.visualize.recurrence:recurrence_figures',
+    'retrieval': 'rvmae_jax.visualize.retrieval:retrieval_figures',
+    'robustness': 'rvmae_jax.visualize.robustness:robustness_figures',
   },
 )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rvmae_jax.visualize.confusion import confusion_figures
 from rvmae_jax.visualize.strata import strata_figures
 from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, styled
 
@@ -20,6 +21,7 @@ POOLING_NAMES = {
   'last_state': 'last frame',
   'mean_std_8': 'mean and std, last 8',
   'absolute_difference': 'change between frames',
+  'attentive': 'attentive head, all tokens',
 }
 _COLOUR = dict(zip(SOURCE_NAMES, COLOURS))
 
@@ -27,27 +29,35 @@ _COLOUR = dict(zip(SOURCE_NAMES, COLOURS))
 def probe_figures(
   arrays: Mapping[str, np.ndarray], metrics: Mapping[str, float]
 ) -> dict[str, Any]:
-  """The picture of a probe on frozen features."""
-  del arrays
+  """The pictures of a probe on frozen features."""
   accuracies = {
     tuple(parts[:2]): value
     for key, value in metrics.items()
     if len(parts := key.split('/')) == 3 and parts[2] == 'top1'
   }
-  return {
-    'accuracies': draw_accuracies(accuracies, metrics['chance'])
-  } | strata_figures(metrics)
+  deviations = {
+    name: metrics['/'.join(name) + '/top1_std']
+    for name in accuracies
+    if '/'.join(name) + '/top1_std' in metrics
+  }
+  figure = draw_accuracies(accuracies, metrics['chance'], deviations)
+  return (
+    {'accuracies': figure} | confusion_figures(arrays) | strata_figures(metrics)
+  )
 
 
 @styled
 def draw_accuracies(
-  accuracies: Mapping[tuple[str, str], float], chance: float
+  accuracies: Mapping[tuple[str, str], float],
+  chance: float,
+  deviations: Mapping[tuple[str, str], float] | None = None,
 ) -> Any:
   """Grouped bars, one group for each pooling, and a line at chance.
 
   Args:
     accuracies: (source, pooling) -> accuracy in [0, 1].
     chance: accuracy of always giving one class.
+    deviations: of those accuracies, over seeds.
 
   Returns:
     A matplotlib Figure.
@@ -57,6 +67,12 @@ def draw_accuracies(
   figure = new_figure(8.5, 3)
   axes = figure.subplots()
   width = 0.8 / len(sources)
+
+  def errors(source):
+    if not deviations:
+      return None
+    return [100 * deviations[source, pooling] for pooling in poolings]
+
   for number, source in enumerate(sources):
     heights = [100 * accuracies[source, pooling] for pooling in poolings]
     at = np.arange(len(poolings)) + (number - (len(sources) - 1) / 2) * width
@@ -66,6 +82,8 @@ def draw_accuracies(
       width * 0.92,
       color=_COLOUR[source],
       label=SOURCE_NAMES[source],
+      yerr=errors(source),
+      error_kw={'elinewidth': 1, 'ecolor': TEXT},
     )
     axes.bar_label(bars, fmt='%.0f', fontsize=8, padding=2, color=TEXT)
   axes.axhline(100 * chance, color=TEXT, linewidth=1, linestyle=(0, (4, 3)))

@@ -124,8 +124,7 @@ def test_batches_have_the_shapes_that_batch_spec_foretells(changes, train):
     for key, value in device.items()
   }
   assert shapes == spec
-  places = set() if train else {'host/source', 'host/record'}
-  assert host.keys() == {'host/bad_videos'} | places
+  assert host.keys() == {'host/bad_videos', 'host/source', 'host/record'}
   assert ('valid' in batch) == (not train)
 
 

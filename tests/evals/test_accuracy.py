@@ -66,23 +66,6 @@ def test_probabilities_of_views_are_averaged():
   np.testing.assert_allclose(evaluation.arrays['scores'][:, 0], 0.506631, 1e-4)
 
 
-def test_views_are_cut_in_time_and_space():
-  video = np.arange(4 * 2 * 6).reshape(1, 4, 2, 6, 1)
-  views = _evaluation(num_clips=2, num_crops=3).views(video)
-  assert [view.shape for view in views] == [(1, 2, 2, 2, 1)] * 6
-  np.testing.assert_array_equal(views[0], video[:, :2, :, :2])
-  np.testing.assert_array_equal(views[1], video[:, :2, :, 2:4])
-  np.testing.assert_array_equal(views[5], video[:, 2:, :, 4:])
-  # Frames that are spread over the video: each clip spans all of it.
-  views = _evaluation({'clip': {'stride': 0}}, num_clips=2).views(video)
-  np.testing.assert_array_equal(views[1], video[:, 1::2])
-
-
 def test_videos_without_labels_are_left_alone():
   data = {'sources': {'noise': {'num_classes': 0}}}
   assert _evaluation(data).run(Oracle()) == {}
-
-
-def test_clips_that_do_not_divide_are_answered():
-  with pytest.raises(ValueError, match='4 frames cannot be cut into num_clips'):
-    _evaluation(num_clips=3).views(np.zeros((1, 4, 2, 2, 3)))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.neighbors import KNeighborsClassifier
 
 from rvmae_jax.evals.knn import knn_scores
 
@@ -25,3 +26,18 @@ def test_far_rows_have_no_vote(k):
   train = np.array([[1.0, 0], [1, 0.1], [1, -0.1], [0, 1], [0.1, 1]])
   labels = np.array([1, 1, 1, 0, 0])
   assert knn_scores(train, labels, np.array([[1.0, 0]]), k=k)[0, 0] == 0
+
+
+def test_votes_are_those_of_scikit_learn():
+  rng = np.random.default_rng(0)
+  train, test = rng.normal(size=(60, 5)), rng.normal(size=(20, 5))
+  labels = rng.integers(0, 3, 60)
+  reference = KNeighborsClassifier(
+    n_neighbors=7,
+    metric='cosine',
+    weights=lambda distances: np.exp(-distances / 0.07),
+  ).fit(train, labels)
+  votes = knn_scores(train, labels, test, k=7)
+  np.testing.assert_allclose(
+    votes / votes.sum(1, keepdims=True), reference.predict_proba(test)
+  )

@@ -36,7 +36,7 @@ def test_agrees_with_scikit_learn(penalty, num_rows):
 
 
 def test_equal_penalties_are_settled_for_the_larger():
-  assert choose_penalty(*_blobs(100, spread=0.01), (1e-6, 1e-2)) == 1e-2
+  assert choose_penalty(*_blobs(100, spread=0.01), (1e-6, 1e-2)) == (1e-2, 1)
 
 
 def test_a_penalty_that_hides_the_class_is_not_chosen():
@@ -45,7 +45,7 @@ def test_a_penalty_that_hides_the_class_is_not_chosen():
   features = rng.normal(size=(400, 3))
   # The class is one feature's sign, by a hair: strong shrinkage misses it.
   features[:, 0] = 0.01 * (2 * labels - 1)
-  assert choose_penalty(features, labels, (10.0, 1e-6)) == 1e-6
+  assert choose_penalty(features, labels, (10.0, 1e-6))[0] == 1e-6
 
 
 @pytest.mark.parametrize('num_rows', [30, 8])

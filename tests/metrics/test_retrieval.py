@@ -1,10 +1,18 @@
 """Retrieval worked by hand, and against scikit-learn."""
 
+import itertools
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from rvmae_jax.metrics.retrieval import average_precisions, rank, recalls
+from rvmae_jax.metrics.retrieval import (
+  average_precisions,
+  chance_average_precisions,
+  chance_recalls,
+  rank,
+  recalls,
+)
 
 # Relevant entries at places 1 and 3 of four, and at place 4.
 _RANKED = np.array([[1, 0, 1, 0], [0, 0, 0, 1]], bool)
@@ -50,3 +58,18 @@ def test_average_precisions_are_those_of_scikit_learn():
   ]
   found = average_precisions(rank(similarity, is_relevant))
   np.testing.assert_allclose(found, expected)
+
+
+def test_chance_is_the_mean_over_all_orders():
+  orders = np.array(list(itertools.permutations([1, 1, 0, 0, 0])), bool)
+  relevant = np.array([2])
+  for k in (1, 3, 9):
+    expected = recalls(orders, k).mean()
+    assert chance_recalls(relevant, 5, k) == pytest.approx(expected)
+  expected = average_precisions(orders).mean()
+  assert chance_average_precisions(relevant, 5) == pytest.approx(expected)
+
+
+def test_nothing_relevant_has_no_chance():
+  none = np.array([0])
+  assert chance_recalls(none, 5, 3) == chance_average_precisions(none, 5) == 0

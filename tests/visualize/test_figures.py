@@ -9,6 +9,7 @@ import pytest
 
 from rvmae_jax import visualize
 from rvmae_jax.visualize import curves
+from rvmae_jax.visualize.confusion import draw_confusion
 from rvmae_jax.visualize.pca import pca_colours
 from rvmae_jax.visualize.probes import draw_accuracies
 from rvmae_jax.visualize.reconstructions import draw_reconstructions
@@ -81,6 +82,21 @@ def test_accuracies_have_a_bar_for_each_source_and_a_line_at_chance():
   assert axes.lines[0].get_ydata() == [10, 10]
   labels = [text.get_text() for text in axes.get_legend().get_texts()]
   assert labels == ['trained', 'random weights', 'raw pixels']
+
+
+def test_confusion_names_classes_and_their_accuracy():
+  figure = draw_confusion(
+    np.array([[3, 1], [0, 0]]),
+    np.array([[0, 4], [0, 0.9], [0, 0.75]]),
+    ['left', 'right'],
+    'trained, mean',
+  )
+  figure.draw_without_rendering()
+  assert _titles(figure) == ['trained, mean', 'calibration error 15.0 %']
+  matrix, bars = figure.axes
+  names = [text.get_text() for text in matrix.get_yticklabels()]
+  assert names == ['left  75', 'right  \u2013']
+  assert [patch.get_height() for patch in bars.patches] == [75]
 
 
 def test_history_and_its_curves(tmp_path):

@@ -1,0 +1,184 @@
+"""Attentive probe: one learned query reads all tokens of a frozen network."""
+
+import collections
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+
+from rvmae_jax.evals.answers import Answer
+from rvmae_jax.evals.features import batch_places, labelled
+from rvmae_jax.evals.heads import AttentiveHead, ManyHeads
+from rvmae_jax.evals.probing import Answers, Probe
+from rvmae_jax.evals.progress import progress
+from rvmae_jax.evals.token_rows import EncodedRows, KeptRows, Networks
+from rvmae_jax.evals.videos import Videos
+
+_POOLING = 'attentive'  # Its place in the names of numbers.
+
+
+class _Chosen(NamedTuple):
+  """The heads of one network and seed, and the one that was chosen."""
+
+  heads: ManyHeads
+  number: int
+  validation_top1: float
+
+
+@dataclasses.dataclass(kw_only=True)
+class AttentiveProbeEval(Probe):
+  """Accuracy of an attentive head on the tokens of a frozen network.
+
+  Heads with every learning rate and weight decay learn at once, see
+  `heads.ManyHeads`. The best of them on a held-out part of the training videos
+  (`validation_top1`), which none learned from, is asked about the test videos.
+
+  Training videos are encoded once and their tokens kept in memory, in float16;
+  the log says how much that is. With `cache=False` they are read and encoded
+  again every epoch, so that sets of any size fit, and clips and crops are drawn
+  anew as in training.
+
+  The head is that of RVM's paper (arXiv 2512.13684), see `heads.AttentiveHead`.
+
+  Attributes:
+    learning_rates: of AdamW, along a cosine to 0.
+    weight_decays: combined with each rate.
+    num_epochs: over the training videos, in batches of `videos.batch_size`.
+    held_out: the share of training videos that chooses.
+    width: of the head; 0 takes that of the tokens. The paper's is 768.
+    num_heads: of its attention; 0 takes one for each 64 channels.
+    cache: whether tokens of training videos are kept.
+  """
+
+  learning_rates: Sequence[float] = (1e-4, 3e-4, 1e-3)
+  weight_decays: Sequence[float] = (1e-4, 1e-2)
+  num_epochs: int = 20
+  held_out: float = 0.1
+  width: int = 0
+  num_heads: int = 0
+  cache: bool = True
+
+  def answer(self, functions, sources):
+    """One answer for each source and seed."""
+    train, test = (
+      self.videos.changed({'mask': None}).changed(changes)
+      for changes in (self.train, self.test)
+    )
+    num_classes = train.num_classes
+    if num_classes < 2:
+      logging.info('Attentive probe skipped: its train videos have no classes.')
+      return None
+    networks = Networks(functions, sources, self.seeds, self.videos.seed)
+    train_rows = (KeptRows if self.cache else EncodedRows)(networks, train)
+    if not train_rows.num_videos:
+      logging.info('Attentive probe skipped: no labels in its train videos.')
+      return None
+    chosen = self._learn(train_rows, networks, sources, num_classes)
+    return self._ask(chosen, networks, test, train_rows.num_videos)
+
+  def _learn(
+    self,
+    train: KeptRows | EncodedRows,
+    networks: Networks,
+    sources: Sequence[str],
+    num_classes: int,
+  ) -> dict[tuple[str, int], _Chosen]:
+    """Trains the heads of each source and seed, and chooses among them."""
+    pairs = list(itertools.product(sources, range(self.seeds)))
+    num_steps = train.num_steps(self.num_epochs)
+    heads: dict[tuple[str, int], ManyHeads] = {}
+    for rows in train.training_batches(self.num_epochs):
+      is_held_out = self._is_held_out(rows.places)
+      for source, number in pairs:
+        tokens = rows.tokens[networks.name(source, number)]
+        if (source, number) not in heads:
+          heads[source, number] = self._new_heads(
+            tokens, num_classes, num_steps, number
+          )
+        learns = ~is_held_out[number] & (rows.labels >= 0)
+        heads[source, number].step(tokens, rows.labels, np.float32(learns))
+    asked = collections.defaultdict(list)
+    for rows in train.all_batches():
+      is_held_out = self._is_held_out(rows.places)
+      for source, number in pairs:
+        tokens = rows.tokens[networks.name(source, number)]
+        chooses = is_held_out[number] & (rows.labels >= 0)
+        probabilities = heads[source, number].classify_all(tokens)
+        asked[source, number].append(
+          (probabilities[:, chooses], rows.labels[chooses])
+        )
+    return {
+      pair: _Chosen(heads[pair], *heads[pair].best(asked[pair]))
+      for pair in pairs
+    }
+
+  def _ask(
+    self,
+    chosen: dict[tuple[str, int], _Chosen],
+    networks: Networks,
+    test: Videos,
+    num_train: int,
+  ) -> Answers | None:
+    """Shows every test video to the chosen heads, view by view."""
+    asked = collections.defaultdict(list)
+    labels, places = [np.zeros(0, int)], [np.zeros((0, 2), int)]
+    views = self.views()
+    for batch in progress(test.batches(), test.num_videos, 'test videos'):
+      keep = labelled(batch)
+      if not keep.any():
+        continue
+      parts = [networks.tokens(part) for part in views.cut(batch['video'])]
+      for (source, number), (heads, best, _) in chosen.items():
+        name = networks.name(source, number)
+        seen = [heads.classify(best, part[name]) for part in parts]
+        asked[source, number].append(np.mean(seen, axis=0)[keep])
+      labels.append(batch['label'][keep])
+      places.append(batch_places(batch)[keep])
+    if not asked:
+      logging.info('Attentive probe skipped: no labels in its test videos.')
+      return None
+    given = collections.defaultdict(list)
+    for (source, number), (heads, best, validation_top1) in chosen.items():
+      given[f'{source}/{_POOLING}'].append(
+        Answer(
+          np.concatenate(asked[source, number]),
+          {'validation_top1': validation_top1, **heads.setting(best)},
+        )
+      )
+    return Answers(
+      np.concatenate(labels), np.concatenate(places), num_train, given
+    )
+
+  def _new_heads(
+    self, tokens: np.ndarray, num_classes: int, num_steps: int, number: int
+  ) -> ManyHeads:
+    width = self.width or tokens.shape[-1]
+    num_heads = self.num_heads or max(width // 64, 1)
+    return ManyHeads(
+      AttentiveHead(num_classes, width, num_heads),
+      tokens,
+      optimizer='adamw',
+      rates=self.learning_rates,
+      decays=self.weight_decays,
+      num_steps=num_steps,
+      seed=self.videos.seed + number,
+    )
+
+  def _is_held_out(self, places: np.ndarray) -> np.ndarray:
+    """Which records choose, for each seed: [seeds, B] bool.
+
+    Drawn record by record, so that it does not depend on their order.
+    """
+    return np.array(
+      [
+        [
+          np.random.default_rng([self.videos.seed + number, *place]).random()
+          < self.held_out
+          for place in places.tolist()
+        ]
+        for number in range(self.seeds)
+      ]
+    )

@@ -1,0 +1,271 @@
+"""Heads on frozen features: many of them trained at once on the same rows."""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from rvmae_jax.metrics.classification import top_k_accuracy
+from rvmae_jax.registry import near_names
+
+# How a head learns, given its learning rate (a schedule) and weight decay.
+OPTIMIZERS = {
+  'adamw': lambda rate, decay: optax.adamw(rate, weight_decay=decay),
+  'sgd': lambda rate, decay: optax.chain(
+    optax.add_decayed_weights(decay), optax.sgd(rate, momentum=0.9)
+  ),
+  'lars': lambda rate, decay: optax.lars(rate, weight_decay=decay),
+}
+
+
+class AttentiveHead(nn.Module):
+  """One learned query looks at all tokens of a clip; an MLP; the classes.
+
+  Keys and values are never made. With a single query q, the score of a token
+  is (token W_k) q = token (W_k q), and the weighted mean of values is that of
+  tokens, times W_v: equal numbers, at a cost that does not grow with the width
+  of keys. Their biases do nothing (keys) or are added once (values). Tokens
+  come normalised, without a scale and bias of that norm, which W_k, W_v and
+  the temporal position would only repeat.
+
+  Attributes:
+    num_classes: logits.
+    width: of queries, keys and values.
+    num_heads: of the attention; divides `width`.
+  """
+
+  num_classes: int
+  width: int
+  num_heads: int
+
+  @nn.compact
+  def __call__(self, tokens: jax.Array) -> jax.Array:
+    """[B, T, N, D] -> [B, classes]."""
+    _, num_frames, _, depth = tokens.shape
+    heads, head_width = self.num_heads, self.width // self.num_heads
+    small, even = nn.initializers.normal(0.02), nn.initializers.xavier_uniform()
+    query = self.param('query', small, (self.width,))
+    position = self.param('temporal_position', small, (num_frames, depth))
+    key = self.param('key', even, (depth, self.width))
+    value = self.param('value', even, (depth, self.width))
+    value_bias = self.param('value_bias', nn.initializers.zeros, (self.width,))
+    query = nn.Dense(self.width, kernel_init=even, name='query_projection')(
+      query
+    )
+    # [D, heads, d] * [heads, d] -> [D, heads]
+    key = key.reshape(depth, heads, head_width)
+    looked_for = jnp.einsum('Dhd,hd->Dh', key, query.reshape(heads, -1))
+    looked_for /= jnp.sqrt(head_width)
+
+    scores = jnp.einsum('BTND,Dh->BhTN', tokens, looked_for)
+    scores += (position @ looked_for).T[:, :, None]
+    weights = jax.nn.softmax(scores, axis=(2, 3))
+    seen = jnp.einsum('BhTN,BTND->BhD', weights, tokens)
+    seen += jnp.einsum('BhT,TD->BhD', weights.sum(3), position)
+
+    value = value.reshape(depth, heads, head_width)
+    vector = jnp.einsum('BhD,Dhd->Bhd', seen, value)
+    # [B, heads, d] -> [B, heads*d]
+    vector = vector.reshape(len(vector), self.width) + value_bias
+    dense = functools.partial(nn.Dense, kernel_init=even)
+    vector = dense(self.width, name='attention_out')(vector)
+    hidden = nn.LayerNorm(epsilon=1e-6, name='mlp_norm')(vector)
+    hidden = nn.gelu(dense(4 * self.width, name='mlp_in')(hidden))
+    vector += dense(self.width, name='mlp_out')(hidden)
+    return nn.Dense(self.num_classes, name='classes')(vector)
+
+
+class ManyHeads:
+  """One head for each learning rate and weight decay, trained side by side.
+
+  All start from the same parameters and see the same rows, so that a frozen
+  network is asked once for all of them. The loss is cross-entropy; the rate
+  falls to 0 along a cosine.
+
+  Args:
+    head: takes features [B, ...] and gives logits [B, classes].
+    features: any rows, for their shape.
+    optimizer: one of `OPTIMIZERS`.
+    rates: learning rates.
+    decays: weight decays; every rate is combined with each.
+    num_steps: of training.
+    seed: of the parameters.
+
+  Raises:
+    ValueError: an unknown optimizer.
+  """
+
+  def __init__(
+    self,
+    head: nn.Module,
+    features: np.ndarray,
+    *,
+    optimizer: str,
+    rates: Sequence[float],
+    decays: Sequence[float],
+    num_steps: int,
+    seed: int = 0,
+  ):
+    if optimizer not in OPTIMIZERS:
+      raise ValueError(
+        f'Unknown optimizer {optimizer!r}. {near_names(optimizer, OPTIMIZERS)}'
+      )
+    self._settings = list(itertools.product(rates, decays))
+    self._rates, self._decays = (
+      np.array(column, np.float32) for column in zip(*self._settings)
+    )
+    self._method = {'optimizer': optimizer, 'num_steps': num_steps}
+    self._head = head
+    self._state = _start(
+      head,
+      jax.random.key(seed),
+      features[:1],
+      self._rates,
+      self._decays,
+      **self._method,
+    )
+
+  def step(
+    self, features: np.ndarray, labels: np.ndarray, weights: np.ndarray
+  ) -> None:
+    """Trains all heads on some rows.
+
+    Args:
+      features: [B, ...].
+      labels: [B] int.
+      weights: [B], how much each row counts.
+    """
+    self._state = _update(
+      self._head,
+      self._state,
+      self._rates,
+      self._decays,
+      features,
+      labels,
+      weights,
+      **self._method,
+    )
+
+  def classify_all(self, features: np.ndarray) -> np.ndarray:
+    """Class probabilities [heads, B, classes] for features [B, ...]."""
+    return np.asarray(_classify(self._head, self._state.params, features))
+
+  def best(
+    self, answers: Iterable[tuple[np.ndarray, np.ndarray]]
+  ) -> tuple[int, float]:
+    """Which head is most accurate on rows it did not learn from, and how.
+
+    Args:
+      answers: what `classify_all` gave for some rows, and their labels [B].
+    """
+    probabilities, labels = zip(*answers)
+    probabilities = np.concatenate(probabilities, axis=1)
+    labels = np.concatenate(labels)
+    accuracies = [top_k_accuracy(head, labels) for head in probabilities]
+    number = int(np.argmax(accuracies))
+    return number, accuracies[number]
+
+  def classify(self, number: int, features: np.ndarray) -> np.ndarray:
+    """Class probabilities [B, classes] of one head for features [B, ...]."""
+    one = jax.tree.map(
+      lambda leaf: leaf[number : number + 1], self._state.params
+    )
+    return np.asarray(_classify(self._head, one, features))[0]
+
+  def setting(self, number: int) -> dict[str, float]:
+    """`learning_rate` and `weight_decay` of one head."""
+    return dict(zip(('learning_rate', 'weight_decay'), self._settings[number]))
+
+
+class _State(NamedTuple):
+  """Parameters and the optimizer's moments, all with the heads first."""
+
+  params: Any
+  moments: Any
+
+
+# Compiled once for each head and optimizer, however many networks are probed.
+_static = ('head', 'optimizer', 'num_steps')
+
+
+@functools.partial(jax.jit, static_argnames=_static)
+def _start(head, key, features, rates, decays, *, optimizer, num_steps):
+  """The heads before training; all have the same parameters."""
+
+  def start(rate, decay):
+    params = head.init(key, features)['params']
+    transform = _transform(optimizer, num_steps, rate, decay)
+    return _State(params, transform.init(params))
+
+  return jax.vmap(start)(rates, decays)
+
+
+@functools.partial(jax.jit, static_argnames=_static, donate_argnames='state')
+def _update(
+  head,
+  state,
+  rates,
+  decays,
+  features,
+  labels,
+  weights,
+  *,
+  optimizer,
+  num_steps,
+):
+  """A step of each head by its own rate and decay, on the same rows."""
+
+  def loss(params):
+    logits = head.apply({'params': params}, features)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return (losses * weights).sum() / jnp.maximum(weights.sum(), 1)
+
+  def update(state, rate, decay):
+    transform = _transform(optimizer, num_steps, rate, decay)
+    updates, moments = transform.update(
+      jax.grad(loss)(state.params), state.moments, state.params
+    )
+    return _State(optax.apply_updates(state.params, updates), moments)
+
+  return jax.vmap(update)(state, rates, decays)
+
+
+@functools.partial(jax.jit, static_argnames='head')
+def _classify(head, params, features):
+  """Class probabilities [heads, B, classes]."""
+
+  def classify(params):
+    return jax.nn.softmax(head.apply({'params': params}, features))
+
+  return jax.vmap(classify)(params)
+
+
+def _transform(optimizer, num_steps, rate, decay):
+  cosine = optax.cosine_decay_schedule(1.0, num_steps)
+  return OPTIMIZERS[optimizer](lambda count: rate * cosine(count), decay)
+
+
+def hold_out(
+  num_rows: int, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Rows to learn from and rows to choose by, drawn at random; at least one."""
+  order = np.random.default_rng(seed).permutation(num_rows)
+  num_held_out = max(round(share * num_rows), 1)
+  return order[num_held_out:], order[:num_held_out]
+
+
+def shuffled(
+  rows: np.ndarray, batch_size: int, num_epochs: int, seed: int
+) -> Iterator[np.ndarray]:
+  """Whole batches of rows, in another order every epoch."""
+  rng = np.random.default_rng(seed)
+  for _ in range(num_epochs):
+    order = rng.permutation(rows)
+    for start in range(0, len(order) - batch_size + 1, batch_size):
+      yield order[start : start + batch_size]

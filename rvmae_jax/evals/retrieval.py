@@ -1,0 +1,214 @@
+"""Retrieval: which videos does a network hold for alike?"""
+
+import collections
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from rvmae_jax.evals.answers import over_seeds
+from rvmae_jax.evals.features import (
+  FeatureSet,
+  available_sources,
+  extract,
+  unit,
+)
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.pooling import check_poolings
+from rvmae_jax.evals.videos import Videos
+from rvmae_jax.metrics import retrieval
+
+_CHUNK = 20_000_000  # Similarities that are held at once.
+_NUM_FRAMES = 4  # Of each video on the sheet.
+
+
+@dataclasses.dataclass(kw_only=True)
+class RetrievalEval:
+  """Recall and mAP of videos that look for others of their class.
+
+  Similarity is the cosine of pooled features; nothing is learned. With
+  `gallery` the queries look into other videos, as clips of UCF101's test split
+  do in its train split. Without it each looks among the other queries.
+
+  Attributes:
+    videos: what to read; its clips should be as long as the features need.
+    queries: changes to its data config that choose the videos that ask.
+    gallery: changes to it that choose the videos to look into; empty leaves
+      each query itself out of the queries.
+    sources: whose features, see `evals.features.SOURCES`.
+    poolings: how a clip becomes a vector, see `evals.pooling.POOLINGS`.
+    standardise: whether features are first brought to mean 0 and deviation 1
+      over the gallery. The usual protocol does not.
+    recall_at: how far down the ranking a hit counts.
+    seeds: of the fresh network; from two up, numbers are means, with
+      deviations.
+    num_pictures: queries on the sheet, evenly spread.
+    num_neighbours: of each of them.
+    arrays: the sheet, of the first source and pooling.
+  """
+
+  videos: Videos
+  queries: Mapping[str, Any]
+  gallery: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  sources: Sequence[str] = ('trained',)
+  poolings: Sequence[str] = ('mean_std_8',)
+  standardise: bool = False
+  recall_at: Sequence[int] = (1, 5, 10, 20, 50)
+  seeds: int = 1
+  num_pictures: int = 6
+  num_neighbours: int = 5
+  arrays: dict[str, np.ndarray] = dataclasses.field(
+    default_factory=dict, init=False
+  )
+
+  def __post_init__(self):
+    check_poolings(self.poolings)
+
+  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
+    """Numbers as `<source>/<pooling>/recall_at_5` and `<source>/<pooling>/map`.
+
+    Also `chance/recall_at_5` and `chance/map`, those of a random order,
+    `num_queries` and `num_gallery`; nothing at all without labels.
+
+    Arrays: `query_frames` [n, frames, H, W, 3] and `neighbour_frames`
+    [n, neighbours, frames, H, W, 3] uint8, nearest first; `query_labels` [n],
+    `neighbour_labels` [n, neighbours], `class_names`.
+    """
+    del step
+    self.arrays = {}
+    runs = collections.defaultdict(list)
+    for number in range(self.seeds):
+      found = self._extract(functions, self.videos.seed + number)
+      if found is None:
+        return {}
+      queries, gallery = found
+      for source, by_pooling in queries.pooled.items():
+        for pooling in self.poolings:
+          rows = by_pooling[pooling], gallery.pooled[source][pooling]
+          if self.standardise:
+            mean, scale = rows[1].mean(0), rows[1].std(0) + 1e-6
+            rows = tuple((features - mean) / scale for features in rows)
+          numbers, nearest = search(
+            *(rows[0], queries.labels, rows[1], gallery.labels),
+            recall_at=self.recall_at,
+            num_neighbours=self.num_neighbours,
+            leave_one_out=not self.gallery,
+          )
+          runs[f'{source}/{pooling}'].append(numbers)
+          if not self.arrays:
+            self._keep_sheet(queries, gallery, nearest)
+    num_relevant = (queries.labels[:, None] == gallery.labels).sum(1)
+    num_gallery = len(gallery.labels)
+    if not self.gallery:  # The query itself is left out.
+      num_relevant, num_gallery = num_relevant - 1, num_gallery - 1
+    metrics = {'num_queries': len(queries.labels), 'num_gallery': num_gallery}
+    for name, numbers in runs.items():
+      means = over_seeds(numbers)
+      metrics |= {f'{name}/{key}': value for key, value in means.items()}
+      logging.info('Retrieval by %s: mAP %.1f %%', name, 100 * means['map'])
+    for k in self.recall_at:
+      chance = retrieval.chance_recalls(num_relevant, num_gallery, k)
+      metrics[f'chance/recall_at_{k}'] = float(chance.mean())
+    chance = retrieval.chance_average_precisions(num_relevant, num_gallery)
+    return metrics | {'chance/map': float(chance.mean())}
+
+  def _extract(
+    self, functions: ModelFunctions, seed: int
+  ) -> tuple[FeatureSet, FeatureSet] | None:
+    """Features of queries and gallery; None, and a line in the log, if none."""
+    sources = available_sources(functions, self.sources)
+    if not sources:
+      return None
+    found = tuple(
+      extract(functions, videos, sources, seed=seed)
+      for videos in self._query_and_gallery_videos()
+    )
+    if not all(len(features.labels) for features in found):
+      logging.info('Retrieval skipped: no labels in its videos.')
+      return None
+    return found
+
+  def _query_and_gallery_videos(self) -> tuple[Videos, Videos]:
+    videos = self.videos.changed({'mask': None})
+    return (
+      videos.changed(self.queries),
+      videos.changed(self.gallery or self.queries),
+    )
+
+  def _keep_sheet(
+    self, queries: FeatureSet, gallery: FeatureSet, nearest: np.ndarray
+  ) -> None:
+    """Reads the videos of the sheet again, and keeps some of their frames."""
+    count = min(self.num_pictures, len(nearest))
+    if not count:
+      return
+    shown = np.linspace(0, len(nearest) - 1, count).round().astype(int)
+    # Without itself, a query may have fewer neighbours than there is room for.
+    nearest = nearest[shown, : len(gallery.labels) - (not self.gallery)]
+    query_videos, gallery_videos = self._query_and_gallery_videos()
+    self.arrays = {
+      'query_frames': np.stack(
+        [_strip(query_videos, queries.places[row]) for row in shown]
+      ),
+      'neighbour_frames': np.stack(
+        [
+          [_strip(gallery_videos, gallery.places[row]) for row in rows]
+          for rows in nearest
+        ]
+      ),
+      'query_labels': queries.labels[shown],
+      'neighbour_labels': gallery.labels[nearest],
+      'class_names': np.array(gallery_videos.class_names, str),
+    }
+
+
+def search(
+  queries: np.ndarray,
+  query_labels: np.ndarray,
+  gallery: np.ndarray,
+  gallery_labels: np.ndarray,
+  *,
+  recall_at: Sequence[int] = (1, 5, 10, 20, 50),
+  num_neighbours: int = 5,
+  leave_one_out: bool = False,
+) -> tuple[dict[str, float], np.ndarray]:
+  """Ranks a gallery for each query by cosine.
+
+  Args:
+    queries: [m, D].
+    query_labels: [m] int.
+    gallery: [n, D].
+    gallery_labels: [n] int.
+    recall_at: how far down a hit counts.
+    num_neighbours: of each query that are told.
+    leave_one_out: the gallery is the queries; none may find itself.
+
+  Returns:
+    `recall_at_<k>` and `map`, means over queries; and the rows of the nearest
+    in the gallery, [m, neighbours].
+  """
+  queries, gallery = unit(queries), unit(gallery)
+  scores, nearest = collections.defaultdict(list), []
+  num_rows = max(_CHUNK // len(gallery), 1)
+  for start in range(0, len(queries), num_rows):
+    rows = np.arange(start, min(start + num_rows, len(queries)))
+    similarity = queries[rows] @ gallery.T
+    if leave_one_out:
+      similarity[rows - start, rows] = -np.inf
+    is_relevant = query_labels[rows, None] == gallery_labels
+    ranked = retrieval.rank(similarity, is_relevant)
+    for k in recall_at:
+      scores[f'recall_at_{k}'].append(retrieval.recalls(ranked, k))
+    scores['map'].append(retrieval.average_precisions(ranked))
+    nearest.append(np.argsort(-similarity, axis=1)[:, :num_neighbours])
+  numbers = {k: float(np.concatenate(v).mean()) for k, v in scores.items()}
+  return numbers, np.concatenate(nearest)
+
+
+def _strip(videos: Videos, place: np.ndarray) -> np.ndarray:
+  """A few frames of one video, evenly spread."""
+  clip = videos.clip(*place.tolist())
+  frames = np.linspace(0, len(clip) - 1, min(len(clip), _NUM_FRAMES))
+  return clip[frames.round().astype(int)]

@@ -1,0 +1,169 @@
+"""Tokens of labelled training videos: kept in memory, or encoded as needed."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+
+from rvmae_jax.evals.features import (
+  Encoder,
+  batch_places,
+  labelled,
+  make_encoder,
+)
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.heads import shuffled
+from rvmae_jax.evals.progress import progress
+from rvmae_jax.evals.videos import Videos
+
+
+class Rows(NamedTuple):
+  """Some clips.
+
+  Attributes:
+    tokens: network -> [B, T, N, D] float16, each token normalised.
+    labels: [B] int, -1 where there is none.
+    places: [B, 2] int, `host/source` and `host/record`.
+  """
+
+  tokens: Mapping[str, np.ndarray]
+  labels: np.ndarray
+  places: np.ndarray
+
+  def take(self, rows: np.ndarray | slice) -> 'Rows':
+    """Some of them."""
+    tokens = {name: tokens[rows] for name, tokens in self.tokens.items()}
+    return Rows(tokens, self.labels[rows], self.places[rows])
+
+
+class Networks:
+  """The networks that are probed, each made when it sees its first clip.
+
+  Args:
+    functions: the network in question.
+    sources: it and its baselines, see `evals.features.SOURCES`.
+    num_seeds: fresh networks of the source 'random'.
+    seed: of the first of them.
+  """
+
+  def __init__(
+    self,
+    functions: ModelFunctions,
+    sources: Sequence[str],
+    num_seeds: int,
+    seed: int,
+  ):
+    self._functions, self._seed = functions, seed
+    pairs = itertools.product(sources, range(num_seeds))
+    self._pairs = {self.name(*pair): pair for pair in pairs}
+    self._encoders: dict[str, Encoder] = {}
+
+  def name(self, source: str, number: int) -> str:
+    """Of a source's network; only fresh ones differ from seed to seed."""
+    return f'{source}_{number}' if source == 'random' else source
+
+  def tokens(self, video: np.ndarray) -> dict[str, np.ndarray]:
+    """Normalised tokens of every network for clips [B, T, H, W, 3] uint8."""
+    for name, (source, number) in self._pairs.items():
+      if name not in self._encoders:
+        self._encoders[name] = make_encoder(
+          source, self._functions, video, self._seed + number
+        )
+    return {
+      name: normalise(encoder.tokens(video))
+      for name, encoder in self._encoders.items()
+    }
+
+  def rows(self, batch: Mapping[str, np.ndarray]) -> Rows:
+    """All rows of a batch."""
+    return Rows(
+      self.tokens(batch['video']), batch['label'], batch_places(batch)
+    )
+
+
+class KeptRows:
+  """Training videos, encoded once; the log says how large their tokens are.
+
+  Args:
+    networks: that encode.
+    videos: of which those with a label are kept.
+  """
+
+  def __init__(self, networks: Networks, videos: Videos):
+    batches = progress(videos.batches(), videos.num_videos, 'tokens')
+    kept = [networks.rows(batch).take(labelled(batch)) for batch in batches]
+    self._rows = Rows(
+      {
+        name: np.concatenate([rows.tokens[name] for rows in kept])
+        for name in kept[0].tokens
+      },
+      np.concatenate([rows.labels for rows in kept]),
+      np.concatenate([rows.places for rows in kept]),
+    )
+    self.num_videos, self._seed = len(self._rows.labels), videos.seed
+    self._batch_size = min(videos.batch_size, max(self.num_videos, 1))
+    size = sum(tokens.nbytes for tokens in self._rows.tokens.values())
+    logging.info(
+      'Tokens of %d videos take %.2f GB.', self.num_videos, size / 1e9
+    )
+
+  def num_steps(self, num_epochs: int) -> int:
+    """Batches that `training_batches` gives."""
+    return num_epochs * (self.num_videos // self._batch_size)
+
+  def training_batches(self, num_epochs: int) -> Iterator[Rows]:
+    """Whole batches in random order."""
+    order = np.arange(self.num_videos)
+    for rows in shuffled(order, self._batch_size, num_epochs, self._seed):
+      yield self._rows.take(rows)
+
+  def all_batches(self) -> Iterator[Rows]:
+    """Every video once."""
+    for start in range(0, self.num_videos, self._batch_size):
+      yield self._rows.take(slice(start, start + self._batch_size))
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedRows:
+  """Training videos, read and encoded again for every batch.
+
+  Attributes:
+    networks: that encode.
+    videos: some may be without a label.
+  """
+
+  networks: Networks
+  videos: Videos
+
+  @property
+  def num_videos(self) -> int:
+    """With or without labels."""
+    return self.videos.num_videos
+
+  def num_steps(self, num_epochs: int) -> int:
+    """Batches that `training_batches` gives."""
+    return num_epochs * max(self.num_videos // self.videos.batch_size, 1)
+
+  def training_batches(self, num_epochs: int) -> Iterator[Rows]:
+    """Batches in random order, with clips and crops drawn as in training."""
+    num_steps = self.num_steps(num_epochs)
+    batches = itertools.islice(self.videos.training_batches(), num_steps)
+    num_shown = num_steps * self.videos.batch_size
+    for batch in progress(batches, num_shown, 'attentive probe'):
+      yield self.networks.rows(batch)
+
+  def all_batches(self) -> Iterator[Rows]:
+    """Every video once."""
+    batches = progress(self.videos.batches(), self.num_videos, 'held-out')
+    for batch in batches:
+      yield self.networks.rows(batch)
+
+
+def normalise(tokens: np.ndarray) -> np.ndarray:
+  """Each token with mean 0 and variance 1 over its channels, float16."""
+  tokens = tokens - tokens.mean(-1, keepdims=True)
+  scale = np.sqrt(np.square(tokens).mean(-1, keepdims=True) + 1e-6)
+  return (tokens / scale).astype(np.float16)
