@@ -200,6 +200,30 @@ def get_config(arg=None):
       },
     },
   }
+  # The encoder goes on learning from the labels that probes learn from.
+  config.finetune = {
+    'recipe': 'configs/finetune.py',
+    'clips': 6_400.0,
+    'classifier': {
+      'num_classes': 12,
+      'pool': 'mean',
+      'norm': True,
+      'drop_path': 0.0,
+    },
+    'changes': {
+      'objective': {'label_smoothing': 0.1, 'mixing': None},
+      'data': {
+        **probe['data'],
+        **probe['train'],
+        'augment': None,
+        'repeats': 1,
+      },
+      'optimizer': {'layer_decay': 1.0},
+    },
+    'evals': {
+      'accuracy': {'name': 'accuracy', 'data': {**probe['test']}},
+    },
+  }
   # What the table shows, in this order; the picture shows the first.
   config.columns = (
     ('linear_probe/trained/mean_std_8/top1', 'probe: mean and std'),
@@ -207,6 +231,7 @@ def get_config(arg=None):
     ('linear_probe/trained/last_state/top1', 'probe: last frame'),
     ('linear_probe/trained/absolute_difference/top1', 'probe: change'),
     ('knn/trained/mean_std_8/top1', 'kNN: mean and std'),
+    ('finetune/accuracy/top1', 'fine-tuned'),
     ('reconstruction/gap_4/model/psnr_hidden', 'PSNR 4 ahead, dB'),
     ('clip_reconstruction/model/psnr_hidden', 'PSNR in clip, dB'),
   )

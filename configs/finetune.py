@@ -23,6 +23,7 @@ SSv2 69.6; UCF101 91.3.
 """
 
 from rvmae_jax.config_utils import load_recipe, parse_arg
+from rvmae_jax.models.classifier import classifier_config
 
 videomae = load_recipe('videomae.py', beside=__file__)
 
@@ -66,8 +67,6 @@ DATASETS = {
   },
 }
 NUM_FRAMES = 16
-# What a wrapper around an encoder has besides the encoder's own settings.
-WRAPPER = ('backbone', 'hidden_dim', 'output_dim')
 
 
 def get_config(arg=None):
@@ -158,18 +157,10 @@ def get_model(arg, num_classes):
   pretraining = load_recipe(f'{arg.pretraining}.py', beside=__file__)
   variant = f'variant={arg.variant}' if arg.variant else ''
   recipe = pretraining.get_config(f'{variant},runlocal={arg.runlocal}')
-  model = recipe.model.to_dict()
-  backbone = model.get('backbone', model['name'])
-  model = {k: v for k, v in model.items() if k not in WRAPPER}
-  if 'space_time' in model:
-    # VideoMAE moves the norm behind pooling.
-    model['encoder_norm'] = False
-  return {
-    **model,
-    'name': 'classifier',
-    'backbone': backbone,
-    'num_classes': num_classes,
-    'pool': 'mean',
-    'norm': True,
-    'drop_path': 0.1,
-  }
+  return classifier_config(
+    recipe.model.to_dict(),
+    num_classes=num_classes,
+    pool='mean',
+    norm=True,
+    drop_path=0.1,
+  )

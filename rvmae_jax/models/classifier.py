@@ -12,6 +12,25 @@ from rvmae_jax.models import MODELS, flops
 from rvmae_jax.models.backbone import OnBackbone
 
 POOLS = ('mean', 'cls')
+# What a wrapper around an encoder has besides the encoder's own settings.
+_WRAPPER = ('backbone', 'hidden_dim', 'output_dim')
+
+
+def classifier_config(
+  model: Mapping[str, Any], **fields: Any
+) -> dict[str, Any]:
+  """`config.model` of a classifier on the encoder that a recipe trains.
+
+  Args:
+    model: that recipe's `config.model`.
+    **fields: the classifier's own, and what of the encoder's is to change.
+  """
+  encoder = {k: v for k, v in model.items() if k not in _WRAPPER}
+  if 'space_time' in encoder:
+    # VideoMAE moves the norm behind pooling.
+    encoder['encoder_norm'] = False
+  backbone = model.get('backbone', model['name'])
+  return {**encoder, 'name': 'classifier', 'backbone': backbone, **fields}
 
 
 def build_classifier(

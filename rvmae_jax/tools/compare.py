@@ -1,12 +1,13 @@
 """Compares recipes: the same budget, the same evaluation, several seeds.
 
   python -m rvmae_jax.tools.compare --config configs/compare_sprites.py \\
-    --workdir runs/compare [--only rvm/seed_0]
+    --workdir runs/compare [--jobs 2] [--only rvm/seed_0]
 
 Each run is a process of its own. One that fails is a row of the table that says
 why, and the others go on. The same command again goes on where it stopped, and
-tries again what failed. With `--only` it does that one run in this process, so
-that a cluster can do many at once; the command without it then makes the table.
+tries again what failed. With `--jobs` that many run at once, each on its share
+of the CPU cores. With `--only` it does that one run in this process, so that a
+cluster can do many at once; the command without it then makes the table.
 
 What it leaves in its workdir, after each run:
 
@@ -15,14 +16,12 @@ What it leaves in its workdir, after each run:
   <method>/seed_<n>/        see `rvmae_jax.tools.compare_run`; log.txt besides
 """
 
-import dataclasses
 import json
 import pathlib
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from concurrent import futures
 from typing import Any
 
 from absl import app, flags
@@ -30,42 +29,27 @@ from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax.registry import near_names
 from rvmae_jax.tools import compare_table
-from rvmae_jax.tools.compare_run import run, run_key
+from rvmae_jax.tools.compare_processes import Job, Processes
+from rvmae_jax.tools.compare_recipes import run_key
+from rvmae_jax.tools.compare_run import run
 from rvmae_jax.training.logging import show_own_lines
 from rvmae_jax.visualize.comparison import draw_comparison
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-  """One run of the comparison.
-
-  Attributes:
-    method: its name in `config.methods`.
-    seed: of the run.
-    folder: its workdir.
-  """
-
-  method: str
-  seed: int
-  folder: pathlib.Path
-
-  @property
-  def name(self) -> str:
-    """As `--only` takes it."""
-    return f'{self.method}/{self.folder.name}'
 
 
 def compare(
   config: ConfigDict,
   workdir: str | pathlib.Path,
   start: Callable[[Job], int],
+  num_jobs: int = 1,
 ) -> list[dict[str, Any]]:
   """Does what is not done yet and writes the table after each run.
 
   Args:
     config: of the comparison, see `configs/compare_sprites.py`.
     workdir: what it leaves.
-    start: does a run, waits for it and returns its exit status.
+    start: does a run, waits for it and returns its exit status; it is called
+      from several threads if there are several jobs.
+    num_jobs: how many runs at once.
 
   Returns:
     The rows of the table, see `compare_table.make_rows`.
@@ -76,17 +60,20 @@ def compare(
   waiting = [job for job, result in results.items() if not result]
   print(f'{len(jobs)} runs, {len(jobs) - len(waiting)} finished before.')
   rows = write_table(config, results, workdir)
-  for number, job in enumerate(waiting, start=1):
-    progress = f'[{number}/{len(waiting)}] {job.name}'
-    print(f'{progress}: running, see {job.folder / "log.txt"}', flush=True)
-    start_s = time.monotonic()
-    results[job] = do_run(config, job, start)
-    seconds = time.monotonic() - start_s
-    if 'failure' in results[job]:
-      print(f'{progress}: failed: {results[job]["failure"]}')
-    left_s = _seconds_left(waiting[number:], results)
-    print(f'{progress}: {seconds:.0f} s, about {left_s / 60:.0f} min left')
-    rows = write_table(config, results, workdir)
+  pool = futures.ThreadPoolExecutor(num_jobs)
+  runs = {pool.submit(do_run, config, job, start): job for job in waiting}
+  try:
+    for number, done in enumerate(futures.as_completed(list(runs)), start=1):
+      job = runs.pop(done)
+      results[job] = done.result()
+      progress = f'[{number}/{len(waiting)}] {job.name}'
+      if 'failure' in results[job]:
+        print(f'{progress}: failed: {results[job]["failure"]}')
+      left_s = _seconds_left(runs.values(), results) / num_jobs
+      print(f'{progress}: done, about {left_s / 60:.0f} min left', flush=True)
+      rows = write_table(config, results, workdir)
+  finally:
+    pool.shutdown(wait=False, cancel_futures=True)
   return rows
 
 
@@ -103,6 +90,7 @@ def do_run(
   config: ConfigDict, job: Job, start: Callable[[Job], int]
 ) -> dict[str, Any]:
   """The result of a run, or `failure`: why there is none."""
+  print(f'{job.name}: running, see {job.folder / "log.txt"}', flush=True)
   job.folder.mkdir(parents=True, exist_ok=True)
   failure = job.folder / 'failure.txt'
   failure.unlink(missing_ok=True)
@@ -114,26 +102,6 @@ def do_run(
   if status:
     return {'failure': f'exit status {status}'}
   return _finished(config, job) or {'failure': 'it left no result'}
-
-
-def start_process(job: Job, command: Sequence[str]) -> int:
-  """Does a run in a process of its own, which writes to its log.
-
-  When this process is told to stop, so is that one, which then saves.
-  """
-  with (job.folder / 'log.txt').open('a') as log:
-    process = subprocess.Popen(
-      [*command, f'--only={job.name}'],
-      stdout=log,
-      stderr=subprocess.STDOUT,
-      start_new_session=True,  # Ctrl-C reaches it through us, once.
-    )
-    try:
-      return process.wait()
-    except KeyboardInterrupt:
-      process.terminate()
-      process.wait()
-      raise
 
 
 def run_here(config: ConfigDict, job: Job) -> None:
@@ -195,7 +163,7 @@ def _is_done(result: dict[str, Any] | None) -> bool:
 
 
 def _seconds_left(
-  waiting: Sequence[Job], results: Mapping[Job, dict[str, Any] | None]
+  waiting: Iterable[Job], results: Mapping[Job, dict[str, Any] | None]
 ) -> float:
   """By the last run of the same method, or the mean of all."""
   seconds = {
@@ -222,13 +190,15 @@ def main(argv: list[str]) -> None:
       )
     run_here(args.config, jobs[args.only])
     return
-  # Told to stop, it stops the run that it has started, as after Ctrl-C.
+  # Told to stop, it stops the runs that it has started, as after Ctrl-C.
   signal.signal(signal.SIGTERM, signal.default_int_handler)
   module = 'rvmae_jax.tools.compare'
   command = [sys.executable, '-m', module, *sys.argv[1:]]
+  processes = Processes(command, args.jobs)
   try:
-    compare(args.config, workdir, lambda job: start_process(job, command))
+    compare(args.config, workdir, processes, args.jobs)
   except KeyboardInterrupt:
+    processes.stop()
     sys.exit('Stopped; the same command goes on from here.')
   print(f'\n{(workdir / "table.md").read_text()}')
 
@@ -236,6 +206,7 @@ def main(argv: list[str]) -> None:
 if __name__ == '__main__':
   config_flags.DEFINE_config_file('config', lock_config=True)
   flags.DEFINE_string('workdir', None, 'Where all runs and the table go.')
+  flags.DEFINE_integer('jobs', 1, 'Runs at once, which share the CPU cores.')
   flags.DEFINE_string('only', '', 'Do just this run, METHOD/seed_N, here.')
   flags.mark_flags_as_required(['config', 'workdir'])
   app.run(main)

@@ -3,42 +3,37 @@
 What it leaves in its folder is that of `rvmae_jax.train`, and besides:
 
   cost.json      size and speed of the training step
-  evaluation/    as `rvmae_jax.evaluate` leaves it
+  evaluation/    of its frozen features, as `rvmae_jax.evaluate` leaves it
+  finetune/      the run that fine-tunes its encoder, and the evaluation of that
   result.json    all numbers; only a finished run has it
   failure.txt    why the last attempt failed
 """
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import pathlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
-from rvmae_jax.evals.videos import override
 from rvmae_jax.evaluate import environment, evaluate
-from rvmae_jax.masking import MASKS
-from rvmae_jax.objectives import build_objective
 from rvmae_jax.parts import build_parts
-from rvmae_jax.registry import near_names
+from rvmae_jax.tools import compare_recipes
 from rvmae_jax.tools.benchmark_step import StepBenchmark
 from rvmae_jax.train import train
 
 _NUM_ROUNDS = 3  # Of measuring; machines drift.
-# Evaluation -> the frames that it rebuilds, as `hides` of masks.
-_REBUILT = {'reconstruction': 'target', 'clip_reconstruction': 'video'}
 
 
 def run(
   config: ConfigDict, method: str, seed: int, workdir: pathlib.Path
 ) -> dict[str, Any]:
-  """Measures, trains and evaluates; goes on where an earlier attempt stood.
+  """Measures, trains, evaluates and fine-tunes; goes on where it stood.
 
   Args:
     config: of the comparison, see `configs/compare_sprites.py`.
@@ -47,83 +42,58 @@ def run(
     workdir: of this run alone.
 
   Returns:
-    `key`, see `run_key`; `environment`; `seconds` that this attempt took; and
-    `figures`, numbers by name: cost.json's, `clips` and `flops` spent on
-    training, and the evaluations' as `<alias>/<metric>`.
+    `key`, see `compare_recipes.run_key`; `environment`; `seconds` that this
+    attempt took, and by `phases`; and `figures`, numbers by name: cost.json's,
+    `clips` and `flops` spent on training, the evaluations' as
+    `<alias>/<metric>`, and fine-tuning's as `finetune/<alias>/<metric>`.
 
   Raises:
     ValueError: settings that make no sense, a budget that does not buy a step,
       or a workdir that holds a run of other settings.
     RuntimeError: another process is at it.
   """
-  start_s = time.monotonic()
   workdir.mkdir(parents=True, exist_ok=True)
+  seconds = {}
+  is_trained = compare_recipes.is_trained(config, method)
   with alone(workdir):
-    recipe = run_recipe(config, method, seed)
-    cost = measure(recipe, workdir, config.measure_s)
+    recipe = compare_recipes.run_recipe(config, method, seed)
+    with _timed(seconds, 'measuring'):
+      cost = measure(recipe, workdir, config.measure_s)
     num_clips = 0
-    if config.methods[method].get('is_trained', True):
-      recipe.total_steps = num_steps(config.budget, recipe.batch_size, cost)
-      num_clips = recipe.total_steps * recipe.batch_size
-      _check_same(workdir, recipe)
-      params = train(recipe, str(workdir)).params
-    else:
-      params = jax.jit(build_parts(recipe).init)().params
-    results = evaluate(
-      fitting_evals(config.evaluation, recipe),
-      params,
-      recipe,
-      workdir / 'evaluation',
-    )
-    spent = {'clips': num_clips}
+    with _timed(seconds, 'training'):
+      if is_trained:
+        recipe.total_steps = compare_recipes.num_steps(
+          config.budget, recipe.batch_size, cost
+        )
+        num_clips = recipe.total_steps * recipe.batch_size
+        params = _train(recipe, workdir)
+      else:
+        params = jax.jit(build_parts(recipe).init)().params
+    figures = {**cost, 'clips': num_clips}
     if cost['flops_per_clip']:
-      spent['flops'] = num_clips * cost['flops_per_clip']
+      figures['flops'] = num_clips * cost['flops_per_clip']
+    with _timed(seconds, 'evaluation'):
+      evaluation = compare_recipes.fitting_evals(config.evaluation, recipe)
+      figures |= _evaluate(evaluation, params, recipe, workdir)
+    if 'finetune' in config:
+      with _timed(seconds, 'fine-tuning'):
+        start = workdir.resolve() if is_trained else ''
+        tuned = compare_recipes.finetune_recipe(config, recipe, start)
+        folder = workdir / 'finetune'
+        evaluation = ConfigDict(
+          {**config.evaluation, 'evals': config.finetune.evals}
+        )
+        found = _evaluate(evaluation, _train(tuned, folder), tuned, folder)
+        figures |= {f'finetune/{name}': value for name, value in found.items()}
     result = {
-      'key': run_key(config, method, seed),
+      'key': compare_recipes.run_key(config, method, seed),
       'environment': environment(),
-      'seconds': time.monotonic() - start_s,
-      'figures': cost
-      | spent
-      | {
-        f'{alias}/{name}': value
-        for alias, entry in results.items()
-        for name, value in entry['metrics'].items()
-      },
+      'seconds': sum(seconds.values()),
+      'phases': seconds,
+      'figures': figures,
     }
     _write(workdir / 'result.json', result)
   return result
-
-
-def run_recipe(config: ConfigDict, method: str, seed: int) -> ConfigDict:
-  """The recipe of a run with the comparison's changes; its length is its own.
-
-  Raises:
-    ValueError: a change of an entry that the recipe does not have.
-  """
-  entry = config.methods[method]
-  recipe = config_utils.load_config(entry.recipe)
-  for changes in (config.shared, entry.get('changes', {})):
-    if unknown := set(changes) - set(recipe):
-      name = min(unknown)
-      raise ValueError(
-        f'{entry.recipe} has no entry {name!r} to change. '
-        f'{near_names(name, recipe)}'
-      )
-    recipe = override(recipe, changes)
-  recipe.seed = seed
-  # All are evaluated alike, after training.
-  recipe.evals = ConfigDict()
-  return recipe
-
-
-def run_key(config: ConfigDict, method: str, seed: int) -> str:
-  """Tells whether a result is that of these settings."""
-  is_trained = config.methods[method].get('is_trained', True)
-  return _digest(
-    run_recipe(config, method, seed),
-    ConfigDict(config.budget) if is_trained else ConfigDict(),
-    config.evaluation,
-  )
 
 
 def measure(
@@ -138,7 +108,7 @@ def measure(
     `parameters`; `flops_per_clip` of training, None where the model does not
     count; `gib` of memory that XLA plans for a device; `clips_per_s`.
   """
-  path, key = workdir / 'cost.json', _digest(recipe)
+  path, key = workdir / 'cost.json', compare_recipes.digest(recipe)
   if path.exists():
     kept = json.loads(path.read_text())
     if kept['key'] == key:
@@ -159,66 +129,35 @@ def measure(
   return cost
 
 
-def num_steps(
-  budget: Mapping[str, Any], batch_size: int, cost: Mapping[str, float | None]
-) -> int:
-  """Training steps that a budget buys.
-
-  Args:
-    budget: `unit`, one of 'clips', 'flops' and 'seconds' (of the training step
-      at its measured speed: neither compiling nor data), and `amount`.
-    batch_size: clips in a step.
-    cost: `flops_per_clip` and `clips_per_s`.
-
-  Raises:
-    ValueError: an unknown unit, a model that does not count its FLOPs, or less
-      than a step.
-  """
-  unit, amount = budget['unit'], budget['amount']
-  prices = {
-    'clips': 1,
-    'flops': cost['flops_per_clip'],
-    'seconds': 1 / cost['clips_per_s'],
-  }
-  if unit not in prices:
-    raise ValueError(
-      f'Unknown config.budget.unit={unit!r}. {near_names(unit, prices)}'
-    )
-  if not prices[unit]:
-    raise ValueError(
-      'This model does not count its FLOPs, so a budget in flops cannot be '
-      'shared out; give it `flops_per_clip`, or use clips or seconds.'
-    )
-  # The sum keeps 0.3 / 0.1 from being 2.
-  steps = int(amount / (prices[unit] * batch_size) + 1e-6)
-  if not steps:
-    raise ValueError(
-      f'config.budget of {amount:g} {unit} does not buy one step of '
-      f'{batch_size} clips, which takes {prices[unit] * batch_size:g}.'
-    )
-  return steps
-
-
-def fitting_evals(evaluation: ConfigDict, recipe: ConfigDict) -> ConfigDict:
-  """The evaluation without reconstructions that are not what a recipe does."""
-  hides = ''
-  if recipe.data.get('mask') and hasattr(build_objective(recipe), 'to_pixels'):
-    hides = MASKS.get(recipe.data.mask.name).hides
-  evals = {
-    alias: entry
-    for alias, entry in evaluation.evals.items()
-    if _REBUILT.get(entry.name, hides) == hides
-  }
-  return ConfigDict({**evaluation, 'evals': evals})
-
-
-def _check_same(workdir: pathlib.Path, recipe: ConfigDict) -> None:
+def _train(recipe: ConfigDict, workdir: pathlib.Path) -> Any:
+  """Parameters of a run that may have begun before, with the same settings."""
   path = workdir / 'config.json'
   if path.exists() and path.read_text() != config_utils.to_json(recipe):
     raise ValueError(
       f'{workdir} holds a run of other settings; remove it, or compare in '
       'another --workdir.'
     )
+  return train(recipe, str(workdir)).params
+
+
+def _evaluate(
+  config: ConfigDict, params: Any, recipe: ConfigDict, workdir: pathlib.Path
+) -> dict[str, float]:
+  """Numbers as `<alias>/<metric>`."""
+  results = evaluate(config, params, recipe, workdir / 'evaluation')
+  return {
+    f'{alias}/{name}': value
+    for alias, entry in results.items()
+    for name, value in entry['metrics'].items()
+  }
+
+
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+  start_s = time.monotonic()
+  yield
+  seconds[phase] = round(time.monotonic() - start_s, 1)
+  print(f'{phase}: {seconds[phase]:.0f} s', flush=True)
 
 
 @contextlib.contextmanager
@@ -230,11 +169,6 @@ def alone(workdir: pathlib.Path) -> Iterator[None]:
     except BlockingIOError:
       raise RuntimeError(f'Another process is at {workdir}; wait.') from None
     yield
-
-
-def _digest(*configs: ConfigDict) -> str:
-  text = '\n'.join(config_utils.to_json(config) for config in configs)
-  return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _write(path: pathlib.Path, value: Any) -> None:

@@ -1,0 +1,104 @@
+"""What a comparison's config stands for: recipes, lengths, evaluations."""
+
+import pytest
+
+from rvmae_jax.config_utils import load_config
+from rvmae_jax.parts import build_parts
+from rvmae_jax.tools import compare_recipes
+from rvmae_jax.transfer import match
+from tests.tools.tiny_comparison import RECIPE, ROOT, comparison
+
+_COST = {'flops_per_clip': 2e9, 'clips_per_s': 80.0}
+
+
+@pytest.mark.parametrize(
+  ('unit', 'amount', 'steps'),
+  [
+    ('clips', 1000, 62),  # 62.5 batches of 16
+    ('flops', 1e12, 31),  # 500 clips
+    ('seconds', 10, 50),  # 800 clips
+    ('seconds', 0.6, 3),  # exactly, though 0.6 / 0.2 is 2.9999...
+  ],
+)
+def test_steps_that_a_budget_buys(unit, amount, steps):
+  budget = {'unit': unit, 'amount': amount}
+  assert compare_recipes.num_steps(budget, 16, _COST) == steps
+
+
+@pytest.mark.parametrize(
+  ('unit', 'amount', 'cost', 'message'),
+  [
+    ('flop', 1, _COST, "mean 'flops'"),
+    ('clips', 15, _COST, 'does not buy one step of 16 clips, which takes 16'),
+    ('flops', 1, _COST | {'flops_per_clip': None}, 'does not count its FLOPs'),
+  ],
+)
+def test_budgets_that_make_no_sense(unit, amount, cost, message):
+  with pytest.raises(ValueError, match=message):
+    compare_recipes.num_steps({'unit': unit, 'amount': amount}, 16, cost)
+
+
+def test_a_recipe_gets_shared_changes_then_its_own():
+  own = {'batch_size': 4, 'model': {'width': 64}}
+  methods = {'rvm': {'recipe': RECIPE, 'changes': own}}
+  shared = {'batch_size': 16, 'model': {'width': 8, 'patch_size': 16}}
+  config = comparison(methods=methods, shared=shared)
+  recipe = compare_recipes.run_recipe(config, 'rvm', seed=3)
+  assert (recipe.seed, recipe.batch_size) == (3, 4)
+  assert (recipe.model.width, recipe.model.patch_size) == (64, 16)
+  assert recipe.model.decoder_width == 32  # As it was.
+
+
+def test_a_change_of_nothing_is_answered_with_what_was_meant():
+  with pytest.raises(ValueError, match="mean 'batch_size'"):
+    compare_recipes.run_recipe(comparison(shared={'bach_size': 1}), 'rvm', 0)
+
+
+_SPRITES = str(ROOT / 'configs/compare_sprites.py')
+
+
+@pytest.mark.parametrize('method', load_config(_SPRITES).methods)
+def test_every_method_of_the_sprites_comparison_builds(method):
+  recipe = compare_recipes.run_recipe(load_config(_SPRITES), method, 0)
+  parts = build_parts(recipe)
+  assert parts.spec['video'].shape[2:] == (32, 32, 3)
+  assert parts.flops_per_clip
+
+
+@pytest.mark.parametrize('method', load_config(_SPRITES).methods)
+def test_what_it_trains_can_be_fine_tuned(method):
+  config = load_config(_SPRITES)
+  recipe = compare_recipes.run_recipe(config, method, seed=3)
+  tuned = compare_recipes.finetune_recipe(config, recipe, 'runs/it')
+  assert (tuned.seed, tuned.checkpoint.init_from) == (3, 'runs/it')
+  loaded = build_parts(recipe).shapes.params
+  wanted = build_parts(tuned).shapes.params
+  assert set(match(loaded, wanted, method).fresh) <= {'head', 'norm'}
+
+
+def test_only_what_is_part_of_a_run_changes_its_key():
+  config, longer, tuned = (load_config(_SPRITES) for _ in range(3))
+  longer.budget.amount *= 2
+  tuned.finetune.clips *= 2
+  keys = [
+    {compare_recipes.run_key(c, method, 0) for c in (config, longer, tuned)}
+    for method in ('rvm', 'random_rvm')
+  ]
+  assert [len(of_method) for of_method in keys] == [3, 2]
+
+
+def test_the_quick_comparison_is_a_part_of_it():
+  quick = load_config(f'{_SPRITES}:quick')
+  assert set(quick.methods) < set(load_config(_SPRITES).methods)
+
+
+def test_a_recipe_gets_the_reconstruction_that_its_mask_is_for():
+  config = load_config(_SPRITES)
+  assert _fitting(config, 'rvm') == ['knn', 'linear_probe', 'reconstruction']
+  assert 'clip_reconstruction' in _fitting(config, 'videomae')
+  assert _fitting(config, 'from_scratch') == ['knn', 'linear_probe']
+
+
+def _fitting(config, method):
+  recipe = compare_recipes.run_recipe(config, method, 0)
+  return sorted(compare_recipes.fitting_evals(config.evaluation, recipe).evals)

@@ -1,0 +1,82 @@
+"""One run of a comparison: what it does in which order, and what it leaves."""
+
+import json
+import types
+
+import pytest
+
+from rvmae_jax.tools import compare_run
+from tests.tools.tiny_comparison import RECIPE, comparison
+
+
+@pytest.fixture
+def stand_ins(monkeypatch):
+  """Training and measuring that take no time; gives the trained recipes."""
+  trained = []
+
+  def stand_in(recipe, workdir):
+    trained.append(recipe)
+    return types.SimpleNamespace(params={})
+
+  cost = {'parameters': 5, 'flops_per_clip': 100, 'gib': 1, 'clips_per_s': 8}
+  probe = {'probe': {'metrics': {'top1': 0.5}}}
+  monkeypatch.setattr(compare_run, 'train', stand_in)
+  monkeypatch.setattr(compare_run, 'measure', lambda *unused: cost)
+  monkeypatch.setattr(compare_run, 'evaluate', lambda *unused: probe)
+  return trained
+
+
+def test_a_run_spends_its_budget_and_tells_what_it_found(tmp_path, stand_ins):
+  result = compare_run.run(comparison(), 'rvm', 1, tmp_path)
+  assert [recipe.total_steps for recipe in stand_ins] == [5]
+  figures = result['figures']
+  assert (figures['clips'], figures['flops']) == (80, 8000)
+  assert figures['probe/top1'] == 0.5
+  assert json.loads((tmp_path / 'result.json').read_text()) == result
+
+
+def test_an_untrained_network_spends_nothing(tmp_path, stand_ins):
+  methods = {'random': {'recipe': RECIPE, 'is_trained': False}}
+  result = compare_run.run(comparison(methods=methods), 'random', 0, tmp_path)
+  assert stand_ins == []
+  assert result['figures']['flops'] == 0
+
+
+_FINETUNE = {
+  'recipe': RECIPE,
+  'clips': 48.0,
+  'classifier': {'num_classes': 5},
+  'changes': {'batch_size': 4},
+  'evals': {'accuracy': {'name': 'accuracy'}},
+}
+
+
+@pytest.mark.parametrize('is_trained', [True, False])
+def test_the_encoder_of_a_run_is_fine_tuned(tmp_path, stand_ins, is_trained):
+  methods = {'rvm': {'recipe': RECIPE, 'is_trained': is_trained}}
+  config = comparison(methods=methods, finetune=_FINETUNE)
+  result = compare_run.run(config, 'rvm', 1, tmp_path)
+  tuned = stand_ins[-1]
+  assert (tuned.model.name, tuned.model.backbone) == ('classifier', 'rvm')
+  assert (tuned.model.num_classes, tuned.model.width) == (5, 32)
+  assert (tuned.total_steps, tuned.batch_size, tuned.seed) == (12, 4, 1)
+  start = str(tmp_path) if is_trained else ''
+  assert tuned.checkpoint.init_from == start
+  assert result['figures']['finetune/probe/top1'] == 0.5
+  assert list(result['phases']) == [
+    'measuring', 'training', 'evaluation', 'fine-tuning'
+  ]  # fmt: skip
+
+
+def test_a_folder_with_another_run_is_refused(tmp_path, stand_ins):
+  (tmp_path / 'config.json').write_text('{}')
+  with pytest.raises(ValueError, match='other settings; remove it'):
+    compare_run.run(comparison(), 'rvm', 0, tmp_path)
+
+
+def test_two_processes_do_not_meet_in_a_folder(tmp_path, stand_ins):
+  with (
+    compare_run.alone(tmp_path),
+    pytest.raises(RuntimeError, match='Another process'),
+  ):
+    compare_run.run(comparison(), 'rvm', 0, tmp_path)

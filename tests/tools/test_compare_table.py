@@ -1,0 +1,32 @@
+"""The table of a comparison."""
+
+from rvmae_jax.tools import compare_table
+
+
+def test_the_table_is_markdown():
+  def result(accuracy, psnr):
+    figures = {'a/top1': accuracy, 'psnr': psnr, 'parameters': 1.5e6}
+    return {'figures': figures}
+
+  rows = compare_table.make_rows(
+    {
+      ('fails', 0): {'failure': 'E: a|b\nc'},
+      ('one', 0): result(0.1, 20.0),
+      ('two', 0): result(0.5, 20.0),
+      ('two', 1): result(0.7, 22.0),
+      ('two', 2): None,  # Not done yet.
+    },
+    sort_by='a/top1',
+  )
+  text = compare_table.format_markdown(rows, {'a/top1': 'top', 'psnr': 'dB'})
+  heading, rule, *lines = text.splitlines()
+  assert heading.startswith('| method | seeds | top | dB | parameters, M |')
+  assert rule.startswith('| --- | ---: |')
+  assert {line.replace('\\|', '').count('|') for line in text.splitlines()} == {
+    heading.count('|')
+  }
+  # Deviations of the sample: 0.1 * sqrt(2) and sqrt(2).
+  assert lines[0].startswith('| two | 2 | 60.0 ± 14.1 | 21.00 ± 1.41 | 1.50 |')
+  assert lines[1].startswith('| one | 1 | 10.0 | 20.00 | 1.50 |')
+  assert lines[2].startswith('| fails | 0 |  |  |  |')
+  assert lines[2].endswith('| seed 0 failed: E: a\\|b c |')
