@@ -1,0 +1,18 @@
+"""TRACKING: videos whose labels follow what moves, for label propagation.
+
+A dataset of this table has `len(dataset)` and `dataset[i] -> TrackedVideo`, and
+says how it is measured: `kind`, `size` and `top_k` (see `videos.py`).
+"""
+
+from rvmae_jax.registry import Registry
+
+TRACKING = Registry(
+  'tracking dataset',
+  {
+    'davis': 'rvmae_jax.data.tracking.davis:Davis',
+    'folder': 'rvmae_jax.data.tracking.folder:TrackedFolder',
+    'jhmdb': 'rvmae_jax.data.tracking.jhmdb:Jhmdb',
+    'sprites': 'rvmae_jax.data.tracking.sprites:TrackedSprites',
+    'vip': 'rvmae_jax.data.tracking.vip:Vip',
+  },
+)

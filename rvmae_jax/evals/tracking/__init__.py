@@ -1,0 +1,1 @@
+"""Label propagation: labels of the first frame, handed on by features."""
