@@ -1,0 +1,142 @@
+"""The attentive probe on tokens that somebody else knows the meaning of."""
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from rvmae_jax.evals.attentive_probe import AttentiveProbeEval
+from rvmae_jax.evals.videos import Videos
+
+_CLASSES = 4
+_VIDEOS = Videos(
+  ConfigDict(
+    {
+      'sources': {
+        'noise': {
+          'name': 'fake',
+          'num_videos': 96,
+          'num_frames': 4,
+          'size': (8, 8),
+          'num_classes': _CLASSES,
+        }
+      },
+      'clip': {'name': 'uniform', 'num_frames': 2},
+      'crop': {'size': (8, 8), 'area': (1.0, 1.0), 'ratio': (1.0, 1.0)},
+      'mask': {'name': 'tube', 'ratio': 0.75},
+    }
+  ),
+  patch_size=8,
+  batch_size=16,
+)
+
+
+def _split(name):
+  return {'sources': {'noise': {'split': name}}}
+
+
+class Oracle:
+  """One token of a clip points to its class; all others are noise.
+
+  Args:
+    relabel: what it holds a training video of a class for.
+  """
+
+  has_frame_encoder = False
+
+  def __init__(self, relabel=lambda label: label):
+    self._rng = np.random.default_rng(0)
+    self._labels = {}
+    for split in ('train', 'test'):
+      for batch in _VIDEOS.changed({'mask': None, **_split(split)}).batches():
+        for video, label in zip(batch['video'], batch['label']):
+          if split == 'train':
+            label = relabel(label)
+          self._labels[video[0].tobytes()] = label
+
+  def pooled(self, video, method='encode'):
+    raise AssertionError('nobody asked for poolings')
+
+  def encode(self, video, method='encode'):
+    assert method == 'encode'
+    tokens = self._rng.normal(size=(len(video), 2, 3, 32))
+    for row, frames in enumerate(video):
+      # A row of padding is none of the videos.
+      label = self._labels.get(frames[0].tobytes(), 0)
+      # Anywhere: only a query that looks for it finds it.
+      place = self._rng.integers(2), self._rng.integers(3)
+      tokens[row, *place] = 0.1 * self._rng.normal(size=32)
+      tokens[row, *place, 0] = tokens[row, *place, 1 + label] = 9
+    return tokens.astype(np.float32)
+
+
+def _run(network, test=None, **settings):
+  evaluation = AttentiveProbeEval(
+    videos=_VIDEOS,
+    train=_split('train'),
+    test={**_split('test'), **(test or {})},
+    learning_rates=(1e-5, 1e-2),
+    weight_decays=(1e-4,),
+    num_epochs=25,
+    **settings,
+  )
+  return evaluation, evaluation.run(network)
+
+
+def test_a_token_that_tells_the_class_is_found():
+  evaluation, metrics = _run(Oracle(), seeds=2)
+  assert metrics['trained/attentive/top1'] == 1
+  assert metrics['trained/attentive/top1_std'] == 0
+  assert metrics['trained/attentive/validation_top1'] == 1
+  assert metrics['trained/attentive/learning_rate'] == 1e-2
+  assert metrics['num_train'] == metrics['num_test'] == 96
+  assert evaluation.arrays['confusion'].shape == (1, _CLASSES, _CLASSES)
+  assert evaluation.arrays['class_names'][0] == 'class_0'
+
+
+def test_shuffled_labels_give_chance():
+  rng = np.random.default_rng(1)
+  _, metrics = _run(Oracle(lambda label: rng.integers(_CLASSES)))
+  # Four standard errors of 96 answers.
+  assert metrics['trained/attentive/top1'] == pytest.approx(0.25, abs=0.18)
+
+
+def test_tokens_that_are_not_kept_are_encoded_anew():
+  class Counting(Oracle):
+    num_rows = 0
+
+    def encode(self, video, method='encode'):
+      self.num_rows += len(video)
+      return super().encode(video)
+
+  # Training draws other clips than evaluation, so the oracle needs all frames.
+  network = Counting()
+  network._labels = _AnyFrame(network._labels)
+  _, metrics = _run(network, cache=False)
+  # 25 epochs, one pass to choose and one over the test videos.
+  assert network.num_rows == 27 * 96
+  assert metrics['trained/attentive/validation_top1'] > 0.5
+
+
+class _AnyFrame(dict):
+  """Labels of videos by any of their frames."""
+
+  def __init__(self, labels):
+    super().__init__(labels)
+    for split in ('train', 'test'):
+      data = {'mask': None, 'clip': {'num_frames': 4}, **_split(split)}
+      for batch in _VIDEOS.changed(data).batches():
+        for video, label in zip(batch['video'], batch['label']):
+          self.update({frame.tobytes(): label for frame in video})
+
+
+def test_views_of_a_test_video_are_averaged():
+  network = Oracle()
+  network._labels = _AnyFrame(network._labels)
+  _, metrics = _run(network, {'clip': {'num_frames': 4}}, num_clips=2)
+  assert metrics['trained/attentive/top1'] == 1
+
+
+def test_videos_without_classes_are_not_probed():
+  videos = {'sources': {'noise': {'num_classes': 1}}}
+  evaluation = AttentiveProbeEval(videos=_VIDEOS, train=videos, test=videos)
+  assert evaluation.run(Oracle()) == {}
