@@ -1,0 +1,119 @@
+"""Has a training step become bigger? Compares every recipe's with its record.
+
+  python -m rvmae_jax.tools.benchmark_check            # exit code 1 if so
+  python -m rvmae_jax.tools.benchmark_check --update   # record what is now
+
+Seconds depend on the machine and its mood; what a step computes, the memory
+that the compiler plans for it and the length of its program do not. They are
+taken at the small size that the record names, for two clips, on the CPU.
+"""
+
+import json
+import pathlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from absl import app, flags
+
+from rvmae_jax.config_utils import load_config
+from rvmae_jax.parts import build_parts
+from rvmae_jax.tools.program import count
+
+FIGURES = pathlib.Path('tests/tools/step_figures.json')
+CONFIGS = pathlib.Path('configs')
+
+_CLIPS = 2
+# What other versions of jax write or plan in another way.
+_OF_VERSION = {'operations', 'temporary_bytes'}
+# How far a figure may be from its record: nothing here is measured, so this is
+# only what a patch release of the compiler may change.
+_TOLERANCE = {'operations': 0.02, 'temporary_bytes': 0.05}
+
+
+def step_figures(spec: str, configs: pathlib.Path = CONFIGS) -> dict[str, int]:
+  """What a recipe's training step for two clips computes and takes.
+
+  Args:
+    spec: a file in `configs`, with arguments if need be.
+    configs: the folder of recipes.
+
+  Returns:
+    `parameters`; `model_flops` by our formulas, 0 where the model has none;
+    `flops`, `matmuls`, `operations`, `loops` of the program, see
+    `rvmae_jax.tools.program`; `temporary_bytes` that XLA plans besides state
+    and batch.
+  """
+  config = load_config(f'{configs}/{spec}')
+  config.accumulation_steps = 1
+  config.batch_size = _CLIPS * config.data.get('repeats', 1)
+  parts = build_parts(config)
+  step = jax.jit(parts.train_step, donate_argnums=0)
+  traced = step.trace(parts.shapes, parts.spec)
+  # Unoptimised machine code takes half the time and the same memory.
+  compiled = traced.lower().compile({'xla_backend_optimization_level': 0})
+  return {
+    'parameters': sum(p.size for p in jax.tree.leaves(parts.shapes.params)),
+    'model_flops': int((parts.flops_per_clip or 0) * config.batch_size),
+    **count(traced.jaxpr)._asdict(),
+    'temporary_bytes': compiled.memory_analysis().temp_size_in_bytes,
+  }
+
+
+def differences(
+  recorded: Mapping[str, int], found: Mapping[str, int], same_version: bool
+) -> list[str]:
+  """What is not as recorded, one line each.
+
+  Args:
+    recorded: figures by name.
+    found: figures by name, the same names.
+    same_version: of jax; under another only exact figures are compared.
+  """
+  lines = []
+  for name, was in recorded.items():
+    if name in _OF_VERSION and not same_version:
+      continue
+    change = found[name] / was - 1 if was else float(found[name] != was)
+    if abs(change) > _TOLERANCE.get(name, 0):
+      lines.append(f'{name}: {found[name]:,}, recorded {was:,} ({change:+.1%})')
+  return lines
+
+
+def minor_version() -> str:
+  """Of jax, as '0.10': patch releases are taken to compile alike."""
+  return '.'.join(jax.__version__.split('.')[:2])
+
+
+def main(argv: list[str]) -> None:
+  """Runs the command."""
+  if argv[1:]:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
+  path = pathlib.Path(flags.FLAGS.figures)
+  record: dict[str, Any] = json.loads(path.read_text())
+  same_version = record['jax'] == minor_version()
+  if not same_version and not flags.FLAGS.update:
+    print(
+      f'Recorded with jax {record["jax"]}, this is {minor_version()}: '
+      f'{", ".join(sorted(_OF_VERSION))} are not compared.'
+    )
+  found, num_changed = {}, 0
+  for number, (spec, recorded) in enumerate(record['recipes'].items(), 1):
+    found[spec] = step_figures(spec)
+    lines = differences(recorded, found[spec], same_version)
+    num_changed += bool(lines)
+    print(f'[{number}/{len(record["recipes"])}] {spec}:', end=' ')
+    print('\n  '.join(['changed', *lines]) if lines else 'as recorded')
+  if flags.FLAGS.update:
+    record = {'jax': minor_version(), 'recipes': found}
+    path.write_text(json.dumps(record, indent=2) + '\n')
+    print(f'Recorded in {path}.')
+  elif num_changed:
+    sys.exit(f'{num_changed} changed; if that is meant: --update.')
+
+
+if __name__ == '__main__':
+  flags.DEFINE_string('figures', str(FIGURES), 'The record.')
+  flags.DEFINE_bool('update', False, 'Record what is now.')
+  app.run(main)

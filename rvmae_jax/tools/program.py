@@ -1,0 +1,88 @@
+"""What a traced program does, counted from its jaxpr; no device is needed.
+
+XLA's own cost analysis counts the body of a loop once, however often it runs.
+Here a scan's body counts as often as it is run.
+"""
+
+import collections
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from jax.extend.core import ClosedJaxpr, Jaxpr
+
+
+class ProgramCounts(NamedTuple):
+  """Counts of one program.
+
+  Attributes:
+    flops: of matrix products and convolutions as they are run, loops unrolled
+      and what `remat` computes again included; a multiply-add is two.
+    matmuls: matrix products and convolutions in the program's text.
+    operations: all operations in the program's text.
+    loops: scans and while loops in the program's text.
+  """
+
+  flops: int
+  matmuls: int
+  operations: int
+  loops: int
+
+
+def count(jaxpr: ClosedJaxpr | Jaxpr) -> ProgramCounts:
+  """Counts a program, such as `jax.make_jaxpr(f)(*shapes)`.
+
+  Of branches (`cond`) all are counted; a `while` loop, whose length nobody
+  knows, counts as one pass.
+  """
+  totals = collections.Counter()
+  _count(getattr(jaxpr, 'jaxpr', jaxpr), 1, totals)
+  return ProgramCounts(
+    **{field: totals[field] for field in ProgramCounts._fields}
+  )
+
+
+def _count(jaxpr: Jaxpr, times: int, totals: collections.Counter) -> None:
+  for equation in jaxpr.eqns:
+    name = equation.primitive.name
+    inner = list(_inner(equation.params))
+    if not inner:
+      totals['operations'] += 1
+    if name in _FLOPS:
+      totals['matmuls'] += 1
+      totals['flops'] += times * _FLOPS[name](equation)
+    if name in ('scan', 'while'):
+      totals['loops'] += 1
+    length = equation.params['length'] if name == 'scan' else 1
+    for body in inner:
+      _count(body, times * length, totals)
+
+
+def _inner(params: dict[str, Any]) -> Iterator[Jaxpr]:
+  """The programs within an operation: bodies of loops, calls and branches."""
+  for value in params.values():
+    for item in value if isinstance(value, list | tuple) else (value,):
+      if isinstance(item, ClosedJaxpr):
+        yield item.jaxpr
+      elif isinstance(item, Jaxpr):
+        yield item
+
+
+def _dot_flops(equation: Any) -> int:
+  (contracted, _), _ = equation.params['dimension_numbers']
+  left = equation.invars[0].aval.shape
+  summed = math.prod(left[axis] for axis in contracted)
+  return 2 * math.prod(equation.outvars[0].aval.shape) * summed
+
+
+def _convolution_flops(equation: Any) -> int:
+  kernel = equation.invars[1].aval.shape
+  out_features = equation.params['dimension_numbers'].rhs_spec[0]
+  per_output = math.prod(kernel) // kernel[out_features]
+  return 2 * math.prod(equation.outvars[0].aval.shape) * per_output
+
+
+_FLOPS = {
+  'dot_general': _dot_flops,
+  'conv_general_dilated': _convolution_flops,
+}
