@@ -174,7 +174,8 @@ def build_sources(configs: Mapping[str, Mapping[str, Any]]) -> list[Any]:
   """The sources that `config.data.sources` describes, in its order.
 
   Raises:
-    ValueError: a weight that is not positive, or a source without videos.
+    ValueError: a weight that is not positive, a source without videos, or one
+      in a bucket.
   """
   sources = []
   for alias, config in configs.items():
@@ -185,6 +186,13 @@ def build_sources(configs: Mapping[str, Mapping[str, Any]]) -> list[Any]:
         f'data.sources.{alias}.weight={weight} must be positive; leave the '
         'source out instead.'
       )
+    for name, value in arguments.items():
+      if isinstance(value, str) and '://' in value:
+        raise ValueError(
+          f'data.sources.{alias}.{name}={value!r}: videos are read through the '
+          'file system. Mount the bucket (gcsfuse, mount-s3) on every machine '
+          'and give the folder where it is.'
+        )
     sources.append(SOURCES.build(arguments))
     if not len(sources[-1]):
       raise ValueError(f'data.sources.{alias} holds no video: {arguments}.')

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXES = ('data', 'fsdp')
@@ -16,6 +17,10 @@ def make_mesh(
 ) -> Mesh:
   """A mesh with axes `data` (copies of the model) and `fsdp` (its shards).
 
+  Where the devices are several TPU slices, joined by a network that is slower
+  than a slice's own, no copy of the model spans two of them: what crosses from
+  slice to slice is the sum of gradients alone.
+
   Args:
     data: devices along `data`; -1 takes what `fsdp` leaves.
     fsdp: devices that share one copy of parameters and optimizer state; -1
@@ -23,7 +28,8 @@ def make_mesh(
     devices: all of the job's devices by default.
 
   Raises:
-    ValueError: the product is not the number of devices.
+    ValueError: the product is not the number of devices, or a copy of the model
+      would span slices.
   """
   devices = jax.devices() if devices is None else devices
   shape = [data, fsdp]
@@ -34,6 +40,18 @@ def make_mesh(
     raise ValueError(
       f'config.mesh data={data} x fsdp={fsdp} does not cover {len(devices)} '
       f'devices; their product must be that number (-1 fills one of them).'
+    )
+  num_slices = len({getattr(d, 'slice_index', 0) for d in devices})
+  if shape[0] % num_slices:
+    raise ValueError(
+      f'config.mesh data={shape[0]} is no multiple of the {num_slices} slices; '
+      f'config.mesh.fsdp={shape[1]} may be {len(devices) // num_slices} at '
+      'most and must divide it.'
+    )
+  if num_slices > 1:
+    within, between = (shape[0] // num_slices, shape[1]), (num_slices, 1)
+    return Mesh(
+      mesh_utils.create_hybrid_device_mesh(within, between, devices), AXES
     )
   # make_mesh defaults to explicit axes, under which plain reshapes raise.
   auto = (jax.sharding.AxisType.Auto,) * len(AXES)

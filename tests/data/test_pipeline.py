@@ -361,6 +361,10 @@ def test_nothing_but_bad_videos_is_an_error():
     ({'repeats': 0}, 'data.repeats=0'),
     ({'sources': {'a': {'weight': 0}}}, 'data.sources.a.weight=0'),
     ({'sources': {'a': {'num_videos': 0}}}, 'data.sources.a holds no video'),
+    (
+      {'sources': {'a': {'path': 'gs://bucket/videos'}}},
+      "data.sources.a.path='gs://bucket/videos': .* Mount the bucket",
+    ),
     ({'clip': {'name': 'uniform', 'num_frames': 4}}, 'hides target frames'),
     ({'mask': {'name': 'target', 'ratio': 0.99}}, 'Mask ratio 0.99'),
     ({'clip': {'name': 'sorce_target'}}, "Did you mean 'source_target'"),

@@ -3,11 +3,13 @@
 import os
 import pathlib
 import shutil
+import string
 import subprocess
 import sys
 import time
 
 import pytest
+import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / 'launch'
@@ -273,3 +275,29 @@ def test_an_environment_is_prepared_once(stand_in):
     'python -m pip install --quiet --editable .[vis]\n'
   )
   assert _bash('-c', prepare, **environment) == ''
+
+
+def test_the_cluster_manifest_asks_for_all_machines_of_its_slice():
+  text = (LAUNCH / 'gke_xpk.yaml').read_text()
+  values = {
+    'NAME': 'rvm',
+    'IMAGE': 'image',
+    'CONFIG': 'configs/rvm_pretrain.py:variant=L',
+    'WORKDIR': 'gs://bucket/rvm',
+  }
+  # Nothing else has to be filled in, and nothing is left empty.
+  manifest = yaml.safe_load(string.Template(text).substitute(values))
+  job = manifest['spec']['replicatedJobs'][0]['template']['spec']
+  pod = job['template']['spec']
+  topology = pod['nodeSelector']['cloud.google.com/gke-tpu-topology']
+  rows, columns = map(int, topology.split('x'))
+  (container,) = pod['containers']
+  chips = container['resources']['limits']['google.com/tpu']
+  assert job['parallelism'] * chips == rows * columns
+  assert job['completions'] == job['parallelism']
+  assert container['command'] == [
+    *('python', '-m', 'rvmae_jax.train'),
+    '--config=configs/rvm_pretrain.py:variant=L',
+    '--workdir=gs://bucket/rvm',
+    '--coordinator=auto',
+  ]

@@ -29,6 +29,28 @@ def test_mesh_that_does_not_cover_the_devices_is_refused():
     sharding.make_mesh(data=-1, fsdp=3)
 
 
+class _Chip:
+  """Chip `id` of 8, four to a slice; what the mesh asks of a device."""
+
+  platform, device_kind, process_index = 'gpu', 'stand-in', 0
+
+  def __init__(self, id):
+    self.id, self.slice_index = id, id // 4
+
+
+def test_no_copy_of_the_model_spans_two_slices():
+  chips = [_Chip(i) for i in range(8)]
+  # Along `data` first the copies of a slice, then those of the next.
+  for fsdp, copies in ((4, [[0], [1]]), (2, [[0], [0], [1], [1]])):
+    mesh = sharding.make_mesh(fsdp=fsdp, devices=chips)
+    slices = [[chip.slice_index for chip in row] for row in mesh.devices]
+    assert slices == [copy * fsdp for copy in copies]
+    assert {chip.id for chip in mesh.devices.flat} == set(range(8))
+    assert mesh.axis_types == sharding.make_mesh().axis_types
+  with pytest.raises(ValueError, match='fsdp=8 may be 4 at most'):
+    sharding.make_mesh(fsdp=8, devices=chips)
+
+
 def test_largest_divisible_dimension_is_sharded():
   mesh = sharding.make_mesh(data=2, fsdp=4)
   shapes = {
