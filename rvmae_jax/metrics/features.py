@@ -1,0 +1,60 @@
+"""Features without labels: their rank, spread and likeness."""
+
+import numpy as np
+
+
+def rank_me(features: np.ndarray) -> float:
+  """Effective rank: the exponential of the entropy of the singular values.
+
+  1 where all features lie on one line, min(n, D) where they fill all directions
+  alike. Garrido et al., "RankMe", arXiv 2210.02885, equation 1.
+
+  Args:
+    features: [n, D], not centred.
+  """
+  values = singular_values(features)
+  shares = values[values > 0] / values.sum()
+  return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def singular_values(features: np.ndarray) -> np.ndarray:
+  """Of features [n, D]: min(n, D) numbers, falling.
+
+  What is below float32's precision counts as 0.
+  """
+  values = np.linalg.svd(np.float64(features), compute_uv=False)
+  floor = values[0] * max(features.shape) * np.finfo(np.float32).eps
+  return np.where(values > floor, values, 0)
+
+
+def mean_cosine(features: np.ndarray) -> float:
+  """Mean cosine similarity of all pairs of [n, D] rows, n >= 2.
+
+  1 where all features point the same way: a collapse.
+  """
+  unit = unit_rows(features)
+  num = len(unit)
+  # Sum over all pairs, those of a row with itself left out.
+  total = np.square(unit.sum(0)).sum() - np.square(unit).sum()
+  return float(total / (num * (num - 1)))
+
+
+def spread(features: np.ndarray) -> np.ndarray:
+  """Deviation of each dimension of unit vectors, times sqrt(D): [n, D] -> [D].
+
+  Its mean is about 1 for vectors that point everywhere, 0 in a collapse. Chen &
+  He, "SimSiam", arXiv 2011.10566, figure 2.
+  """
+  return unit_rows(features).std(0) * np.sqrt(features.shape[1])
+
+
+def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+  """Cosine similarity of [n, D] rows with those of another: [n]."""
+  return (unit_rows(first) * unit_rows(second)).sum(1)
+
+
+def unit_rows(features: np.ndarray) -> np.ndarray:
+  """Rows of [n, D] at length 1; a row of zeros stays."""
+  features = np.float64(features)
+  norm = np.linalg.norm(features, axis=1, keepdims=True)
+  return features / np.maximum(norm, 1e-12)
