@@ -25,8 +25,10 @@ EVALS = Registry(
     'clip_reconstruction': (
       'rvmae_jax.evals.clip_reconstruction:ClipReconstructionEval'
     ),
+    'feature_quality': ('rvmae_jax.evals.feature_quality:FeatureQualityEval'),
     'knn': 'rvmae_jax.evals.knn:KnnEval',
     'linear_probe': 'rvmae_jax.evals.linear_probe:LinearProbeEval',
+    'localization': 'rvmae_jax.evals.localization:LocalizationEval',
     'reconstruction': 'rvmae_jax.evals.reconstruction:ReconstructionEval',
     'recurrence': 'rvmae_jax.evals.recurrence:RecurrenceEval',
     'retrieval': 'rvmae_jax.evals.retrieval:RetrievalEval',

@@ -18,8 +18,12 @@ FIGURES = Registry(
     'clip_reconstruction': (
       'rvmae_jax.visualize.clip_reconstructions:clip_reconstruction_figures'
     ),
+    'feature_quality': (
+      'rvmae_jax.visualize.feature_quality:feature_quality_figures'
+    ),
     'knn': 'rvmae_jax.visualize.probes:probe_figures',
     'linear_probe': 'rvmae_jax.visualize.probes:probe_figures',
+    'localization': 'rvmae_jax.visualize.localization:localization_figures',
     'reconstruction': (
       'rvmae_jax.visualize.reconstructions:reconstruction_figures'
     ),
