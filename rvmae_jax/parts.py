@@ -42,13 +42,19 @@ class Parts(NamedTuple):
   flops_per_clip: int | None
 
 
-def build_parts(config: ConfigDict) -> Parts:
+def build_parts(
+  config: ConfigDict, make_model: Callable[[ConfigDict], Any] = build_model
+) -> Parts:
   """Builds model, objective, optimizer and step; computes nothing.
+
+  Args:
+    config: a recipe.
+    make_model: from `config.model`; a benchmark may have another one made.
 
   Raises:
     ValueError: an unknown name or a setting that makes no sense.
   """
-  model = build_model(config.model)
+  model = make_model(config.model)
   objective = build_objective(
     config,
     perceptual_features=frozen_encoder(config.get('perceptual_checkpoint')),

@@ -2,10 +2,12 @@
 
   python -m rvmae_jax.tools.benchmark_step \\
     --config configs/rvm_pretrain.py:variant=S --config.batch_size=64 \\
-    [--against model.remat=full --against model.attention=xla] [--seconds 10]
+    [--against model.remat=full --against model.attention=xla] [--plain] \\
+    [--seconds 10]
 
 Data is fake, so that the step alone is measured. Each `--against` is the same
-config with other values (comma-separated); all are measured in turn, round
+config with other values (comma-separated); `--plain` is RVM as one would first
+write it down (`rvmae_jax.tools.plain_rvm`). All are measured in turn, round
 after round, since machines drift, and compared by the ratio of their medians.
 The last line is the result as JSON.
 """
@@ -14,6 +16,8 @@ import ast
 import json
 import statistics
 import time
+import types
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -21,11 +25,16 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax.batch import fake_batch
+from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts
+from rvmae_jax.tools.plain_rvm import PlainRVM
 from rvmae_jax.training import sharding
 from rvmae_jax.training.logging import peak_flops_per_s
 
 _NUM_ROUNDS = 5
+PLAIN = 'plain transcription'
+
+MakeModel = Callable[[ConfigDict], Any]
 
 
 class StepBenchmark:
@@ -37,10 +46,10 @@ class StepBenchmark:
     step_s: seconds of a step, one figure a round.
   """
 
-  def __init__(self, config: ConfigDict):
+  def __init__(self, config: ConfigDict, make_model: MakeModel = build_model):
     self._config = config
     self._mesh = sharding.make_mesh(**config.mesh)
-    self.parts = build_parts(config)
+    self.parts = build_parts(config, make_model)
     shardings = sharding.state_shardings(self.parts.shapes, self._mesh)
     self._batch = sharding.global_batch(fake_batch(self.parts.spec), self._mesh)
     step = jax.jit(
@@ -102,13 +111,17 @@ class StepBenchmark:
 
 
 def benchmark_step(
-  configs: dict[str, ConfigDict], seconds: float = 10
+  configs: dict[str, ConfigDict],
+  seconds: float = 10,
+  make_model: Mapping[str, MakeModel] = types.MappingProxyType({}),
 ) -> dict[str, dict[str, Any]]:
   """Measures configs in turn.
 
   Args:
     configs: name -> config; ratios are against the first.
     seconds: of measuring for each config, over all rounds.
+    make_model: name -> what makes its model of `config.model`, where that is
+      not `build_model`.
 
   Returns:
     Name -> figures (see `StepBenchmark.result`) with `speed_ratio`.
@@ -116,7 +129,7 @@ def benchmark_step(
   benchmarks = {}
   for name, config in configs.items():
     logging.info('Compiling %s.', name)
-    benchmarks[name] = StepBenchmark(config)
+    benchmarks[name] = StepBenchmark(config, make_model.get(name, build_model))
   for i in range(_NUM_ROUNDS):
     logging.info('Round %d of %d.', i + 1, _NUM_ROUNDS)
     for benchmark in benchmarks.values():
@@ -178,7 +191,13 @@ def main(argv: list[str]) -> None:
   args = flags.FLAGS
   configs = {'as given': args.config}
   configs |= {text: with_values(args.config, text) for text in args.against}
-  results = benchmark_step(configs, args.seconds)
+  if args.plain:
+    configs[PLAIN] = args.config
+  results = benchmark_step(
+    configs,
+    args.seconds,
+    {PLAIN: lambda model: PlainRVM(build_model(model))},
+  )
   print_table(results)
   device = jax.devices()[0].device_kind
   print(json.dumps({'device': device, 'jax': jax.__version__, **results}))
@@ -188,5 +207,6 @@ if __name__ == '__main__':
   config_flags.DEFINE_config_file('config', lock_config=True)
   flags.mark_flag_as_required('config')
   flags.DEFINE_multi_string('against', [], 'The config with other values.')
+  flags.DEFINE_bool('plain', False, 'Beside a plain transcription of RVM.')
   flags.DEFINE_float('seconds', 10, 'Time to measure each config for.')
   app.run(main)
