@@ -13,7 +13,6 @@ from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.plain_rvm import PlainRVM
 from rvmae_jax.tools.program import count
 
-
 RECIPE = str(pathlib.Path(__file__).parents[1] / 'tiny_recipe.py')
 
 
@@ -23,7 +22,7 @@ def _plain(config):
 
 def test_outputs_are_those_of_the_network():
   config = load_config(RECIPE)
-  config.model.core_blocks = 2
+  config.unlock().model.core_blocks = 2
   parts = build_parts(config)
   batch = fake_batch(parts.spec)
   variables = {'params': jax.jit(parts.init)().params}
@@ -49,6 +48,6 @@ def test_it_makes_keys_and_values_for_every_target():
 
 def test_another_network_is_refused():
   config = load_config(RECIPE)
-  config.model.core_kind = 'ungated'
+  config.unlock().model.core_kind = 'ungated'
   with pytest.raises(ValueError, match=r"core_kind='gated'.*'ungated'"):
     _plain(config.model)
