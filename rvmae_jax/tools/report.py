@@ -12,50 +12,22 @@ import json
 import pathlib
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import app, flags
 
-from rvmae_jax.evals.tables import pivot
+from rvmae_jax.tools.report_sections import evaluation_sections
 from rvmae_jax.tools.report_tables import (
   find_metrics,
   list_gaps,
   list_poolings,
-  probes_section,
-  reconstruction_section,
+  plain_tables,
 )
 from rvmae_jax.visualize import page
 from rvmae_jax.visualize.curves import draw_curves, read_history
 from rvmae_jax.visualize.probes import POOLING_NAMES, SOURCE_NAMES
 
-# Picture of an evaluation -> heading and what it shows.
-_CAPTIONS = {
-  'accuracies': ('Linear probe beside its baselines', ''),
-  'reconstruction': (
-    'Source, masked, rebuilt and true frames',
-    'Time runs to the right: source frames up to t, then targets. The input '
-    'shows hidden patches in grey. Above each rebuilt frame stands its PSNR on '
-    'hidden patches in dB, and in brackets that of copying frame t.',
-  ),
-  'clip_reconstruction': (
-    'Masked, rebuilt and true clips',
-    'Time runs to the right. Grey is to be rebuilt, a darker grey is neither '
-    'shown nor rebuilt.',
-  ),
-  'pca': (
-    'Features through time',
-    'The first three principal components of the recurrent features as red, '
-    "green and blue, each place's mean taken away; one projection for all "
-    'frames, so equal colours mean similar features. Frame t is encoded with '
-    'all frames before it.',
-  ),
-  'gates': (
-    'Gates through time',
-    'How much of the state each place renews (update gate) and how much of it '
-    'each place looks at (reset gate), as means over channels.',
-  ),
-}
 # Of the poolings, the one that the first lines of the report speak of: the
 # baselines are weaker on others, and random networks stronger on differences.
 _PREFERRED = 'mean_std_8'
@@ -86,13 +58,13 @@ def write_report(
   if (evaluation / 'metrics.json').exists():
     measured = json.loads((evaluation / 'metrics.json').read_text())
   results = measured['evaluations']
+  sections = evaluation_sections(results, evaluation)
   title = f'{config["model"]["name"].upper()} {config["model"]["variant"]}'
   body = [
     f'<h1>{html.escape(title)}</h1>{_origin(config)}',
     _findings(results),
-    reconstruction_section(results),
-    probes_section(results),
-    *_pictures(results, evaluation),
+    page.contents([heading for heading, _ in sections]),
+    *(page.section(heading, content) for heading, content in sections),
     _curves(workdir / 'metrics.jsonl'),
     _all_numbers(results),
     _repeat(workdir, measured),
@@ -146,18 +118,6 @@ def _findings(results: Mapping[str, Any]) -> str:
   return f'<ul class="findings">{items}</ul>' if items else ''
 
 
-def _pictures(
-  results: Mapping[str, Any], evaluation: pathlib.Path
-) -> Iterable[str]:
-  for alias, result in results.items():
-    for picture in map(pathlib.Path, result['pictures']):
-      heading, caption = _CAPTIONS.get(
-        picture.stem, (f'{alias}: {picture.stem}'.replace('_', ' '), '')
-      )
-      png = (evaluation / picture).read_bytes()
-      yield page.section(heading, page.figure(png, heading, caption))
-
-
 def _curves(path: pathlib.Path) -> str:
   history = read_history(path) if path.exists() else {}
   if 'loss' not in history:
@@ -183,24 +143,12 @@ def _curves(path: pathlib.Path) -> str:
 
 def _all_numbers(results: Mapping[str, Any]) -> str:
   """Every number of every evaluation, folded away."""
-  parts = []
-  for alias, result in results.items():
-    tables = ''.join(
-      page.table(
-        ('', *columns),
-        [
-          [html.escape(name), *(f'{value:.4g}' for value in row)]
-          for name, row in rows.items()
-        ],
-      )
-      for columns, rows in pivot(result['metrics'])
+  parts = [
+    page.fold(
+      f'{alias} ({result["seconds"]:.0f} s)', plain_tables({alias: result})
     )
-    parts.append(
-      page.fold(
-        f'{alias} ({result["seconds"]:.0f} s)',
-        tables or '<p>It had nothing to measure.</p>',
-      )
-    )
+    for alias, result in results.items()
+  ]
   return page.section('All numbers', ''.join(parts)) if parts else ''
 
 

@@ -1,22 +1,67 @@
-"""What a report says of a run's evaluations: sections with a table each.
+"""What a report says of evaluations, as tables in HTML.
 
-`results` is `evaluations` of the metrics.json that `rvmae_jax.evaluate` writes:
+`results` are some of `evaluations` in the metrics.json of `rvmae_jax.evaluate`:
 alias -> `name`, `metrics` and more.
 """
 
+import html
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from rvmae_jax.evals.tables import pivot
 from rvmae_jax.visualize import page
 from rvmae_jax.visualize.probes import POOLING_NAMES, SOURCE_NAMES
 
 
-def reconstruction_section(results: Mapping[str, Any]) -> str:
-  """How well targets, or else tubelets of clips, were rebuilt."""
-  metrics = find_metrics(results, 'reconstruction')
-  if not metrics:
-    return _clip_reconstruction(results)
+def plain_tables(results: Mapping[str, Any]) -> str:
+  """Every number under its own name, one table for rows of a kind."""
+  parts = []
+  for alias, result in results.items():
+    tables = ''.join(
+      page.table(
+        ('', *(column.replace('_', ' ') for column in columns)),
+        [
+          [html.escape(_row_name(name)), *map(format_number, row)]
+          for name, row in rows.items()
+        ],
+      )
+      for columns, rows in pivot(result['metrics'])
+    )
+    if len(results) > 1:
+      parts.append(f'<h3>{html.escape(alias.replace("_", " "))}</h3>')
+    parts.append(tables or '<p>It had nothing to measure.</p>')
+  return ''.join(parts)
+
+
+def _row_name(name: str) -> str:
+  """`random/mean` as people call it."""
+  parts = (
+    SOURCE_NAMES.get(part) or POOLING_NAMES.get(part) or part.replace('_', ' ')
+    for part in name.split('/')
+  )
+  return ', '.join(parts)
+
+
+def format_number(value: float) -> str:
+  """A number in four digits, whole ones whole."""
+  return f'{value:,}' if isinstance(value, int) else f'{value:.4g}'
+
+
+def reconstruction_tables(results: Mapping[str, Any]) -> str:
+  """How well targets, or tubelets of clips, were rebuilt."""
+  makers = {
+    'reconstruction': _target_reconstruction,
+    'clip_reconstruction': _clip_reconstruction,
+  }
+  return ''.join(
+    makers[result['name']](result['metrics'])
+    for result in results.values()
+    if result['metrics']
+  )
+
+
+def _target_reconstruction(metrics: Mapping[str, float]) -> str:
   rows = []
   for gap in list_gaps(metrics):
     cells = [
@@ -37,21 +82,14 @@ def reconstruction_section(results: Mapping[str, Any]) -> str:
     ),
     rows,
   )
-  return page.section(
-    'Reconstruction of hidden patches',
-    table
-    + page.note(
-      f'PSNR and SSIM on the hidden patches of {metrics["num_videos"]} videos '
-      'that were not trained on. The gap counts from the last source frame to '
-      'the target; the mean colour is that of the last source frame.'
-    ),
+  return table + page.note(
+    f'PSNR and SSIM on the hidden patches of {metrics["num_videos"]} videos '
+    'that were not trained on. The gap counts from the last source frame to '
+    'the target; the mean colour is that of the last source frame.'
   )
 
 
-def _clip_reconstruction(results: Mapping[str, Any]) -> str:
-  metrics = find_metrics(results, 'clip_reconstruction')
-  if not metrics:
-    return page.section('Reconstruction', '<p>It was not evaluated.</p>')
+def _clip_reconstruction(metrics: Mapping[str, float]) -> str:
   methods = {
     'mean colour of what is shown': 'mean_colour',
     'the same place in other frames': 'copy_time',
@@ -65,61 +103,126 @@ def _clip_reconstruction(results: Mapping[str, Any]) -> str:
     ]
     for name, method in methods.items()
   ]
-  return page.section(
-    'Reconstruction of hidden tubelets',
-    page.table(('rebuilt by', 'PSNR, dB', 'SSIM'), rows)
-    + page.note(
-      f'On the hidden tubelets of {metrics["num_videos"]} videos that were not '
-      'trained on. A model of normalised patches is given their true mean and '
-      'scale.'
-    ),
+  return page.table(('rebuilt by', 'PSNR, dB', 'SSIM'), rows) + page.note(
+    f'On the hidden tubelets of {metrics["num_videos"]} videos that were not '
+    'trained on. A model of normalised patches is given their true mean and '
+    'scale.'
   )
 
 
-def probes_section(results: Mapping[str, Any]) -> str:
-  """Accuracies of kNN and linear probe, baselines beside them."""
-  heading = 'Recognition from frozen features'
-  probes = [
-    (title, results[alias]['metrics'])
-    for title, name in (('linear probe', 'linear_probe'), ('kNN', 'knn'))
-    for alias in results
-    if results[alias]['name'] == name
-  ]
+def probe_tables(results: Mapping[str, Any]) -> str:
+  """Accuracies of probes, baselines beside them, and more of the network's."""
+  probes = {
+    alias: result['metrics']
+    for alias, result in results.items()
+    if result['metrics']
+  }
   if not probes:
-    return page.section(heading, '<p>No probe was run.</p>')
-  probes = [(title, metrics) for title, metrics in probes if metrics]
-  if not probes:
-    return page.section(
-      heading,
-      '<p>These videos carry no labels, or only one: nothing was probed.</p>',
+    return (
+      '<p>These videos carry no labels, or only one: nothing was probed.</p>'
     )
-  rows = []
-  for title, metrics in probes:
+  rows, of_network = [], []
+  for alias, metrics in probes.items():
     for pooling in list_poolings(metrics):
+      title = f'{_title(alias)}, {POOLING_NAMES.get(pooling, pooling)}'
       accuracies = [
         metrics.get(f'{source}/{pooling}/top1') for source in SOURCE_NAMES
       ]
       best = max(value for value in accuracies if value is not None)
-      cells = [_percent(value, bold=value == best) for value in accuracies]
-      rows.append(
-        [
-          f'{title}, {POOLING_NAMES.get(pooling, pooling)}',
-          *cells,
-          _percent(metrics['chance']),
-        ]
-      )
-  metrics = probes[0][1]
+      cells = [
+        _percent(
+          value,
+          metrics.get(f'{source}/{pooling}/top1_std'),
+          bold=value == best,
+        )
+        for source, value in zip(SOURCE_NAMES, accuracies)
+      ]
+      rows.append([title, *cells, _percent(metrics['chance'])])
+      numbers = [
+        metrics.get(f'trained/{pooling}/{name}') for name in _OF_NETWORK
+      ]
+      if any(number is not None for number in numbers):
+        of_network.append([title, *map(_percent, numbers)])
+  metrics = next(iter(probes.values()))
   error = 50 / math.sqrt(metrics['num_test'])  # Where accuracy is one half.
-  return page.section(
-    heading,
-    page.table(('accuracy, %', *SOURCE_NAMES.values(), 'chance'), rows)
-    + page.note(
-      f'{metrics["num_classes"]} classes; learned from {metrics["num_train"]} '
-      f'videos, asked about {metrics["num_test"]} others (standard error at '
-      f'most {error:.1f} points). Random weights: the same network before '
-      'training. Per-frame features: its encoder without recurrence.'
-    ),
+  tables = page.table(
+    ('accuracy, %', *SOURCE_NAMES.values(), 'chance'), rows
+  ) + page.note(
+    f'{metrics["num_classes"]} classes; learned from {metrics["num_train"]} '
+    f'videos, asked about {metrics["num_test"]} others (standard error at '
+    f'most {error:.1f} points). Random weights: the same network before '
+    'training. Per-frame features: its encoder without recurrence.'
   )
+  if of_network:
+    tables += page.table(
+      ('of the trained network, %', *_OF_NETWORK.values()), of_network
+    ) + page.note(
+      'Validation: the held-out part of the training videos by which penalty '
+      'or head was chosen. Calibration error: how far confidence is off the '
+      'share that is right, over 15 bins.'
+    )
+  return tables
+
+
+# Numbers of a probe on the trained network -> column.
+_OF_NETWORK = {
+  'validation_top1': 'validation',
+  'top5': 'top 5',
+  'mean_class': 'mean over classes',
+  'ece': 'calibration error',
+}
+
+
+def retrieval_tables(results: Mapping[str, Any]) -> str:
+  """Recall@k and mAP, a table for each search."""
+  tables = []
+  for alias, result in results.items():
+    metrics = result['metrics']
+    if not metrics:
+      continue
+    depths = [
+      int(key.rpartition('_')[2])
+      for key in metrics
+      if key.startswith('chance/recall_at_')
+    ]
+    columns = [f'recall_at_{k}' for k in depths] + ['map']
+    names = [
+      key.removesuffix('/map') for key in metrics if key.endswith('/map')
+    ]
+    best = max(names, key=lambda name: metrics[f'{name}/map'])
+    rows = [
+      [
+        html.escape(_row_name(name)),
+        *(
+          _percent(
+            metrics[f'{name}/{column}'],
+            metrics.get(f'{name}/{column}_std'),
+            bold=name == best,
+          )
+          for column in columns
+        ),
+      ]
+      for name in names
+    ]
+    tables.append(
+      page.table(
+        (
+          f'{_title(alias)}, %',
+          *(f'Recall@{k}' for k in depths),
+          'mAP',
+        ),
+        rows,
+      )
+      + page.note(
+        f'{metrics["num_queries"]} queries, each among '
+        f'{metrics["num_gallery"]} videos, by cosine.'
+      )
+    )
+  return ''.join(tables) or '<p>These videos carry no labels.</p>'
+
+
+def _title(alias: str) -> str:
+  return {'knn': 'kNN'}.get(alias, alias.replace('_', ' '))
 
 
 def find_metrics(results: Mapping[str, Any], name: str) -> dict[str, float]:
@@ -139,10 +242,18 @@ def list_gaps(metrics: Mapping[str, float]) -> list[int]:
 
 def list_poolings(metrics: Mapping[str, float]) -> list[str]:
   """Poolings of a probe, in the order in which it ran them."""
-  return list(dict.fromkeys(k.split('/')[1] for k in metrics if '/' in k))
+  parts = (key.split('/') for key in metrics)
+  return list(
+    dict.fromkeys(p[1] for p in parts if len(p) == 3 and p[2] == 'top1')
+  )
 
 
-def _percent(value: float | None, bold: bool = False) -> str:
+def _percent(
+  value: float | None, deviation: float | None = None, bold: bool = False
+) -> str:
   if value is None:
     return ''
-  return f'<b>{100 * value:.1f}</b>' if bold else f'{100 * value:.1f}'
+  text = f'{100 * value:.1f}'
+  if deviation is not None:
+    text += f' ± {100 * deviation:.1f}'
+  return f'<b>{text}</b>' if bold else text

@@ -15,6 +15,11 @@ body { margin: 0; background: var(--page); color: var(--text);
 main { max-width: 62rem; margin: 0 auto; padding: 3rem 1.5rem 4rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3rem; }
 h2 { font-size: 1.2rem; margin: 2.8rem 0 .4rem; }
+h3 { font-size: 1rem; margin: 1.6rem 0 .3rem; }
+nav { margin: 1.4rem 0 0; line-height: 2; }
+nav a { color: var(--accent); text-decoration: none; margin-right: 1.2rem;
+  white-space: nowrap; }
+nav a:hover { text-decoration: underline; }
 p { max-width: 46rem; margin: .4rem 0; }
 .faint, figcaption { color: var(--faint); font-size: .9rem; }
 .findings { font-size: 1.1rem; margin-top: 1.2rem; padding: 0;
@@ -29,7 +34,7 @@ th { font-weight: 500; color: var(--faint); font-size: .9rem; }
 th:first-child, td:first-child { text-align: left; }
 .scroll { overflow-x: auto; }
 figure { margin: .8rem 0; }
-img { width: 100%; height: auto; display: block; }
+img, video { width: 100%; height: auto; display: block; }
 pre { background: var(--panel); padding: .9rem 1.1rem; border-radius: 6px;
   overflow-x: auto; font-size: .85rem; line-height: 1.5; }
 details { margin: .5rem 0; }
@@ -53,7 +58,30 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 def section(heading: str, content: str) -> str:
   """A heading above HTML."""
-  return f'<section><h2>{html.escape(heading)}</h2>\n{content}</section>'
+  return (
+    f'<section id="{_anchor(heading)}"><h2>{html.escape(heading)}</h2>\n'
+    f'{content}</section>'
+  )
+
+
+def subsection(heading: str, content: str) -> str:
+  """A smaller heading above HTML."""
+  return f'<h3>{html.escape(heading)}</h3>\n{content}'
+
+
+def contents(headings: Sequence[str]) -> str:
+  """Links to sections by their headings; nothing for fewer than three."""
+  if len(headings) < 3:
+    return ''
+  links = (
+    f'<a href="#{_anchor(heading)}">{html.escape(heading)}</a>'
+    for heading in headings
+  )
+  return f'<nav>{" ".join(links)}</nav>'
+
+
+def _anchor(heading: str) -> str:
+  return html.escape(heading.lower().replace(' ', '-'))
 
 
 def fold(summary: str, content: str) -> str:
@@ -88,5 +116,15 @@ def figure(png: bytes, alt: str, caption: str = '') -> str:
   return (
     f'<figure><img alt="{html.escape(alt)}" '
     f'src="data:image/png;base64,{data}">'
+    f'<figcaption>{html.escape(caption)}</figcaption></figure>'
+  )
+
+
+def film(mp4: bytes, caption: str = '') -> str:
+  """A film inside the page; it plays without end when it is started."""
+  data = base64.b64encode(mp4).decode()
+  return (
+    '<figure><video controls muted loop '
+    f'src="data:video/mp4;base64,{data}"></video>'
     f'<figcaption>{html.escape(caption)}</figcaption></figure>'
   )

@@ -104,6 +104,36 @@ def test_numbers_stand_beside_their_baselines(run):
   assert 'at most 2.5 points' in text  # 0.5 / sqrt(400)
 
 
+def test_deviations_and_what_the_network_alone_is_asked(run):
+  probe = _PROBE | {
+    'trained/mean_std_8/top1_std': 0.012,
+    'trained/mean_std_8/validation_top1': 0.81,
+    'trained/mean_std_8/ece': 0.05,
+  }
+  text = run(linear_probe=probe)
+  assert '<td><b>79.8 ± 1.2</b></td>' in text
+  assert '<td>81.0</td><td></td><td></td><td>5.0</td>' in text
+
+
+def test_retrieval_shows_the_best_in_bold(run):
+  columns = {'recall_at_1': 0.5, 'recall_at_5': 0.75}
+  names = {'trained/mean': 0.4, 'random/mean': 0.2, 'chance': 0.1}
+  numbers = {'num_queries': 9, 'num_gallery': 8}
+  for name, precision in names.items():
+    row = {**columns, 'map': precision}
+    numbers |= {f'{name}/{key}': value for key, value in row.items()}
+  text = run(retrieval=numbers)
+  assert '<th>Recall@1</th><th>Recall@5</th><th>mAP</th>' in text
+  assert '<td>50.0</td><td>75.0</td><td>20.0</td>' in text
+  assert '<td><b>50.0</b></td><td><b>75.0</b></td><td><b>40.0</b></td>' in text
+
+
+def test_what_no_section_lists_has_one_of_its_own(run):
+  text = run(strange_new={'random/speed': 2.5, 'trained/speed': 3.5})
+  assert '<h2>Strange new</h2>' in text
+  assert '<td>random weights</td><td>2.5</td>' in text
+
+
 def test_is_one_well_formed_file_without_network(run):
   page = _Page(run(reconstruction=_RECONSTRUCTION, linear_probe=_PROBE))
   assert not page.open
@@ -128,6 +158,6 @@ def test_a_folder_without_a_run_is_an_error(tmp_path):
 
 def test_rebuilt_clips_have_a_table_of_their_own(run):
   report = run(clip_reconstruction=_CLIP_RECONSTRUCTION)
-  assert 'Reconstruction of hidden tubelets' in report
+  assert 'On the hidden tubelets of 7 videos' in report
   for number in ('20.12', '21.12', '22.12'):
     assert f'>{number}</td>' in report

@@ -1,0 +1,142 @@
+"""The sections of a report: which evaluations, in which order, under what name.
+
+An evaluation that no section lists has one of its own, with its numbers as they
+are and its pictures.
+"""
+
+import pathlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from rvmae_jax.tools import report_tables
+from rvmae_jax.visualize import page
+
+# What a report knows of evaluations, see `report_tables`.
+Results = Mapping[str, Any]
+
+
+class Section(NamedTuple):
+  """A heading, and what stands below it.
+
+  Attributes:
+    heading: of the section.
+    evaluations: names, not aliases, of what belongs here.
+    tables: makes HTML of their results.
+  """
+
+  heading: str
+  evaluations: tuple[str, ...]
+  tables: Callable[[Results], str]
+
+
+SECTIONS = (
+  Section(
+    'Reconstruction of what is hidden',
+    ('reconstruction', 'clip_reconstruction'),
+    report_tables.reconstruction_tables,
+  ),
+  Section(
+    'Recognition from frozen features',
+    ('linear_probe', 'attentive_probe', 'knn'),
+    report_tables.probe_tables,
+  ),
+  Section('Recognition', ('accuracy',), report_tables.plain_tables),
+  Section('Retrieval', ('retrieval',), report_tables.retrieval_tables),
+  Section('The recurrent core', ('recurrence',), report_tables.plain_tables),
+)
+
+# Picture of an evaluation -> heading and what it shows.
+CAPTIONS = {
+  'accuracies': ('Probes beside their baselines', ''),
+  'confusion': (
+    'Confusion and calibration',
+    'Each row is a true class, with the share of it that was recognised; where '
+    'the rest went, in percent. To the right: of answers given with that '
+    'confidence, how many are right. Bars at the line keep their word; faint '
+    'ones stand for few answers.',
+  ),
+  'strata': (
+    'Accuracy by group',
+    'With 95 % intervals (Wilson); in brackets the number of videos.',
+  ),
+  'recalls': ('Recall by depth of search', ''),
+  'neighbours': (
+    'Nearest neighbours',
+    'Left: frames of a query. Then its nearest neighbours, nearest first; of '
+    'the same class in green.',
+  ),
+  'reconstruction': (
+    'Source, masked, rebuilt and true frames',
+    'Time runs to the right: source frames up to t, then targets. The input '
+    'shows hidden patches in grey. Above each rebuilt frame stands its PSNR on '
+    'hidden patches in dB, and in brackets that of copying frame t.',
+  ),
+  'clip_reconstruction': (
+    'Masked, rebuilt and true clips',
+    'Time runs to the right. Grey is to be rebuilt, a darker grey is neither '
+    'shown nor rebuilt.',
+  ),
+  'pca': (
+    'Features through time',
+    'The first three principal components of the recurrent features as red, '
+    "green and blue, each place's mean taken away; one projection for all "
+    'frames, so equal colours mean similar features. Frame t is encoded with '
+    'all frames before it.',
+  ),
+  'gates': (
+    'Gates through time',
+    'How much of the state each place renews (update gate) and how much of it '
+    'each place looks at (reset gate), as means over channels.',
+  ),
+}
+
+
+def evaluation_sections(
+  results: Results, folder: pathlib.Path
+) -> list[tuple[str, str]]:
+  """Heading and HTML of every section that has something to show.
+
+  Args:
+    results: `evaluations` of metrics.json.
+    folder: what the paths of pictures start from.
+  """
+  listed = {name for section in SECTIONS for name in section.evaluations}
+  others = dict.fromkeys(
+    result['name']
+    for result in results.values()
+    if result['name'] not in listed
+  )
+  others = [
+    Section(
+      name.replace('_', ' ').capitalize(), (name,), report_tables.plain_tables
+    )
+    for name in others
+  ]
+  found = []
+  for section in (*SECTIONS, *others):
+    own = {
+      alias: result
+      for alias, result in results.items()
+      if result['name'] in section.evaluations
+    }
+    if own:
+      content = section.tables(own) + ''.join(_pictures(own, folder))
+      found.append((section.heading, content))
+  return found
+
+
+def _pictures(results: Results, folder: pathlib.Path) -> Iterable[str]:
+  """The first picture of each kind; those of other evaluations folded away."""
+  shown = set()
+  for alias, result in results.items():
+    for path in map(pathlib.Path, result['pictures']):
+      heading, caption = CAPTIONS.get(
+        path.stem, (path.stem.replace('_', ' ').capitalize(), '')
+      )
+      figure = page.figure((folder / path).read_bytes(), heading, caption)
+      if path.stem in shown:
+        name = alias.replace('_', ' ')
+        yield page.fold(f'{heading}: {name}', figure)
+      else:
+        shown.add(path.stem)
+        yield page.subsection(heading, figure)
