@@ -31,20 +31,18 @@ class LocalizationNetwork(nn.Module):
     num_classes: C.
     width: channels.
     num_blocks: residual blocks; the n-th has dilation 2^n, so that a step sees
-      2^(num_blocks + 1) - 2 steps to either side.
-    scale: typical distance to a boundary, in steps.
+      2^num_blocks - 1 steps to either side.
   """
 
   num_classes: int
-  width: int = 64
-  num_blocks: int = 4
-  scale: float = 1.0
+  width: int
+  num_blocks: int
 
   @nn.compact
   def __call__(
     self, features: jax.Array, valid: jax.Array
   ) -> tuple[jax.Array, jax.Array]:
-    """Logits [B, T, C] and distances [B, T, 2] > 0 of features [B, T, D].
+    """Logits [B, T, C] and distances [B, T, 2] > 0, about 1 at the start.
 
     Args:
       features: [B, T, D], about standardised.
@@ -62,12 +60,12 @@ class LocalizationNetwork(nn.Module):
     prior = nn.initializers.constant(np.log(_PRIOR / (1 - _PRIOR)))
     logits = nn.Dense(self.num_classes, bias_init=prior, name='classes')(x)
     distances = nn.Dense(2, name='boundaries')(x)
-    return logits, self.scale * nn.softplus(distances + _SOFTPLUS_1)
+    return logits, nn.softplus(distances + _SOFTPLUS_1)
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LocalizationHead:
-  """The network, how it learns, and what it found.
+  """The network and how it learns.
 
   Attributes:
     num_classes: C.
@@ -88,72 +86,74 @@ class LocalizationHead:
   middle: float = 0.5
   crop: int = 128
   batch_size: int = 8
-  num_steps: int = 600
+  num_steps: int = 800
   learning_rate: float = 2e-3
   weight_decay: float = 0.05
   seed: int = 0
 
   def fit(
     self, features: Sequence[np.ndarray], truths: Sequence[Truth]
-  ) -> list[float]:
-    """Learns from videos [T, D], T of each its own; returns the losses.
+  ) -> 'Localizer':
+    """Learns from videos [T, D], T of each its own.
 
     Args:
       features: of each video.
       truths: their segments in steps: step t lasts from t to t + 1.
     """
     every = np.concatenate(features)
-    self._mean, self._scale = every.mean(0), every.std(0) + 1e-6
+    mean, deviation = every.mean(0), every.std(0) + 1e-6
     targets = [
       step_targets(truth, len(rows), self.num_classes, self.middle)
       for rows, truth in zip(features, truths)
     ]
     reach = np.concatenate([t['distances'][t['found']] for t in targets])
-    self._network = LocalizationNetwork(
-      self.num_classes,
-      self.width,
-      self.num_blocks,
-      float(np.median(reach)) if len(reach) else 1.0,
+    reach = float(np.median(reach)) if len(reach) else 1.0
+    videos = [
+      target
+      | {
+        'features': (rows - mean) / deviation,
+        'distances': target['distances'] / reach,
+      }
+      for rows, target in zip(features, targets)
+    ]
+    rng = np.random.default_rng(self.seed)
+    state, losses = _start(self, self._crops(videos, rng)), []
+    for _ in range(self.num_steps):
+      state, loss = _update(self, state, self._crops(videos, rng))
+      losses.append(loss)
+    return Localizer(
+      self, state[0], mean, deviation, reach, np.array(losses, np.float32)
     )
+
+  @property
+  def network(self) -> LocalizationNetwork:
+    """Without parameters."""
+    return LocalizationNetwork(self.num_classes, self.width, self.num_blocks)
+
+  @property
+  def optimizer(self) -> optax.GradientTransformation:
+    """AdamW, its gradient clipped."""
     schedule = optax.warmup_cosine_decay_schedule(
       0.0, self.learning_rate, self.num_steps // 10, self.num_steps
     )
-    optimizer = optax.chain(
+    return optax.chain(
       optax.clip_by_global_norm(1.0),
       optax.adamw(schedule, weight_decay=self.weight_decay),
     )
 
-    @jax.jit
-    def update(params, moments, batch):
-      loss, gradient = jax.value_and_grad(self._loss)(params, batch)
-      change, moments = optimizer.update(gradient, moments, params)
-      return optax.apply_updates(params, change), moments, loss
-
-    rng = np.random.default_rng(self.seed)
-    videos = [
-      {'features': (rows - self._mean) / self._scale, **target}
-      for rows, target in zip(features, targets)
-    ]
-    params = jax.jit(self._network.init)(
-      jax.random.key(self.seed), *_network_inputs(self._crops(videos, rng))
+  def loss(self, params: Any, batch: dict[str, jax.Array]) -> jax.Array:
+    """Focal loss of the classes and DIoU loss of the boundaries."""
+    logits, distances = self.network.apply(
+      params, batch['features'], batch['valid']
     )
-    moments, losses = optimizer.init(params), []
-    for _ in range(self.num_steps):
-      params, moments, loss = update(params, moments, self._crops(videos, rng))
-      losses.append(loss)
-    self._params = params
-    return [float(loss) for loss in losses]
-
-  def __call__(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores [T, C] in [0, 1] and distances [T, 2] of a video [T, D]."""
-    rows = (features - self._mean) / self._scale
-    batch = _pad({'features': rows}, -(-len(rows) // _LENGTH) * _LENGTH)
-    logits, distances = _apply(
-      self._network, self._params, *_network_inputs(batch, lead=True)
-    )
-    end = len(rows)
-    scores = jax.nn.sigmoid(logits[0, :end])
-    return np.asarray(scores), np.asarray(distances[0, :end])
+    counts = batch['valid'] & batch['counts']
+    focal = optax.sigmoid_focal_loss(
+      logits, batch['classes'], alpha=0.25, gamma=2.0
+    ).sum(-1)
+    found = batch['valid'] & batch['found']
+    error = diou_loss(distances, batch['distances'])
+    total = jnp.where(counts, focal, 0).sum() + jnp.where(found, error, 0).sum()
+    return total / jnp.maximum(found.sum(), 1)
 
   def _crops(
     self, videos: Sequence[dict[str, np.ndarray]], rng: np.random.Generator
@@ -168,17 +168,36 @@ class LocalizationHead:
       rows.append(_pad(part, self.crop))
     return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
-  def _loss(self, params: Any, batch: dict[str, jax.Array]) -> jax.Array:
-    """Focal loss of the classes and DIoU loss of the boundaries."""
-    logits, distances = self._network.apply(params, *_network_inputs(batch))
-    counts = batch['valid'] & batch['counts']
-    focal = optax.sigmoid_focal_loss(
-      logits, batch['classes'], alpha=0.25, gamma=2.0
-    ).sum(-1)
-    found = batch['valid'] & batch['found']
-    error = diou_loss(distances, batch['distances'])
-    total = jnp.where(counts, focal, 0).sum() + jnp.where(found, error, 0).sum()
-    return total / jnp.maximum(found.sum(), 1)
+
+@dataclasses.dataclass(frozen=True)
+class Localizer:
+  """A head that has learned.
+
+  Attributes:
+    head: its settings.
+    params: of its network.
+    mean, deviation: [D] of the features that it learned from.
+    reach: typical distance to a boundary, in steps.
+    losses: [num_steps] float32, as it learned.
+  """
+
+  head: LocalizationHead
+  params: Any
+  mean: np.ndarray
+  deviation: np.ndarray
+  reach: float
+  losses: np.ndarray
+
+  def __call__(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores [T, C] in [0, 1] and distances [T, 2] in steps of a video."""
+    end = len(features)
+    video = _pad(
+      {'features': (features - self.mean) / self.deviation},
+      -(-end // _LENGTH) * _LENGTH,
+    )
+    logits, distances = _apply(self.head.network, self.params, video)
+    scores = jax.nn.sigmoid(logits[:end])
+    return np.asarray(scores), self.reach * np.asarray(distances[:end])
 
 
 def step_targets(
@@ -247,16 +266,29 @@ def _shift(x: jax.Array, count: int) -> jax.Array:
   return padded[:, : x.shape[1]] if count > 0 else padded[:, -x.shape[1] :]
 
 
+# At module level, so that all heads of the same settings are compiled once.
 @functools.partial(jax.jit, static_argnums=0)
-def _apply(network, params, features, valid):
-  return network.apply(params, features, valid)
+def _start(head, batch):
+  """Fresh parameters, and the state of their optimizer."""
+  params = head.network.init(
+    jax.random.key(head.seed), batch['features'], batch['valid']
+  )
+  return params, head.optimizer.init(params)
 
 
-def _network_inputs(
-  batch: dict[str, Any], lead: bool = False
-) -> tuple[Any, Any]:
-  inputs = batch['features'], batch['valid']
-  return tuple(x[None] for x in inputs) if lead else inputs
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def _update(head, state, batch):
+  params, moments = state
+  loss, gradient = jax.value_and_grad(head.loss)(params, batch)
+  change, moments = head.optimizer.update(gradient, moments, params)
+  return (optax.apply_updates(params, change), moments), loss
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _apply(network, params, video):
+  """The network on a single video, [T, ...]."""
+  outputs = network.apply(params, video['features'][None], video['valid'][None])
+  return [output[0] for output in outputs]
 
 
 def _pad(video: dict[str, np.ndarray], length: int) -> dict[str, np.ndarray]:

@@ -10,12 +10,12 @@ _EVERY_S = 10.0
 
 
 def progress(
-  batches: Iterable[Mapping[str, Any]], num_videos: int, what: str
-) -> Iterator[Mapping[str, Any]]:
+  batches: Iterable[Any], num_videos: int, what: str
+) -> Iterator[Any]:
   """Hands batches on and logs every ten seconds how many videos are done.
 
   Args:
-    batches: of videos.
+    batches: of videos, with `video`; or else each a single one.
     num_videos: in all of them.
     what: is being done, such as 'features'.
   """
@@ -23,7 +23,8 @@ def progress(
   num_done = 0
   for batch in batches:
     yield batch
-    num_done = min(num_done + len(batch['video']), num_videos)
+    count = len(batch['video']) if isinstance(batch, Mapping) else 1
+    num_done = min(num_done + count, num_videos)
     now = time.monotonic()
     if now - shown > _EVERY_S:
       shown, left_s = now, (now - began) / num_done * (num_videos - num_done)

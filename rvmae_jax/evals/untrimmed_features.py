@@ -1,0 +1,94 @@
+"""Features of long videos, step by step, for a network and baselines."""
+
+import collections
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from rvmae_jax.data.frames import frame_times_s, read_frames
+from rvmae_jax.evals.dense import DenseEncoder
+from rvmae_jax.evals.features import SOURCES, thumbnails
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.registry import near_names
+
+
+@dataclasses.dataclass(kw_only=True)
+class UntrimmedFeatures:
+  """Reads a video once and gives the features of every source.
+
+  A frame's features are the mean over its tokens, a step's those over its
+  frames. A recurrent network reads on from the first frame to the last.
+
+  Attributes:
+    functions: the network.
+    size: (height, width) that frames are resized to.
+    sources: some of `evals.features.SOURCES`.
+    stride: every so many frames are read.
+    frames_per_step: of those read.
+    window: frames at once, of a model of clips.
+    seed: of the random network.
+  """
+
+  functions: ModelFunctions
+  size: tuple[int, int]
+  sources: Sequence[str]
+  stride: int = 1
+  frames_per_step: int = 2
+  window: int = 16
+  seed: int = 0
+
+  def __post_init__(self):
+    if unknown := set(self.sources) - set(SOURCES):
+      name = min(unknown)
+      raise ValueError(
+        f'Unknown source of features {name!r}. {near_names(name, SOURCES)}'
+      )
+
+  def __call__(self, path: str) -> dict[str, np.ndarray]:
+    """Source -> [T, D] float32 of the video at `path`."""
+    frames = read_frames(path, self.size, self.stride)
+    # Side by side, so that no more frames wait than one source takes at once.
+    rows = zip(
+      *(
+        self._by_frame(source, copy)
+        for source, copy in zip(
+          self.sources, itertools.tee(frames, len(self.sources))
+        )
+      )
+    )
+    steps = collections.defaultdict(list)
+    while step := list(itertools.islice(rows, self.frames_per_step)):
+      for source, features in zip(self.sources, zip(*step)):
+        steps[source].append(np.mean(features, axis=0))
+    return {source: np.stack(values) for source, values in steps.items()}
+
+  def step_edges_s(self, path: str) -> np.ndarray:
+    """When each step begins, and the last one ends: [T + 1] in seconds."""
+    times = frame_times_s(path, self.stride)
+    # The last frame is shown for as long as most are.
+    period = np.median(np.diff(times)) if len(times) > 1 else 1.0
+    return np.append(times[:: self.frames_per_step], times[-1] + period)
+
+  def _by_frame(
+    self, source: str, frames: Iterable[np.ndarray]
+  ) -> Iterator[np.ndarray]:
+    """Features [D] of each frame."""
+    if source == 'pixels':
+      for frame in frames:
+        yield thumbnails(frame[None, None])[0, 0, 0]
+      return
+    encoder = DenseEncoder(
+      self._random if source == 'random' else self.functions,
+      window=self.window,
+      method='encode_frames' if source == 'per_frame' else 'encode',
+    )
+    for features in encoder(frames):
+      yield from features.mean(1)
+
+  @functools.cached_property
+  def _random(self) -> ModelFunctions:
+    frames = np.zeros((1, self.window, *self.size, 3), np.uint8)
+    return self.functions.untrained(frames, self.seed)

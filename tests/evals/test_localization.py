@@ -1,0 +1,129 @@
+"""Localization from videos to mAP: perfect features, folds, tables."""
+
+import json
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from PIL import Image
+
+from rvmae_jax.evals import localization
+from rvmae_jax.evals.localization import LocalizationEval
+from rvmae_jax.evals.videos import Videos
+from rvmae_jax.visualize.localization import localization_figures
+
+_VIDEOS = Videos(ConfigDict({'crop': {'size': (8, 8)}}), 8, 1)
+_COLOURS = np.eye(4, 3, dtype=np.uint8) * 200  # Red, green, blue; and black.
+
+
+class Colour:
+  """A network whose features are the colour of a frame."""
+
+  is_recurrent = False
+  num_prefix_tokens = 0
+
+  def __init__(self):
+    self.cache = {}
+
+  def encode(self, video, method='encode'):
+    return video.mean((2, 3), dtype=np.float32)[:, :, None]
+
+
+def _compose(root, num_videos, subset, seed):
+  """Folders of images: a colour for each class, black between; and the truth.
+
+  30 images are a second.
+  """
+  rng = np.random.default_rng(seed)
+  database = {}
+  for number in range(num_videos):
+    name, frames, annotations = f'{subset}_{number}', [], []
+    for _ in range(3):
+      gap, length = rng.integers(4, (8, 20)) + (0, 4)
+      label = int(rng.integers(3))
+      start = len(frames) + int(gap)
+      frames += [3] * int(gap) + [label] * int(length)
+      segment = [start / 30, len(frames) / 30]
+      annotations.append({'label': 'RGB'[label], 'segment': segment})
+    database[name] = {'subset': subset, 'annotations': annotations}
+    (root / name).mkdir()
+    for place, label in enumerate([*frames, 3, 3, 3]):
+      frame = np.broadcast_to(_COLOURS[label], (8, 8, 3))
+      Image.fromarray(frame).save(root / name / f'{place:03d}.png')
+  return database
+
+
+@pytest.fixture(scope='module')
+def dataset(tmp_path_factory):
+  root = tmp_path_factory.mktemp('composed')
+  database = _compose(root, 8, 'training', 2) | _compose(root, 5, 'test', 1)
+  path = root / 'annotations.json'
+  path.write_text(json.dumps({'database': database}))
+  return {'name': 'activitynet', 'path': str(path)}
+
+
+def test_perfect_features_give_1_from_file_to_table(dataset):
+  evaluation = LocalizationEval(
+    videos=_VIDEOS,
+    dataset=dataset,
+    train={'subset': 'training'},
+    test={'subset': 'test'},
+    sources=('trained',),
+    thresholds=(0.3, 0.5),
+    head={'width': 16, 'num_blocks': 3, 'crop': 32, 'num_steps': 200},
+  )
+  metrics = evaluation.run(Colour())
+  assert metrics.pop('trained/map_50') > 0.98
+  assert metrics.pop('trained/map_30') > 0.98
+  assert metrics.pop('trained/mean_map') > 0.98
+  assert metrics == {
+    'num_train': 8, 'num_test': 5, 'num_segments': 15, 'num_classes': 3
+  }  # fmt: skip
+  arrays = evaluation.arrays
+  # The surest proposal of each video is one of its segments.
+  for number in range(5):
+    found = arrays['detections'][arrays['detections'][:, 1] == number]
+    true = arrays['truth'][arrays['truth'][:, 0] == number]
+    start_s, end_s, label = found[found[:, 5].argmax(), 2:5]
+    [row] = true[(true[:, 3] == label) & (abs(true[:, 1] - start_s) < 0.1)]
+    assert abs(row[2] - end_s) < 0.1
+  [figure] = localization_figures(arrays, metrics).values()
+  figure.draw_without_rendering()
+  assert [axes.get_title(loc='left') for axes in figure.axes] == [
+    'test_0', 'test_1', 'test_2'
+  ]  # fmt: skip
+
+
+class Memory:
+  """A head that finds a whole video, if it did not learn from it."""
+
+  def __init__(self, *, num_classes, seed):
+    self.num_classes = num_classes
+
+  def fit(self, features, truths):
+    self._seen = [len(rows) for rows in features]
+    return self
+
+  def __call__(self, features):
+    scores = np.zeros((len(features), self.num_classes))
+    scores[len(features) // 2] = len(features) not in self._seen
+    return scores, np.ones((len(features), 2))
+
+
+def test_no_head_learns_from_the_fold_that_it_is_asked_about(
+  dataset, monkeypatch
+):
+  monkeypatch.setattr(localization, 'LocalizationHead', Memory)
+  settings = {'videos': _VIDEOS, 'dataset': dataset, 'sources': ('trained',)}
+  evaluation = LocalizationEval(
+    test={'subset': 'training'}, num_folds=3, **settings
+  )
+  metrics = evaluation.run(Colour())
+  assert metrics['num_train'] == metrics['num_test'] == 8
+  lengths = evaluation.arrays['duration_s']
+  assert len(np.unique(lengths)) == 8  # By which `Memory` tells them apart.
+  assert set(evaluation.arrays['detections'][:, 1]) == set(range(8))
+  with pytest.raises(ValueError, match='num_folds=9 of 8 videos'):
+    LocalizationEval(test={'subset': 'training'}, num_folds=9, **settings).run(
+      Colour()
+    )

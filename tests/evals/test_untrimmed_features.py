@@ -1,0 +1,74 @@
+"""Features of long videos: what a step is, and when."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rvmae_jax.evals.untrimmed_features import UntrimmedFeatures
+
+
+@dataclasses.dataclass
+class Brightness:
+  """A network whose two tokens are the mean colour and its negative."""
+
+  sign: int = 1
+  is_recurrent = False
+  num_prefix_tokens = 0
+
+  def encode(self, video, method='encode'):
+    colour = self.sign * video.mean((2, 3), dtype=np.float32)
+    return np.stack([colour, colour + 2], axis=2)
+
+  def untrained(self, video, seed):
+    return Brightness(-self.sign)
+
+
+@pytest.fixture
+def video(tmp_path):
+  """Five images, each brighter by 10 than the one before."""
+  for number in range(5):
+    frame = np.full((8, 8, 3), 10 * number, np.uint8)
+    Image.fromarray(frame).save(tmp_path / f'{number}.png')
+  return str(tmp_path)
+
+
+def _reader(**settings):
+  settings = {'size': (8, 8), 'sources': ('trained',), **settings}
+  return UntrimmedFeatures(functions=Brightness(), **settings)
+
+
+def test_a_step_is_the_mean_of_its_frames_and_tokens(video):
+  features = _reader(frames_per_step=2)(video)['trained']
+  # Frames 0 and 10, 20 and 30, 40; the tokens differ by 2.
+  np.testing.assert_allclose(features[:, 0], [6, 26, 41])
+  edges_s = _reader(frames_per_step=2).step_edges_s(video)
+  np.testing.assert_allclose(edges_s, np.array([0, 2, 4, 5]) / 30)
+
+
+def test_frames_between_are_passed_over(video):
+  reader = _reader(frames_per_step=2, stride=2)
+  np.testing.assert_allclose(reader(video)['trained'][:, 0], [11, 41])
+  np.testing.assert_allclose(
+    reader.step_edges_s(video), np.array([0, 4, 6]) / 30
+  )
+
+
+def test_sources_go_side_by_side(video):
+  sources = ('trained', 'random', 'per_frame', 'pixels')
+  features = _reader(sources=sources, frames_per_step=1, window=2)(video)
+  assert list(features) == list(sources)
+  expected = 10 * np.arange(5)
+  np.testing.assert_allclose(features['trained'][:, 0], expected + 1)
+  np.testing.assert_allclose(features['random'][:, 0], 1 - expected)
+  # Every pixel of the small frames, in [0, 1].
+  assert features['pixels'].shape == (5, 8 * 8 * 3)
+  np.testing.assert_allclose(
+    features['pixels'][:, 0] * 255, expected, rtol=1e-6
+  )
+
+
+def test_an_unknown_source_is_refused():
+  with pytest.raises(ValueError, match="source of features 'pixel'"):
+    _reader(sources=('pixel',))
