@@ -27,6 +27,9 @@ EVALS = Registry(
     ),
     'feature_quality': ('rvmae_jax.evals.feature_quality:FeatureQualityEval'),
     'knn': 'rvmae_jax.evals.knn:KnnEval',
+    'label_propagation': (
+      'rvmae_jax.evals.label_propagation:LabelPropagationEval'
+    ),
     'linear_probe': 'rvmae_jax.evals.linear_probe:LinearProbeEval',
     'localization': 'rvmae_jax.evals.localization:LocalizationEval',
     'reconstruction': 'rvmae_jax.evals.reconstruction:ReconstructionEval',

@@ -42,6 +42,9 @@ SECTIONS = (
   ),
   Section('Recognition', ('accuracy',), report_tables.plain_tables),
   Section('Retrieval', ('retrieval',), report_tables.retrieval_tables),
+  Section(
+    'Label propagation', ('label_propagation',), report_tables.plain_tables
+  ),
   Section('The recurrent core', ('recurrence',), report_tables.plain_tables),
 )
 
@@ -133,7 +136,11 @@ def _pictures(results: Results, folder: pathlib.Path) -> Iterable[str]:
       heading, caption = CAPTIONS.get(
         path.stem, (path.stem.replace('_', ' ').capitalize(), '')
       )
-      figure = page.figure((folder / path).read_bytes(), heading, caption)
+      content = (folder / path).read_bytes()
+      if path.suffix == '.mp4':
+        figure = page.film(content, caption)
+      else:
+        figure = page.figure(content, heading, caption)
       if path.stem in shown:
         name = alias.replace('_', ' ')
         yield page.fold(f'{heading}: {name}', figure)

@@ -1,7 +1,7 @@
 """Pictures as functions of arrays; matplotlib is imported when one is drawn.
 
 How an evaluation's results are drawn is one line in `FIGURES`: its name -> a
-function `(arrays, metrics) -> {picture name: matplotlib Figure}`.
+function `(arrays, metrics) -> {picture name: matplotlib Figure or Film}`.
 """
 
 import pathlib
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rvmae_jax.registry import Registry
+from rvmae_jax.visualize.film import Film
 
 FIGURES = Registry(
   'figure',
@@ -22,6 +23,7 @@ FIGURES = Registry(
       'rvmae_jax.visualize.feature_quality:feature_quality_figures'
     ),
     'knn': 'rvmae_jax.visualize.probes:probe_figures',
+    'label_propagation': 'rvmae_jax.visualize.tracks:tracking_figures',
     'linear_probe': 'rvmae_jax.visualize.probes:probe_figures',
     'localization': 'rvmae_jax.visualize.localization:localization_figures',
     'reconstruction': (
@@ -41,7 +43,7 @@ def draw(
   folder: str | pathlib.Path,
   dpi: int = 150,
 ) -> list[pathlib.Path]:
-  """Writes the pictures of one evaluation as PNG files.
+  """Writes the pictures of one evaluation as .png, its films as .mp4 files.
 
   Args:
     name: of the evaluation; one without an entry in `FIGURES` has no pictures.
@@ -59,6 +61,10 @@ def draw(
   folder.mkdir(parents=True, exist_ok=True)
   paths = []
   for picture, figure in FIGURES.get(name)(arrays, metrics).items():
-    paths.append(folder / f'{picture}.png')
-    figure.savefig(paths[-1], dpi=dpi)
+    if isinstance(figure, Film):
+      paths.append(folder / f'{picture}.mp4')
+      paths[-1].write_bytes(figure.encode())
+    else:
+      paths.append(folder / f'{picture}.png')
+      figure.savefig(paths[-1], dpi=dpi)
   return paths

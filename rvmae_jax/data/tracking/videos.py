@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from rvmae_jax.data.frames import Video
+from rvmae_jax.data.frames import Video, read_frames
 
 KINDS = ('objects', 'parts', 'keypoints')
 VOID = 255
@@ -44,6 +44,10 @@ class TrackedVideo:
     if label is not None and self.one_object:
       label = (label > 0).astype(np.uint8)
     return label
+
+  def frame_size(self) -> tuple[int, int]:
+    """(height, width) of the video's own frames; decodes the first."""
+    return next(read_frames(self.video)).shape[:2]
 
 
 class TrackingDataset(Protocol):

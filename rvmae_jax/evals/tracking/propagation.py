@@ -119,28 +119,38 @@ class Propagation:
       at % self.num_previous,
     ), labels
 
-  def compiled(
-    self, grid: tuple[int, int], num_features: int, num_labels: int
-  ) -> jax.stages.Compiled:
-    """`step` compiled for one shape; a context that is given is used up.
 
-    Args:
-      grid: rows and columns.
-      num_features: D.
-      num_labels: C.
-    """
-    num_places = grid[0] * grid[1]
+@functools.lru_cache(maxsize=32)
+def compiled_step(
+  propagation: Propagation,
+  grid: tuple[int, int],
+  num_features: int,
+  num_labels: int,
+) -> jax.stages.Compiled:
+  """`Propagation.step` for one shape; a context that it is given is used up.
 
-    def shape(*sizes):
-      return jax.ShapeDtypeStruct(sizes, jnp.float32)
+  Args:
+    propagation: the rule.
+    grid: rows and columns.
+    num_features: D.
+    num_labels: C.
 
-    context = jax.eval_shape(
-      self.start,
-      shape(num_places, num_features),
-      shape(num_places, num_labels),
-    )
-    step = jax.jit(functools.partial(self.step, grid=grid), donate_argnums=0)
-    return step.lower(context, shape(num_places, num_features)).compile()
+  Returns:
+    (context, features) -> (context, labels).
+  """
+  num_places = grid[0] * grid[1]
+
+  def shape(*sizes):
+    return jax.ShapeDtypeStruct(sizes, jnp.float32)
+
+  context = jax.eval_shape(
+    propagation.start,
+    shape(num_places, num_features),
+    shape(num_places, num_labels),
+  )
+  step = functools.partial(propagation.step, grid=grid)
+  features = shape(num_places, num_features)
+  return jax.jit(step, donate_argnums=0).lower(context, features).compile()
 
 
 def normalise(features: jax.Array) -> jax.Array:

@@ -1,0 +1,78 @@
+"""Where features come from: the network, and what it is compared with."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from rvmae_jax.evals.dense import DenseEncoder
+from rvmae_jax.evals.functions import ModelFunctions
+
+# What labels are propagated by.
+SOURCES = {
+  'trained': 'the network',
+  'random': 'the same network with fresh parameters',
+  'per_frame': 'the encoder of a recurrent network, without its recurrence',
+  'pixels': 'the colours of the patches',
+  'copy': 'no features: the labels of the first frame',
+}
+
+# Frames in, features [n, h*w, D] of n frames at a time out.
+Encode = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+
+
+def make_encoders(
+  functions: ModelFunctions,
+  sources: Iterable[str],
+  patch_size: int,
+  *,
+  seed: int = 0,
+  window: int = 16,
+  chunk: int = 8,
+  reset_every: int = 0,
+) -> dict[str, Encode | None]:
+  """An encoder of frames for each source.
+
+  Args:
+    functions: the network.
+    sources: some of `SOURCES`; `per_frame` is left out where the network has no
+      recurrence.
+    patch_size: in pixels.
+    seed: of fresh parameters.
+    window, chunk, reset_every: see `DenseEncoder`.
+
+  Returns:
+    source -> encoder, None for 'copy', which needs none.
+  """
+  settings = {'window': window, 'chunk': chunk, 'reset_every': reset_every}
+
+  def untrained():
+    # Parameters do not depend on the size of frames.
+    clip = np.zeros((1, window, 2 * patch_size, 2 * patch_size, 3), np.uint8)
+    return DenseEncoder(functions.untrained(clip, seed), **settings)
+
+  makers = {
+    'trained': lambda: DenseEncoder(functions, **settings),
+    'random': untrained,
+    'per_frame': lambda: DenseEncoder(
+      functions, method='encode_frames', **settings
+    ),
+    'pixels': lambda: lambda frames: patch_colours(frames, patch_size),
+    'copy': lambda: None,
+  }
+  return {
+    source: makers[source]()
+    for source in sources
+    if source != 'per_frame' or functions.is_recurrent
+  }
+
+
+def patch_colours(
+  frames: Iterable[np.ndarray], patch_size: int
+) -> Iterator[np.ndarray]:
+  """Patches as they are: [H, W, 3] uint8 -> [1, h*w, p*p*3] in [-1, 1]."""
+  for frame in frames:
+    height, width, _ = frame.shape
+    h, w = height // patch_size, width // patch_size
+    # [h, p, w, p, 3] -> [h, w, p, p, 3] -> [1, h*w, p*p*3]
+    patches = frame.reshape(h, patch_size, w, patch_size, 3).swapaxes(1, 2)
+    yield patches.reshape(1, h * w, -1) / np.float32(127.5) - 1
