@@ -4,10 +4,11 @@ import math
 import os
 from collections.abc import Iterator
 
+import av
 import numpy as np
 
 from rvmae_jax.data.augmentation.geometry import resize
-from rvmae_jax.data.decoding import open_record
+from rvmae_jax.data.decoding import VideoError, open_record
 from rvmae_jax.data.readers import Reader
 from rvmae_jax.data.records import NO_LABEL, Record
 
@@ -40,11 +41,7 @@ def read_frames(
     raise ValueError(f'stride={stride} must be at least 1.')
   with _open(video, start_s, end_s) as reader:
     for index in range(0, reader.num_frames, stride):
-      frames = reader.read([index])
-      if size is not None and frames.shape[1:3] != tuple(size):
-        height, width = frames.shape[1:3]
-        frames = resize(frames, tuple(size), (0, 0, width, height))
-      yield frames[0]
+      yield _resized(reader.read([index]), size)[0]
 
 
 def frame_times_s(
@@ -77,3 +74,32 @@ def _open(video: Video, start_s: float, end_s: float | None) -> Reader:
   if start_s or end_s is not None:
     trim = {'start_s': start_s, 'end_s': math.inf if end_s is None else end_s}
   return open_record(video | trim)
+
+
+def read_live(
+  url: str, size: tuple[int, int] | None = None
+) -> Iterator[np.ndarray]:
+  """Yields frames [H, W, 3] uint8 of a source that cannot be sought, as sent.
+
+  Args:
+    url: what FFmpeg opens: `rtsp://...`, a pipe, a camera (`/dev/video0`).
+    size: as for `read_frames`.
+
+  Raises:
+    VideoError: it cannot be opened, or breaks off; it names URL and reason.
+  """
+  is_camera = url.startswith('/dev/video')
+  try:
+    with av.open(url, format='v4l2' if is_camera else None) as container:
+      for frame in container.decode(video=0):
+        yield _resized(frame.to_ndarray(format='rgb24')[None], size)[0]
+  except (av.FFmpegError, OSError, IndexError) as error:
+    raise VideoError(url, f'cannot be read as a live video: {error}') from error
+
+
+def _resized(frames: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+  """Whole frames [n, H, W, 3] at another size."""
+  height, width = frames.shape[1:3]
+  if size is None or (height, width) == tuple(size):
+    return frames
+  return resize(frames, tuple(size), (0, 0, width, height))

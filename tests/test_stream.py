@@ -1,0 +1,92 @@
+"""Streams: the same features frame by frame, whatever runs beside."""
+
+import jax
+import numpy as np
+import pytest
+
+from rvmae_jax.data.decoding import VideoError
+from rvmae_jax.models import build_model
+from rvmae_jax.stream import GrowingArray, Stream, open_video, run, side_by_side
+
+_TINY = {'name': 'rvm', 'variant': 'tiny', 'patch_size': 8}
+
+
+@pytest.fixture(scope='module', name='network')
+def _network():
+  model = build_model(_TINY)
+  video = np.random.default_rng(0).integers(0, 256, (2, 5, 16, 24, 3), np.uint8)
+  init = jax.jit(lambda rng: model.init(rng, video, method='encode'))
+  params = init(jax.random.key(0))['params']
+  whole = model.apply({'params': params}, video, method='encode')
+  return model, params, video, np.asarray(whole)
+
+
+def test_features_are_those_of_the_whole_video(network):
+  model, params, video, whole = network
+  stream = Stream(model, params, (16, 24), num_streams=2)
+  for _ in range(2):  # After a reset the same again.
+    for time in range(5):
+      np.testing.assert_allclose(
+        stream(video[:, time]), whole[:, time], atol=1e-5
+      )
+    stream.reset()
+
+
+def test_videos_of_any_length_run_side_by_side(network, tmp_path):
+  model, params, video, whole = network
+  lengths = 5, 3
+  arrays = [GrowingArray(tmp_path / f'{n}.npy') for n in lengths]
+  result = run(
+    Stream(model, params, (16, 24), num_streams=2),
+    [iter(row[:length]) for row, length in zip(video, lengths)],
+    arrays,
+  )
+  for array, row, length in zip(arrays, whole, lengths):
+    array.close()
+    features = np.load(tmp_path / f'{length}.npy')
+    np.testing.assert_allclose(features, row[:length].mean(1), atol=1e-5)
+  assert result['frames'] == sum(lengths)
+  assert 0 < result['p50_ms'] <= result['p95_ms']
+
+
+def test_ended_videos_stand_still_and_empty_ones_are_black():
+  ones = np.ones((1, 2, 2, 3), np.uint8)
+  videos = [iter([*ones, *(2 * ones)]), iter(ones), iter(())]
+  steps = [
+    (frames[:, 0, 0, 0].tolist(), runs.tolist())
+    for frames, runs in side_by_side(videos)
+  ]
+  assert steps == [
+    ([1, 1, 0], [True, True, False]),
+    ([2, 1, 0], [True, False, False]),
+  ]
+
+
+def test_a_growing_array_is_read_in_place(tmp_path):
+  rows = np.arange(12, dtype=np.float32).reshape(4, 3)
+  array = GrowingArray(tmp_path / 'rows.npy')
+  for row in rows:
+    array.append(row)
+  array.close()
+  read = np.load(tmp_path / 'rows.npy', mmap_mode='r')
+  np.testing.assert_array_equal(read, rows)
+
+
+def test_what_is_no_file_is_opened_as_a_live_source(shared_dir):
+  """FFmpeg takes a file by URL too; the frames are those of the file."""
+  path = shared_dir / 'data/clips_misc/ffmpegwasm/video-1s.mp4'
+  live = open_video(f'file:{path}', (32, 48))
+  stored = open_video(str(path), (32, 48))
+  for _ in range(3):
+    np.testing.assert_array_equal(next(live), next(stored))
+
+
+def test_a_source_that_is_not_there_is_named():
+  with pytest.raises(VideoError, match=r'file:/nowhere\.mp4.*No such file'):
+    next(open_video('file:/nowhere.mp4', (32, 48)))
+
+
+def test_a_network_of_clips_is_refused():
+  model = build_model({'name': 'videomae', 'variant': 'tiny'})
+  with pytest.raises(ValueError, match='VideoMAE carries no state'):
+    Stream(model, {}, (32, 32))
