@@ -1,5 +1,7 @@
 """Probes on made-up features: perfect ones, shuffled labels, no labels."""
 
+import functools
+
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
@@ -27,7 +29,12 @@ def _features(labels: np.ndarray, seed: int, signal: float = 10) -> FeatureSet:
   return FeatureSet({'trained': {'mean': features.astype(np.float32)}}, labels)
 
 
-@pytest.mark.parametrize('kind', [KnnEval, LinearProbeEval])
+_SgdProbe = functools.partial(
+  LinearProbeEval, solver='sgd', learning_rates=(0.03, 0.3), num_epochs=2
+)
+
+
+@pytest.mark.parametrize('kind', [KnnEval, LinearProbeEval, _SgdProbe])
 class TestProbe:
   def test_features_that_tell_the_class_give_one(self, kind):
     labels = np.arange(240) % 8
@@ -53,6 +60,42 @@ class TestProbe:
     # Class 7 was never seen, so its third of the videos is always wrong.
     assert metrics['trained/mean/top1'] == pytest.approx(2 / 3)
     assert metrics['num_classes'] == 8
+
+
+def test_probabilities_of_views_are_averaged():
+  labels = np.array([0, 1] * 8)
+  train = _features(labels, 0)
+  # One view says class 1 loudly, two say class 0 with a low voice.
+  loud, low = np.eye(8)[1] * 12, np.eye(8)[0] * 6 + np.eye(8)[1] * 4
+  views = np.stack([loud, low, low]).astype(np.float32)[None]
+  test = FeatureSet({'trained': {'mean': views}}, np.array([0]))
+  probe = _probe(KnnEval, k=4)
+  answers = probe.answer_pairs([(train, test)])
+  [answer] = answers.given['trained/mean']
+  np.testing.assert_allclose(answer.probabilities, [[2 / 3, 1 / 3]], atol=1e-6)
+
+
+def test_seeds_give_a_mean_and_a_deviation():
+  labels = np.arange(40) % 4
+  train, test = _features(labels, 0), _features(labels, 1)
+  blind = FeatureSet(_features(labels, 2, signal=0).pooled, labels)
+  metrics = _compare(_probe(KnnEval), (train, test), (blind, test))
+  first = _compare(_probe(KnnEval), (train, test))['trained/mean/top1']
+  second = _compare(_probe(KnnEval), (blind, test))['trained/mean/top1']
+  assert metrics['trained/mean/top1'] == pytest.approx((first + second) / 2)
+  # The deviation of two numbers is their distance over the root of 2.
+  assert metrics['trained/mean/top1_std'] == pytest.approx(
+    abs(first - second) / 2**0.5
+  )
+
+
+def test_what_was_chosen_is_told():
+  labels = np.arange(80) % 8
+  pair = _features(labels, 0), _features(labels, 1)
+  metrics = _compare(_probe(_SgdProbe), pair)
+  assert metrics['trained/mean/learning_rate'] in (0.03, 0.3)
+  assert 0 <= metrics['trained/mean/validation_top1'] <= 1
+  assert 0 <= metrics['trained/mean/ece'] <= 1
 
 
 def test_an_unknown_pooling_is_answered_with_near_ones():
