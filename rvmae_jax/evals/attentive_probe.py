@@ -90,7 +90,8 @@ class AttentiveProbeEval(Probe):
     pairs = list(itertools.product(sources, range(self.seeds)))
     num_steps = train.num_steps(self.num_epochs)
     heads: dict[tuple[str, int], ManyHeads] = {}
-    for rows in train.training_batches(self.num_epochs):
+    batches = train.training_batches(self.num_epochs)
+    for rows in progress(batches, num_steps, 'attentive heads', unit='steps'):
       is_held_out = self._is_held_out(rows.places)
       for source, number in pairs:
         tokens = rows.tokens[networks.name(source, number)]

@@ -150,9 +150,7 @@ class EncodedRows:
   def training_batches(self, num_epochs: int) -> Iterator[Rows]:
     """Batches in random order, with clips and crops drawn as in training."""
     num_steps = self.num_steps(num_epochs)
-    batches = itertools.islice(self.videos.training_batches(), num_steps)
-    num_shown = num_steps * self.videos.batch_size
-    for batch in progress(batches, num_shown, 'attentive probe'):
+    for batch in itertools.islice(self.videos.training_batches(), num_steps):
       yield self.networks.rows(batch)
 
   def all_batches(self) -> Iterator[Rows]:
