@@ -1,0 +1,145 @@
+"""Measures streaming: milliseconds a frame, beside a plain transcription.
+
+  python -m rvmae_jax.tools.benchmark_stream \\
+    --config configs/rvm_pretrain.py:variant=S [--size 256x256] \\
+    [--streams 1,4] [--frames 50]
+
+Weights are random, frames are noise and stay on the host until they are given,
+as those of a camera do. The two take turns, round after round, since machines
+drift. `allowed` is what the device's peak would allow, taken from a product of
+large matrices in the network's dtype. The last line is the result as JSON.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+from ml_collections import ConfigDict, config_flags
+
+from rvmae_jax.models import build_model
+from rvmae_jax.stream import Stream
+from rvmae_jax.tools.benchmark_step import PLAIN
+from rvmae_jax.tools.plain_rvm import PlainRVM
+from rvmae_jax.tools.program import count
+
+_NUM_ROUNDS = 5
+_MATRIX = 2048
+
+
+def benchmark_stream(
+  config: ConfigDict,
+  size: tuple[int, int],
+  num_streams: int,
+  frames_a_round: int,
+) -> dict[str, dict[str, float]]:
+  """Measures `Stream` and the plain step in turn.
+
+  Args:
+    config: `config.model` of an RVM.
+    size: (height, width) of frames.
+    num_streams: videos side by side.
+    frames_a_round: steps of each in every round.
+
+  Returns:
+    'stream' and the plain transcription -> `p50_ms`, `p95_ms` of a step,
+    `frames_per_s` of all videos, `ratio` to the plain one's speed, and
+    `allowed`: the share of the time that the device's peak would need.
+  """
+  model = build_model(config)
+  frames = np.random.default_rng(0).integers(
+    0, 256, (num_streams, *size, 3), np.uint8
+  )
+  init = jax.jit(lambda rng: model.init(rng, frames[:, None], method='encode'))
+  params = init(jax.random.key(0))['params']
+  plain = PlainRVM(model)
+  state = plain.init_state(num_streams, *size)
+  step = jax.jit(plain.step)
+
+  def plain_stream(frames: np.ndarray) -> jax.Array:
+    nonlocal state
+    state = step(params, state, frames)
+    return state
+
+  contestants = {
+    'stream': Stream(model, params, size, num_streams),
+    PLAIN: plain_stream,
+  }
+  times_s = {name: [] for name in contestants}
+  for take in contestants.values():
+    take(frames)  # Compiles.
+  for _ in range(_NUM_ROUNDS):
+    for name, take in contestants.items():
+      times_s[name] += _time(take, frames, frames_a_round)
+  flops = count(
+    jax.make_jaxpr(
+      lambda p, s, f: model.apply({'params': p}, s, f, method='step')
+    )(params, state, frames)
+  ).flops
+  floor_s = flops / peak_flops_per_s(config.get('dtype', 'float32'))
+  medians = {name: statistics.median(times) for name, times in times_s.items()}
+  return {
+    name: {
+      'p50_ms': 1e3 * medians[name],
+      'p95_ms': 1e3 * float(np.percentile(times, 95)),
+      'frames_per_s': num_streams / medians[name],
+      'ratio': medians[PLAIN] / medians[name],
+      'allowed': floor_s / medians[name],
+    }
+    for name, times in times_s.items()
+  }
+
+
+def peak_flops_per_s(dtype: str) -> float:
+  """The best of a few products of large matrices on this device."""
+  matrix = jnp.ones((_MATRIX, _MATRIX), dtype)
+  product = jax.jit(jnp.matmul)
+  seconds = min(_time(lambda m: product(m, m), matrix, 6)[1:])
+  return 2 * _MATRIX**3 / seconds
+
+
+def _time(take: Callable[[Any], jax.Array], given: Any, times: int):
+  seconds = []
+  for _ in range(times):
+    start = time.perf_counter()
+    jax.block_until_ready(take(given))
+    seconds.append(time.perf_counter() - start)
+  return seconds
+
+
+def main(argv: list[str]) -> None:
+  """Runs the command."""
+  if argv[1:]:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
+  args = flags.FLAGS
+  size = tuple(map(int, args.size.split('x')))
+  results = {
+    f'{number} x {name}': figures
+    for number in map(int, args.streams)
+    for name, figures in benchmark_stream(
+      args.config.model, size, number, args.frames
+    ).items()
+  }
+  columns = list(next(iter(results.values())))
+  width = max(map(len, results))
+  print(' ' * width, *(f'{column:>13}' for column in columns))
+  for name, figures in results.items():
+    print(f'{name:{width}}', *(f'{figures[c]:13.4g}' for c in columns))
+  device = jax.devices()[0].device_kind
+  print(json.dumps({'device': device, 'jax': jax.__version__, **results}))
+
+
+if __name__ == '__main__':
+  config_flags.DEFINE_config_file('config', lock_config=True)
+  flags.mark_flag_as_required('config')
+  flags.DEFINE_string('size', '256x256', 'HEIGHTxWIDTH of frames.')
+  flags.DEFINE_list(
+    'streams', ['1', '4'], 'Videos side by side, each measured.'
+  )
+  flags.DEFINE_integer('frames', 50, 'Steps of each in every round.')
+  app.run(main)
