@@ -28,7 +28,7 @@ WHOLE_VIDEO = {'name': 'uniform', 'num_frames': 16, 'stride': 0}
 # Four blocks: about as many parameters as RVM has in encoder, core and decoder.
 # Positions of a 4x4 grid differ little at the usual base of 10,000.
 PER_FRAME = {'encoder_blocks': 4, 'position_base': 5.0}
-CLIP = {'encoder_blocks': 4, 'position_base': 100.0}
+CLIP = {**PER_FRAME, 'position': 'sincos_2d'}
 DIVIDED = {'encoder_blocks': 3, 'learned_grid': (8, 4, 4)}
 
 # Method -> recipe, and what it needs to be of the size of the others.
