@@ -11,7 +11,8 @@ PSNR of one method does not compare with that of another that rebuilds other
 frames, sees others, or is told the mean and scale of each patch.
 
 Arguments: budget=clips, flops or seconds of training, the same for all;
-seeds=how many; quick compares a few methods for a few minutes.
+seeds=how many; methods=some of those below, joined by +; quick compares a few
+for a few minutes.
 Cost: about an hour a seed on 2 CPU cores, and `quick` about 6 minutes, both
 reckoned from the parts of runs.
 """
@@ -19,6 +20,7 @@ reckoned from the parts of runs.
 import ml_collections
 
 from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.registry import near_names
 
 BUDGETS = {'clips': 19_200.0, 'flops': 1e13, 'seconds': 150.0}
 QUICK_BUDGETS = {'clips': 8_000.0, 'flops': 4e12, 'seconds': 60.0}
@@ -116,7 +118,13 @@ METHODS = {
     'recipe': 'configs/from_scratch.py:variant=tiny,num_classes=12',
     'changes': {'model': CLIP, 'data': {'clip': WHOLE_VIDEO}},
   },
+  # Not trained: what each kind of network tells as it starts.
   'random_rvm': {'recipe': 'configs/rvm_quickstart.py', 'is_trained': False},
+  'random_image_mae': {
+    'recipe': 'configs/image_mae.py:variant=tiny',
+    'changes': {'model': PER_FRAME},
+    'is_trained': False,
+  },
   'random_videomae': {
     'recipe': 'configs/videomae.py:variant=tiny',
     'changes': {'model': CLIP, 'data': {'clip': WHOLE_VIDEO}},
@@ -128,9 +136,13 @@ QUICK_METHODS = ('rvm', 'vanilla_mae', 'videomae', 'random_rvm')
 
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
-  arg = parse_arg(arg, budget='clips', seeds=1, quick=False)
+  arg = parse_arg(arg, budget='clips', seeds=1, methods='', quick=False)
   config = ml_collections.ConfigDict()
-  config.methods = METHODS
+  names = arg.methods.split('+') if arg.methods else METHODS
+  if unknown := set(names) - set(METHODS):
+    name = min(unknown)
+    raise ValueError(f'Unknown method {name!r}. {near_names(name, METHODS)}')
+  config.methods = {name: METHODS[name] for name in names}
   config.seeds = tuple(range(arg.seeds))
   budgets = BUDGETS
   if arg.quick:
@@ -206,7 +218,7 @@ def get_config(arg=None):
     'clips': 6_400.0,
     'classifier': {
       'num_classes': 12,
-      'pool': 'mean',
+      'pool': 'mean_std',
       'norm': True,
       'drop_path': 0.0,
     },

@@ -11,7 +11,7 @@ from rvmae_jax.layers.transformer import layer_norm
 from rvmae_jax.models import MODELS, flops
 from rvmae_jax.models.backbone import OnBackbone
 
-POOLS = ('mean', 'cls')
+POOLS = ('mean', 'mean_std', 'cls')
 # What a wrapper around an encoder has besides the encoder's own settings.
 _WRAPPER = ('backbone', 'hidden_dim', 'output_dim')
 
@@ -67,9 +67,11 @@ class Classifier(OnBackbone, nn.Module):
   Attributes:
     backbone: answers to the model contract.
     num_classes: logits.
-    pool: 'mean' over all times and places, CLS left out; or 'cls', the mean of
-      the CLS tokens of all times.
-    norm: whether a norm comes before the head.
+    pool: 'mean' over all times and places, CLS left out; 'mean_std', the mean
+      over places, and of that the mean and the deviation over time; or 'cls',
+      the mean of the CLS tokens of all times.
+    norm: whether a norm comes before the head; of mean and deviation, each by
+      itself.
     head_scale: factor on the initial kernel of the head. VideoMAE has 0.001.
   """
 
@@ -94,9 +96,16 @@ class Classifier(OnBackbone, nn.Module):
     """
     features = self.backbone.encode(batch['video'], train=train)
     prefix, grid = jnp.split(features, [self.num_prefix_tokens], axis=2)
-    pooled = (grid if self.pool == 'mean' else prefix).mean((1, 2))
+    if self.pool == 'mean_std':
+      frames = grid.mean(2)  # [B, T, D]
+      deviation = jnp.sqrt(frames.var(1) + 1e-6)  # Has a gradient at 0.
+      pooled = jnp.stack([frames.mean(1), deviation], 1)  # [B, 2, D]
+    else:
+      pooled = (grid if self.pool == 'mean' else prefix).mean((1, 2))
     if self.norm:
       pooled = layer_norm(jnp.float32, 'norm')(pooled)
+    # [B, (2,) D] -> [B, D or 2 * D]
+    pooled = pooled.reshape(len(pooled), -1)
     head = nn.Dense(
       self.num_classes,
       kernel_init=nn.initializers.variance_scaling(
@@ -113,4 +122,5 @@ class Classifier(OnBackbone, nn.Module):
   def flops_per_clip(self, spec: Mapping[str, Any]) -> dict[str, int]:
     """Forward FLOPs of one clip by part; see the backbone's."""
     count = self.backbone.flops_per_clip({'video': spec['video']})
-    return count | {'head': flops.dense(1, self.width, self.num_classes)}
+    width = self.width * (2 if self.pool == 'mean_std' else 1)
+    return count | {'head': flops.dense(1, width, self.num_classes)}
