@@ -35,7 +35,7 @@ def get_config(arg=None):
     # 8 steps a second of sprites.
     'stride': 1,
     'frames_per_step': 2,
-    'head': {'num_steps': 600},
+    'head': {'num_steps': 800, 'num_blocks': 4, 'crop': 128},
   }
   published = {
     'name': arg.dataset,
@@ -63,8 +63,8 @@ def get_config(arg=None):
       'test': {'subset': 'test'},
     }
   if arg.dataset != 'sprites':
-    # Of 30 frames a second, every other one; 4 steps a second.
+    # Of 30 frames a second every other one, and 4 steps.
     evaluation |= {'stride': 2, 'frames_per_step': 4}
-    evaluation['head'] = {'num_steps': 2_000, 'num_blocks': 6, 'crop': 512}
+    evaluation['head'] = {'num_steps': 2_000, 'num_blocks': 6, 'crop': 256}
   config.evals = {'localization': evaluation}
   return config

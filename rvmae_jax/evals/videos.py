@@ -92,6 +92,11 @@ class Videos:
     """
     return self._sources[source][record]
 
+  def records(self) -> Iterator[dict[str, Any]]:
+    """All records, source by source."""
+    for source in self._sources:
+      yield from (source[number] for number in range(len(source)))
+
   def _dataset(self, *, train: bool):
     return make_dataset(
       self.data,

@@ -1,0 +1,56 @@
+"""Long videos: what becomes of features, state, tracking and memory by length.
+
+  python -m rvmae_jax.evaluate --config configs/eval_long_video.py \\
+    --checkpoint runs/quickstart --workdir runs/quickstart/long_video
+
+Arguments: frames=the longest length, read from sprites that are rendered for
+it; own_videos reads those of the run instead, which must be as long, and tracks
+nothing.
+Cost: 4 minutes on 2 CPU cores.
+"""
+
+import ml_collections
+
+from rvmae_jax.config_utils import parse_arg
+
+
+def get_config(arg=None):
+  """The config; see the module's docstring for `arg`."""
+  arg = parse_arg(arg, frames=1024, own_videos=False)
+  config = ml_collections.ConfigDict()
+  config.seed = 0
+  config.batch_size = 1  # Videos are read one after the other.
+  config.data = {}
+  # From 16 on, twice as many each time.
+  lengths = [arg.frames]
+  while lengths[0] > 16:
+    lengths.insert(0, lengths[0] // 2)
+  shared = {
+    'name': 'long_video',
+    'lengths': tuple(lengths),
+    'context': 16,
+    'reset_every': 64,
+  }
+  if arg.own_videos:
+    config.evals = {'long_video': shared}
+    return config
+
+  def sprites(**settings):
+    return {
+      'name': 'sprites',
+      'split': 'probe_test',
+      'num_videos': 6,
+      'num_frames': arg.frames,
+      **settings,
+    }
+
+  config.evals = {
+    # What the quick start was trained on, but for the length.
+    'as_trained': {
+      **shared,
+      'dataset': sprites(size=32, num_sprites=1, background='plain'),
+    },
+    # Larger frames and two sprites: what tracking is measured on.
+    'tracking': {**shared, 'dataset': sprites(size=64)},
+  }
+  return config

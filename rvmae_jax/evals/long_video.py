@@ -1,0 +1,205 @@
+"""Long videos: does a state still serve after a thousand frames?"""
+
+import collections
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from rvmae_jax.data.frames import frame_times_s, read_frames
+from rvmae_jax.data.tracking import TRACKING
+from rvmae_jax.data.tracking.videos import TrackedVideo
+from rvmae_jax.evals.dense import DenseEncoder
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.progress import progress
+from rvmae_jax.evals.tracking.propagation import Propagation
+from rvmae_jax.evals.tracking.tracker import Tracker
+from rvmae_jax.evals.videos import Videos
+from rvmae_jax.evals.watched_encoder import WatchedEncoder
+from rvmae_jax.metrics.segmentation import jaccard
+
+
+@dataclasses.dataclass(kw_only=True)
+class LongVideoEval:
+  """Drift, norm of the state, quality of tracking, and memory, by length.
+
+  A recurrent network reads each video from its first frame on: `stream` carries
+  its state all the way, `reset_64` throws it away every 64 frames, `random` has
+  fresh parameters. A network of clips sees `windows` side by side; their
+  features cannot drift, so that only tracking and memory are measured.
+
+  Attributes:
+    videos: for patch size and seed; its videos are read if there is no
+      `dataset`.
+    dataset: an entry of `TRACKING` with masks, and its arguments; empty reads
+      `videos` instead, whose objects nobody knows.
+    size: (height, width) of the frames that networks see; empty is the
+      dataset's custom, or the run's crop.
+    lengths: frames after which to look, rising. Shorter videos are left out.
+    context: frames of a fresh run that the long one is compared with.
+    reset_every: of `reset_<N>`; 0 leaves it out.
+    num_videos: to average over.
+    window: frames that a network of clips sees at once.
+    arrays: empty; the numbers say everything.
+  """
+
+  videos: Videos
+  dataset: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  size: tuple[int, ...] = ()
+  lengths: Sequence[int] = (16, 32, 64, 128, 256, 512, 1024)
+  context: int = 16
+  reset_every: int = 64
+  num_videos: int = 6
+  window: int = 16
+  arrays: dict[str, np.ndarray] = dataclasses.field(
+    default_factory=dict, init=False
+  )
+
+  def __post_init__(self):
+    if list(self.lengths) != sorted({*self.lengths}) or min(self.lengths) < 1:
+      raise ValueError(
+        f'lengths={tuple(self.lengths)} must be positive, rising.'
+      )
+    self._dataset = self.dataset and TRACKING.build(self.dataset)
+    if self.dataset and self._dataset.kind == 'keypoints':
+      raise ValueError('Long videos are tracked by masks; this has keypoints.')
+    custom = self._dataset.size if self.dataset else self.videos.data.crop.size
+    self._size = tuple(self.size or custom)
+
+  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
+    """Numbers as `stream/length_64/J`, and `num_videos`.
+
+    Of a recurrent network: `cosine` of features with those of a fresh run over
+    the last `context` frames, mean over places; `drift`, their squared distance
+    in units of the variance of the fresh ones (0 the same, 2 no relation);
+    `state_norm`, mean over places. Of all: `J` of tracked objects, mean over
+    the second half of the frames so far (`copy` has the first mask everywhere);
+    `live_mib` of arrays and `resident_mib` of the process at the last video.
+
+    Nothing at all where no video is long enough.
+    """
+    del step
+    videos = list(itertools.islice(self._long_videos(), self.num_videos))
+    if not videos:
+      logging.info('Long videos skipped: none has %d frames.', self.lengths[-1])
+      return {}
+    encoders = self._encoders(functions)
+    if not functions.is_recurrent:
+      logging.info(
+        'Long videos: features of windows cannot drift; only tracking and '
+        'memory are measured.'
+      )
+    context = self.context if functions.is_recurrent else 0
+    watched = collections.defaultdict(list)
+    overlaps = collections.defaultdict(list)
+    for video in progress(videos, len(videos), 'Long videos'):
+      for name, encoder in encoders.items():
+        watch = WatchedEncoder(encoder, self.lengths, context)
+        overlaps[name].append(self._follow(video, watch))
+        watched[name].append(watch)
+      overlaps['copy'].append(self._follow(video, None))
+    metrics = {'num_videos': len(videos)}
+    for name in (*encoders, 'copy'):
+      columns = self._columns(watched[name], context, np.array(overlaps[name]))
+      for number, length in enumerate(self.lengths):
+        for column, values in columns.items():
+          if not np.isnan(values[number]):
+            key = f'{name}/length_{length}/{column}'
+            metrics[key] = float(values[number])
+    return metrics
+
+  def _encoders(self, functions: ModelFunctions) -> dict[str, DenseEncoder]:
+    """What reads the videos, by name."""
+    side = 2 * self.videos.patch_size
+    clip = np.zeros((1, self.window, side, side, 3), np.uint8)
+    random = functions.untrained(clip, self.videos.seed)
+    name = 'stream' if functions.is_recurrent else 'windows'
+    encoders = {name: DenseEncoder(functions, window=self.window)}
+    if functions.is_recurrent and self.reset_every:
+      encoders[f'reset_{self.reset_every}'] = DenseEncoder(
+        functions, reset_every=self.reset_every
+      )
+    return encoders | {'random': DenseEncoder(random, window=self.window)}
+
+  def _long_videos(self) -> Iterator[TrackedVideo]:
+    """Those that have enough frames."""
+    if self.dataset:
+      videos = (self._dataset[number] for number in range(len(self._dataset)))
+    else:
+      records = self.videos.records()
+      videos = (TrackedVideo(record['path'], record, {}) for record in records)
+    for video in videos:
+      if len(frame_times_s(video.video)) >= self.lengths[-1]:
+        yield video
+
+  def _follow(
+    self, video: TrackedVideo, watch: WatchedEncoder | None
+  ) -> list[float]:
+    """Reads a video; J of its frames after the first, NaN where unknown."""
+    end = self.lengths[-1]
+    if not self.dataset:
+      frames = itertools.islice(read_frames(video.video, self._size), end)
+      for _ in watch(frames) if watch else ():
+        pass
+      return [np.nan] * (end - 1)
+    patch_size = self.videos.patch_size
+    grid = tuple(side // patch_size for side in self._size)
+    track = Tracker(
+      watch, Propagation(top_k=self._dataset.top_k), self._size, grid
+    )
+    numbers = [number for number in np.unique(video.label(0)) if number]
+    overlaps = []
+    for frame, (_, found) in enumerate(itertools.islice(track(video), end)):
+      true = video.label(frame)
+      overlaps.append(
+        np.nan
+        if true is None
+        else np.mean([jaccard(found == n, true == n) for n in numbers])
+      )
+    return overlaps[1:]
+
+  def _columns(
+    self, watched: Sequence[WatchedEncoder], context: int, overlaps: np.ndarray
+  ) -> dict[str, np.ndarray]:
+    """Each measure [lengths]; overlaps are [videos, frames]."""
+    columns = {}
+    if watched and context:
+      features = np.stack([watch.features for watch in watched])
+      fresh = np.stack([watch.fresh for watch in watched])
+      columns = drift(features, fresh)
+    known = ~np.isnan(overlaps)
+    sums = np.where(known, overlaps, 0).sum(0)
+    ranges = [range(length // 2, max(length - 1, 1)) for length in self.lengths]
+    with np.errstate(invalid='ignore'):
+      columns['J'] = np.array(
+        [sums[part].sum() / known[:, part].sum() for part in ranges]
+      )
+    if watched:
+      # Everything is compiled by the last video.
+      columns['live_mib'] = np.array(watched[-1].live_mib)
+      columns['resident_mib'] = np.array(watched[-1].resident_mib)
+    return columns
+
+
+def drift(features: np.ndarray, fresh: np.ndarray) -> dict[str, np.ndarray]:
+  """How far features of long runs are from those of short ones.
+
+  Args:
+    features, fresh: [videos, lengths, N, D].
+
+  Returns:
+    `cosine`, `drift` and `state_norm`, [lengths] each, see `LongVideoEval.run`.
+  """
+  norms = np.linalg.norm(features, axis=-1)
+  cosine = (features * fresh).sum(-1) / (norms * np.linalg.norm(fresh, axis=-1))
+  # Around the mean of each place: what is the same in all frames is no feature.
+  variance = ((fresh - fresh.mean((0, 1))) ** 2).sum(-1).mean()
+  distance = ((features - fresh) ** 2).sum(-1)
+  return {
+    'cosine': cosine.mean((0, 2)),
+    'drift': distance.mean((0, 2)) / max(variance, 1e-12),
+    'state_norm': norms.mean((0, 2)),
+  }

@@ -1,0 +1,85 @@
+"""An encoder that is looked at while it reads a long video."""
+
+import collections
+import dataclasses
+import os
+import resource
+import sys
+from collections.abc import Iterable, Iterator
+
+import jax
+import numpy as np
+
+from rvmae_jax.evals.dense import DenseEncoder
+
+_MIB = 2**20
+
+
+@dataclasses.dataclass
+class WatchedEncoder:
+  """Hands features on, and notes what they are like after so many frames.
+
+  Attributes:
+    encoder: what encodes.
+    lengths: frames after which to look.
+    context: frames of a fresh run that ends at the same frame, for comparison;
+      0 for none.
+    features: for each length that was reached, those of its last frame [N, D].
+    fresh: those of the fresh run [N, D].
+    live_mib: bytes of all arrays on devices, and
+    resident_mib: memory of this process, at each length.
+  """
+
+  encoder: DenseEncoder
+  lengths: Iterable[int]
+  context: int = 0
+  features: list[np.ndarray] = dataclasses.field(default_factory=list)
+  fresh: list[np.ndarray] = dataclasses.field(default_factory=list)
+  live_mib: list[float] = dataclasses.field(default_factory=list)
+  resident_mib: list[float] = dataclasses.field(default_factory=list)
+
+  def __call__(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The encoder's features of frames, as it yields them."""
+    read: collections.deque[np.ndarray] = collections.deque()
+    num_done = num_read = 0
+
+    def keep(frames):
+      nonlocal num_read
+      for frame in frames:
+        read.append(frame)
+        num_read += 1
+        yield frame
+
+    for part in self.encoder(keep(frames)):
+      for features in part:
+        num_done += 1
+        if num_done in self.lengths:
+          # Frames that were read ahead are not of the past.
+          past = len(read) - (num_read - num_done)
+          self._note(features, list(read)[max(past - self.context, 0) : past])
+      while len(read) > self.context:
+        read.popleft()
+      yield part
+
+  def _note(self, features: np.ndarray, past: list[np.ndarray]) -> None:
+    self.features.append(features)
+    self.live_mib.append(live_mib())
+    self.resident_mib.append(resident_mib())
+    if self.context:
+      encoder = dataclasses.replace(self.encoder, reset_every=0)
+      *_, last = encoder(past)
+      self.fresh.append(last[-1])
+
+
+def live_mib() -> float:
+  """MiB of all arrays that JAX holds."""
+  return sum(array.nbytes for array in jax.live_arrays()) / _MIB
+
+
+def resident_mib() -> float:
+  """MiB of memory that this process has now; its peak where none can tell."""
+  if os.path.exists('/proc/self/statm'):
+    with open('/proc/self/statm') as file:
+      return int(file.read().split()[1]) * resource.getpagesize() / _MIB
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  return peak / (_MIB if sys.platform == 'darwin' else 1024)
