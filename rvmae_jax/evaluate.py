@@ -12,12 +12,11 @@ finished or what has changed. What it leaves in its workdir:
   <evaluation>/*.png       the pictures
 """
 
+import dataclasses
 import hashlib
-import importlib.metadata
 import json
 import os
 import pathlib
-import platform
 import shlex
 import sys
 import time
@@ -25,18 +24,19 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-import rvmae_jax
 from rvmae_jax import config_utils, export, visualize
-from rvmae_jax.evals import build_eval
+from rvmae_jax.data import manifest
+from rvmae_jax.evals import build_eval, leakage
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.tables import format_tables
 from rvmae_jax.evals.videos import override
 from rvmae_jax.models import build_model
 from rvmae_jax.objectives import build_objective
 from rvmae_jax.training.checkpointing import load_params
+from rvmae_jax.training.environment import environment
 from rvmae_jax.training.logging import show_own_lines
 
 
@@ -45,6 +45,9 @@ def evaluate(
   params: Any,
   run_config: ConfigDict,
   workdir: str | pathlib.Path,
+  *,
+  seen: manifest.SeenVideos | None = None,
+  allow_leakage: bool = False,
   **origin: Any,
 ) -> dict[str, dict[str, Any]]:
   """Runs the evaluations of a config on one network.
@@ -55,15 +58,28 @@ def evaluate(
     params: nested dict of arrays.
     run_config: the config that made them.
     workdir: where results go; what is finished is taken from there.
+    seen: the videos that the network has learned from, if they are known.
+    allow_leakage: go on where some of them are asked about.
     **origin: further entries of metrics.json, such as the checkpoint's path.
 
   Returns:
     alias -> `name`, `metrics`, `pictures` (paths in the workdir), `seconds` and
-    `key`, which tells whether it has to be repeated; as in metrics.json.
+    `key`, which tells whether it has to be repeated; as in metrics.json. Also
+    `leakage`, where test videos were trained on.
+
+  Raises:
+    ValueError: test videos were trained on; before anything is run.
   """
   workdir = pathlib.Path(workdir)
   workdir.mkdir(parents=True, exist_ok=True)
   data = override(run_config.data, config.data)
+  leaks = {}
+  if seen:
+    leaks = leakage.find_leaks(config.evals, data, run_config.data, seen)
+  if leaks and allow_leakage:
+    logging.warning('Trained on test videos:\n%s', leakage.describe(leaks))
+  else:
+    leakage.refuse(leaks)
   functions = ModelFunctions(
     build_model(run_config.model),
     jax.device_put(params),
@@ -105,6 +121,8 @@ def evaluate(
       left_s = spent_s / num_done * (len(config.evals) - number)
       print(f'{progress}: {results[alias]["seconds"]} s, ', end='')
       print(f'about {left_s:.0f} s left' if left_s else 'all done')
+    if alias in leaks:
+      results[alias]['leakage'] = dataclasses.asdict(leaks[alias])
     print(format_tables(results[alias]['metrics']) or '  nothing to measure\n')
     # After each, so that a run cut short loses one evaluation at most.
     _write(
@@ -119,17 +137,6 @@ def evaluate(
       },
     )
   return results
-
-
-def environment() -> dict[str, str]:
-  """Versions and devices that numbers were made with."""
-  packages = ('jax', 'flax', 'optax', 'grain', 'orbax-checkpoint', 'av')
-  return {
-    'rvmae_jax': rvmae_jax.__version__,
-    'python': platform.python_version(),
-    **{name: importlib.metadata.version(name) for name in packages},
-    'device': f'{jax.device_count()} x {jax.devices()[0].device_kind}',
-  }
 
 
 def _save(
@@ -182,11 +189,20 @@ def main(argv: list[str]) -> None:
   params, run_config = load_params(
     args.checkpoint, ema=args.ema, load_file=export.read_params
   )
+  run = manifest.find_run(args.checkpoint)
+  if run is None:
+    logging.info(
+      'No training manifest with %s: nobody knows whether it was trained on '
+      'test videos.',
+      args.checkpoint,
+    )
   evaluate(
     args.config,
     params,
     run_config,
     args.workdir,
+    seen=run and manifest.SeenVideos(run),
+    allow_leakage=args.allow_leakage,
     checkpoint=args.checkpoint,
     ema=args.ema,
     command=shlex.join(['python', '-m', 'rvmae_jax.evaluate', *sys.argv[1:]]),
@@ -200,5 +216,8 @@ if __name__ == '__main__':
   )
   flags.DEFINE_string('workdir', None, 'Where results go.')
   flags.DEFINE_bool('ema', False, 'The moving average of the parameters.')
+  flags.DEFINE_bool(
+    'allow_leakage', False, 'Go on where test videos were trained on.'
+  )
   flags.mark_flags_as_required(['config', 'checkpoint', 'workdir'])
   app.run(main)

@@ -4,13 +4,15 @@
     --config configs/rvm_pretrain.py:variant=S --config.batch_size=256
 
 The same command again goes on where the run stood. What a run leaves in its
-workdir: `command.txt`, `config.json`, `checkpoints/`, `metrics.jsonl`,
-TensorBoard files, `pictures/` and, where asked for, `profile/`.
+workdir: `command.txt`, `config.json`, `environment.json`, the training manifest
+(`rvmae_jax.data.manifest`), `checkpoints/`, `metrics.jsonl`, TensorBoard files,
+`pictures/` and, where asked for, `profile/`.
 """
 
 import collections
 import contextlib
 import functools
+import json
 import shlex
 import sys
 from typing import Any
@@ -21,6 +23,7 @@ from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax import config_utils
+from rvmae_jax.data import manifest
 from rvmae_jax.data.bad_videos import BadVideoGuard
 from rvmae_jax.data.pipeline import make_dataset
 from rvmae_jax.evals import build_eval
@@ -35,6 +38,7 @@ from rvmae_jax.training.distributed import (
   join_processes,
   sum_over_processes,
 )
+from rvmae_jax.training.environment import environment
 from rvmae_jax.training.logging import (
   MetricWriter,
   Profiler,
@@ -150,6 +154,12 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
   if jax.process_index() == 0:
     workdir.mkdir(parents=True, exist_ok=True)
     (workdir / 'config.json').write_text(config_utils.to_json(config))
+    (workdir / 'environment.json').write_text(
+      json.dumps(environment(), indent=1)
+    )
+    recording = manifest.record_in_background(
+      workdir, config.data.sources, config.checkpoint.init_from
+    )
   progress = Progress(
     config.total_steps, config.batch_size, parts.flops_per_clip
   )
@@ -232,6 +242,8 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
           f'saved step {step} of {config.total_steps} in {workdir}; the same '
           'command goes on from there.'
         )
+  if jax.process_index() == 0:
+    recording.join()
   return state
 
 

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
 from rvmae_jax.batch import fake_batch
+from rvmae_jax.data import manifest
 from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.evals.linear_probe import LinearProbeEval
 from rvmae_jax.evaluate import evaluate
@@ -99,3 +100,32 @@ def test_unlabelled_videos_are_measured_but_not_probed(
     results = evaluate(config, params, run_config, tmp_path)
   assert results['knn']['metrics'] == {}
   assert 'KnnEval skipped: its train videos have one class.' in caplog.text
+
+
+def test_networks_trained_on_test_videos_are_refused(network, tmp_path):
+  params, run_config = network
+  run = tmp_path / 'run'
+  manifest.record(run, run_config.data.sources)
+  seen = manifest.SeenVideos(run)
+  knn = {'name': 'knn', 'data': {'clip': {'name': 'uniform', 'num_frames': 2}}}
+  train = {'sources': {'videos': {'split': 'train', 'num_videos': 8}}}
+  test = {'sources': {'videos': {'split': 'test'}}}
+  # What probes learn from, and what is said to be of training, may be shared.
+  fine = {
+    'knn': {**knn, 'train': train, 'test': test},
+    'rebuilt': {'name': 'reconstruction', 'gaps': (1,)},
+  }
+  bad = {'leaky': {**knn, 'train': test, 'test': train}}
+  with pytest.raises(
+    ValueError, match=r'leaky: 8 of 8 .*train/0[^$]*--allow_l'
+  ):
+    evaluate(_config(**fine, **bad), params, run_config, tmp_path, seen=seen)
+  assert not (tmp_path / 'metrics.json').exists()
+  results = evaluate(
+    _config(**fine, **bad),
+    *(params, run_config, tmp_path),
+    seen=seen,
+    allow_leakage=True,
+  )
+  assert results['leaky']['leakage']['num_shared'] == 8
+  assert 'leakage' not in results['knn'] | results['rebuilt']

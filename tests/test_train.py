@@ -18,6 +18,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from rvmae_jax import export
 from rvmae_jax.config_utils import load_config
+from rvmae_jax.data import manifest
 from rvmae_jax.layers.transformer import stack_blocks
 from rvmae_jax.parts import build_parts, describe
 from rvmae_jax.train import train
@@ -139,6 +140,9 @@ def test_run_writes_all_it_promises(tmp_path):
   saved = load_params(tmp_path, ema=True)[0]
   jax.tree.map(np.testing.assert_array_equal, saved, dict(state.ema_params))
   assert json.loads((tmp_path / 'config.json').read_text())['seed'] == 0
+  [listed] = manifest.read(tmp_path)['sources']
+  assert (listed['alias'], listed['num_videos']) == ('noise', 20)
+  assert 'jax' in json.loads((tmp_path / 'environment.json').read_text())
   assert list(tmp_path.glob('events.out.tfevents*'))
   assert (tmp_path / 'pictures' / 'batch_0000001.png').exists()
   assert list((tmp_path / 'pictures' / 'step_0000004').glob('*.png'))

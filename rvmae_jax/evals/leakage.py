@@ -1,0 +1,97 @@
+"""Whether an evaluation asks about videos that the network has learned from."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from rvmae_jax.data.manifest import SeenVideos
+from rvmae_jax.data.pipeline import build_sources
+from rvmae_jax.evals.videos import override
+
+_SHOWN = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Leak:
+  """Videos of one evaluation that were trained on.
+
+  Attributes:
+    num_shared: how many.
+    num_videos: that the evaluation asks about.
+    examples: paths of the first few.
+  """
+
+  num_shared: int
+  num_videos: int
+  examples: tuple[str, ...]
+
+
+def find_leaks(
+  evals: Mapping[str, Mapping[str, Any]],
+  data: ConfigDict,
+  run_data: ConfigDict,
+  seen: SeenVideos,
+) -> dict[str, Leak]:
+  """Evaluations whose test videos were trained on.
+
+  Those are the videos of an entry's `test`, or else of its `data`. What a probe
+  learns from does not count, nor does an entry that leaves the run's own
+  sources as they are: it asks about training videos and says so. Neither does
+  one with a `dataset` of its own, which is not read as a source.
+
+  Args:
+    evals: alias -> entry, as `config.evals`.
+    data: the data config of the evaluations.
+    run_data: that of the run.
+    seen: what the run has learned from.
+
+  Returns:
+    alias -> leak, for those that have one.
+  """
+  leaks, known = {}, {}
+  for alias, entry in evals.items():
+    if 'dataset' in entry:
+      continue
+    tested = override(data, entry.get('data', {}))
+    if 'test' in entry:
+      tested = override(tested, entry['test'])
+    elif tested.sources.to_dict() == run_data.sources.to_dict():
+      continue
+    key = json.dumps(tested.sources.to_dict(), default=list)
+    if key not in known:
+      sources = build_sources(tested.sources)
+      shared = [path for source in sources for path in seen.find(source)]
+      known[key] = Leak(
+        len(shared), sum(map(len, sources)), tuple(shared[:_SHOWN])
+      )
+    if known[key].num_shared:
+      leaks[alias] = known[key]
+  return leaks
+
+
+def describe(leaks: Mapping[str, Leak]) -> str:
+  """Which evaluations, how many videos, and some of them by name."""
+  return '\n'.join(
+    f'  {alias}: {leak.num_shared} of {leak.num_videos} test videos, such as '
+    f'{", ".join(leak.examples)}'
+    for alias, leak in leaks.items()
+  )
+
+
+def refuse(leaks: Mapping[str, Leak]) -> None:
+  """Raises if there are any.
+
+  Raises:
+    ValueError: names evaluations and videos.
+  """
+  if leaks:
+    raise ValueError(
+      'The network was trained on videos that it is asked about:\n'
+      f'{describe(leaks)}\n'
+      'Choose another split (python -m rvmae_jax.tools.split makes one that '
+      'shares nothing), or go on with --allow_leakage: metrics.json then says '
+      'so beside the numbers.'
+    )

@@ -1,0 +1,47 @@
+"""What a run or an evaluation was made with: versions, devices, commit."""
+
+import importlib.metadata
+import pathlib
+import platform
+import subprocess
+
+import jax
+
+_PACKAGES = ('jax', 'flax', 'optax', 'grain', 'orbax-checkpoint', 'av')
+
+
+def environment() -> dict[str, str]:
+  """Versions and devices of this process; `commit` where it is known."""
+  commit = git_commit()
+  return {
+    'rvmae_jax': importlib.metadata.version('rvmae_jax'),
+    **({'commit': commit} if commit else {}),
+    'python': platform.python_version(),
+    **{name: importlib.metadata.version(name) for name in _PACKAGES},
+    'device': f'{jax.device_count()} x {jax.devices()[0].device_kind}',
+  }
+
+
+def git_commit(folder: str | pathlib.Path = '') -> str:
+  """The commit that code is of, with '+changes' if files differ from it.
+
+  Args:
+    folder: '' means that of this package.
+
+  Returns:
+    '' where there is no git checkout, as after an installation.
+  """
+  folder = folder or pathlib.Path(__file__).parents[1]
+
+  def git(*arguments):
+    command = ['git', '-C', str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ''
+
+  try:
+    # An installed package may lie in the checkout of something else.
+    commit = git('rev-parse', 'HEAD') if git('ls-files', '.') else ''
+    changed = git('status', '--porcelain', '--untracked-files=no', '.')
+  except FileNotFoundError:  # There is no git.
+    return ''
+  return f'{commit}+changes' if commit and changed else commit
