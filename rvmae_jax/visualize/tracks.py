@@ -97,11 +97,11 @@ def side_by_side(drawn: Mapping[str, np.ndarray]) -> np.ndarray:
   """
   panels = []
   for source, frames in drawn.items():
+    enlarged = -(-_PANEL // frames.shape[2])
+    frames = frames.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
     caption = Image.new('RGB', (frames.shape[2], _CAPTION))
     ImageDraw.Draw(caption).text((3, 1), _TITLES[source], fill='white')
-    above = np.broadcast_to(
-      np.asarray(caption), (len(frames), *caption.size[::-1], 3)
-    )
+    above = np.asarray(caption)[None].repeat(len(frames), axis=0)
     panels.append(np.concatenate([above, frames], axis=1))
   across = min(len(panels), 3)
   panels += [np.zeros_like(panels[0])] * (-len(panels) % across)
