@@ -100,6 +100,7 @@ def get_config(arg=None):
     'weight_decay': 0.05,
     'b1': 0.9,
     'b2': 0.95,
+    'moment_dtype': 'float32',
     'clip_norm': 0.0,
   }
   config.schedule = {

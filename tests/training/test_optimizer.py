@@ -100,6 +100,23 @@ def test_adamw_first_step():
   np.testing.assert_allclose(new['bias'], 2 + 0.1, rtol=1e-5)
 
 
+def test_a_first_moment_in_bfloat16_takes_half_its_memory():
+  """1/3 of the first moment's true value to 8 bits; the second is exact."""
+  tx = optimizer.make_optimizer(
+    optax.constant_schedule(0.1), b1=0.5, b2=0.75, moment_dtype='bfloat16'
+  )
+  params = {'kernel': jnp.zeros(1)}
+  updates, state = tx.update(
+    {'kernel': jnp.full(1, 2 / 3)}, tx.init(params), params
+  )
+  adam = state[0][0]
+  assert adam.mu['kernel'].dtype == jnp.bfloat16
+  assert float(adam.mu['kernel'][0]) == 0.333984375
+  assert adam.nu['kernel'].dtype == jnp.float32
+  np.testing.assert_allclose(adam.nu['kernel'], 0.25 * 4 / 9)
+  np.testing.assert_allclose(updates['kernel'], -0.1, rtol=1e-2)
+
+
 def test_sgd_with_clipping_and_momentum():
   params = {'kernel': jnp.zeros((1, 2))}
   tx = optimizer.make_optimizer(
