@@ -1,11 +1,12 @@
 """Finds videos that are there twice: byte for byte, or to the eye."""
 
 import collections
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from PIL import Image
 
+from rvmae_jax.data.decoding import Reader
 from rvmae_jax.data.fingerprints import content_sha256, size_bytes
 
 # A fingerprint: this many frames, evenly spread, on a grid of 8 x 8.
@@ -47,10 +48,19 @@ def fingerprint(frames: np.ndarray) -> np.ndarray:
   return np.stack([np.asarray(image.resize(size, area)) for image in images])
 
 
-def near_duplicates(fingerprints: np.ndarray) -> list[list[int]]:
-  """Groups of videos with the same mean picture and the same motion.
+def fingerprint_of(reader: Reader) -> np.ndarray:
+  """The fingerprint of an open video; decodes a few frames.
 
-  The picture alone would take two clips of one scene for the same.
+  Raises:
+    VideoError: one of them cannot be decoded.
+  """
+  n = FINGERPRINT_FRAMES
+  indices = (np.arange(n) + 0.5) * reader.num_frames / n
+  return fingerprint(reader.read(indices.astype(int)))
+
+
+def near_duplicates(fingerprints: np.ndarray) -> list[list[int]]:
+  """Groups of videos that look the same, see `near_pairs`.
 
   Args:
     fingerprints: [n, FINGERPRINT_FRAMES, 8, 8].
@@ -58,30 +68,52 @@ def near_duplicates(fingerprints: np.ndarray) -> list[list[int]]:
   Returns:
     Groups of two or more indices; each is like some other of its group.
   """
-  frames = fingerprints.astype(np.float32)
-  mean = frames.mean(axis=1, keepdims=True)
-  motion = (frames - mean).reshape(len(frames), -1)  # [n, F * 64]
-  picture = (mean - mean.mean(axis=(2, 3), keepdims=True)).reshape(
-    len(frames), -1
-  )  # [n, 64]
-  still = motion.std(axis=1) < _STILL
-  motion, picture = _unit(motion), _unit(picture)
-  leader = list(range(len(frames)))
+  leader = list(range(len(fingerprints)))
 
   def find(i):
     while leader[i] != i:
       i = leader[i]
     return i
 
-  for start in range(0, len(frames), _BLOCK):
-    rows = slice(start, start + _BLOCK)
-    same_motion = motion[rows] @ motion.T >= _SAME_MOTION
-    both_still = still[rows, None] & still
-    same_picture = picture[rows] @ picture.T >= _SAME_PICTURE
+  for a, b in near_pairs(fingerprints, fingerprints):
+    leader[max(find(a), find(b))] = min(find(a), find(b))
+  return _group(range(len(fingerprints)), find)
+
+
+def near_pairs(
+  first: np.ndarray, second: np.ndarray
+) -> Iterator[tuple[int, int]]:
+  """Pairs of videos with the same mean picture and the same motion.
+
+  The picture alone would take two clips of one scene for the same.
+
+  Args:
+    first: fingerprints [n, FINGERPRINT_FRAMES, 8, 8].
+    second: fingerprints [m, FINGERPRINT_FRAMES, 8, 8].
+
+  Yields:
+    Indices into `first` and `second`.
+  """
+  motion, picture, still = _features(second)
+  for start in range(0, len(first), _BLOCK):
+    moved, seen, rested = _features(first[start : start + _BLOCK])
+    same_motion = moved @ motion.T >= _SAME_MOTION
+    both_still = rested[:, None] & still
+    same_picture = seen @ picture.T >= _SAME_PICTURE
     i, j = np.nonzero(same_picture & (same_motion | both_still))
-    for a, b in zip((i + start).tolist(), j.tolist()):
-      leader[max(find(a), find(b))] = min(find(a), find(b))
-  return _group(range(len(frames)), find)
+    yield from zip((i + start).tolist(), j.tolist())
+
+
+def _features(
+  fingerprints: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Motion [n, F * 64] and picture [n, 64], unit vectors; stillness [n]."""
+  frames = fingerprints.astype(np.float32)
+  mean = frames.mean(axis=1, keepdims=True)
+  motion = (frames - mean).reshape(len(frames), -1)
+  picture = mean - mean.mean(axis=(2, 3), keepdims=True)
+  still = motion.std(axis=1) < _STILL
+  return _unit(motion), _unit(picture.reshape(len(frames), -1)), still
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

@@ -1,13 +1,9 @@
 """Looks through a folder of videos for what would spoil a training run."""
 
-import concurrent.futures
 import dataclasses
 import itertools
 import os
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import av
 import numpy as np
@@ -21,6 +17,7 @@ from rvmae_jax.data.sources.folder import find_videos
 from rvmae_jax.data.sources.listing import read_rows
 from rvmae_jax.data.sources.splits import SPLITS
 from rvmae_jax.tools import duplicates
+from rvmae_jax.tools.threads import in_threads
 
 REMEDIES = {
   'unreadable': 'Copy or download it again (a cut-off .mp4 has lost its '
@@ -130,7 +127,12 @@ def check_videos(
   problems = []
   if listing:
     listed = _listed_splits(listing, folder)
-    split_of.update(listed)
+    split_of.update({name: ' '.join(found) for name, found in listed.items()})
+    problems += [
+      Problem('leakage', (name,), f'parts of it are in {" and ".join(found)}')
+      for name, found in listed.items()
+      if len(found) > 1
+    ]
     problems += [
       Problem('missing', (name,), f'{listing} names it; it is not there')
       for name in listed
@@ -141,7 +143,7 @@ def check_videos(
     return _check_video(folder, name, quick, min_frames, min_size)
 
   videos, fingerprints = [], {}
-  for video, found, fingerprint in _in_threads(check, names, num_workers):
+  for video, found, fingerprint in in_threads(check, names, num_workers):
     video.split = split_of[video.path]
     videos.append(video)
     problems += found
@@ -167,7 +169,7 @@ def _check_video(folder, name, quick, min_frames, min_size):
         found['short'] = f'frames: {video.num_frames}, less than {min_frames}'
       if min(video.width, video.height) < min_size:
         found['small'] = f'{video.width} x {video.height} pixels'
-      fingerprint = _fingerprint(reader)
+      fingerprint = duplicates.fingerprint_of(reader)
   except (VideoError, OSError) as error:
     # A full decode has said more about the damage than one frame can.
     if not {'damaged', 'truncated', 'size changes'} & found.keys():
@@ -250,12 +252,6 @@ def _size_problem(sizes: set[tuple[int, int]]) -> dict[str, str]:
   return {'size changes': f'its frames are {shown} pixels'}
 
 
-def _fingerprint(reader: Reader) -> np.ndarray:
-  n = duplicates.FINGERPRINT_FRAMES
-  indices = (np.arange(n) + 0.5) * reader.num_frames / n
-  return duplicates.fingerprint(reader.read(indices.astype(int)))
-
-
 def _find_duplicates(
   folder: str,
   split_of: Mapping[str, str],
@@ -292,35 +288,13 @@ def _folder_split(name: str) -> str:
   return top if top in SPLITS else ''
 
 
-def _listed_splits(listing: str, folder: str) -> dict[str, str]:
-  """Split by path relative to `folder`, '' where the listing names none."""
+def _listed_splits(listing: str, folder: str) -> dict[str, list[str]]:
+  """Splits by path relative to `folder`: parts of a video may have several."""
   root = os.path.dirname(os.path.abspath(listing))
-  return {
-    os.path.relpath(os.path.join(root, row['path']), folder): str(
-      row.get('split') or ''
-    )
-    for row in read_rows(listing)
-  }
-
-
-def _in_threads(
-  check: Callable[[str], Any], names: Sequence[str], num_workers: int
-) -> list[Any]:
-  """Results in order; reports progress. Decoding runs without Python's lock."""
-  began = shown = time.monotonic()
-  workers = concurrent.futures.ThreadPoolExecutor(num_workers or os.cpu_count())
-  try:
-    futures = [workers.submit(check, name) for name in names]
-    for done, _ in enumerate(concurrent.futures.as_completed(futures), 1):
-      now = time.monotonic()
-      if now - shown > 5:
-        shown = now
-        left_s = (now - began) / done * (len(names) - done)
-        print(
-          f'{done} of {len(names)} videos checked, {left_s:.0f} s left',
-          file=sys.stderr,
-          flush=True,
-        )
-    return [future.result() for future in futures]
-  finally:
-    workers.shutdown(cancel_futures=True)
+  splits = {}
+  for row in read_rows(listing):
+    name = os.path.relpath(os.path.join(root, row['path']), folder)
+    found = splits.setdefault(name, [])
+    if row.get('split') and str(row['split']) not in found:
+      found.append(str(row['split']))
+  return splits

@@ -1,0 +1,60 @@
+"""Videos as commands name them: a folder, a list, shards or any source."""
+
+import ast
+import os
+
+from rvmae_jax.data.records import Source
+from rvmae_jax.data.sources import SOURCES
+from rvmae_jax.data.sources.shards import MANIFEST
+
+HELP = (
+  'a folder, a list (.csv, .json, .jsonl), shards, or a source with its '
+  "settings, such as 'ucf101:path=DIR,fold=2' or 'tfds:dataset=ucf101'"
+)
+
+
+def source_config(text: str, split: str = '') -> dict:
+  """The config of the source that a text on the command line means.
+
+  Args:
+    text: see `HELP`.
+    split: of the source; '' means all of a folder or list, and of others what
+      they take by default.
+
+  Raises:
+    ValueError: neither a path nor the name of a source.
+  """
+  chosen = {'split': split} if split else {}
+  if os.path.isdir(text):
+    is_shards = os.path.exists(os.path.join(text, MANIFEST))
+    if is_shards:
+      return {'name': 'shards', 'path': text, **chosen}
+    return {'name': 'folder', 'path': text, 'split': split or 'all'}
+  if os.path.isfile(text):
+    return {'name': 'listing', 'path': text, 'split': split or 'all'}
+  name, _, settings = text.partition(':')
+  if name not in SOURCES:
+    raise ValueError(
+      f'{text!r} is neither a folder nor a file, and {name!r} is no source; '
+      f'known are {", ".join(SOURCES.names())}.'
+    )
+  config = {'name': name, **chosen}
+  for setting in filter(None, settings.split(',')):
+    key, equals, value = setting.partition('=')
+    if not equals:
+      raise ValueError(f'{setting!r} in {text!r} must be a `name=value`.')
+    config[key] = _value(value)
+  return config
+
+
+def open_source(text: str, split: str = '') -> Source:
+  """The source that a text on the command line means; see `source_config`."""
+  return SOURCES.build(source_config(text, split))
+
+
+def _value(text: str):
+  """A number, True or False as such; all else is text."""
+  try:
+    return ast.literal_eval(text)
+  except (ValueError, SyntaxError):
+    return text

@@ -1,0 +1,262 @@
+"""Divides videos into train, val and test such that nothing leaks.
+
+  python -m rvmae_jax.tools.split --input labels.csv --group signer \\
+    --output splits.csv
+
+No group (a signer, a recording, a place) is in two splits, each label has the
+same share in all of them as nearly as groups allow, and files with the same
+content stay together. The output is a list that the source `listing` reads: the
+input's columns, `split`, and `sha256` of each file, so that the division can be
+repeated and checked. Beside it, `splits.summary.json` says how it came about.
+The same input and seed give the same output.
+
+Groups come from columns (`--group signer,recording`: videos that share either
+are kept together), or from file names (`--group_pattern '_g(\\d+)_'`: what the
+brackets match). `doctor videos` finds copies that are not equal byte for byte.
+"""
+
+import argparse
+import collections
+import csv
+import hashlib
+import io
+import json
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rvmae_jax.data.fingerprints import content_sha256
+from rvmae_jax.data.sources.folder import find_videos
+from rvmae_jax.data.sources.grouped_splits import assign_groups, merge_groups
+from rvmae_jax.data.sources.listing import read_rows
+from rvmae_jax.data.sources.splits import SHARES, SPLITS
+from rvmae_jax.tools.threads import in_threads
+
+Row = dict[str, Any]
+
+
+def read_videos(path: str, root: str = '') -> tuple[list[Row], str]:
+  """Rows of a list, or of a folder (label: the first folder inside).
+
+  Args:
+    path: of the list or folder.
+    root: what paths in the list are relative to; '' means the list's folder.
+
+  Returns:
+    The rows, and the absolute folder that their `path` is relative to.
+
+  Raises:
+    FileNotFoundError: there is none, or videos are missing; named.
+  """
+  if os.path.isdir(path):
+    rows = [
+      {'path': name, 'label': name.split(os.sep)[0] if os.sep in name else ''}
+      for name in find_videos(path)
+    ]
+    root = path
+  else:
+    rows = read_rows(path)
+    root = root or os.path.dirname(path)
+  root = os.path.abspath(root)
+  paths = [os.path.join(root, row['path']) for row in rows]
+  missing = [path for path in paths if not os.path.exists(path)]
+  if missing:
+    raise FileNotFoundError(
+      f'{len(missing)} of {len(rows)} videos of {path!r} do not exist below '
+      f'{root!r}, such as {missing[0]!r}.'
+    )
+  return rows, root
+
+
+def group_rows(
+  rows: Sequence[Row],
+  columns: Sequence[str] = (),
+  pattern: str = '',
+  hashes: Sequence[str] | None = None,
+) -> list[int]:
+  """The group of each row: rows that share any of the keys are together.
+
+  Rows of one path always are. An empty cell shares with nothing.
+
+  Args:
+    rows: of `read_videos`.
+    columns: whose values are keys.
+    pattern: regular expression; what its brackets match in a path is a key.
+    hashes: of each row's content.
+
+  Raises:
+    ValueError: no row has such a column, or a path does not match.
+  """
+  keys = [[row['path'] for row in rows]]
+  for column in columns:
+    values = [row.get(column) or None for row in rows]
+    if not any(values):
+      raise ValueError(
+        f'No row has a value in column {column!r}; there are '
+        f'{", ".join(rows[0])}.'
+      )
+    keys.append(values)
+  if pattern:
+    keys.append([_match(pattern, row['path']) for row in rows])
+  if hashes:
+    keys.append(list(hashes))
+  return merge_groups(*keys)
+
+
+def _match(pattern: str, path: str) -> str:
+  match = re.search(pattern, path)
+  if not match or not match.groups():
+    raise ValueError(
+      f'--group_pattern {pattern!r} must match every path and have brackets '
+      f'around the group; it does not for {path!r}.'
+    )
+  return '/'.join(part or '' for part in match.groups())
+
+
+def summarize(
+  rows: Sequence[Row],
+  groups: Sequence[int],
+  splits: Sequence[str],
+  label: str = 'label',
+) -> dict[str, Any]:
+  """Videos, groups and labels of each split, and what copies there were."""
+  summary = {}
+  for split in SPLITS:
+    here = [i for i, found in enumerate(splits) if found == split]
+    labels = collections.Counter(str(rows[i].get(label) or '') for i in here)
+    summary[split] = {
+      'num_videos': len(here),
+      'share': len(here) / len(rows),
+      'num_groups': len({groups[i] for i in here}),
+      'labels': dict(sorted(labels.items())),
+    }
+  return summary
+
+
+def write_csv(path: str | os.PathLike, rows: Sequence[Row], root: str) -> str:
+  """Writes rows with paths relative to the file; returns its SHA-256.
+
+  Args:
+    path: of the file.
+    rows: of `read_videos`, with further columns.
+    root: what their paths are relative to.
+  """
+  folder = pathlib.Path(path).absolute().parent
+  folder.mkdir(parents=True, exist_ok=True)
+  columns = list(dict.fromkeys(key for row in rows for key in row))
+  text = io.StringIO()
+  writer = csv.DictWriter(text, columns, restval='', lineterminator='\n')
+  writer.writeheader()
+  for row in rows:
+    video = os.path.join(root, row['path'])
+    writer.writerow({**row, 'path': os.path.relpath(video, folder)})
+  content = text.getvalue().encode()
+  pathlib.Path(path).write_bytes(content)
+  return hashlib.sha256(content).hexdigest()
+
+
+def format_summary(summary: Mapping[str, Any]) -> str:
+  """A table: a row for each split, then one for each label."""
+  labels = sorted({label for s in summary.values() for label in s['labels']})
+  lines = [f'{"":20} {"".join(f"{split:>8}" for split in summary)}']
+  for name, key in (('videos', 'num_videos'), ('groups', 'num_groups')):
+    cells = ''.join(f'{found[key]:8}' for found in summary.values())
+    lines.append(f'{name:20} {cells}')
+  for label in labels:
+    cells = ''.join(
+      f'{found["labels"].get(label, 0):8}' for found in summary.values()
+    )
+    lines.append(f'{label[:20] or "(no label)":20} {cells}')
+  return '\n'.join(lines)
+
+
+def split_videos(arguments: argparse.Namespace) -> dict[str, Any]:
+  """Does what the command line says; returns what the summary file holds."""
+  rows, root = read_videos(arguments.input, arguments.root)
+  paths = sorted({row['path'] for row in rows})
+  hashes = in_threads(
+    lambda path: content_sha256(os.path.join(root, path)),
+    paths,
+    arguments.workers,
+    'videos hashed',
+  )
+  hash_of = dict(zip(paths, hashes))
+  columns = list(filter(None, arguments.group.split(',')))
+  groups = group_rows(
+    rows,
+    columns,
+    arguments.group_pattern,
+    [hash_of[row['path']] for row in rows],
+  )
+  labels = [str(row.get(arguments.label) or '') for row in rows]
+  shares = [float(share) for share in arguments.shares.split(',')]
+  splits = assign_groups(
+    labels, groups, shares, arguments.seed, arguments.allow_absent
+  )
+  rows = [
+    {**row, 'split': split, 'sha256': hash_of[row['path']]}
+    for row, split in zip(rows, splits)
+  ]
+  summary = {
+    'input': arguments.input,
+    'group': columns,
+    'group_pattern': arguments.group_pattern,
+    'label': arguments.label,
+    'shares': shares,
+    'seed': arguments.seed,
+    'num_files_with_copies': len(paths) - len({*hashes}),
+    'splits': summarize(rows, groups, splits, arguments.label),
+    'sha256_of_output': write_csv(arguments.output, rows, root),
+  }
+  path = pathlib.Path(arguments.output).with_suffix('.summary.json')
+  path.write_text(json.dumps(summary, indent=1))
+  return summary
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """The command line; returns the exit code, 2 where it is not possible."""
+  parser = argparse.ArgumentParser(
+    prog='python -m rvmae_jax.tools.split',
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
+  add = parser.add_argument
+  add(
+    '--input', required=True, help='a .csv, .json or .jsonl list, or a folder'
+  )
+  add('--output', required=True, help='the .csv file to write')
+  add('--group', default='', help='columns, separated by commas')
+  add('--group_pattern', default='', help='regular expression with brackets')
+  add('--label', default='label', help='column whose shares are kept')
+  add('--shares', default=','.join(map(str, SHARES)), help='train,val,test')
+  add('--seed', type=int, default=0, help='another one, another division')
+  add(
+    '--root', default='', help="what paths are relative to; the list's folder"
+  )
+  add('--workers', type=int, default=0, help='threads; 0: one for each core')
+  add(
+    '--allow_absent',
+    action='store_true',
+    help='let a label be absent from a split',
+  )
+  arguments = parser.parse_args(argv)
+  try:
+    summary = split_videos(arguments)
+  except (FileNotFoundError, ValueError) as error:
+    print(f'split: {error}', file=sys.stderr)
+    return 2
+  print(format_summary(summary['splits']))
+  copies = summary['num_files_with_copies']
+  if copies:
+    print(f'{copies} files are copies of others and stay beside them.')
+  if not (arguments.group or arguments.group_pattern):
+    print('No groups were named: only equal files are kept together.')
+  print(f'{arguments.output} (sha256 {summary["sha256_of_output"]})')
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())

@@ -1,0 +1,105 @@
+"""The command divides lists and folders, hashes files and says what it did."""
+
+import csv
+import hashlib
+import json
+
+import pytest
+
+from rvmae_jax.data.sources.listing import Listing
+from rvmae_jax.tools import split
+
+
+@pytest.fixture
+def labels(tmp_path):
+  """36 files, two labels, nine signers; the last is a copy of the first."""
+  lines = ['path,label,signer,start']
+  (tmp_path / 'videos').mkdir()
+  for i in range(36):
+    name = f'videos/p{i % 9}_{i:02d}.mp4'
+    (tmp_path / name).write_bytes(str(i % 35).encode())
+    lines.append(f'{name},{"ab"[i // 18]},s{i % 9},')
+  (tmp_path / 'labels.csv').write_text('\n'.join(lines))
+  return tmp_path / 'labels.csv'
+
+
+def _run(labels, *arguments, output='splits.csv'):
+  out = labels.parent / output
+  code = split.main([f'--input={labels}', f'--output={out}', *arguments])
+  assert code == 0
+  with open(out, newline='') as file:
+    return list(csv.DictReader(file))
+
+
+def test_signers_and_copies_stay_together(labels, capsys):
+  rows = _run(labels, '--group=signer', '--shares=5,2,2')
+  assert len({(row['signer'], row['split']) for row in rows}) == 9
+  # Signers s0 and s8 share a file, so they are one group of 8 videos.
+  assert rows[0]['split'] == rows[35]['split']
+  found = [[r['split'] for r in rows if r['label'] == label] for label in 'ab']
+  assert [
+    [splits.count(s) for s in ('train', 'val', 'test')] for splits in found
+  ] == [[10, 4, 4], [10, 4, 4]]
+  out = capsys.readouterr().out
+  assert '1 files are copies of others' in out
+  assert 'groups                      4       2       2' in out
+
+
+def test_the_output_is_a_list_with_hashes_beside_a_summary(labels):
+  rows = _run(labels, '--group=signer', output='lists/mine.csv')
+  assert list(rows[0]) == [
+    'path',
+    'label',
+    'signer',
+    'start',
+    'split',
+    'sha256',
+  ]
+  assert rows[3]['sha256'] == hashlib.sha256(b'3').hexdigest()
+  written = labels.parent / 'lists/mine.csv'
+  source = Listing(str(written), 'test')
+  assert source.class_names == ['a', 'b'] and len(source)
+  summary = json.loads((labels.parent / 'lists/mine.summary.json').read_text())
+  content = written.read_bytes()
+  assert summary['sha256_of_output'] == hashlib.sha256(content).hexdigest()
+  assert summary['splits']['test']['num_videos'] == len(source)
+  assert summary['group'] == ['signer'] and summary['seed'] == 0
+
+
+def test_groups_come_from_file_names_too(labels):
+  rows = _run(labels, r'--group_pattern=/(p\d)_')
+  assert rows == _run(labels, '--group=signer')
+
+
+def test_a_seed_repeats_itself(labels):
+  first = _run(labels, '--group=signer')
+  assert first == _run(labels, '--group=signer')
+  assert first != _run(labels, '--group=signer', '--seed=1')
+
+
+def test_a_folder_is_divided_by_its_classes(tmp_path, capsys):
+  for name in ('a/1', 'a/2', 'a/3', 'b/1', 'b/2', 'b/3'):
+    path = tmp_path / f'in/{name}.mp4'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(name)
+  rows = _run(tmp_path / 'in', '--shares=1,1,1', output='out.csv')
+  assert sorted((row['label'], row['split']) for row in rows) == [
+    (label, s) for label in 'ab' for s in ('test', 'train', 'val')
+  ]
+  assert 'only equal files are kept together' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    (['--group=singer'], "No row has a value in column 'singer'; there are"),
+    (['--group_pattern=x(.)'], 'must match every path'),
+    (['--group=label'], '1 groups cannot be in 3 splits'),
+    (['--root=nowhere'], '36 of 36 videos of'),
+  ],
+)
+def test_what_is_impossible_exits_with_2(labels, arguments, message, capsys):
+  out = labels.parent / 'splits.csv'
+  assert split.main([f'--input={labels}', f'--output={out}', *arguments]) == 2
+  assert message in capsys.readouterr().err
+  assert not out.exists()
