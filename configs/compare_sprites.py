@@ -236,14 +236,14 @@ def get_config(arg=None):
       'accuracy': {'name': 'accuracy', 'data': {**probe['test']}},
     },
   }
-  # What the table shows, in this order; the picture shows the first.
+  # What the table shows, in this order; the picture shows the first three.
   config.columns = (
     ('linear_probe/trained/mean_std_8/top1', 'probe: mean and std'),
+    ('finetune/accuracy/top1', 'fine-tuned'),
+    ('knn/trained/mean_std_8/top1', 'kNN: mean and std'),
     ('linear_probe/trained/mean/top1', 'probe: mean'),
     ('linear_probe/trained/last_state/top1', 'probe: last frame'),
     ('linear_probe/trained/absolute_difference/top1', 'probe: change'),
-    ('knn/trained/mean_std_8/top1', 'kNN: mean and std'),
-    ('finetune/accuracy/top1', 'fine-tuned'),
     ('reconstruction/gap_4/model/psnr_hidden', 'PSNR 4 ahead, dB'),
     ('clip_reconstruction/model/psnr_hidden', 'PSNR in clip, dB'),
   )

@@ -12,7 +12,7 @@ cluster can do many at once; the command without it then makes the table.
 What it leaves in its workdir, after each run:
 
   table.md, table.json      a row for each method, over its seeds
-  accuracy.png              accuracy against what training cost
+  accuracy.png              accuracies and what training cost
   <method>/seed_<n>/        see `rvmae_jax.tools.compare_run`; log.txt besides
 """
 
@@ -34,6 +34,8 @@ from rvmae_jax.tools.compare_recipes import run_key
 from rvmae_jax.tools.compare_run import run
 from rvmae_jax.training.logging import show_own_lines
 from rvmae_jax.visualize.comparison import draw_comparison
+
+_NUM_DRAWN = 3  # Columns of the table in the picture, from the first.
 
 
 def compare(
@@ -123,10 +125,10 @@ def write_table(
   """Writes table.md, table.json and accuracy.png; returns the rows."""
   workdir.mkdir(parents=True, exist_ok=True)
   columns = dict(config.columns)
-  [(metric, heading), *_] = columns.items()
+  first, *_ = columns
   rows = compare_table.make_rows(
     {(job.method, job.seed): result for job, result in results.items()},
-    sort_by=metric,
+    sort_by=first,
   )
   environments = [r['environment'] for r in results.values() if _is_done(r)]
   table = {
@@ -138,9 +140,10 @@ def write_table(
   text = compare_table.format_markdown(rows, columns)
   (workdir / 'table.md').write_text(text)
   # Where all spent the same FLOPs, they differ in clips.
-  against = 'clips' if config.budget.unit == 'flops' else 'flops'
-  if any(metric in row['mean'] for row in rows):
-    figure = draw_comparison(rows, metric, heading, against)
+  cost = 'clips' if config.budget.unit == 'flops' else 'flops'
+  if any(first in row['mean'] for row in rows):
+    drawn = dict(config.columns[:_NUM_DRAWN])
+    figure = draw_comparison(rows, drawn, cost)
     figure.savefig(workdir / 'accuracy.png', dpi=150)
   return rows
 

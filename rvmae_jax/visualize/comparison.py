@@ -1,100 +1,72 @@
-"""Methods beside each other: accuracy against what training cost."""
+"""Methods beside each other: how accurate, and what training cost."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, styled
 
-_AXES = {'flops': 'training FLOPs', 'clips': 'training clips'}
+_COSTS = {'flops': ('training, TFLOPs', 1e12), 'clips': ('training clips', 1)}
 
 
 @styled
 def draw_comparison(
-  rows: Sequence[Mapping[str, Any]], metric: str, heading: str, against: str
+  rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, str], cost: str
 ) -> Any:
-  """A point for each method, with its deviation over seeds.
+  """A line for each method: accuracies on the left, cost on the right.
 
-  Networks that were not trained are dashed lines; methods that lack one of the
-  two figures are left out.
+  Accuracies have their deviation over seeds; a dotted line is the chance of the
+  first. Methods that lack the first accuracy are left out.
 
   Args:
-    rows: with `method`, and `mean` and `std` by figure.
-    metric: the figure on the vertical axis, an accuracy in [0, 1].
-    heading: what it is called.
-    against: the figure on the horizontal axis, 'flops' or 'clips'.
+    rows: with `method`, and `mean` and `std` by figure; drawn from the top.
+    metrics: figure -> what it is called, for up to four accuracies in [0, 1].
+    cost: the figure on the right, 'flops' or 'clips'.
 
   Returns:
     A matplotlib Figure.
   """
-  rows = [r for r in rows if metric in r['mean'] and against in r['mean']]
-  figure = new_figure(8.5, 4)
-  axes = figure.subplots()
-  for row in rows:
-    spent, accuracy = row['mean'][against], 100 * row['mean'][metric]
-    if not spent:
-      axes.axhline(accuracy, color=TEXT, linewidth=1, linestyle=(0, (4, 3)))
-      continue
-    axes.errorbar(
-      spent,
-      accuracy,
-      yerr=100 * (row['std'][metric] or 0),
-      fmt='o',
-      color=COLOURS[0],
-      elinewidth=1,
-      zorder=3,
-    )
-  axes.set_xscale('log')
-  axes.set_xlabel(_AXES[against])
-  axes.set_ylabel(f'{heading}, %')
-  axes.set_ylim(bottom=0)
-  axes.margins(x=0.08, y=0.08)
-  axes.grid(axis='y')
-  _name_rows(axes, rows, metric, against)
+  first, *_ = metrics
+  rows = [row for row in rows if first in row['mean']]
+  figure = new_figure(8.5, 1.1 + 0.24 * len(rows))
+  left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
+  for (metric, heading), colour in zip(metrics.items(), COLOURS):
+    _draw_accuracies(left, rows, metric, heading, colour)
+  chance = f'{first.partition("/")[0]}/chance'
+  if rows and chance in rows[0]['mean']:
+    at = 100 * rows[0]['mean'][chance]
+    left.axvline(at, color=TEXT, linewidth=1, linestyle=':', label='chance')
+  left.set_xlim(left=0)
+  left.set_xlabel('accuracy, %')
+  left.set_yticks(range(len(rows)), [row['method'] for row in rows])
+  left.tick_params(axis='y', length=0)
+  left.invert_yaxis()
+  left.grid(axis='both')
+  left.legend(ncols=5, loc='lower left', bbox_to_anchor=(0, 1), borderpad=0)
+
+  heading, unit = _COSTS[cost]
+  spent = [row['mean'].get(cost, 0) / unit for row in rows]
+  right.barh(range(len(rows)), spent, height=0.55, color=TEXT, alpha=0.5)
+  right.set_xlabel(heading)
+  right.tick_params(axis='y', length=0)
   return figure
 
 
-def _name_rows(
-  axes: Any, rows: Sequence[Mapping[str, Any]], metric: str, against: str
+def _draw_accuracies(
+  axes: Any,
+  rows: Sequence[Mapping[str, Any]],
+  metric: str,
+  heading: str,
+  colour: str,
 ) -> None:
-  """Names in a column on the right, apart from each other, led to points."""
-  rows = sorted(rows, key=lambda row: row['mean'][metric])
-  heights = [100 * row['mean'][metric] for row in rows]
-  apart = 0.052 * axes.get_ylim()[1]
-  for row, accuracy, at in zip(rows, heights, spread(heights, apart)):
-    spent = row['mean'][against]
-    axes.annotate(
-      f'{row["method"]}  {accuracy:.1f}',
-      (spent, accuracy) if spent else (1, accuracy),
-      xycoords='data' if spent else ('axes fraction', 'data'),
-      xytext=(1.04, at),
-      textcoords=('axes fraction', 'data'),
-      va='center',
-      annotation_clip=False,
-      arrowprops={
-        'arrowstyle': '-',
-        'color': TEXT,
-        'linewidth': 0.5,
-        'alpha': 0.6,
-        'relpos': (0, 0.5),
-        'shrinkB': 4 if spent else 0,
-      },
-    )
-
-
-def spread(values: Sequence[float], apart: float) -> list[float]:
-  """Rising values moved as little as it takes to lie `apart`.
-
-  Least squares: whoever would come too near moves with its neighbours, as one
-  group around their mean.
-  """
-  groups: list[tuple[float, int]] = []  # Mean start, and number, of a group.
-  for number, value in enumerate(values):
-    mean, count = value - number * apart, 1
-    while groups and groups[-1][0] > mean:
-      other_mean, other_count = groups.pop()
-      mean = mean * count + other_mean * other_count
-      count += other_count
-      mean /= count
-    groups.append((mean, count))
-  starts = [mean for mean, count in groups for _ in range(count)]
-  return [start + number * apart for number, start in enumerate(starts)]
+  """A point for each method that has the metric, with its deviation."""
+  places = [i for i, row in enumerate(rows) if metric in row['mean']]
+  axes.errorbar(
+    [100 * rows[i]['mean'][metric] for i in places],
+    places,
+    xerr=[100 * (rows[i]['std'][metric] or 0) for i in places],
+    fmt='o',
+    markersize=5,
+    color=colour,
+    elinewidth=1,
+    label=heading,
+  )

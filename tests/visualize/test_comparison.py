@@ -1,33 +1,32 @@
-"""The picture of a comparison: names that can be read, lines and points."""
+"""The picture of a comparison: what of the table it shows, and where."""
 
-from rvmae_jax.visualize.comparison import draw_comparison, spread
-
-
-def _row(method, accuracy, std=None, **figures):
-  return {
-    'method': method,
-    'mean': {'top1': accuracy, **figures},
-    'std': {'top1': std},
-  }
+from rvmae_jax.visualize.comparison import draw_comparison
 
 
-def test_names_keep_their_distance_around_their_mean():
-  assert spread([1, 2, 10, 10.5, 11], apart=2) == [0.5, 2.5, 8.5, 10.5, 12.5]
-  assert spread([1, 4], apart=2) == [1, 4]
+def _row(method, std=None, **mean):
+  return {'method': method, 'mean': mean, 'std': dict.fromkeys(mean, std)}
 
 
-def test_methods_are_named_with_their_accuracy():
-  figure = draw_comparison(
-    [
-      _row('trained', 0.8, 0.1, flops=1e13),
-      _row('random', 0.2, flops=0),
-      _row('uncounted', 0.5),
-    ],
-    'top1',
-    'probe',
-    'flops',
-  )
+def test_methods_are_lines_with_accuracies_and_cost():
+  rows = [
+    _row('trained', 0.1, **{'probe/top1': 0.8, 'tuned': 0.9, 'flops': 2e13}),
+    _row('random', **{'probe/top1': 0.2, 'probe/chance': 0.1, 'flops': 0}),
+    _row('failed'),
+  ]
+  names = {'probe/top1': 'probe', 'tuned': 'fine-tuned'}
+  figure = draw_comparison(rows, names, 'flops')
   figure.draw_without_rendering()
-  [axes] = figure.axes
-  assert axes.get_ylabel() == 'probe, %'
-  assert [t.get_text() for t in axes.texts] == ['random  20.0', 'trained  80.0']
+  left, right = figure.axes
+  assert [t.get_text() for t in left.get_yticklabels()] == ['trained', 'random']
+  probe, tuned = left.containers
+  assert probe.lines[0].get_xydata().tolist() == [[80, 0], [20, 1]]
+  assert tuned.lines[0].get_xydata().tolist() == [[90, 0]]
+  [bars] = right.containers
+  assert [bar.get_width() for bar in bars] == [20, 0]
+
+
+def test_a_line_of_chance():
+  rows = [_row('a', **{'probe/top1': 0.5, 'probe/chance': 0.25, 'clips': 8})]
+  figure = draw_comparison(rows, {'probe/top1': 'probe'}, 'clips')
+  labels = {line.get_label(): line for line in figure.axes[0].lines}
+  assert list(labels['chance'].get_xdata()) == [25, 25]
