@@ -28,15 +28,15 @@ _NUM_FRAMES = 4  # Of each video on the sheet.
 class RetrievalEval:
   """Recall and mAP of videos that look for others of their class.
 
-  Similarity is the cosine of pooled features; nothing is learned. With
-  `gallery` the queries look into other videos, as clips of UCF101's test split
-  do in its train split. Without it each looks among the other queries.
+  Similarity is the cosine of pooled features; nothing is learned. With `train`
+  the test videos look into other videos, as clips of UCF101's test split do in
+  its train split. Without it each looks among the other test videos.
 
   Attributes:
     videos: what to read; its clips should be as long as the features need.
-    queries: changes to its data config that choose the videos that ask.
-    gallery: changes to it that choose the videos to look into; empty leaves
-      each query itself out of the queries.
+    test: changes to its data config that choose the videos that ask.
+    train: changes to it that choose the gallery to look into; empty takes the
+      test videos, and leaves each query itself out.
     sources: whose features, see `evals.features.SOURCES`.
     poolings: how a clip becomes a vector, see `evals.pooling.POOLINGS`.
     standardise: whether features are first brought to mean 0 and deviation 1
@@ -50,8 +50,8 @@ class RetrievalEval:
   """
 
   videos: Videos
-  queries: Mapping[str, Any]
-  gallery: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  test: Mapping[str, Any]
+  train: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   sources: Sequence[str] = ('trained',)
   poolings: Sequence[str] = ('mean_std_8',)
   standardise: bool = False
@@ -94,14 +94,14 @@ class RetrievalEval:
             *(rows[0], queries.labels, rows[1], gallery.labels),
             recall_at=self.recall_at,
             num_neighbours=self.num_neighbours,
-            leave_one_out=not self.gallery,
+            leave_one_out=not self.train,
           )
           runs[f'{source}/{pooling}'].append(numbers)
           if not self.arrays:
             self._keep_sheet(queries, gallery, nearest)
     num_relevant = (queries.labels[:, None] == gallery.labels).sum(1)
     num_gallery = len(gallery.labels)
-    if not self.gallery:  # The query itself is left out.
+    if not self.train:  # The query itself is left out.
       num_relevant, num_gallery = num_relevant - 1, num_gallery - 1
     metrics = {'num_queries': len(queries.labels), 'num_gallery': num_gallery}
     for name, numbers in runs.items():
@@ -133,8 +133,8 @@ class RetrievalEval:
   def _query_and_gallery_videos(self) -> tuple[Videos, Videos]:
     videos = self.videos.changed({'mask': None})
     return (
-      videos.changed(self.queries),
-      videos.changed(self.gallery or self.queries),
+      videos.changed(self.test),
+      videos.changed(self.train or self.test),
     )
 
   def _keep_sheet(
@@ -146,7 +146,7 @@ class RetrievalEval:
       return
     shown = np.linspace(0, len(nearest) - 1, count).round().astype(int)
     # Without itself, a query may have fewer neighbours than there is room for.
-    nearest = nearest[shown, : len(gallery.labels) - (not self.gallery)]
+    nearest = nearest[shown, : len(gallery.labels) - (not self.train)]
     query_videos, gallery_videos = self._query_and_gallery_videos()
     self.arrays = {
       'query_frames': np.stack(

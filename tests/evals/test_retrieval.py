@@ -87,7 +87,7 @@ def _evaluation(**settings):
 )
 def test_videos_look_for_videos(gallery, size, tmp_path):
   evaluation = _evaluation(
-    queries={'sources': {'noise': {'split': 'test'}}}, gallery=gallery
+    test={'sources': {'noise': {'split': 'test'}}}, train=gallery
   )
   metrics = evaluation.run(Brightness())
   assert metrics['num_queries'] == 12
@@ -111,5 +111,5 @@ def test_videos_look_for_videos(gallery, size, tmp_path):
 
 
 def test_videos_without_labels_find_nothing():
-  evaluation = _evaluation(queries={'sources': {'noise': {'num_classes': 0}}})
+  evaluation = _evaluation(test={'sources': {'noise': {'num_classes': 0}}})
   assert evaluation.run(Brightness()) == {}

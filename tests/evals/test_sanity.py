@@ -34,7 +34,7 @@ def test_a_random_network_tells_some_motions_apart(tmp_path):
     videos=videos, train={}, test=test, sources=('random',)
   )
   retrieval = RetrievalEval(
-    videos=videos, queries=test, gallery={'max_videos': 0}, sources=('random',)
+    videos=videos, test=test, train={'max_videos': 0}, sources=('random',)
   )
   accuracy = probe.run(functions)['random/mean_std_8/top1']
   chance = 1 / 12
