@@ -57,7 +57,7 @@ class RetrievalEval:
   standardise: bool = False
   recall_at: Sequence[int] = (1, 5, 10, 20, 50)
   seeds: int = 1
-  num_pictures: int = 6
+  num_pictures: int = 5
   num_neighbours: int = 5
   arrays: dict[str, np.ndarray] = dataclasses.field(
     default_factory=dict, init=False

@@ -119,8 +119,9 @@ def evaluation_sections(
   for section in (*SECTIONS, *others):
     own = {
       alias: result
+      for name in section.evaluations
       for alias, result in results.items()
-      if result['name'] in section.evaluations
+      if result['name'] == name
     }
     if own:
       content = section.tables(own) + ''.join(_pictures(own, folder))

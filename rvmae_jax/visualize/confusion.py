@@ -57,6 +57,7 @@ def draw_confusion(
     A matplotlib Figure.
   """
   num_classes = len(confusion)
+  class_names = [name.replace('_', ' ') for name in class_names]
   rows = confusion.sum(1, keepdims=True)
   shares = 100 * confusion / np.maximum(rows, 1)
   figure = new_figure(9.5, 4.6)

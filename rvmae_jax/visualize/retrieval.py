@@ -109,7 +109,7 @@ def draw_neighbours(
   all_axes = figure.subplots(num_queries, columns, squeeze=False)
 
   def name(label):
-    return class_names[label] if class_names else f'class {label}'
+    return class_names[label].replace('_', ' ') if class_names else f'{label}'
 
   for number, row_axes in enumerate(all_axes):
     label = query_labels[number]
@@ -131,11 +131,14 @@ def draw_neighbours(
 
 
 def _sheet(frames: np.ndarray) -> np.ndarray:
-  """Frames [n, H, W, 3] as one picture, two beside each other."""
-  across = min(len(frames), 2)
-  if len(frames) % across:
-    frames = np.concatenate([frames, np.full_like(frames[:1], 255)])
-  _, height, width, channels = frames.shape
-  # [rows, across, H, W, 3] -> [rows, H, across, W, 3]
-  rows = frames.reshape(-1, across, height, width, channels).swapaxes(1, 2)
-  return rows.reshape(-1, across * width, channels)
+  """Frames [n, H, W, 3] uint8 as one picture, two beside each other."""
+  count, height, width, _ = frames.shape
+  gap = max(width // 24, 1)
+  rows = -(-count // 2)
+  size = rows * (height + gap) - gap, min(count, 2) * (width + gap) - gap
+  sheet = np.zeros((*size, 4), np.uint8)  # What is left between is clear.
+  for number, frame in enumerate(frames):
+    top, left = number // 2 * (height + gap), number % 2 * (width + gap)
+    sheet[top : top + height, left : left + width, :3] = frame
+    sheet[top : top + height, left : left + width, 3] = 255
+  return sheet

@@ -99,8 +99,8 @@ def test_videos_look_for_videos(gallery, size, tmp_path):
     (4 if gallery else 3) / size
   )
   arrays = evaluation.arrays
-  assert arrays['query_frames'].shape == (6, 4, 16, 16, 3)
-  assert arrays['neighbour_frames'].shape == (6, 5, 4, 16, 16, 3)
+  assert arrays['query_frames'].shape == (5, 4, 16, 16, 3)
+  assert arrays['neighbour_frames'].shape == (5, 5, 4, 16, 16, 3)
   assert arrays['class_names'].tolist() == ['class_0', 'class_1', 'class_2']
   if not gallery:
     queries = arrays['query_frames'][:, None]
