@@ -38,12 +38,12 @@ class LocalizationEval:
     videos: its data config gives the size of frames; its sources are not read.
     dataset: an entry of `LOCALIZATION_SETS` and its settings.
     train, test: changes to it that choose the videos to learn from and to be
-      asked about.
+      asked about; with a `name`, another entry.
     num_folds: above 0: `train` is not read, and each of as many parts of the
       test videos is asked about by a head that learned from the others.
     sources: what is compared, see `evals.features.SOURCES`.
     thresholds: of tIoU.
-    stride, frames_per_step, window: see `evals.untrimmed_features`.
+    fps, frames_per_step, window: see `evals.untrimmed_features`.
     head: settings of `LocalizationHead`.
     arrays: of the test videos, all times in seconds: `truth` [n, 4] (video,
       start, end, label), `detections` [m, 6] (place in `sources`, video, start,
@@ -58,7 +58,7 @@ class LocalizationEval:
   num_folds: int = 0
   sources: Sequence[str] = ('trained', 'random', 'pixels')
   thresholds: Sequence[float] = THUMOS_THRESHOLDS
-  stride: int = 1
+  fps: float = 0
   frames_per_step: int = 2
   window: int = 16
   head: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -73,10 +73,10 @@ class LocalizationEval:
     `num_classes`.
 
     Raises:
-      ValueError: fewer test videos than folds.
+      ValueError: fewer test videos than folds, or other classes in `train`.
     """
     del step
-    tested = LOCALIZATION_SETS.build({**self.dataset, **self.test})
+    tested = self._dataset(self.test)
     test = self._read(functions, tested)
     if self.num_folds:
       if len(test) < self.num_folds:
@@ -85,7 +85,12 @@ class LocalizationEval:
         )
       train = test
     else:
-      learned = LOCALIZATION_SETS.build({**self.dataset, **self.train})
+      learned = self._dataset(self.train)
+      if list(learned.class_names) != list(tested.class_names):
+        raise ValueError(
+          f'The classes to learn, {", ".join(learned.class_names)}, are not '
+          f'those to be asked about, {", ".join(tested.class_names)}.'
+        )
       train = self._read(functions, learned)
     truths = [truth for _, _, truth in test]
     labels = np.concatenate([truth.labels for truth in truths])
@@ -108,6 +113,10 @@ class LocalizationEval:
     self.arrays = self._tables(tested, test, detections)
     return metrics
 
+  def _dataset(self, changes: Mapping[str, Any]) -> LocalizationSet:
+    base = {} if 'name' in changes else self.dataset
+    return LOCALIZATION_SETS.build({**base, **changes})
+
   def _read(
     self, functions: ModelFunctions, dataset: LocalizationSet
   ) -> list[_Example]:
@@ -115,16 +124,18 @@ class LocalizationEval:
     settings = {
       'size': tuple(self.videos.data.crop.size),
       'sources': tuple(self.sources),
-      'stride': self.stride,
+      'fps': self.fps,
       'frames_per_step': self.frames_per_step,
       'window': self.window,
       'seed': self.videos.seed,
     }
     reader = UntrimmedFeatures(functions=functions, **settings)
-    key = json.dumps([[video.path for video in dataset.videos], settings])
+    key = json.dumps(
+      [[video.parts for video in dataset.videos], settings], default=str
+    )
     if key not in functions.cache:
       functions.cache[key] = [
-        (reader(video.path), reader.step_edges_s(video.path))
+        (reader(video), reader.step_edges_s(video))
         for video in progress(
           dataset.videos, len(dataset.videos), 'untrimmed videos'
         )

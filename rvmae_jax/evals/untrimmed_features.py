@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from rvmae_jax.data.frames import frame_times_s, read_frames
+from rvmae_jax.data.localization.untrimmed import UntrimmedVideo
 from rvmae_jax.evals.dense import DenseEncoder
 from rvmae_jax.evals.features import SOURCES, thumbnails
 from rvmae_jax.evals.functions import ModelFunctions
@@ -26,7 +26,7 @@ class UntrimmedFeatures:
     functions: the network.
     size: (height, width) that frames are resized to.
     sources: some of `evals.features.SOURCES`.
-    stride: every so many frames are read.
+    fps: frames that are read of a second, see `UntrimmedVideo.read`.
     frames_per_step: of those read.
     window: frames at once, of a model of clips.
     seed: of the random network.
@@ -35,7 +35,7 @@ class UntrimmedFeatures:
   functions: ModelFunctions
   size: tuple[int, int]
   sources: Sequence[str]
-  stride: int = 1
+  fps: float = 0
   frames_per_step: int = 2
   window: int = 16
   seed: int = 0
@@ -47,9 +47,9 @@ class UntrimmedFeatures:
         f'Unknown source of features {name!r}. {near_names(name, SOURCES)}'
       )
 
-  def __call__(self, path: str) -> dict[str, np.ndarray]:
-    """Source -> [T, D] float32 of the video at `path`."""
-    frames = read_frames(path, self.size, self.stride)
+  def __call__(self, video: UntrimmedVideo) -> dict[str, np.ndarray]:
+    """Source -> [T, D] float32."""
+    frames = video.read(self.size, self.fps)
     # Side by side, so that no more frames wait than one source takes at once.
     rows = zip(
       *(
@@ -65,12 +65,10 @@ class UntrimmedFeatures:
         steps[source].append(np.mean(features, axis=0))
     return {source: np.stack(values) for source, values in steps.items()}
 
-  def step_edges_s(self, path: str) -> np.ndarray:
+  def step_edges_s(self, video: UntrimmedVideo) -> np.ndarray:
     """When each step begins, and the last one ends: [T + 1] in seconds."""
-    times = frame_times_s(path, self.stride)
-    # The last frame is shown for as long as most are.
-    period = np.median(np.diff(times)) if len(times) > 1 else 1.0
-    return np.append(times[:: self.frames_per_step], times[-1] + period)
+    times = video.times_s(self.fps)
+    return np.append(times[: -1 : self.frames_per_step], times[-1])
 
   def _by_frame(
     self, source: str, frames: Iterable[np.ndarray]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rvmae_jax.data.localization.untrimmed import UntrimmedVideo
 from rvmae_jax.evals.untrimmed_features import UntrimmedFeatures
 
 
@@ -31,7 +32,7 @@ def video(tmp_path):
   for number in range(5):
     frame = np.full((8, 8, 3), 10 * number, np.uint8)
     Image.fromarray(frame).save(tmp_path / f'{number}.png')
-  return str(tmp_path)
+  return UntrimmedVideo('five', [str(tmp_path)], np.zeros((0, 2)), np.zeros(0))
 
 
 def _reader(**settings):
@@ -48,10 +49,10 @@ def test_a_step_is_the_mean_of_its_frames_and_tokens(video):
 
 
 def test_frames_between_are_passed_over(video):
-  reader = _reader(frames_per_step=2, stride=2)
+  reader = _reader(frames_per_step=2, fps=15)
   np.testing.assert_allclose(reader(video)['trained'][:, 0], [11, 41])
   np.testing.assert_allclose(
-    reader.step_edges_s(video), np.array([0, 4, 6]) / 30
+    reader.step_edges_s(video), np.array([0, 4, 5]) / 30
   )
 
 

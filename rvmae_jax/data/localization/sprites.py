@@ -27,7 +27,7 @@ def sprites(
     videos.append(
       untrimmed.UntrimmedVideo(
         name=path.stem,
-        path=str(path),
+        parts=[str(path)],
         segments_s=segments[:, :2] / source.config.fps,
         labels=segments[:, 2],
       )

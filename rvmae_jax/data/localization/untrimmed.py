@@ -2,11 +2,12 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from absl import logging
 
+from rvmae_jax.data.frames import Video, frame_times_s, read_frames
 from rvmae_jax.data.sources.folder import find_videos
 
 # The label of what annotators were not sure about.
@@ -19,15 +20,46 @@ class UntrimmedVideo:
 
   Attributes:
     name: as the annotations call it.
-    path: of the file, or of a folder of images.
+    parts: what is shown one after the other, mostly a single file; each is what
+      `frames.read_frames` takes.
     segments_s: [n, 2] float64, start and end in seconds.
     labels: [n] int32, places in the set's `class_names`, or AMBIGUOUS.
   """
 
   name: str
-  path: str
+  parts: Sequence[Video]
   segments_s: np.ndarray
   labels: np.ndarray
+
+  def read(self, size: tuple[int, int], fps: float = 0) -> Iterator[np.ndarray]:
+    """Yields frames [H, W, 3] uint8 in order.
+
+    Args:
+      size: (height, width) that they are resized to.
+      fps: about so many a second: of each part every n-th frame, n whole; 0
+        takes all.
+    """
+    for part in self.parts:
+      yield from read_frames(part, size, _stride(frame_times_s(part), fps))
+
+  def times_s(self, fps: float = 0) -> np.ndarray:
+    """When the frames of `read` begin, and the last one ends: [n + 1]."""
+    times, end = [], 0.0
+    for part in self.parts:
+      of_part = frame_times_s(part)
+      times.append(end + of_part[:: _stride(of_part, fps)])
+      # The last frame is shown for as long as most are.
+      end += of_part[-1] + _period(of_part)
+    return np.append(np.concatenate(times), end)
+
+
+def _period(times_s: np.ndarray) -> float:
+  """Seconds that most frames are shown for; 1 for a single one."""
+  return float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1.0
+
+
+def _stride(times_s: np.ndarray, fps: float) -> int:
+  return max(round(1 / (fps * _period(times_s))), 1) if fps else 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +85,7 @@ def build_videos(
     labels = np.array([row[2] for row in instances[name]], np.int32)
     # An empty list has no columns yet: [0] -> [0, 2]
     times = times.reshape(-1, 2)
-    videos.append(UntrimmedVideo(name, paths[name], times, labels))
+    videos.append(UntrimmedVideo(name, [paths[name]], times, labels))
   return videos
 
 

@@ -42,7 +42,7 @@ def test_segments_and_labels_of_a_subset(tmp_path):
   first, second = read.videos
   assert (first.name, second.name) == ('a', 'b')
   assert first.segments_s.shape == (0, 2)
-  assert second.path == str(tmp_path / 'deep' / 'v_b.mkv')
+  assert second.parts == [str(tmp_path / 'deep' / 'v_b.mkv')]
   assert second.segments_s.tolist() == [[5.5, 8], [0.5, 3]]
   assert second.labels.tolist() == [2, 0]
 

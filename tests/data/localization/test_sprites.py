@@ -18,7 +18,7 @@ def test_segments_are_those_of_the_rendered_frames(tmp_path):
   assert len(read.videos) == 2 and len(read.class_names) == 12
   for video in read.videos:
     assert len(video.labels) == 2
-    with av.open(video.path) as container:
+    with av.open(video.parts[0]) as container:
       num_frames = sum(1 for _ in container.decode(video=0))
     (first, _), (_, last) = segments = video.segments_s
     assert 0 < first < last < num_frames / 8

@@ -40,7 +40,7 @@ def test_segments_and_labels(tmp_path, class_list):
   assert read.class_names == ['Billiards', 'Diving', 'GolfSwing']
   first, second = read.videos
   assert first.name == 'video_validation_0000001'
-  assert first.path.endswith('validation/video_validation_0000001.mp4')
+  assert first.parts[0].endswith('validation/video_validation_0000001.mp4')
   assert first.segments_s.tolist() == [[0.5, 3.2]]
   assert first.labels.tolist() == [2]
   found = dict(zip(second.labels.tolist(), second.segments_s.tolist()))
