@@ -27,7 +27,7 @@ import numpy as np
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from rvmae_jax import config_utils, export, visualize
+from rvmae_jax import config_utils, visualize, weights
 from rvmae_jax.data import manifest
 from rvmae_jax.evals import build_eval, leakage
 from rvmae_jax.evals.functions import ModelFunctions
@@ -35,7 +35,6 @@ from rvmae_jax.evals.tables import format_tables
 from rvmae_jax.evals.videos import override
 from rvmae_jax.models import build_model
 from rvmae_jax.objectives import build_objective
-from rvmae_jax.training.checkpointing import load_params
 from rvmae_jax.training.environment import environment
 from rvmae_jax.training.logging import show_own_lines
 
@@ -186,9 +185,7 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
   args = flags.FLAGS
   show_own_lines()
-  params, run_config = load_params(
-    args.checkpoint, ema=args.ema, load_file=export.read_params
-  )
+  params, run_config = weights.load(args.checkpoint, ema=args.ema)
   run = manifest.find_run(args.checkpoint)
   if run is None:
     logging.info(
@@ -212,7 +209,10 @@ def main(argv: list[str]) -> None:
 if __name__ == '__main__':
   config_flags.DEFINE_config_file('config', lock_config=True)
   flags.DEFINE_string(
-    'checkpoint', None, 'Workdir of a run, a checkpoint, or an exported file.'
+    'checkpoint',
+    None,
+    'Workdir of a run, a checkpoint, or a file of weights: exported, released, '
+    "or PyTorch's of the VideoMAE family.",
   )
   flags.DEFINE_string('workdir', None, 'Where results go.')
   flags.DEFINE_bool('ema', False, 'The moving average of the parameters.')

@@ -11,7 +11,6 @@ it judge what is rebuilt.
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,10 +19,9 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
-from rvmae_jax import export
+from rvmae_jax import weights
 from rvmae_jax.interop import hugging_face, state_dict
 from rvmae_jax.layers.transformer import stack_blocks, unstack_blocks
-from rvmae_jax.models import build_model
 from rvmae_jax.training import sharding
 from rvmae_jax.training.checkpointing import check_same_arrays, load_params
 from rvmae_jax.training.state import TrainState
@@ -45,7 +43,8 @@ def start_from(path: str, state: TrainState, shardings: Any) -> TrainState:
   """
   shapes = jax.eval_shape(unstack_blocks, state.params)
   loaded, _ = load_params(
-    path, load_file=lambda path: (read_file(path, shapes), None)
+    weights.find_file(path) or path,
+    load_file=lambda path: (read_file(path, shapes), None),
   )
   found = match(unstack_blocks(loaded), shapes, path)
   logging.info('Parameters from %s: %s', path, found)
@@ -76,10 +75,10 @@ def read_file(path: str, shapes: Mapping[str, Any]) -> dict[str, Any]:
   Raises:
     ValueError: nobody knows the names in the file.
   """
-  if pathlib.Path(path).suffix == '.npz' or export.is_released_rvm(path):
-    return export.load_model(path)[1]
-  arrays = state_dict.read(path)
-  origin = hugging_face.find_origin(arrays)
+  arrays = weights.read_arrays(path)
+  if weights.is_released_rvm(arrays):
+    return weights.read_params(path)[0]
+  origin, arrays = hugging_face.find_origin(arrays)
   params, report = state_dict.from_state_dict(arrays, shapes, origin)
   logging.info('%s', report)
   return params
@@ -91,18 +90,14 @@ def frozen_encoder(
   """`encode` of a trained network, whose parameters stay as they are.
 
   Args:
-    path: a run, a checkpoint, or an exported or released RVM file; or nothing.
+    path: what `weights.load` takes; or nothing.
 
   Returns:
     Video [B, T, H, W, 3] -> features, or None without a path.
   """
   if not path:
     return None
-  if pathlib.Path(path).is_file():
-    model, params = export.load_model(path)
-  else:
-    params, config = load_params(path)
-    model = build_model(config.model)
+  model, params = weights.load_model(path)
   return functools.partial(model.apply, {'params': params}, method='encode')
 
 

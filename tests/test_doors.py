@@ -39,6 +39,7 @@ MEETING_PLACES = {
   'train',
   'parts',
   'transfer',
+  'weights',
 }
 # Every room may import these.
 COMMON = {'registry', 'batch', 'config_utils'}

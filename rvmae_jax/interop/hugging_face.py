@@ -1,7 +1,7 @@
 """Hugging Face's VideoMAE, ViTMAE and TimeSformer: names and configs."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rvmae_jax.interop.original_code import (
@@ -52,7 +52,9 @@ def _videomae(name: str, query_bias: str, value_bias: str) -> Origin:
   )
 
 
-def _vit_mae(name: str, stack: str, block: Mapping[str, Any]) -> Origin:
+def _vit_mae(
+  name: str, encoder: str, decoder: str, block: Mapping[str, Any]
+) -> Origin:
   return Origin(
     name=name,
     modules={
@@ -71,24 +73,30 @@ def _vit_mae(name: str, stack: str, block: Mapping[str, Any]) -> Origin:
       'decoder/mask_token': 'decoder.mask_token',
       'decoder/positions/places': 'decoder.decoder_pos_embed',
     },
-    stacks={
-      'encoder/blocks': stack,
-      'decoder/blocks/blocks': 'decoder.decoder_layers.{}',
-    },
+    stacks={'encoder/blocks': encoder, 'decoder/blocks/blocks': decoder},
     block={**_NORMS, **block},
     fields=VIT_MAE_FIELDS,
   )
 
 
-# The first that fits is taken; of two spellings the current one comes first.
+# Of two spellings the one of published files comes first; transformers 5 reads
+# it too. The newer ones are those of its state dicts. Its own files of ViTMAE
+# spell the decoder in a third way, which it reads back as `decoder_layers`.
 ORIGINS = {
-  'videomae': _videomae('Hugging Face VideoMAE', 'query.bias', 'value.bias'),
-  'videomae_v4': _videomae(
-    'Hugging Face VideoMAE (transformers 4)', 'q_bias', 'v_bias'
+  'videomae': _videomae('Hugging Face VideoMAE', 'q_bias', 'v_bias'),
+  'videomae_v5': _videomae(
+    'Hugging Face VideoMAE (transformers 5)', 'query.bias', 'value.bias'
   ),
   'vit_mae': _vit_mae(
     'Hugging Face ViTMAE',
+    'vit.encoder.layer.{}',
+    'decoder.decoder_layers.{}',
+    {**_DENSE, 'attention/qkv': _PROJECTIONS},
+  ),
+  'vit_mae_v5': _vit_mae(
+    'Hugging Face ViTMAE (transformers 5)',
     'vit.layers.{}',
+    'decoder.decoder_layers.{}',
     {
       'attention/qkv': tuple(f'attention.{role}_proj' for role in 'qkv'),
       'attention/out': 'attention.o_proj',
@@ -96,9 +104,10 @@ ORIGINS = {
       'mlp/dense_out': 'mlp.fc2',
     },
   ),
-  'vit_mae_v4': _vit_mae(
-    'Hugging Face ViTMAE (transformers 4)',
+  'vit_mae_v5_file': _vit_mae(
+    'Hugging Face ViTMAE (file of transformers 5)',
     'vit.encoder.layer.{}',
+    'decoder.decoder_encoder.layer.{}',
     {**_DENSE, 'attention/qkv': _PROJECTIONS},
   ),
   'timesformer': Origin(
@@ -131,33 +140,58 @@ ORIGINS = {
 }
 
 
-def find_origin(names: Iterable[str]) -> Origin:
+# What networks with a head put before the names of the network without.
+_BASES = ('videomae.', 'vit.', 'timesformer.')
+
+
+def find_origin(
+  arrays: Mapping[str, Any],
+) -> tuple[Origin, dict[str, Any]]:
   """The origin that knows most of the names of a file.
+
+  Args:
+    arrays: their name -> anything.
+
+  Returns:
+    The origin, and the arrays under its names: a network without a head, as
+    `AutoModel` saves it, gets the names that it has in those with one.
 
   Raises:
     ValueError: none knows enough of them.
   """
-  names = list(names)
-  known = {
-    key: sum(map(origin.knows, names)) for key, origin in ORIGINS.items()
+  bases = _BASES if any(n.startswith('embeddings.') for n in arrays) else ('',)
+  count = {
+    (key, base): sum(origin.knows(base + name) for name in arrays)
+    for key, origin in ORIGINS.items()
+    for base in bases
   }
-  best = max(known, key=known.get)
-  if known[best] < len(names) / 2:
+  key, base = max(count, key=count.get)
+  known = count[key, base]
+  if known <= len(arrays) / 2:
     raise ValueError(
-      f'Of {len(names)} arrays (first {sorted(names)[:3]}) no known origin has '
-      f'more than {known[best]}. Known: {", ".join(ORIGINS)}.'
+      f'Of {len(arrays)} arrays (first {sorted(arrays)[:3]}) no known origin '
+      f'has more than {known}. Known: {", ".join(ORIGINS)}.'
     )
-  return ORIGINS[best]
+  return ORIGINS[key], {base + name: array for name, array in arrays.items()}
 
 
-def origin_of(model: Mapping[str, Any]) -> Origin:
-  """The Hugging Face origin whose network a config of ours describes.
+# Hugging Face's origin -> that of the paper's code, with and without a head.
+_ORIGINALS = {
+  'videomae': ('videomae_original', 'videomae_original_classifier'),
+  'vit_mae': ('mae_original', 'mae_original'),
+  'timesformer': ('timesformer_original', 'timesformer_original'),
+}
+
+
+def origin_of(model: Mapping[str, Any], original: bool = False) -> Origin:
+  """The origin whose network a config of ours describes.
 
   Args:
     model: `config.model`.
+    original: the paper's code instead of Hugging Face.
 
   Raises:
-    ValueError: Hugging Face has no such network.
+    ValueError: nobody has such a network.
   """
   kinds = {
     # space_time, prefix tokens, frames of a token, position
@@ -182,7 +216,10 @@ def origin_of(model: Mapping[str, Any]) -> Origin:
       f'position)={kind} has no layout that others know; of videomae these '
       f'have: {list(kinds)}.'
     )
-  return ORIGINS[kinds[kind]]
+  key = kinds[kind]
+  if original:
+    key = _ORIGINALS[key]['num_classes' in model]
+  return ORIGINS[key]
 
 
 def model_config(
@@ -195,8 +232,8 @@ def model_config(
   Args:
     arrays: their name -> anything with a `shape`.
     origin: whose names they are.
-    config: `config.json` beside a Hugging Face file. Without it heads are taken
-      to be 64 wide, as in all published sizes; ImageMAE's decoder has 16.
+    config: `config.json` beside a Hugging Face file. Without it networks are
+      taken to have as many heads as the published ones of their width.
 
   Returns:
     For `models.build_model`: a `classifier` if the file has a head, else a
@@ -213,7 +250,7 @@ def model_config(
     'patch_size': kernel[-1],
     'tubelet_size': kernel[2] if len(kernel) == 5 else 1,
     'width': kernel[0],
-    'encoder_heads': config.get('num_attention_heads', kernel[0] // 64),
+    'encoder_heads': config.get('num_attention_heads', _num_heads(kernel[0])),
     'encoder_norm': 'encoder/norm' in origin.modules
     and origin.theirs('encoder/norm/scale') in arrays,
     **_stack_fields('encoder', origin, 'encoder/blocks', arrays),
@@ -226,7 +263,7 @@ def model_config(
     fields['learned_grid'] = (times[1], side, side)
   if origin.arrays.get('decoder/mask_token') in arrays:
     width = shape('decoder/mask_token')[-1]
-    heads = 16 if 'embedding_bias' in origin.fields else width // 64
+    heads = 16 if 'embedding_bias' in origin.fields else _num_heads(width)
     fields |= {
       'decoder_width': width,
       'decoder_heads': config.get('decoder_num_attention_heads', heads),
@@ -235,15 +272,27 @@ def model_config(
   head = origin.modules.get('head')
   if f'{head}.weight' not in arrays:
     return {'name': 'videomae', **fields}
-  norm = origin.modules.get('norm')
+  has_norm = f'{origin.modules.get("norm")}.weight' in arrays
+  has_cls = 'num_prefix_tokens' in fields
+  if not has_norm and not has_cls:
+    raise ValueError(
+      f'{origin.name}: without fc_norm, it tells the class from the first '
+      'patch alone (use_mean_pooling=False), which no classifier here does. '
+      f'Leave {head} out of the file to take its encoder.'
+    )
   return {
     'name': 'classifier',
     'backbone': 'videomae',
     'num_classes': shape('head/kernel')[0],
-    'pool': 'cls' if 'num_prefix_tokens' in fields else 'mean',
-    'norm': f'{norm}.weight' in arrays,
+    'pool': 'cls' if has_cls and not has_norm else 'mean',
+    'norm': has_norm,
     **fields,
   }
+
+
+def _num_heads(width: int) -> int:
+  """Heads are 64 wide but in H (and its decoder) and g."""
+  return {640: 8, 1280: 16, 1408: 16}.get(width, width // 64)
 
 
 def _stack_fields(

@@ -70,6 +70,8 @@ ORIGINALS = {
       'decoder/embedding': 'decoder_embed',
       'decoder/blocks/norm': 'decoder_norm',
       'decoder/output': 'decoder_pred',
+      # Of classifiers that pool all patches; those of the CLS token have none.
+      'norm': 'fc_norm',
       'head': 'head',
     },
     arrays={

@@ -80,15 +80,20 @@ class Origin:
       match = re.match(re.escape(prefix).replace(r'\{\}', r'\d+') + r'\.', name)
       if match:
         rest = name[match.end() :]
-        return rest in self.qv_bias or rest.rpartition('.')[0] in self._in_block
+        return rest in self.qv_bias or rest in self._in_block
     return False
 
   @functools.cached_property
   def _in_block(self) -> set[str]:
-    names = self.block.values()
-    return {
-      part for n in names for part in (n if isinstance(n, tuple) else (n,))
-    }
+    """Names of arrays in a block, but for those in `qv_bias`."""
+    names = set()
+    for module, theirs in self.block.items():
+      leaves = ['weight', 'bias']
+      if self.qv_bias and module == 'attention/qkv':
+        leaves = ['weight']
+      for name in (theirs,) if isinstance(theirs, str) else theirs:
+        names |= {f'{name}.{leaf}' for leaf in leaves}
+    return names
 
   def _places_in_block(
     self, path: str, suffix: str

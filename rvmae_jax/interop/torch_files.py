@@ -136,32 +136,20 @@ def read(path: str | pathlib.Path) -> Any:
     ) from error
 
 
-def write(
-  path: str | pathlib.Path, arrays: Mapping[str, np.ndarray], key: str = ''
-) -> None:
-  """Writes what `torch.load` reads as a dict of tensors.
+def write(path: str | pathlib.Path, content: Mapping[str, Any]) -> None:
+  """Writes what `torch.load(..., weights_only=True)` reads.
 
   Args:
     path: replaced if it exists.
-    arrays: name -> float32 array.
-    key: name of a dict that they are put into, `{key: arrays}`; '' for none.
+    content: nested dicts of arrays, which become float32 tensors, and text.
   """
-  arrays = {
-    name: np.asarray(array, np.float32, order='C')
-    for name, array in arrays.items()
-  }
-  tensors = [
-    _pickled(name) + _pickled_tensor(str(i), array.shape)
-    for i, (name, array) in enumerate(arrays.items())
-  ]
-  content = b'}(' + b''.join(tensors) + b'u'
-  if key:
-    content = b'}(' + _pickled(key) + content + b'u'
+  memory: list[bytes] = []
+  instructions = _pickled_content(content, memory)
   with zipfile.ZipFile(path, 'w') as archive:
-    archive.writestr('archive/data.pkl', b'\x80\x02' + content + b'.')
+    archive.writestr('archive/data.pkl', b'\x80\x02' + instructions + b'.')
     archive.writestr('archive/byteorder', 'little')
-    for i, array in enumerate(arrays.values()):
-      archive.writestr(f'archive/data/{i}', array.astype('<f4').tobytes())
+    for i, array in enumerate(memory):
+      archive.writestr(f'archive/data/{i}', array)
     archive.writestr('archive/version', '3\n')
 
 
@@ -252,6 +240,20 @@ def _read_legacy(path: str | pathlib.Path) -> Any:
       if file.tell() > end:
         raise EOFError(f'{file.tell() - end} bytes are missing')
   return content
+
+
+def _pickled_content(content: Any, memory: list[bytes]) -> bytes:
+  """Instructions of a pickle machine; tensors add what they point to."""
+  if isinstance(content, Mapping):
+    entries = (
+      _pickled(name) + _pickled_content(value, memory)
+      for name, value in content.items()
+    )
+    return b'}(' + b''.join(entries) + b'u'
+  if isinstance(content, np.ndarray | np.generic):
+    memory.append(np.asarray(content, '<f4', order='C').tobytes())
+    return _pickled_tensor(str(len(memory) - 1), np.shape(content))
+  return _pickled(content)
 
 
 def _pickled(value: Any) -> bytes:

@@ -85,7 +85,24 @@ def test_there_and_back_bit_for_bit(case):
 
 def test_the_origin_is_found_by_its_names(case):
   origin, _, _, params = case
-  assert hugging_face.find_origin(to_state_dict(params, origin)) is origin
+  arrays = to_state_dict(params, origin)
+  found, same = hugging_face.find_origin(arrays)
+  assert found is origin
+  assert same.keys() == arrays.keys()
+
+
+@pytest.mark.parametrize('key', ['videomae', 'vit_mae_v5', 'timesformer'])
+def test_networks_without_a_head_have_shorter_names(key):
+  """`AutoModel` of Hugging Face leaves out the name of the network."""
+  origin, _, _, params = make(key)
+  arrays = to_state_dict(params, origin)
+  base = f'{key.removesuffix("_v5").replace("vit_mae", "vit")}.'
+  encoder = {name: a for name, a in arrays.items() if name.startswith(base)}
+  found, again = hugging_face.find_origin(
+    {name.removeprefix(base): array for name, array in encoder.items()}
+  )
+  assert found is origin
+  assert again.keys() == encoder.keys()
 
 
 def test_the_config_is_read_off_the_arrays(case):
@@ -223,7 +240,7 @@ def test_safetensors_are_read_without_torch(tmp_path, videomae):
 def test_files_of_torch_are_read_without_torch(tmp_path, videomae, suffix):
   arrays = videomae[2]
   path = tmp_path / f'model.{suffix}'
-  torch_files.write(path, arrays, key='model')
+  torch_files.write(path, {'model': arrays})
   again = read(path)
   assert again.keys() == arrays.keys()
   for name in arrays:
@@ -250,4 +267,42 @@ def test_the_state_dict_is_found_inside_of_a_checkpoint():
 
 def test_foreign_names_are_refused():
   with pytest.raises(ValueError, match='no known origin'):
-    hugging_face.find_origin(['conv1.weight', 'bn1.bias'])
+    hugging_face.find_origin({'conv1.weight': 0, 'bn1.bias': 0})
+
+
+def test_a_class_told_from_the_first_patch_is_refused():
+  """Hugging Face's use_mean_pooling=False, which no published file has."""
+  origin, _, _, params = make('videomae')
+  arrays = to_state_dict(params, origin)
+  arrays['classifier.weight'] = np.zeros((3, 64), np.float32)
+  with pytest.raises(ValueError, match='first patch alone'):
+    hugging_face.model_config(arrays, origin)
+
+
+@pytest.mark.parametrize(
+  ('width', 'heads'), [(384, 6), (768, 12), (1024, 16), (1280, 16), (1408, 16)]
+)
+def test_heads_of_published_sizes_without_a_config(width, heads):
+  """S, B, L and H of VideoMAE, g of V2."""
+  origin = ORIGINS['videomae_original_classifier']
+  arrays = {
+    'patch_embed.proj.weight': np.broadcast_to(0, (width, 3, 2, 16, 16)),
+    'blocks.0.mlp.fc1.weight': np.broadcast_to(0, (4 * width, width)),
+  }
+  fields = hugging_face.model_config(arrays, origin)
+  assert fields['encoder_heads'] == heads
+
+
+def test_mae_pools_with_a_norm_of_its_own():
+  origin = ORIGINS['mae_original']
+  arrays = {
+    'patch_embed.proj.weight': np.broadcast_to(0, (64, 3, 16, 16)),
+    'pos_embed': np.broadcast_to(0, (1, 197, 64)),
+    'blocks.0.mlp.fc1.weight': np.broadcast_to(0, (256, 64)),
+    'head.weight': np.broadcast_to(0, (10, 64)),
+  }
+  of_cls = hugging_face.model_config(arrays, origin)
+  assert (of_cls['pool'], of_cls['norm']) == ('cls', False)
+  arrays['fc_norm.weight'] = np.broadcast_to(0, (64,))
+  of_mean = hugging_face.model_config(arrays, origin)
+  assert (of_mean['pool'], of_mean['norm']) == ('mean', True)

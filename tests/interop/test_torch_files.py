@@ -147,19 +147,19 @@ def test_a_tensor_larger_than_its_memory_is_refused():
     tensor.read()
 
 
-@pytest.mark.parametrize('key', ['', 'module'])
-def test_what_was_written_comes_back(tmp_path, key):
-  torch_files.write(tmp_path / 'model.bin', ARRAYS, key)
-  content = torch_files.read(tmp_path / 'model.bin')
-  back = content[key] if key else content
-  assert list(back) == list(ARRAYS)
+def test_what_was_written_comes_back(tmp_path):
+  path = tmp_path / 'model.pth'
+  torch_files.write(path, {'model': ARRAYS, 'note': {'by': 'ü'}})
+  content = torch_files.read(path)
+  assert content['note'] == {'by': 'ü'}
+  assert list(content['model']) == list(ARRAYS)
   for name, array in ARRAYS.items():
-    np.testing.assert_array_equal(back[name].read(), array)
+    np.testing.assert_array_equal(content['model'][name].read(), array)
 
 
 def test_torch_reads_and_writes_the_same(tmp_path):
   torch = pytest.importorskip('torch')
-  torch_files.write(tmp_path / 'ours.pth', ARRAYS, 'model')
+  torch_files.write(tmp_path / 'ours.pth', {'model': ARRAYS})
   theirs = torch.load(tmp_path / 'ours.pth', weights_only=True)['model']
   for name, array in ARRAYS.items():
     np.testing.assert_array_equal(theirs[name].numpy(), array)

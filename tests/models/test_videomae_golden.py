@@ -33,7 +33,7 @@ class Golden:
       if name.startswith('params/')
     }
     self.arrays = arrays
-    self.origin = hugging_face.find_origin(self.theirs)
+    self.origin, _ = hugging_face.find_origin(self.theirs)
     config = json.loads(str(arrays['config_json']))
     self.model = build_model(
       hugging_face.model_config(self.theirs, self.origin, config) | fields

@@ -1,0 +1,212 @@
+"""Weights of anyone, read: runs, exported and released files, PyTorch's.
+
+Files are told apart by what is in them:
+
+  what `export` writes         .npz, .safetensors or .pth with the run's config
+  a released RVM               .npz, or .safetensors with the same names
+  VideoMAE, ViTMAE, TimeSformer
+    of Hugging Face            .safetensors or .bin, best with its config.json
+    of the papers' code        .pth, .pt or .pyth
+"""
+
+import functools
+import json
+import pathlib
+import types
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import ml_collections
+import numpy as np
+
+from rvmae_jax import config_utils
+from rvmae_jax.interop import (
+  hugging_face,
+  npz,
+  published,
+  rvm_released,
+  safetensors,
+  state_dict,
+  torch_files,
+)
+from rvmae_jax.models import build_model
+from rvmae_jax.models.classifier import Classifier
+from rvmae_jax.training import checkpointing
+
+# Formats that hold a note beside the arrays.
+FORMATS = {'.npz': npz, '.safetensors': safetensors}
+TORCH_SUFFIXES = ('.bin', '.pth', '.pt', '.pyth')
+# Where `export` puts its note in a .pth.
+NOTE = 'rvmae_jax'
+# What a folder of Hugging Face's holds; the first that is there is taken.
+_IN_FOLDERS = ('model.safetensors', 'pytorch_model.bin')
+
+
+def load(
+  path: str | pathlib.Path, ema: bool = False
+) -> tuple[dict, ml_collections.ConfigDict]:
+  """Parameters and config of a run, a checkpoint, a file or a folder of it.
+
+  Args:
+    path: a workdir, a checkpoint, a file as above, or Hugging Face's folder.
+    ema: of a run, the moving average of the parameters.
+
+  Raises:
+    FileNotFoundError: there are no weights at `path`.
+    ValueError: nobody knows the file's names, or an array does not fit.
+  """
+  return checkpointing.load_params(
+    find_file(path) or path, ema, load_file=read_params
+  )
+
+
+def load_model(path: str | pathlib.Path) -> tuple[nn.Module, dict]:
+  """The network and the parameters of what `load` takes.
+
+  With them `model.apply({'params': params}, video, method='encode')` gives
+  features; see `models.rvm.RVM` and `models.videomae.VideoMAE`.
+  """
+  params, config = load(path)
+  return build_model(config.model), params
+
+
+def find_file(path: str | pathlib.Path) -> pathlib.Path | None:
+  """The file that a path means: itself, or that in a Hugging Face folder."""
+  path = pathlib.Path(path)
+  if path.is_file():
+    return path
+  found = [path / name for name in _IN_FOLDERS if (path / name).is_file()]
+  return found[0] if found else None
+
+
+def read_params(
+  path: str | pathlib.Path,
+) -> tuple[dict, ml_collections.ConfigDict]:
+  """Parameters and config of a file, whoever made it.
+
+  Returns:
+    Nested dict of arrays, without the decoder where the file has none, and the
+    config of the run that it was exported from. Without such a note, the model
+    is read off the arrays and all else is the paper's, see `interop.published`;
+    it has no `data.sources`.
+
+  Raises:
+    ValueError: nobody knows the file's names, or an array does not fit.
+  """
+  metadata = read_metadata(path)
+  arrays = read_arrays(path)
+  config = config_of(path, metadata, arrays)
+  if 'scan_layers' in config.model:
+    config.model.scan_layers = False  # The file has an array for each block.
+  model = build_model(config.model)
+  if config.model.name == 'rvm':
+    return _fit_released(arrays, model), config
+  params, report = match_state_dict(arrays, model)
+  report.require_complete()
+  return params, config
+
+
+def read_metadata(path: str | pathlib.Path) -> dict[str, str]:
+  """The note that `export` left in a file; empty for files of others."""
+  suffix = pathlib.Path(path).suffix
+  if suffix in FORMATS:
+    return FORMATS[suffix].read_metadata(path)
+  content = torch_files.read(path) if suffix == '.pth' else {}
+  note = content.get(NOTE) if isinstance(content, Mapping) else None
+  return dict(note) if isinstance(note, Mapping) else {}
+
+
+def read_arrays(path: str | pathlib.Path) -> dict[str, np.ndarray]:
+  """All arrays of a file; names of RVM are split by '/', others by '.'.
+
+  Raises:
+    ValueError: an unknown suffix, or a file that is damaged.
+  """
+  suffix = pathlib.Path(path).suffix
+  if suffix in TORCH_SUFFIXES:
+    return state_dict.read(path)
+  arrays = file_format(path).read(path)
+  if suffix == '.npz' or is_released_rvm(arrays):
+    return arrays
+  return {name.replace('/', '.'): array for name, array in arrays.items()}
+
+
+def is_released_rvm(arrays: Mapping[str, Any]) -> bool:
+  """Whether arrays have the names of an RVM's released files."""
+  return any(name.startswith('tokenizer/') for name in arrays)
+
+
+def config_of(
+  path: str | pathlib.Path,
+  metadata: Mapping[str, str],
+  arrays: Mapping[str, np.ndarray],
+) -> ml_collections.ConfigDict:
+  """The config that a file names, or the paper's for what is in it.
+
+  Args:
+    path: where config.json may lie beside.
+    metadata: what `read_metadata` gives.
+    arrays: what `read_arrays` gives.
+  """
+  if 'config' in metadata:
+    return config_utils.from_json(metadata['config'])
+  sizes = {}
+  if is_released_rvm(arrays) or pathlib.Path(path).suffix == '.npz':
+    model = {'name': 'rvm', **rvm_released.model_fields(arrays)}
+  else:
+    config_file = pathlib.Path(path).with_name('config.json')
+    if config_file.exists():
+      sizes = json.loads(config_file.read_text())
+    origin, arrays = hugging_face.find_origin(arrays)
+    model = hugging_face.model_config(arrays, origin, sizes)
+  return ml_collections.ConfigDict(published.run_config(model, sizes)).lock()
+
+
+def match_state_dict(
+  arrays: Mapping[str, np.ndarray], model: nn.Module
+) -> tuple[dict, state_dict.Report]:
+  """What of a state dict fits a model, as its parameters, and the report."""
+  origin, arrays = hugging_face.find_origin(arrays)
+  has_decoder = origin.arrays.get('decoder/mask_token') in arrays
+  # Parameters do not depend on the size of a clip: two tubelets of one slot.
+  network = getattr(model, 'backbone', model)
+  z, p = network.tubelet_size, network.patch_size
+  ids = jax.ShapeDtypeStruct((1, 1), np.int32)
+  video = jax.ShapeDtypeStruct((1, z, p, 2 * p, 3), np.uint8)
+  init, inputs = functools.partial(model.init, method='encode'), video
+  if has_decoder or isinstance(model, Classifier):
+    init = model.init
+    inputs = {'video': video, 'ids_keep': ids, 'ids_mask': ids}
+  shapes = jax.eval_shape(init, jax.random.key(0), inputs)
+  return state_dict.from_state_dict(arrays, shapes['params'], origin)
+
+
+def _fit_released(arrays: dict[str, np.ndarray], model: nn.Module) -> dict:
+  """Released arrays as parameters of an RVM."""
+  # Parameters do not depend on the size of a clip: one frame of one patch.
+  frame = jax.ShapeDtypeStruct((1, 1, *(model.patch_size,) * 2, 3), np.uint8)
+  spec = {
+    'video': frame,
+    'target': frame,
+    'target_delta': jax.ShapeDtypeStruct((1, 1), np.int32),
+    'ids_keep': jax.ShapeDtypeStruct((1, 1, 1), np.int32),
+  }
+  shapes = jax.eval_shape(model.init, jax.random.key(0), spec)['params']
+  return rvm_released.from_released(arrays, shapes)
+
+
+def file_format(path: str | pathlib.Path) -> types.ModuleType:
+  """How to read and write a file that is no PyTorch file.
+
+  Raises:
+    ValueError: an unknown suffix.
+  """
+  suffix = pathlib.Path(path).suffix
+  if suffix not in FORMATS:
+    known = (*FORMATS, *TORCH_SUFFIXES)
+    raise ValueError(
+      f'{path} ends in {suffix!r}; use one of {", ".join(known)}.'
+    )
+  return FORMATS[suffix]
