@@ -5,6 +5,7 @@ are and its pictures.
 """
 
 import pathlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -43,9 +44,20 @@ SECTIONS = (
   Section('Recognition', ('accuracy',), report_tables.plain_tables),
   Section('Retrieval', ('retrieval',), report_tables.retrieval_tables),
   Section(
+    'Temporal localization', ('localization',), report_tables.plain_tables
+  ),
+  Section(
     'Label propagation', ('label_propagation',), report_tables.plain_tables
   ),
-  Section('The recurrent core', ('recurrence',), report_tables.plain_tables),
+  Section('Long videos', ('long_video',), report_tables.plain_tables),
+  Section('Robustness', ('robustness',), report_tables.plain_tables),
+  Section('Uncertainty', ('uncertainty',), report_tables.plain_tables),
+  Section(
+    'Quality without labels',
+    ('feature_quality', 'recurrence'),
+    report_tables.plain_tables,
+  ),
+  Section('Cost', ('cost',), report_tables.plain_tables),
 )
 
 # Picture of an evaluation -> heading and what it shows.
@@ -91,6 +103,32 @@ CAPTIONS = {
     'How much of the state each place renews (update gate) and how much of it '
     'each place looks at (reset gate), as means over channels.',
   ),
+  'psnr': ('PSNR by how far ahead and how much hidden', ''),
+  'timelines': (
+    'What happens when',
+    'Grey: true segments. Coloured: of each source as many proposals as there '
+    'are segments, the surest ones.',
+  ),
+  'tracks': (
+    'Labels handed on',
+    'Labels of the first frame, carried through the video by the similarity of '
+    'features.',
+  ),
+  'lengths': (
+    'By frames read',
+    'The state carried all the way, thrown away now and then, and that of a '
+    'network that learned nothing.',
+  ),
+  'robustness': ('Accuracy and likeness by severity', ''),
+  'corruptions': ('What was done to videos', ''),
+  'maps': (
+    'Rebuilt under several masks',
+    'True frame, mean of what was rebuilt, its error, and the spread over '
+    'masks.',
+  ),
+  'spread': ('Does spread tell error?', ''),
+  'spectrum': ('Spectrum of features, and spread of their channels', ''),
+  'cost': ('Time and memory', ''),
 }
 
 
@@ -134,17 +172,18 @@ def _pictures(results: Results, folder: pathlib.Path) -> Iterable[str]:
   shown = set()
   for alias, result in results.items():
     for path in map(pathlib.Path, result['pictures']):
+      # Numbers and `film` tell pictures of a kind apart.
+      kind = re.sub(r'(_\d+)?(_film)?$', '', path.stem)
       heading, caption = CAPTIONS.get(
-        path.stem, (path.stem.replace('_', ' ').capitalize(), '')
+        kind, (kind.replace('_', ' ').capitalize(), '')
       )
       content = (folder / path).read_bytes()
       if path.suffix == '.mp4':
-        figure = page.film(content, caption)
+        yield page.film(content, caption)
+      elif kind in shown:
+        name = f'{heading}: {alias.replace("_", " ")}'
+        yield page.fold(name, page.figure(content, name, caption))
       else:
+        shown.add(kind)
         figure = page.figure(content, heading, caption)
-      if path.stem in shown:
-        name = alias.replace('_', ' ')
-        yield page.fold(f'{heading}: {name}', figure)
-      else:
-        shown.add(path.stem)
         yield page.subsection(heading, figure)

@@ -13,21 +13,28 @@ from rvmae_jax.evals.tables import pivot
 from rvmae_jax.visualize import page
 from rvmae_jax.visualize.probes import POOLING_NAMES, SOURCE_NAMES
 
+_MOST_ROWS = 18
+
 
 def plain_tables(results: Mapping[str, Any]) -> str:
-  """Every number under its own name, one table for rows of a kind."""
+  """Every number under its own name, one table for rows of a kind.
+
+  Long tables are folded away; pictures say the same at a glance.
+  """
   parts = []
   for alias, result in results.items():
-    tables = ''.join(
-      page.table(
+    tables = ''
+    for columns, rows in pivot(result['metrics']):
+      table = page.table(
         ('', *(column.replace('_', ' ') for column in columns)),
         [
           [html.escape(_row_name(name)), *map(format_number, row)]
           for name, row in rows.items()
         ],
       )
-      for columns, rows in pivot(result['metrics'])
-    )
+      if len(rows) > _MOST_ROWS:
+        table = page.fold(f'Table of {len(rows)} rows', table)
+      tables += table
     if len(results) > 1:
       parts.append(f'<h3>{html.escape(alias.replace("_", " "))}</h3>')
     parts.append(tables or '<p>It had nothing to measure.</p>')
@@ -236,7 +243,7 @@ def list_gaps(metrics: Mapping[str, float]) -> list[int]:
   return sorted(
     int(key.split('/')[0].removeprefix('gap_'))
     for key in metrics
-    if key.endswith('/gain_db')
+    if key.startswith('gap_') and key.endswith('/gain_db')
   )
 
 

@@ -112,19 +112,23 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def figure(png: bytes, alt: str, caption: str = '') -> str:
   """A picture inside the page."""
-  data = base64.b64encode(png).decode()
-  return (
-    f'<figure><img alt="{html.escape(alt)}" '
-    f'src="data:image/png;base64,{data}">'
-    f'<figcaption>{html.escape(caption)}</figcaption></figure>'
-  )
+  picture = f'<img alt="{html.escape(alt)}" src="{_inside("image/png", png)}">'
+  return _captioned(picture, caption)
 
 
 def film(mp4: bytes, caption: str = '') -> str:
   """A film inside the page; it plays without end when it is started."""
-  data = base64.b64encode(mp4).decode()
+  source = _inside('video/mp4', mp4)
+  return _captioned(
+    f'<video controls muted loop src="{source}"></video>', caption
+  )
+
+
+def _inside(kind: str, content: bytes) -> str:
+  return f'data:{kind};base64,{base64.b64encode(content).decode()}'
+
+
+def _captioned(content: str, caption: str) -> str:
   return (
-    '<figure><video controls muted loop '
-    f'src="data:video/mp4;base64,{data}"></video>'
-    f'<figcaption>{html.escape(caption)}</figcaption></figure>'
+    f'<figure>{content}<figcaption>{html.escape(caption)}</figcaption></figure>'
   )
