@@ -47,6 +47,11 @@ def get_config(arg=None):
       # Empty: spread over the gaps of the run.
       'gaps': () if arg.own_videos else (1, 2, 4),
     },
+    # Of the two reconstructions a run gets the one that its mask is for.
+    'clip_reconstruction': {
+      'name': 'clip_reconstruction',
+      'data': split('val'),
+    },
     'recurrence': {
       'name': 'recurrence',
       'data': split('val'),

@@ -27,14 +27,16 @@ import numpy as np
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from rvmae_jax import config_utils, visualize, weights
+from rvmae_jax import config_utils, perceptual, visualize, weights
 from rvmae_jax.data import manifest
 from rvmae_jax.evals import build_eval, leakage
+from rvmae_jax.evals.fitting import unfit_evals
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.tables import format_tables
 from rvmae_jax.evals.videos import override
 from rvmae_jax.models import build_model
 from rvmae_jax.objectives import build_objective
+from rvmae_jax.parts import rebuilt_frames
 from rvmae_jax.training.environment import environment
 from rvmae_jax.training.logging import show_own_lines
 
@@ -83,13 +85,19 @@ def evaluate(
     build_model(run_config.model),
     jax.device_put(params),
     # Only objectives that rebuild frames have it.
-    to_pixels=getattr(build_objective(run_config), 'to_pixels', None),
+    to_frames=getattr(build_objective(run_config), 'to_frames', None),
+    build_model=build_model,
+    load_judge=perceptual.frozen_distance,
   )
-  weights = _digest(params)
+  unfit = unfit_evals(config.evals, rebuilt_frames(run_config))
+  for alias, reason in unfit.items():
+    print(f'{alias}: left out, since {reason}')
+  entries = {k: entry for k, entry in config.evals.items() if k not in unfit}
+  weights = digest(params)
   finished, results = _read(workdir / 'metrics.json'), {}
   spent_s, num_done = 0.0, 0
-  for number, (alias, entry) in enumerate(config.evals.items(), start=1):
-    progress = f'[{number}/{len(config.evals)}] {alias}'
+  for number, (alias, entry) in enumerate(entries.items(), start=1):
+    progress = f'[{number}/{len(entries)}] {alias}'
     key = hashlib.sha256(
       _json([entry, data, config.batch_size, config.seed, weights]).encode()
     ).hexdigest()
@@ -117,7 +125,7 @@ def evaluate(
         'key': key,
       }
       spent_s, num_done = spent_s + results[alias]['seconds'], num_done + 1
-      left_s = spent_s / num_done * (len(config.evals) - number)
+      left_s = spent_s / num_done * (len(entries) - number)
       print(f'{progress}: {results[alias]["seconds"]} s, ', end='')
       print(f'about {left_s:.0f} s left' if left_s else 'all done')
     if alias in leaks:
@@ -152,7 +160,7 @@ def _save(
   return [f'{folder.name}/{path.name}' for path in paths]
 
 
-def _digest(params: Any) -> str:
+def digest(params: Any) -> str:
   """A hash of all parameters by name: the same weights, wherever they lie."""
   digest = hashlib.sha256()
   for path, leaf in jax.tree_util.tree_leaves_with_path(params):

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
 from rvmae_jax.data.pipeline import batch_spec
-from rvmae_jax.masking import check_mask
+from rvmae_jax.masking import MASKS, check_mask
 from rvmae_jax.models import build_model, flops
 from rvmae_jax.objectives import build_objective
 from rvmae_jax.training import optimizer
@@ -136,6 +136,18 @@ def check_training(
       f'into parts: config.accumulation_steps={config.accumulation_steps} must '
       'be 1; save memory with config.model.remat or more devices.'
     )
+
+
+def rebuilt_frames(config: ConfigDict) -> str:
+  """What a run rebuilds: 'target' frames, parts of its 'video', or '' nothing.
+
+  As `hides` of its mask says; an objective without `to_frames` has no pixels.
+  """
+  if not config.data.get('mask'):
+    return ''
+  if not hasattr(build_objective(config), 'to_frames'):
+    return ''
+  return MASKS.get(config.data.mask.name).hides
 
 
 def describe(config: ConfigDict) -> str:

@@ -22,7 +22,7 @@ from absl import app, flags, logging
 from etils import epath
 from ml_collections import ConfigDict, config_flags
 
-from rvmae_jax import config_utils
+from rvmae_jax import config_utils, perceptual
 from rvmae_jax.data import manifest
 from rvmae_jax.data.bad_videos import BadVideoGuard
 from rvmae_jax.data.pipeline import make_dataset
@@ -30,6 +30,7 @@ from rvmae_jax.evals import build_eval
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.schedule import ScheduledEvals
 from rvmae_jax.masking import MASKS
+from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts, describe
 from rvmae_jax.training import guards, sharding
 from rvmae_jax.training.checkpointing import Checkpointer
@@ -139,7 +140,9 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     parts.model,
     None,  # Given at each evaluation: a step donates what it is given.
     mesh,
-    to_pixels=getattr(parts.objective, 'to_pixels', None),
+    to_frames=getattr(parts.objective, 'to_frames', None),
+    build_model=build_model,
+    load_judge=perceptual.frozen_distance,
   )
   evaluations = ScheduledEvals(
     config.evals,

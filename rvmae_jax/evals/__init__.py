@@ -25,6 +25,7 @@ EVALS = Registry(
     'clip_reconstruction': (
       'rvmae_jax.evals.clip_reconstruction:ClipReconstructionEval'
     ),
+    'cost': 'rvmae_jax.evals.cost:CostEval',
     'feature_quality': ('rvmae_jax.evals.feature_quality:FeatureQualityEval'),
     'knn': 'rvmae_jax.evals.knn:KnnEval',
     'label_propagation': (
@@ -32,10 +33,12 @@ EVALS = Registry(
     ),
     'linear_probe': 'rvmae_jax.evals.linear_probe:LinearProbeEval',
     'localization': 'rvmae_jax.evals.localization:LocalizationEval',
+    'long_video': 'rvmae_jax.evals.long_video:LongVideoEval',
     'reconstruction': 'rvmae_jax.evals.reconstruction:ReconstructionEval',
     'recurrence': 'rvmae_jax.evals.recurrence:RecurrenceEval',
     'retrieval': 'rvmae_jax.evals.retrieval:RetrievalEval',
     'robustness': 'rvmae_jax.evals.robustness:RobustnessEval',
+    'uncertainty': 'rvmae_jax.evals.uncertainty:UncertaintyEval',
   },
 )
 

@@ -13,6 +13,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 from rvmae_jax.batch import split_host
 from rvmae_jax.evals import pooling
 
+# How unlike clips [n, T, H, W, 3] are to others: [n].
+Distance = Callable[[np.ndarray, np.ndarray], jax.Array]
+
 
 class ModelFunctions:
   """What evaluations may ask of a network with fixed parameters.
@@ -22,8 +25,10 @@ class ModelFunctions:
     params: its parameters, on the host or (sharded or not) on devices.
     mesh: where batches are spread over all axes; one device if None. Every
       process must hand in the same rows, as `make_dataset(train=False)` yields.
-    to_pixels: makes pixels of the model's outputs, given the batch; they take
-      the place of `pred`, which may be normalised or only some of the patches.
+    to_frames: makes frames of the model's outputs, given the batch: `rebuilt`
+      beside `pred`, which may be normalised or only some of the patches.
+    build_model: makes a Flax module of a `config.model`, to compare with.
+    load_judge: makes a perceptual distance of a frozen network's path.
   """
 
   def __init__(
@@ -31,16 +36,20 @@ class ModelFunctions:
     model: Any,
     params: Any,
     mesh: jax.sharding.Mesh | None = None,
-    to_pixels: Callable[[Mapping, Mapping], jax.Array] | None = None,
+    to_frames: Callable[[Mapping, Mapping], jax.Array] | None = None,
+    build_model: Callable[[Mapping], Any] | None = None,
+    load_judge: Callable[[str], Distance] | None = None,
   ):
     self._model, self._params, self._mesh = model, params, mesh
+    self._build_model, self._load_judge = build_model, load_judge
+    self._judges: dict[str, Distance] = {}
     # Results that several evaluations share; see `evals.features`.
     self.cache: dict[str, Any] = {}
 
     def predict(params, batch):
       outputs = model.apply({'params': params}, batch, train=False)
-      if to_pixels:
-        outputs['pred'] = to_pixels(outputs, batch)
+      if to_frames:
+        outputs['rebuilt'] = to_frames(outputs, batch)
       return outputs
 
     def encode(params, video, method):
@@ -56,11 +65,26 @@ class ModelFunctions:
     def pooled(params, video, method):
       return pooling.pool_all(encode(params, video, method))
 
+    def distance(params, first, second):
+      def unit_features(frames):
+        clip_shape = len(frames), getattr(model, 'tubelet_size', 1)
+        # [n, H, W, 3] -> [n, z, H, W, 3]
+        video = jnp.broadcast_to(
+          frames[:, None], (*clip_shape, *frames.shape[1:])
+        )
+        features = encode(params, video, 'encode')
+        norm = jnp.linalg.norm(features, axis=-1, keepdims=True)
+        return features / jnp.maximum(norm, 1e-6)
+
+      difference = unit_features(first) - unit_features(second)
+      return jnp.square(difference).sum(-1).mean((1, 2))
+
     everywhere = mesh and NamedSharding(mesh, PartitionSpec())
     jit = functools.partial(jax.jit, out_shardings=everywhere)
     self._predict = jit(predict)
     self._encode = jit(encode, static_argnums=2)
     self._encode_from = jit(encode_from)
+    self._distance = jit(distance)
     self._pooled = jit(pooled, static_argnums=2)
 
   @property
@@ -95,6 +119,46 @@ class ModelFunctions:
     # One video asks for all parameters that features need.
     variables = jax.jit(init)(jax.random.key(seed), video[:1])
     return self.with_params(variables['params'])
+
+  def fresh(self, model_config: Mapping, video: np.ndarray) -> 'ModelFunctions':
+    """Another network with fresh parameters, to encode with but not predict.
+
+    Args:
+      model_config: as `config.model`.
+      video: any [B, T, H, W, 3] uint8, for its shape.
+    """
+    model = self._build_model(model_config)
+    return ModelFunctions(model, None, self._mesh).untrained(video)
+
+  def num_parameters(self, video: np.ndarray) -> int:
+    """Numbers in all parameters that features of such a video need."""
+    init = functools.partial(self._model.init, method='encode')
+    shapes = jax.eval_shape(init, jax.random.key(0), video)
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes['params']))
+
+  def encode_flops(self, shape: tuple[int, ...]) -> int | None:
+    """FLOPs of `encode` for one clip of a batch [B, T, H, W, 3].
+
+    None where the network does not count.
+    """
+    model = getattr(self._model, 'backbone', self._model)
+    if not hasattr(model, 'flops_per_clip'):
+      return None
+    video = jax.ShapeDtypeStruct(shape, jnp.uint8)
+    return sum(model.flops_per_clip({'video': video}).values())
+
+  def compile(self, method: str, *args: np.ndarray) -> Callable[..., Any]:
+    """A method of the model, compiled for arguments of these shapes.
+
+    Returns:
+      A function of such arguments, with `memory_analysis`.
+    """
+
+    def apply(params, *args):
+      return self._model.apply({'params': params}, *args, method=method)
+
+    compiled = jax.jit(apply).lower(self._params, *args).compile()
+    return _Compiled(compiled, self._params)
 
   def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """The model's outputs for a batch of the contract, arrays on the device."""
@@ -139,6 +203,28 @@ class ModelFunctions:
       self._pooled(self._params, self._place(video), method)
     )
 
+  def perceptual_distance(
+    self, first: np.ndarray, second: np.ndarray, network: str = 'own'
+  ) -> np.ndarray:
+    """How unlike frames look to a network, 0 where they are equal.
+
+    To this one: the squared distance of unit features, from 0 to 4, as mean
+    over tokens; each frame goes in as a clip of equal frames.
+
+    Args:
+      first, second: [n, H, W, 3] in [0, 1].
+      network: 'own', this one, or the path of a frozen one, such as VGG16.
+
+    Returns:
+      [n] float32.
+    """
+    if network != 'own':
+      if network not in self._judges:
+        self._judges[network] = self._load_judge(network)
+      return np.asarray(self._judges[network](first[:, None], second[:, None]))
+    frames = self._place((first, second))
+    return np.asarray(self._distance(self._params, *frames))
+
   def _place(self, tree: Any) -> Any:
     """Spreads rows over the mesh; too few to share out go to each device."""
     if self._mesh is None:
@@ -151,3 +237,14 @@ class ModelFunctions:
       return jax.make_array_from_callback(x.shape, sharding, x.__getitem__)
 
     return jax.tree.map(place, tree)
+
+
+class _Compiled:
+  """A compiled function whose parameters are given."""
+
+  def __init__(self, compiled: jax.stages.Compiled, params: Any):
+    self._compiled, self._params = compiled, params
+    self.memory_analysis = compiled.memory_analysis
+
+  def __call__(self, *args: Any) -> Any:
+    return self._compiled(self._params, *args)

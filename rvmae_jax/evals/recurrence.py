@@ -22,6 +22,9 @@ class RecurrenceEval:
     num_pictures: clips whose arrays are kept.
   """
 
+  # Only a whole batch with targets brings out the gates.
+  rebuilds = ('target',)
+
   def __init__(
     self,
     videos: Videos,
@@ -30,7 +33,7 @@ class RecurrenceEval:
     num_batches: int = 1,
     num_pictures: int = 3,
   ):
-    # Only a whole batch brings out the gates; one target is the least it takes.
+    # One target is the least it takes.
     clip = {'num_source': num_frames, 'num_target': 1, 'gaps': (1,)}
     self.videos = videos.changed({'clip': clip})
     self.num_batches, self.num_pictures = num_batches, num_pictures

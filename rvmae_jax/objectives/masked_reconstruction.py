@@ -159,6 +159,23 @@ class MaskedReconstruction:
     is_true = hidden_mask(pred_ids, true.shape[-2])[..., None]
     return jnp.where(is_true, true, placed * scale + shift)
 
+  def to_frames(
+    self, outputs: Mapping[str, jax.Array], batch: Mapping[str, jax.Array]
+  ) -> jax.Array:
+    """`to_pixels` as frames, of `target` where the batch has it, or `video`."""
+    return self._lay_out(self.to_pixels(outputs, batch), batch)
+
+  def _lay_out(
+    self, pixels: jax.Array, batch: Mapping[str, jax.Array]
+  ) -> jax.Array:
+    """All patches in grid order as frames [B, S or T, H, W, 3]."""
+    p, z = self.patch_size, self.tubelet_size
+    if 'target' in batch:
+      grid = patches.patch_grid(*batch['target'].shape[-3:-1], p)
+      return patches.unpatchify(pixels, p, grid)
+    grid = patches.clip_grid(batch['video'].shape, p, z)
+    return patches.unpatchify_clip(pixels, p, z, grid)
+
   def _perceived(
     self, outputs: Mapping[str, jax.Array], batch: Mapping[str, jax.Array]
   ) -> tuple[jax.Array, jax.Array]:
@@ -169,19 +186,12 @@ class MaskedReconstruction:
         'config.perceptual_checkpoint to a run, a checkpoint or an exported '
         'file.'
       )
-    key = 'target' if 'target' in batch else 'video'
-    grid = patches.clip_grid(batch[key].shape, self.patch_size, 1)
 
     def perceive(pixels):
-      if key == 'target':
-        frames = patches.unpatchify(pixels, self.patch_size, grid[1:])
+      video = self._lay_out(pixels, batch)
+      if 'target' in batch:
         # [B, S, H, W, 3] -> [B*S, 1, H, W, 3]
-        video = frames.reshape(-1, 1, *frames.shape[2:])
-      else:
-        grid_of_clip = (grid[0] // self.tubelet_size, *grid[1:])
-        video = patches.unpatchify_clip(
-          pixels, self.patch_size, self.tubelet_size, grid_of_clip
-        )
+        video = video.reshape(-1, 1, *video.shape[2:])
       return self.perceptual_features(video)
 
     return (

@@ -9,13 +9,8 @@ from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
 from rvmae_jax.evals.videos import override
-from rvmae_jax.masking import MASKS
 from rvmae_jax.models.classifier import classifier_config
-from rvmae_jax.objectives import build_objective
 from rvmae_jax.registry import near_names
-
-# Evaluation -> the frames that it rebuilds, as `hides` of masks.
-_REBUILT = {'reconstruction': 'target', 'clip_reconstruction': 'video'}
 
 
 def run_recipe(config: ConfigDict, method: str, seed: int) -> ConfigDict:
@@ -126,19 +121,6 @@ def num_steps(
       f'clips, which takes {price * batch_size:g}.'
     )
   return steps
-
-
-def fitting_evals(evaluation: ConfigDict, recipe: ConfigDict) -> ConfigDict:
-  """The evaluation without reconstructions that are not what a recipe does."""
-  hides = ''
-  if recipe.data.get('mask') and hasattr(build_objective(recipe), 'to_pixels'):
-    hides = MASKS.get(recipe.data.mask.name).hides
-  evals = {
-    alias: entry
-    for alias, entry in evaluation.evals.items()
-    if _REBUILT.get(entry.name, hides) == hides
-  }
-  return ConfigDict({**evaluation, 'evals': evals})
 
 
 def digest(*configs: ConfigDict) -> str:

@@ -73,8 +73,7 @@ def run(
     if cost['flops_per_clip']:
       figures['flops'] = num_clips * cost['flops_per_clip']
     with _timed(seconds, 'evaluation'):
-      evaluation = compare_recipes.fitting_evals(config.evaluation, recipe)
-      figures |= _evaluate(evaluation, params, recipe, workdir)
+      figures |= _evaluate(config.evaluation, params, recipe, workdir)
     if 'finetune' in config:
       with _timed(seconds, 'fine-tuning'):
         start = workdir.resolve() if is_trained else ''

@@ -19,6 +19,7 @@ FIGURES = Registry(
     'clip_reconstruction': (
       'rvmae_jax.visualize.clip_reconstructions:clip_reconstruction_figures'
     ),
+    'cost': 'rvmae_jax.visualize.cost:cost_figures',
     'feature_quality': (
       'rvmae_jax.visualize.feature_quality:feature_quality_figures'
     ),
@@ -26,12 +27,14 @@ FIGURES = Registry(
     'label_propagation': 'rvmae_jax.visualize.tracks:tracking_figures',
     'linear_probe': 'rvmae_jax.visualize.probes:probe_figures',
     'localization': 'rvmae_jax.visualize.localization:localization_figures',
+    'long_video': 'rvmae_jax.visualize.long_video:long_video_figures',
     'reconstruction': (
       'rvmae_jax.visualize.reconstructions:reconstruction_figures'
     ),
     'recurrence': 'rvmae_jax.visualize.recurrence:recurrence_figures',
     'retrieval': 'rvmae_jax.visualize.retrieval:retrieval_figures',
     'robustness': 'rvmae_jax.visualize.robustness:robustness_figures',
+    'uncertainty': 'rvmae_jax.visualize.uncertainty:uncertainty_figures',
   },
 )
 

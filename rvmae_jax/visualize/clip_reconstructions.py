@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rvmae_jax.visualize.psnr import psnr_figures
 from rvmae_jax.visualize.style import TEXT, new_figure, show, styled
 
 _GREY, _DARK = 0.55, 0.2
@@ -15,13 +16,12 @@ def clip_reconstruction_figures(
   arrays: Mapping[str, np.ndarray], metrics: Mapping[str, float]
 ) -> dict[str, Any]:
   """The pictures of the evaluation `clip_reconstruction`."""
-  del metrics
   keys = ('video', 'rebuilt', 'visible', 'hidden')
   return {
     'clip_reconstruction': draw_clip_reconstructions(
       *(arrays[key] for key in keys)
     )
-  }
+  } | psnr_figures(metrics)
 
 
 @styled

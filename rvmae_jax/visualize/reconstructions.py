@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rvmae_jax.visualize.psnr import psnr_figures
 from rvmae_jax.visualize.style import TEXT, new_figure, show, styled
 
 _GREY = 0.55
@@ -15,7 +16,6 @@ def reconstruction_figures(
   arrays: Mapping[str, np.ndarray], metrics: Mapping[str, float]
 ) -> dict[str, Any]:
   """The pictures of the evaluation `reconstruction`."""
-  del metrics
   return {
     'reconstruction': draw_reconstructions(
       arrays['video'],
@@ -24,7 +24,7 @@ def reconstruction_figures(
       arrays['hidden'],
       arrays['gaps'],
     )
-  }
+  } | psnr_figures(metrics)
 
 
 @styled

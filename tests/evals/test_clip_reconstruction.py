@@ -5,13 +5,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from rvmae_jax import visualize
-from rvmae_jax.evals.clip_reconstruction import (
-  ClipReconstructionEval,
-  clip_scores,
-  frames_from_tubelets,
-)
+from rvmae_jax.evals.clip_reconstruction import ClipReconstructionEval
 from rvmae_jax.evals.videos import Videos
-from rvmae_jax.layers import patches
 
 _NOISE = {'name': 'fake', 'num_videos': 5, 'num_frames': 8, 'size': (16, 16)}
 _DATA = {
@@ -22,28 +17,20 @@ _DATA = {
 }
 
 
-def _evaluation(mask='tube'):
+def _evaluation(mask='tube', **settings):
   data = ConfigDict({**_DATA, 'mask': {'name': mask, 'ratio': 0.75}})
-  return ClipReconstructionEval(
-    Videos(data, patch_size=8, batch_size=3, tubelet_size=2)
-  )
+  videos = Videos(data, patch_size=8, batch_size=3, tubelet_size=2)
+  return ClipReconstructionEval(videos=videos, **settings)
 
 
 class Oracle:
-  """Predicts the true tubelets, `error` too bright."""
+  """Rebuilds the true clip, `error` too bright."""
 
   def __init__(self, error: float = 0.0):
     self.error = error
 
   def predict(self, batch):
-    video = np.asarray(patches.patchify_clip(batch['video'], 8, 2))
-    return {'pred': video / 255 + self.error}
-
-
-def test_tubelets_are_laid_out_as_they_were_cut():
-  video = np.random.default_rng(0).random((2, 6, 16, 24, 3), np.float32)
-  cut = np.asarray(patches.patchify_clip(video, 8, 2))
-  np.testing.assert_array_equal(frames_from_tubelets(cut, 8, 2, (2, 3)), video)
+    return {'rebuilt': batch['video'] / np.float32(255) + self.error}
 
 
 def test_errors_worked_by_hand():
@@ -54,7 +41,7 @@ def test_errors_worked_by_hand():
   video[0, 1, :, :8], video[0, 1, :, 8:] = 0.6, 0.8
   hidden = np.zeros((1, 2, 16, 16), bool)
   hidden[0, 1, :, 8:] = True
-  scores = clip_scores(
+  scores = _evaluation().scores(
     {
       'video': video,
       'rebuilt': np.full_like(video, 0.7),
@@ -68,6 +55,10 @@ def test_errors_worked_by_hand():
       'model/error_hidden': 0.01,
       'copy_time/error_hidden': 0.16,  # 0.4 in the other frame
       'mean_colour/error_hidden': 0.16,  # (0.2 + 0.4 + 0.6) / 3
+      # A quarter of the clip is hidden, the rest stays as it is.
+      'model/error_frame': 0.0025,
+      'copy_time/error_frame': 0.04,
+      'mean_colour/error_frame': 0.04,
     }
   )
 
@@ -96,3 +87,23 @@ def test_arrays_show_what_is_seen_and_rebuilt(mask, tmp_path):
   assert not (arrays['visible'] & arrays['hidden']).any()
   (path,) = visualize.draw('clip_reconstruction', arrays, metrics, tmp_path)
   assert path.name == 'clip_reconstruction.png'
+
+
+def test_mask_ratios_are_measured_besides(tmp_path):
+  evaluation = _evaluation(ratios=(0.25, 0.5), num_batches=1)
+  metrics = evaluation.run(Oracle(error=-0.001))
+  # Fewer pixels of a frame are wrong, and each as wrong as before.
+  frame, fewer = (metrics[f'{k}model/psnr_frame'] for k in ('', 'ratio_0.5/'))
+  assert fewer - frame == pytest.approx(10 * np.log10(0.75 / 0.5), abs=0.05)
+  paths = visualize.draw(
+    'clip_reconstruction', evaluation.arrays, metrics, tmp_path
+  )
+  assert [p.name for p in paths] == ['clip_reconstruction.png', 'psnr.png']
+
+
+def test_a_run_of_targets_is_sent_to_the_other_evaluation():
+  clip = {'name': 'source_target', 'num_source': 2, 'num_target': 1}
+  data = {**_DATA, 'clip': clip, 'mask': {'name': 'target', 'ratio': 0.75}}
+  videos = Videos(ConfigDict(data), patch_size=8, batch_size=3)
+  with pytest.raises(ValueError, match="use the evaluation 'reconstruction'"):
+    ClipReconstructionEval(videos=videos)

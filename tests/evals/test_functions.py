@@ -70,11 +70,39 @@ def test_per_frame_features_ignore_other_frames(network):
   )
 
 
-def test_predictions_become_pixels(network):
+def test_predictions_become_frames(network):
   model, params, batch = network
   functions = ModelFunctions(
     model,
     params,
-    to_pixels=lambda out, batch: 0 * out['pred'] + len(batch['video']),
+    to_frames=lambda out, batch: 0 * out['pred'] + len(batch['video']),
   )
-  assert (np.asarray(functions.predict(batch)['pred']) == 8).all()
+  assert (np.asarray(functions.predict(batch)['rebuilt']) == 8).all()
+
+
+def test_a_frame_is_as_far_away_as_it_differs(network):
+  model, params, batch = network
+  functions = ModelFunctions(model, params)
+  frames = batch['video'][:, 0] / np.float32(255)
+  nearer, further = (
+    functions.perceptual_distance(frames, frames * share).mean()
+    for share in (0.9, 0.2)
+  )
+  assert functions.perceptual_distance(frames, frames).max() < 1e-6
+  assert 0 < nearer < further < 4
+
+
+def test_another_network_can_judge(network):
+  model, params, batch = network
+  loaded = []
+
+  def load_judge(path):
+    loaded.append(path)
+    return lambda first, second: np.abs(first - second).mean((1, 2, 3, 4))
+
+  functions = ModelFunctions(model, params, load_judge=load_judge)
+  frames = batch['video'][:, 0] / np.float32(255)
+  for _ in range(2):
+    distance = functions.perceptual_distance(frames, frames / 2, 'vgg.pth')
+  np.testing.assert_allclose(distance, frames.mean((1, 2, 3)) / 2, rtol=1e-5)
+  assert loaded == ['vgg.pth']

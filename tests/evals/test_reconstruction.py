@@ -4,13 +4,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from rvmae_jax.evals.reconstruction import (
-  ReconstructionEval,
-  clip_scores,
-  frames_from_patches,
-)
+from rvmae_jax import visualize
+from rvmae_jax.evals.reconstruction import ReconstructionEval
 from rvmae_jax.evals.videos import Videos
-from rvmae_jax.layers import patches
 
 _DATA = ConfigDict(
   {
@@ -36,21 +32,17 @@ _VIDEOS = Videos(_DATA, patch_size=8, batch_size=3)
 
 
 class Oracle:
-  """Predicts the true patches, `error` too bright."""
+  """Rebuilds the true frames, `error` too bright."""
 
   def __init__(self, error: float = 0.0):
     self.error = error
 
   def predict(self, batch):
-    target = np.asarray(patches.patchify(batch['target'], 8))
-    return {'pred': target / 255 + self.error}
+    return {'rebuilt': batch['target'] / np.float32(255) + self.error}
 
-
-def test_patches_are_laid_out_as_they_were_cut():
-  video = np.random.default_rng(0).random((2, 3, 16, 24, 3))
-  cut = np.asarray(patches.patchify(video, 8))
-  laid = frames_from_patches(cut, 8, (2, 3))
-  np.testing.assert_array_equal(laid, video.astype(np.float32))
+  def perceptual_distance(self, first, second, network):
+    assert network == 'own'
+    return np.abs(first - second).mean((1, 2, 3))
 
 
 def test_errors_worked_by_hand():
@@ -63,7 +55,7 @@ def test_errors_worked_by_hand():
   rebuilt[:, :, :, :8] = 0.6
   hidden = np.zeros((1, 1, 16, 16), bool)
   hidden[..., :8] = True
-  scores = clip_scores(
+  scores = ReconstructionEval(videos=_VIDEOS).scores(
     {'video': last, 'target': target, 'rebuilt': rebuilt, 'hidden': hidden}
   )
   found = {key: value[0, 0] for key, value in scores.items() if 'error' in key}
@@ -80,7 +72,7 @@ def test_errors_worked_by_hand():
 
 
 def test_known_error_gives_its_psnr_at_every_gap():
-  evaluation = ReconstructionEval(_VIDEOS, gaps=(1, 4))
+  evaluation = ReconstructionEval(videos=_VIDEOS, gaps=(1, 4))
   metrics = evaluation.run(Oracle(error=-0.001))
   assert metrics['num_videos'] == 5
   for gap in (1, 4):
@@ -94,14 +86,56 @@ def test_known_error_gives_its_psnr_at_every_gap():
 
 
 def test_gaps_are_spread_over_the_clips_own():
-  assert ReconstructionEval(_VIDEOS).gaps == (1, 3, 5)
+  assert ReconstructionEval(videos=_VIDEOS).gaps == (1, 3, 5)
 
 
 def test_arrays_for_pictures():
-  evaluation = ReconstructionEval(_VIDEOS, num_pictures=2)
+  evaluation = ReconstructionEval(videos=_VIDEOS, num_pictures=2)
   evaluation.run(Oracle())
   arrays = evaluation.arrays
   assert arrays['video'].shape == (2, 2, 16, 16, 3)
   np.testing.assert_allclose(arrays['rebuilt'], arrays['target'], atol=1e-6)
   # Three of four 8x8 patches are hidden in each target.
   assert (arrays['hidden'].sum((2, 3)) == 3 * 64).all()
+
+
+def test_mask_ratios_are_measured_besides(tmp_path):
+  evaluation = ReconstructionEval(
+    videos=_VIDEOS, gaps=(1, 4), ratios=(0.25, 0.5), perceptual='own'
+  )
+  hidden = []
+
+  class Half(Oracle):
+    """The more it sees, the better: half as bright where all is hidden."""
+
+    def predict(self, batch):
+      share = batch['ids_mask'].shape[-1] / 4
+      hidden.append(share)
+      target = batch['target'] / np.float32(255)
+      return {'rebuilt': target * (1 - share / 2)}
+
+  metrics = evaluation.run(Half())
+  assert hidden == [0.75] * 2 + [0.25] * 2 + [0.5] * 2
+  psnr = [
+    metrics[f'{prefix}gap_4/model/psnr_hidden']
+    for prefix in ('ratio_0.25/', 'ratio_0.5/', '')
+  ]
+  # Errors grow with the square of the share: 6.02 and 3.52 dB.
+  assert np.diff(psnr) == pytest.approx([-6.02, -3.52], abs=0.2)
+  # A mean pixel of 1/2, times half of the share.
+  for prefix, share in (('ratio_0.25/', 0.25), ('', 0.75)):
+    distance = metrics[f'{prefix}gap_1/model/perceptual_frame']
+    assert distance == pytest.approx(share / 4, rel=0.02)
+  # The last is that of the run, which pictures show.
+  assert (evaluation.arrays['hidden'].mean((2, 3)) == 0.75).all()
+  paths = visualize.draw('reconstruction', evaluation.arrays, metrics, tmp_path)
+  assert [p.name for p in paths] == ['reconstruction.png', 'psnr.png']
+
+
+def test_a_run_of_clips_is_sent_to_the_other_evaluation():
+  clip = {'clip': {'name': 'uniform', 'num_frames': 4}}
+  videos = _VIDEOS.changed(clip | {'mask': {'name': 'tube', 'ratio': 0.5}})
+  with pytest.raises(ValueError, match="use the evaluation 'clip_reconstruct"):
+    ReconstructionEval(videos=videos)
+  with pytest.raises(ValueError, match=r'data\.mask is empty'):
+    ReconstructionEval(videos=_VIDEOS.changed({'mask': None}))

@@ -94,6 +94,11 @@ def test_a_clip_of_which_some_tokens_are_predicted(clip, patches):
   # What is not predicted stays as it is.
   pixels = objective.to_pixels(outputs, clip)
   np.testing.assert_allclose(pixels[0, :, 0], [0, 0.3, 0.2, 0.4], atol=1e-6)
+  # Two frames, one above the other, of two pixels.
+  frames = objective.to_frames(outputs, clip)
+  np.testing.assert_allclose(
+    frames[0, :, 0, :, 0], [[0, 0.3], [0.2, 0.4]], atol=1e-6
+  )
 
 
 def test_pixels_are_standardised_before_their_patches():

@@ -1,0 +1,267 @@
+"""What evaluations of rebuilt frames share: layout, errors, mask ratios."""
+
+import abc
+import collections
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from absl import logging
+
+from rvmae_jax.data.pipeline import batch_spec
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.progress import progress
+from rvmae_jax.evals.videos import Videos
+from rvmae_jax.metrics.image import interior_mean, psnr, ssim_map
+
+# Arrays by name, a row for each clip.
+Clips = dict[str, np.ndarray]
+# How unlike frames [n, H, W, 3] are to others: [n].
+Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(kw_only=True)
+class RebuildingEval(abc.ABC):
+  """PSNR, SSIM and perceptual distance of frames that a network rebuilds.
+
+  A subclass says what is true and who guesses; here guesses are measured on
+  what is hidden and on whole frames. PSNR is that of the mean error over all
+  clips.
+
+  Attributes:
+    rebuilds: what a run has to rebuild, as `hides` of masks; see
+      `evals.fitting`.
+    videos: what to read; needs a mask.
+    num_batches: stop after so many, in the order of the sources; 0 takes all.
+    num_pictures: clips whose arrays are kept.
+    ratios: mask ratios to measure besides the run's own.
+    perceptual: by whose features whole frames are compared besides: '' for
+      nobody's, 'own' for the network's, or the path of a frozen network, such
+      as VGG16 or LPIPS; see `ModelFunctions.perceptual_distance`.
+    arrays: of the first clips, with the run's own mask.
+
+  Raises:
+    ValueError: nothing is hidden of what the evaluation wants to see rebuilt.
+  """
+
+  rebuilds: ClassVar[tuple[str, ...]]
+
+  videos: Videos
+  num_batches: int = 0
+  num_pictures: int = 4
+  ratios: Sequence[float] = ()
+  perceptual: str = ''
+  arrays: Clips = dataclasses.field(default_factory=dict, init=False)
+
+  def __post_init__(self):
+    check_rebuilds(type(self).__name__, self.videos, self.rebuilds)
+
+  @abc.abstractmethod
+  def clips(self, batch: Mapping[str, Any], rebuilt: np.ndarray) -> Clips:
+    """Frames of the valid rows, and what of them is hidden."""
+
+  @abc.abstractmethod
+  def scores(
+    self, clips: Clips, distance: Distance | None = None
+  ) -> dict[str, np.ndarray]:
+    """Numbers of each clip, see `score`."""
+
+  @abc.abstractmethod
+  def metrics(self, means: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Named numbers from the means of `scores` over all clips."""
+
+  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
+    """The numbers of `metrics`, `num_videos`, and `ratio_0.75/...` alike."""
+    del step
+    metrics, kept = self._measure(functions, self.videos)
+    if not metrics:
+      logging.info('Reconstruction skipped: no video could be decoded.')
+      return {}
+    self.arrays |= kept
+    for ratio in self.ratios:
+      videos = self.videos.changed({'mask': {'ratio': ratio}})
+      found, _ = self._measure(functions, videos)
+      del found['num_videos']
+      metrics |= {f'ratio_{ratio:.4g}/{key}': found[key] for key in found}
+    return metrics
+
+  def _measure(
+    self, functions: ModelFunctions, videos: Videos
+  ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Numbers of one mask, and the arrays of the first clips."""
+    distance = None
+    if self.perceptual:
+      distance = functools.partial(
+        functions.perceptual_distance, network=self.perceptual
+      )
+    kept, scores, num_videos = [], collections.defaultdict(list), 0
+    batches = videos.batches(self.num_batches)
+    for batch in progress(batches, videos.num_videos, 'reconstruction'):
+      clips = self.clips(batch, np.asarray(functions.predict(batch)['rebuilt']))
+      for key, values in self.scores(clips, distance).items():
+        scores[key].append(values)
+      if num_videos < self.num_pictures:
+        kept.append(clips)
+      num_videos += len(clips['video'])
+    if not num_videos:
+      return {}, {}
+    arrays = {
+      key: np.concatenate([clips[key] for clips in kept])[: self.num_pictures]
+      for key in kept[0]
+    }
+    means = {key: np.concatenate(rows).mean(0) for key, rows in scores.items()}
+    return {'num_videos': num_videos} | self.metrics(means), arrays
+
+
+def score(
+  true: np.ndarray,
+  hidden: np.ndarray,
+  guesses: Mapping[str, np.ndarray],
+  num_lead: int,
+  distance: Distance | None = None,
+) -> dict[str, np.ndarray]:
+  """Errors and likeness of guesses, on what is hidden and on whole frames.
+
+  Args:
+    true: [B, S, H, W, 3] in [0, 1].
+    hidden: [B, S, H, W] bool.
+    guesses: method -> what broadcasts to `true`.
+    num_lead: 2 keeps frames apart, 1 takes the mean over them.
+    distance: perceptual distance of frames [n, H, W, 3], [n] numbers.
+
+  Returns:
+    `<method>/error_hidden`, `error_frame`, `ssim_hidden`, `ssim_frame` and,
+    where asked for, `perceptual_frame`, each [B, S] or [B].
+  """
+  axes = tuple(range(num_lead, 4))
+
+  def mean_hidden(values):
+    return (values * hidden).sum(axes) / hidden.sum(axes)
+
+  def mean_frames(values):  # [B, S]
+    return values if num_lead == 2 else values.mean(1)
+
+  scores = {}
+  for method, guess in guesses.items():
+    guess = np.broadcast_to(guess, true.shape)
+    error = np.square(guess - true).mean(-1)
+    likeness = ssim_map(guess, true)
+    scores |= {
+      f'{method}/error_hidden': mean_hidden(error),
+      f'{method}/error_frame': error.mean(axes),
+      f'{method}/ssim_hidden': mean_hidden(likeness),
+      f'{method}/ssim_frame': mean_frames(interior_mean(likeness)),
+    }
+    if distance:
+      # [B, S, H, W, 3] -> [B*S, H, W, 3], and back
+      frames = [x.reshape(-1, *true.shape[2:]) for x in (guess, true)]
+      values = distance(*frames).reshape(true.shape[:2])
+      scores[f'{method}/perceptual_frame'] = mean_frames(values)
+  return scores
+
+
+def named(means: Mapping[str, float]) -> dict[str, float]:
+  """Means of `score` as numbers: errors become PSNR."""
+  return {
+    key.replace('error', 'psnr'): psnr(mean) if 'error' in key else float(mean)
+    for key, mean in means.items()
+  }
+
+
+def check_rebuilds(name: str, videos: Videos, rebuilds: Sequence[str]) -> None:
+  """Checks that batches hide what an evaluation wants to see rebuilt.
+
+  Raises:
+    ValueError: no mask, or one of the other kind.
+  """
+  spec = batch_spec(
+    videos.data, 1, videos.patch_size, videos.tubelet_size, train=False
+  )
+  hidden = 'target' if 'target' in spec else 'video'
+  if 'ids_keep' not in spec:
+    raise ValueError(
+      f'{name} needs something hidden to be rebuilt, and data.mask is empty; '
+      'this run rebuilds nothing, or the evaluation took its mask away.'
+    )
+  if hidden not in rebuilds:
+    other = {'target': 'reconstruction', 'video': 'clip_reconstruction'}[hidden]
+    raise ValueError(
+      f'{name} is about rebuilt {rebuilds[0]} frames, and data.clip '
+      f'{videos.data.clip.name!r} with data.mask {videos.data.mask.name!r} '
+      f'has {hidden} frames rebuilt: use the evaluation {other!r}.'
+    )
+
+
+def target_clips(
+  batch: Mapping[str, Any], rebuilt: np.ndarray, videos: Videos
+) -> Clips:
+  """The valid rows of a batch with rebuilt target frames.
+
+  Args:
+    batch: of the contract.
+    rebuilt: [B, S, H, W, 3] in [0, 1].
+    videos: that the batch is of.
+
+  Returns:
+    `video` [B, T, H, W, 3], `target` and `rebuilt` [B, S, H, W, 3], in [0, 1],
+    and `hidden` [B, S, H, W] bool.
+  """
+  valid, shape = batch['valid'], batch['target'].shape
+  p = videos.patch_size
+  num_tokens = (shape[2] // p) * (shape[3] // p)
+  # A target frame's ids count through it alone; [B, S, K].
+  ids = batch['ids_keep'] + num_tokens * np.arange(shape[1])[:, None]
+  visible = _token_pixels(ids, shape, p, tubelet_size=1)
+  return {
+    'video': batch['video'][valid] / np.float32(255),
+    'target': batch['target'][valid] / np.float32(255),
+    'rebuilt': rebuilt[valid].clip(0, 1),
+    'hidden': ~visible[valid],
+  }
+
+
+def video_clips(
+  batch: Mapping[str, Any], rebuilt: np.ndarray, videos: Videos
+) -> Clips:
+  """The valid rows of a batch of which tokens of the clip are rebuilt.
+
+  Args:
+    batch: of the contract.
+    rebuilt: [B, T, H, W, 3] in [0, 1].
+    videos: that the batch is of.
+
+  Returns:
+    `video` and `rebuilt` [B, T, H, W, 3], in [0, 1], and `visible` and `hidden`
+    [B, T, H, W] bool; some pixels may be neither.
+  """
+  valid, shape = batch['valid'], batch['video'].shape
+  visible, masked = (
+    _token_pixels(batch[key], shape, videos.patch_size, videos.tubelet_size)
+    for key in ('ids_keep', 'ids_mask')
+  )
+  return {
+    'video': batch['video'][valid] / np.float32(255),
+    'rebuilt': rebuilt[valid].clip(0, 1),
+    'visible': visible[valid],
+    'hidden': (masked & ~visible)[valid],
+  }
+
+
+def _token_pixels(
+  ids: np.ndarray, shape: tuple[int, ...], patch_size: int, tubelet_size: int
+) -> np.ndarray:
+  """Where tokens lie in frames: ids [B, ...] -> [B, T, H, W] bool.
+
+  Ids count through all tubelets of the clip.
+  """
+  batch_size, num_frames, height, width, _ = shape
+  grid = num_frames // tubelet_size, height // patch_size, width // patch_size
+  tokens = np.zeros((batch_size, np.prod(grid)), bool)
+  # [B, ...] -> [B, L]
+  np.put_along_axis(tokens, ids.reshape(batch_size, -1), True, axis=1)
+  tokens = tokens.reshape(batch_size, *grid)  # [B, t*h*w] -> [B, t, h, w]
+  for axis, times in ((1, tubelet_size), (2, patch_size), (3, patch_size)):
+    tokens = np.repeat(tokens, times, axis)
+  return tokens

@@ -1,0 +1,211 @@
+"""Uncertainty: does a network rebuild a place alike whatever it is shown?"""
+
+import collections
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.stats
+from absl import logging
+
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.progress import progress
+from rvmae_jax.evals.rebuilding import (
+  check_rebuilds,
+  target_clips,
+  video_clips,
+)
+from rvmae_jax.evals.reconstruction import at_gaps
+from rvmae_jax.evals.videos import Videos
+from rvmae_jax.metrics.image import psnr
+
+_NUM_BINS = 10
+
+
+@dataclasses.dataclass(kw_only=True)
+class UncertaintyEval:
+  """Means and spreads of what is rebuilt under several masks.
+
+  Every clip is rebuilt under `num_masks` masks. Where at least two of them hide
+  a pixel, it has a mean and a deviation. If deviations are large where the mean
+  is wrong, they tell how far a network is to be trusted.
+
+  Attributes:
+    videos: what to read; needs a mask.
+    num_masks: for each clip, at least two.
+    gaps: of target frames, see `ReconstructionEval`; not for clips.
+    num_batches: stop after so many; 0 takes all.
+    num_pictures: clips whose arrays are kept.
+    arrays: of the last run: `true` and `mean` [n, S, H, W, 3] in [0, 1],
+      `error` and `spread` [n, S, H, W] (NaN where it is not known), and
+      `bins_spread` and `bins_error` [10], means of a tenth of all patches each,
+      by rising spread; all deviations are of colours in [0, 1].
+  """
+
+  rebuilds = ('target', 'video')
+
+  videos: Videos
+  num_masks: int = 8
+  gaps: Sequence[int] = ()
+  num_batches: int = 0
+  num_pictures: int = 2
+  arrays: dict[str, np.ndarray] = dataclasses.field(
+    default_factory=dict, init=False
+  )
+
+  def __post_init__(self):
+    if self.num_masks < 2:
+      raise ValueError(
+        f'num_masks={self.num_masks}: a spread takes at least two masks.'
+      )
+    check_rebuilds(type(self).__name__, self.videos, self.rebuilds)
+    if self.videos.data.clip.name == 'source_target':
+      self.videos, self.gaps = at_gaps(self.videos, self.gaps)
+
+  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
+    """Numbers of all frames together, and for targets as `gap_4/...` too.
+
+    `rank_correlation` (Spearman's) of spread and error over all patches, and
+    `rank_correlation_in_frame`, its mean over single frames; `psnr_one_mask`
+    and `psnr_mean`, of single rebuilt frames and of their mean at the same
+    pixels; `mean_spread`.
+    """
+    del step
+    kept, found = collections.defaultdict(list), collections.defaultdict(list)
+    # The same clips again and again, each time with other masks.
+    masked = [
+      dataclasses.replace(self.videos, seed=self.videos.seed + i).batches(
+        self.num_batches
+      )
+      for i in range(self.num_masks)
+    ]
+    num_videos = 0
+    for batches in progress(zip(*masked), self.videos.num_videos, 'masks'):
+      clips = [
+        self._clips(batch, np.asarray(functions.predict(batch)['rebuilt']))
+        for batch in batches
+      ]
+      if not len(clips[0]['video']):
+        continue
+      true = clips[0].get('target', clips[0]['video'])
+      summary = summarise(
+        true,
+        np.stack([c['rebuilt'] for c in clips]),
+        np.stack([c['hidden'] for c in clips]),
+      )
+      if num_videos < self.num_pictures:
+        for key in ('mean', 'error', 'spread'):
+          kept[key].append(summary[key])
+        kept['true'].append(true)
+      num_videos += len(true)
+      for key in ('error', 'spread', 'error_one_mask'):
+        found[key].append(patch_means(summary[key], self.videos.patch_size))
+    if not num_videos:
+      logging.info('Uncertainty skipped: no video could be decoded.')
+      return {}
+    patches = {key: np.concatenate(rows) for key, rows in found.items()}
+    self.arrays = {
+      key: np.concatenate(rows)[: self.num_pictures]
+      for key, rows in kept.items()
+    } | bins(patches)
+    metrics = {'num_videos': num_videos, **measure(patches)}
+    for number, gap in enumerate(self.gaps):
+      at_gap = {key: values[:, number] for key, values in patches.items()}
+      metrics |= {f'gap_{gap}/{k}': v for k, v in measure(at_gap).items()}
+    return metrics
+
+  def _clips(
+    self, batch: Mapping[str, Any], rebuilt: np.ndarray
+  ) -> dict[str, np.ndarray]:
+    clips = target_clips if 'target' in batch else video_clips
+    return clips(batch, rebuilt, self.videos)
+
+
+def summarise(
+  true: np.ndarray, rebuilt: np.ndarray, hidden: np.ndarray
+) -> dict[str, np.ndarray]:
+  """What the masks agree on, and how far they do.
+
+  Args:
+    true: [B, S, H, W, 3].
+    rebuilt: [masks, B, S, H, W, 3].
+    hidden: [masks, B, S, H, W] bool.
+
+  Returns:
+    `mean` [B, S, H, W, 3] of what was rebuilt where it was hidden; where fewer
+    than two masks hid it, the truth. Then [B, S, H, W], NaN at such places:
+    `spread`, the deviation of colours, `error` of the mean, and
+    `error_one_mask`, that of single ones; errors are root mean squares.
+  """
+  weight = hidden[..., None].astype(np.float32)
+  count = weight.sum(0)
+  is_known = (count >= 2)[..., 0]
+  mean = (weight * rebuilt).sum(0) / np.maximum(count, 1)
+  variance = (weight * np.square(rebuilt - mean)).sum(0)
+  variance /= np.maximum(count - 1, 1)
+  of_one = (weight * np.square(rebuilt - true)).sum(0) / np.maximum(count, 1)
+
+  def root(squares):
+    return np.where(is_known, np.sqrt(squares.mean(-1)), np.nan)
+
+  return {
+    'mean': np.where(is_known[..., None], mean, true),
+    'spread': root(variance),
+    'error': root(np.square(mean - true)),
+    'error_one_mask': root(of_one),
+  }
+
+
+def patch_means(values: np.ndarray, patch_size: int) -> np.ndarray:
+  """Root mean squares over patches: [B, S, H, W] -> [B, S, N]."""
+  *lead, height, width = values.shape
+  p = patch_size
+  # [B, S, h, p, w, p]
+  patches = values.reshape(*lead, height // p, p, width // p, p)
+  # [B, S, h, w] -> [B, S, N]
+  return np.sqrt(np.square(patches).mean((-3, -1))).reshape(*lead, -1)
+
+
+def measure(patches: Mapping[str, np.ndarray]) -> dict[str, float]:
+  """The numbers of `UncertaintyEval.run` from patches [B, ..., N].
+
+  Args:
+    patches: `spread`, `error` and `error_one_mask`; NaN where not known.
+  """
+  spread, error = patches['spread'], patches['error']
+  num_patches = spread.shape[-1]
+  # [B, ..., N] -> [frames, N]
+  frames = zip(spread.reshape(-1, num_patches), error.reshape(-1, num_patches))
+  within = [rank_correlation(*frame) for frame in frames]
+  return {
+    'rank_correlation': rank_correlation(spread, error),
+    'rank_correlation_in_frame': float(np.nanmean(within)),
+    'psnr_one_mask': psnr(np.nanmean(np.square(patches['error_one_mask']))),
+    'psnr_mean': psnr(np.nanmean(np.square(error))),
+    'mean_spread': float(np.nanmean(spread)),
+  }
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+  """Spearman's, of places that are known; NaN where all are equal."""
+  known = np.isfinite(first) & np.isfinite(second)
+  ranks = [scipy.stats.rankdata(values[known]) for values in (first, second)]
+  if len(ranks[0]) < 2 or min(np.ptp(r) for r in ranks) == 0:
+    return np.nan
+  return float(np.corrcoef(ranks)[0, 1])
+
+
+def bins(patches: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Mean spread and error of tenths of the patches, by rising spread."""
+  known = np.isfinite(patches['spread'])
+  order = np.argsort(patches['spread'][known], kind='stable')
+  return {
+    f'bins_{key}': np.array(
+      [
+        part.mean()
+        for part in np.array_split(patches[key][known][order], _NUM_BINS)
+      ]
+    )
+    for key in ('spread', 'error')
+  }
