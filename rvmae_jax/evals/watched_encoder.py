@@ -62,13 +62,14 @@ class WatchedEncoder:
       yield part
 
   def _note(self, features: np.ndarray, past: list[np.ndarray]) -> None:
-    self.features.append(features)
+    # A view would keep alive all that was encoded with it.
+    self.features.append(features.copy())
     self.live_mib.append(live_mib())
     self.resident_mib.append(resident_mib())
     if self.context:
       encoder = dataclasses.replace(self.encoder, reset_every=0)
       *_, last = encoder(past)
-      self.fresh.append(last[-1])
+      self.fresh.append(last[-1].copy())
 
 
 def live_mib() -> float:

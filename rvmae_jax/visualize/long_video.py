@@ -9,7 +9,6 @@ import numpy as np
 from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, styled
 
 _PANELS = {
-  'cosine': 'cosine with a fresh run',
   'drift': 'drift from a fresh run',
   'state_norm': 'norm of the state',
   'J': 'J of tracked objects',
@@ -43,7 +42,7 @@ def draw_courses(courses: Courses) -> Any:
     A matplotlib Figure.
   """
   panels = [measure for measure in _PANELS if measure in courses]
-  figure = new_figure(2.6 * len(panels), 2.9)
+  figure = new_figure(2.8 * len(panels), 2.9)
   # The same colours in all panels, whatever runs they have.
   runs = dict.fromkeys(run for name in panels for run in courses[name])
   looks = dict(zip(runs, COLOURS))
@@ -67,7 +66,8 @@ def draw_courses(courses: Courses) -> Any:
     axes.minorticks_off()
     axes.set_title(_PANELS[measure])
     axes.set_xlabel('frames')
-    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+    highest = max(max(run.values()) for run in courses[measure].values())
+    axes.set_ylim(0, 1.1 * highest or 1)
     axes.grid(axis='y')
   shown = {}
   for axes in figure.axes:
