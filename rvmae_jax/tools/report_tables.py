@@ -25,8 +25,13 @@ def plain_tables(results: Mapping[str, Any]) -> str:
   for alias, result in results.items():
     tables = ''
     for columns, rows in pivot(result['metrics']):
+      names = [column.replace('_', ' ') for column in columns]
+      if list(rows) == ['']:
+        values = map(format_number, rows[''])
+        tables += page.note(', '.join(map(' '.join, zip(names, values))))
+        continue
       table = page.table(
-        ('', *(column.replace('_', ' ') for column in columns)),
+        ('', *names),
         [
           [html.escape(_row_name(name)), *map(format_number, row)]
           for name, row in rows.items()
@@ -128,7 +133,7 @@ def probe_tables(results: Mapping[str, Any]) -> str:
     return (
       '<p>These videos carry no labels, or only one: nothing was probed.</p>'
     )
-  rows, of_network = [], []
+  rows, of_network = [], {}
   for alias, metrics in probes.items():
     for pooling in list_poolings(metrics):
       title = f'{_title(alias)}, {POOLING_NAMES.get(pooling, pooling)}'
@@ -145,11 +150,9 @@ def probe_tables(results: Mapping[str, Any]) -> str:
         for source, value in zip(SOURCE_NAMES, accuracies)
       ]
       rows.append([title, *cells, _percent(metrics['chance'])])
-      numbers = [
-        metrics.get(f'trained/{pooling}/{name}') for name in _OF_NETWORK
-      ]
-      if any(number is not None for number in numbers):
-        of_network.append([title, *map(_percent, numbers)])
+      of_network[title] = {
+        name: metrics.get(f'trained/{pooling}/{name}') for name in _OF_NETWORK
+      }
   metrics = next(iter(probes.values()))
   error = 50 / math.sqrt(metrics['num_test'])  # Where accuracy is one half.
   tables = page.table(
@@ -160,15 +163,28 @@ def probe_tables(results: Mapping[str, Any]) -> str:
     f'most {error:.1f} points). Random weights: the same network before '
     'training. Per-frame features: its encoder without recurrence.'
   )
-  if of_network:
-    tables += page.table(
-      ('of the trained network, %', *_OF_NETWORK.values()), of_network
-    ) + page.note(
-      'Validation: the held-out part of the training videos by which penalty '
-      'or head was chosen. Calibration error: how far confidence is off the '
-      'share that is right, over 15 bins.'
-    )
-  return tables
+  return tables + _of_network(of_network)
+
+
+def _of_network(probes: Mapping[str, Mapping[str, float | None]]) -> str:
+  """What else is known of probes on the network itself."""
+  columns = [
+    name
+    for name in _OF_NETWORK
+    if any(numbers[name] is not None for numbers in probes.values())
+  ]
+  if not columns:
+    return ''
+  rows = [
+    [title, *(_percent(numbers[name]) for name in columns)]
+    for title, numbers in probes.items()
+  ]
+  heads = 'of the trained network, %', *(_OF_NETWORK[name] for name in columns)
+  return page.table(heads, rows) + page.note(
+    'Validation: the held-out part of the training videos by which penalty or '
+    'head was chosen. Calibration error: how far confidence is off the share '
+    'that is right, over 15 bins.'
+  )
 
 
 # Numbers of a probe on the trained network -> column.
