@@ -36,7 +36,7 @@ def get_config(arg=None):
     'output_bias': 0.5,
     # CPUs are slower in bfloat16.
     'dtype': 'float32',
-    'attention': 'xla',
+    'attention': 'auto',
     'remat': 'none',
     'scan_layers': False,
     'time_unroll': 1,

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-IMPLEMENTATIONS = ('auto', 'xla', 'cudnn')
+IMPLEMENTATIONS = ('auto', 'xla', 'blockwise', 'cudnn')
 
 
 def dot_product_attention(
@@ -22,8 +22,9 @@ def dot_product_attention(
     query: [..., Q, heads, d].
     key, value: [..., L, heads, d].
     implementation: 'xla' anywhere; 'cudnn' for flash attention on NVIDIA, any
-      token count (see `padded_attention`); 'auto' takes cudnn where it applies.
-    num_clusters: more than one is for XLA only; see `cluster_mask`.
+      token count (see `padded_attention`); 'blockwise' anywhere, best on CPUs
+      (see `blockwise_attention`); 'auto' takes what suits the default device.
+    num_clusters: more than one is not for cuDNN; see `cluster_mask`.
 
   Returns:
     [..., Q, heads, d] in the query's dtype.
@@ -36,8 +37,7 @@ def dot_product_attention(
       f'Unknown attention {implementation!r}; use one of {IMPLEMENTATIONS}.'
     )
   if implementation == 'auto':
-    is_flash = num_clusters == 1 and _cudnn_applies(query)
-    implementation = 'cudnn' if is_flash else 'xla'
+    implementation = _best(query, num_clusters)
   if implementation == 'cudnn' and num_clusters > 1:
     raise ValueError(
       "attention='cudnn' has no cluster-causal masks; use 'auto' or 'xla'."
@@ -53,9 +53,15 @@ def dot_product_attention(
     return padded_attention(query, key, value, implementation='cudnn')
   mask = None
   if num_clusters > 1:
-    mask = cluster_mask(query.shape[1], key.shape[1], num_clusters)[None, None]
+    mask = cluster_mask(query.shape[1], key.shape[1], num_clusters)
+  if implementation == 'blockwise':
+    return blockwise_attention(query, key, value, mask)
   return jax.nn.dot_product_attention(
-    query, key, value, mask=mask, implementation='xla'
+    query,
+    key,
+    value,
+    mask=None if mask is None else mask[None, None],
+    implementation='xla',
   )
 
 
@@ -81,6 +87,59 @@ def cluster_mask(
   query_cluster = np.arange(num_queries) // (num_queries // num_clusters)
   key_cluster = np.arange(num_keys) // (num_keys // num_clusters)
   return query_cluster[:, None] >= key_cluster
+
+
+def blockwise_attention(
+  query: jax.Array,
+  key: jax.Array,
+  value: jax.Array,
+  mask: np.ndarray | None = None,
+  block: int = 256,
+) -> jax.Array:
+  """Exact attention as CPUs like it: heads first, many queries in blocks.
+
+  With heads before tokens every product is a plain one of matrices. More than
+  two blocks of queries are done one after the other, and their logits are
+  computed again in the backward pass: what is held at once fits into a cache,
+  and does not grow with the square of the tokens.
+
+  Args:
+    query: [B, Q, heads, d].
+    key, value: [B, L, heads, d].
+    mask: [Q, L] bool, True where the query sees the key; None is everywhere.
+    block: queries in one block, about.
+
+  Returns:
+    [B, Q, heads, d] in the query's dtype.
+  """
+  # [B, N, heads, d] -> [B, heads, N, d], the key's with tokens last
+  query, value = query.swapaxes(1, 2), value.swapaxes(1, 2)
+  key = key.transpose(0, 2, 3, 1)
+  num_queries, head_width = query.shape[2:]
+
+  def attend(query, mask):
+    logits = jnp.matmul(query, key, preferred_element_type=jnp.float32)
+    logits /= head_width**0.5
+    if mask is not None:
+      logits = jnp.where(mask, logits, -jnp.inf)
+    return jax.nn.softmax(logits).astype(value.dtype) @ value
+
+  if num_queries <= 2 * block:
+    return attend(query, mask).swapaxes(1, 2)
+  num_blocks = -(-num_queries // block)
+  missing = -num_queries % num_blocks
+  query = jnp.pad(query, ((0, 0), (0, 0), (0, missing), (0, 0)))
+  # [B, heads, Q, d] -> [B, heads, blocks, q, d] -> [blocks, B, heads, q, d]
+  query = query.reshape(*query.shape[:2], num_blocks, -1, head_width)
+  blocks = jnp.moveaxis(query, 2, 0), None
+  if mask is not None:
+    mask = np.pad(mask, ((0, missing), (0, 0)), constant_values=True)
+    blocks = blocks[0], mask.reshape(num_blocks, -1, mask.shape[1])
+  mixed = jax.lax.map(lambda xs: jax.checkpoint(attend)(*xs), blocks)
+  # [blocks, B, heads, q, d] -> [B, blocks, q, heads, d] -> [B, Q, heads, d]
+  mixed = mixed.transpose(1, 0, 3, 2, 4)
+  mixed = mixed.reshape(len(mixed), -1, *mixed.shape[3:])
+  return mixed[:, :num_queries]
 
 
 def padded_attention(
@@ -116,6 +175,13 @@ def padded_attention(
     implementation=implementation,
   )
   return out[:, :num_queries]
+
+
+def _best(query: jax.Array, num_clusters: int) -> str:
+  """The implementation that suits the default device."""
+  if jax.default_backend() == 'cpu':
+    return 'blockwise'
+  return 'cudnn' if num_clusters == 1 and _cudnn_applies(query) else 'xla'
 
 
 def _cudnn_applies(query: jax.Array) -> bool:

@@ -60,6 +60,49 @@ def test_padding_changes_neither_values_nor_gradients(lengths):
     np.testing.assert_allclose(a, b, atol=1e-4)
 
 
+@pytest.mark.parametrize('num_clusters', [1, 3])
+@pytest.mark.parametrize('block', [4, 100], ids=['blocks', 'one block'])
+def test_blocks_change_neither_values_nor_gradients(block, num_clusters):
+  """15 queries in blocks of 4: the last one is filled up."""
+  inputs = make_inputs(15, 9)
+  mask = attention.cluster_mask(15, 9, num_clusters)
+
+  def blockwise(*inputs):
+    out = attention.blockwise_attention(*inputs, mask, block=block)
+    return (out**2).sum(), out
+
+  def whole(*inputs):
+    out = attention.dot_product_attention(
+      *inputs, implementation='xla', num_clusters=num_clusters
+    )
+    return (out**2).sum(), out
+
+  where = (0, 1, 2)
+  got, out = jax.grad(blockwise, where, has_aux=True)(*inputs)
+  want, whole_out = jax.grad(whole, where, has_aux=True)(*inputs)
+  assert out.shape == whole_out.shape
+  np.testing.assert_allclose(out, whole_out, atol=1e-6)
+  for a, b in zip(got, want):
+    np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_memory_of_blocks_does_not_grow_with_the_square():
+  """Of 2,048 tokens the logits alone are 3 heads * 2048^2 floats."""
+  logits_bytes = 3 * 2048**2 * 4
+  shape = jax.ShapeDtypeStruct((1, 2048, 3, 8), jnp.float32)
+
+  def temporary_bytes(name):
+    def loss(*inputs):
+      out = attention.dot_product_attention(*inputs, implementation=name)
+      return (out**2).sum()
+
+    step = jax.jit(jax.grad(loss, (0, 1, 2))).lower(shape, shape, shape)
+    return step.compile().memory_analysis().temp_size_in_bytes
+
+  assert temporary_bytes('xla') > logits_bytes
+  assert temporary_bytes('blockwise') < logits_bytes / 2
+
+
 def test_a_cluster_sees_itself_and_earlier_ones():
   """Two clusters, of two queries and of three keys each."""
   mask = attention.cluster_mask(4, 6, num_clusters=2)
