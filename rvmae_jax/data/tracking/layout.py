@@ -47,16 +47,13 @@ def subfolders(path: str) -> list[str]:
   )
 
 
-def match_masks(
-  dataset: str, images: str, masks: str, first_needed: bool = True
-) -> dict[int, str]:
+def match_masks(dataset: str, images: str, masks: str) -> dict[int, str]:
   """Masks of a folder of images: frame -> path, matched by the files' names.
 
   Args:
     dataset: for errors.
     images: folder of the frames.
-    masks: folder of masks, each named as its frame.
-    first_needed: whether frame 0 must have one.
+    masks: folder of masks, each named as its frame; the first must be there.
 
   Raises:
     FileNotFoundError: no such folders, no images, or no mask of the first.
@@ -75,7 +72,7 @@ def match_masks(
       f'{dataset}: no images in {images!r}. Found {contents(images)}.'
     )
   matched = {frames[s]: path for s, path in files.items() if s in frames}
-  if first_needed and 0 not in matched:
+  if 0 not in matched:
     raise FileNotFoundError(
       f'{dataset}: the first frame of {images!r}, {next(iter(frames))!r}, has '
       f'no mask of that name in {masks!r}. Found {contents(masks)}.'
