@@ -1,0 +1,275 @@
+"""Writes features of videos, with an index, for any use that follows.
+
+  python -m rvmae_jax.tools.extract --checkpoint runs/rvm --input VIDEOS \\
+    --output FEATURES [--features mean_std_8] [--read all] [--format npz]
+
+The checkpoint is a run, an exported, a released or an imported file. VIDEOS are
+a folder, a list, shards, or a source with its settings; left out, they are the
+run's own. `--features` says what is kept:
+
+  mean, last_state, mean_std_8, absolute_difference   one vector a video
+  frames                                              [T, D], a vector a frame
+  dense                                               [T, h*w, D], all tokens
+
+`--read clip` takes one clip of each video, as evaluations do (`--num_frames`,
+`--stride`, centre crop). `--read all` takes every frame of it, resized whole: a
+recurrent model carries its state to the end (or for `--reset_every` frames),
+others see windows of `--window` frames side by side.
+
+`rvmae_jax.data.features.FeatureFolder(FEATURES)` reads what is written. Stopped
+and started again with the same arguments, it goes on with the shards that are
+missing. On several machines, start it on each with `--num_processes N` and its
+`--process_id`: they share the shards, and whoever is last writes the index.
+Videos that cannot be read are listed in bad_videos.csv with the reason.
+"""
+
+import argparse
+import csv
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rvmae_jax import config_utils, weights
+from rvmae_jax.data import features as files
+from rvmae_jax.data.records import Source
+from rvmae_jax.data.sources import SOURCES
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evaluate import digest
+from rvmae_jax.models import build_model
+from rvmae_jax.tools import inputs
+from rvmae_jax.tools.extract_videos import KINDS, make_extractor
+
+# Options that decide what the files hold.
+_OPTIONS = (
+  *('kind', 'read', 'size', 'num_frames', 'stride', 'window', 'reset_every'),
+  *('dtype', 'format', 'videos_per_shard'),
+)
+
+
+def extract(
+  source: Source,
+  extractor: Callable,
+  output: str | os.PathLike,
+  settings: dict[str, Any],
+  process_id: int = 0,
+  num_processes: int = 1,
+) -> bool:
+  """Writes the shards that are missing, then the index.
+
+  Args:
+    source: of the videos.
+    extractor: records -> iterator of `extract_videos.Extracted`.
+    output: a folder.
+    settings: what decides what is in the files; `format`, `dtype` and
+      `videos_per_shard` among it.
+    process_id, num_processes: which shards are this process's: every n-th.
+
+  Returns:
+    Whether the index was written: all shards are there.
+
+  Raises:
+    ValueError: `output` holds features made with other settings.
+  """
+  folder = pathlib.Path(output)
+  folder.mkdir(parents=True, exist_ok=True)
+  settings = {
+    **settings,
+    'num_videos': len(source),
+    'class_names': list(source.class_names),
+  }
+  _check_settings(folder / files.SETTINGS, settings)
+  size = settings['videos_per_shard']
+  starts = range(0, len(source), size)
+  shards = [folder / f'features-{i:05d}' for i in range(len(starts))]
+  mine = [
+    (shard, range(start, min(start + size, len(source))))
+    for shard, start in list(zip(shards, starts))[process_id::num_processes]
+    if not shard.with_suffix('.json').exists()
+  ]
+  num_todo = sum(len(places) for _, places in mine)
+  print(f'{len(source)} videos in {len(shards)} shards; {len(mine)} to do here')
+  began, num_done = time.monotonic(), 0
+  for shard, places in mine:
+    records = [source[i] for i in places]
+    _write_shard(shard, extractor(records), settings)
+    num_done += len(places)
+    elapsed_s = time.monotonic() - began
+    left_s = elapsed_s / num_done * (num_todo - num_done)
+    print(
+      f'{shard.name}: {num_done} of {num_todo} videos, '
+      f'{num_done / elapsed_s:.1f} videos/s, about {left_s:.0f} s left',
+      flush=True,
+    )
+  summaries = [shard.with_suffix('.json') for shard in shards]
+  if not all(summary.exists() for summary in summaries):
+    return False
+  _write_index(folder, summaries)
+  return True
+
+
+def _write_shard(shard, found, settings) -> None:
+  """Writes arrays and then their summary; both appear only when complete."""
+  path = shard.with_suffix(files.SUFFIXES[settings['format']])
+  part = path.with_name(f'.part-{os.getpid()}-{path.name}')
+  rows, bad = [], []
+  with files.shard_writer(part) as write:
+    for video in found:
+      if video.features is None:
+        bad.append({'path': video.path, 'reason': video.reason})
+        continue
+      array = video.features.astype(settings['dtype'])
+      rows.append(
+        {
+          'path': video.path,
+          'label': video.label,
+          'num_frames': video.num_frames,
+          'shape': 'x'.join(map(str, array.shape)),
+          'file': path.name,
+          'offset': write(array),
+        }
+      )
+  part.replace(path)
+  summary = json.dumps({'videos': rows, 'bad_videos': bad}, indent=1)
+  _replace(shard.with_suffix('.json'), summary)
+
+
+def _write_index(folder: pathlib.Path, summaries) -> None:
+  """Merges what the shards say; the index comes last."""
+  found = [json.loads(path.read_text()) for path in summaries]
+  for name, key, columns in (
+    (files.BAD_VIDEOS, 'bad_videos', ('path', 'reason')),
+    (files.INDEX, 'videos', files.COLUMNS),
+  ):
+    part = folder / f'.part-{os.getpid()}-{name}'
+    with open(part, 'w', newline='', encoding='utf-8') as file:
+      writer = csv.DictWriter(file, columns)
+      writer.writeheader()
+      for shard in found:
+        writer.writerows(shard[key])
+    part.replace(folder / name)
+
+
+def _check_settings(path: pathlib.Path, settings: dict[str, Any]) -> None:
+  """Writes the settings, or compares them with those of a former start."""
+  settings = json.loads(json.dumps(settings))
+  if not path.exists():
+    _replace(path, json.dumps(settings, indent=1))
+    return
+  former = json.loads(path.read_text())
+  changed = [k for k in settings if settings[k] != former.get(k)]
+  if changed:
+    differences = ', '.join(
+      f'{k}: {former.get(k)!r} then, {settings[k]!r} now' for k in changed
+    )
+    raise ValueError(
+      f'{str(path.parent)!r} was begun with other settings ({differences}). '
+      'Use another --output, or delete that one.'
+    )
+
+
+def _replace(path: pathlib.Path, text: str) -> None:
+  part = path.with_name(f'.part-{os.getpid()}-{path.name}')
+  part.write_text(text)
+  part.replace(path)
+
+
+def choose_source(text: str, split: str, run_config) -> dict[str, Any]:
+  """The config of the source to read: as named, or else the run's own.
+
+  Raises:
+    ValueError: none is named, and the run has none or several.
+  """
+  if text:
+    return inputs.source_config(text, split)
+  sources = run_config.data.get('sources') or {}
+  if len(sources) != 1:
+    raise ValueError(
+      f'--input is needed: the checkpoint names {len(sources)} sources'
+      f'{": " if sources else ""}{", ".join(sources)}.'
+    )
+  [config] = sources.values()
+  config = {k: v for k, v in config.items() if k != 'weight'}
+  return config | ({'split': split} if split else {})
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(
+    prog='python -m rvmae_jax.tools.extract',
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
+  add = parser.add_argument
+  add('--checkpoint', required=True, help='a run, a checkpoint, or a file')
+  add('--ema', action='store_true', help='moving average of the parameters')
+  add('--input', default='', help=inputs.HELP)
+  add('--split', default='', help='of the videos; see --input')
+  add('--output', required=True, help='folder to write')
+  add('--format', choices=files.SUFFIXES, default='arrayrecord')
+  add('--dtype', choices=('float32', 'float16'), default='float32')
+  add('--features', dest='kind', choices=KINDS, default='mean_std_8')
+  add('--read', choices=('clip', 'all'), default='clip')
+  add('--size', default='', help="HEIGHTxWIDTH; that of the run's crops")
+  add('--num_frames', type=int, default=16, help='of a clip')
+  add('--stride', type=int, default=0, help='frames; clip: 0 spreads them')
+  add('--batch_size', type=int, default=16, help='clips at once')
+  add('--window', type=int, default=16, help='all: frames that clip models see')
+  add('--chunk', type=int, default=8, help='all: frames at once, recurrent')
+  add('--reset_every', type=int, default=0, help='all: frames; 0: never')
+  add('--videos_per_shard', type=int, default=128)
+  add('--process_id', type=int, default=0, help='from 0')
+  add('--num_processes', type=int, default=1)
+  return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """The command line; returns the exit code."""
+  arguments = _parser().parse_args(argv)
+  try:
+    params, config = weights.load(arguments.checkpoint, ema=arguments.ema)
+    options = vars(arguments)
+    size = (
+      arguments.size.split('x') if arguments.size else config.data.crop.size
+    )
+    options['size'] = [int(side) for side in size]
+    source_config = choose_source(arguments.input, arguments.split, config)
+    extractor = make_extractor(
+      ModelFunctions(build_model(config.model), params),
+      options,
+      config_utils.token_size(config.model),
+    )
+    is_finished = extract(
+      SOURCES.build(source_config),
+      extractor,
+      arguments.output,
+      {
+        'source': dict(source_config),
+        'weights': digest(params),
+        **{name: options[name] for name in _OPTIONS},
+      },
+      arguments.process_id,
+      arguments.num_processes,
+    )
+  except (FileNotFoundError, ValueError) as error:
+    print(f'extract: {error}', file=sys.stderr)
+    return 2
+  if not is_finished:
+    print('The shards of other processes are still missing; no index yet.')
+    return 0
+  folder = files.FeatureFolder(arguments.output)
+  with open(pathlib.Path(arguments.output, files.BAD_VIDEOS)) as file:
+    bad = list(csv.DictReader(file))
+  for video in bad:
+    print(f'left out {video["path"]}: {video["reason"]}')
+  print(
+    f'{arguments.output}: {arguments.kind} features of {len(folder)} videos; '
+    f'{len(bad)} could not be read'
+  )
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())

@@ -1,0 +1,197 @@
+"""From records to features: one clip of each video, or all of its frames."""
+
+import concurrent.futures
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rvmae_jax.data.decoding import VideoError
+from rvmae_jax.data.frames import read_frames
+from rvmae_jax.data.loader import ClipLoader, make_loader
+from rvmae_jax.data.pipeline import check_config
+from rvmae_jax.data.records import Record
+from rvmae_jax.evals.dense import DenseEncoder
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.pooling import POOLINGS
+from rvmae_jax.registry import near_names
+
+# Features that are no pooling over time.
+BY_FRAME = ('dense', 'frames')
+KINDS = (*BY_FRAME, *POOLINGS)
+_THREADS = 8
+
+
+class Extracted(NamedTuple):
+  """What was found of one video.
+
+  Attributes:
+    path, label: of the record.
+    features: None where the video could not be read.
+    num_frames: that were encoded.
+    reason: why it could not be read.
+  """
+
+  path: str
+  label: int
+  features: np.ndarray | None = None
+  num_frames: int = 0
+  reason: str = ''
+
+
+def reduce_tokens(tokens: np.ndarray, kind: str) -> np.ndarray:
+  """Features of one video from its tokens.
+
+  Args:
+    tokens: [T, N, D].
+    kind: 'dense' keeps [T, N, D]; 'frames' is the mean over tokens, [T, D];
+      else a pooling of `evals.pooling`.
+
+  Raises:
+    ValueError: an unknown kind.
+  """
+  if kind == 'dense':
+    return tokens
+  if kind == 'frames':
+    return tokens.mean(1)
+  if kind not in POOLINGS:
+    raise ValueError(f'Unknown features {kind!r}. {near_names(kind, KINDS)}')
+  return np.asarray(POOLINGS[kind](tokens[None]))[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipExtractor:
+  """Features of the clip that evaluations see: spread or strided, centre crop.
+
+  Poolings take all tokens as probes do, CLS included; `dense` leaves it out.
+
+  Attributes:
+    functions: the network.
+    loader: see `clip_loader`.
+    batch_size: clips at once; the last ones are filled up, so that the network
+      is compiled once.
+    kind: one of `KINDS`.
+  """
+
+  functions: ModelFunctions
+  loader: ClipLoader
+  batch_size: int
+  kind: str
+
+  def __call__(self, records: Sequence[Record]) -> Iterator[Extracted]:
+    """Yields one entry a record; videos that cannot be read come first."""
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
+      for start in range(0, len(records), self.batch_size):
+        some = records[start : start + self.batch_size]
+        good, videos = [], []
+        for record, found in zip(some, threads.map(self._load, some)):
+          if isinstance(found, VideoError):
+            yield _bad(record, found)
+          else:
+            good.append(record)
+            videos.append(found)
+        if good:
+          yield from self._encode(good, np.stack(videos))
+
+  def _load(self, record: Record) -> np.ndarray | VideoError:
+    try:
+      return self.loader(record, np.random.default_rng(0))['video'][0]
+    except VideoError as error:
+      return error
+
+  def _encode(self, records, video) -> Iterator[Extracted]:
+    missing = self.batch_size - len(video)
+    filled = np.concatenate([video, video[-1:].repeat(missing, axis=0)])
+    tokens = self.functions.encode(filled)
+    if self.kind in BY_FRAME:
+      tokens = tokens[:, :, self.functions.num_prefix_tokens :]
+    for record, found in zip(records, tokens):
+      features = reduce_tokens(found, self.kind)
+      yield Extracted(record['path'], record['label'], features, video.shape[1])
+
+
+def clip_loader(
+  model: dict[str, int],
+  size: tuple[int, int],
+  num_frames: int,
+  stride: int,
+) -> ClipLoader:
+  """Loads the clip of an evaluation.
+
+  Args:
+    model: `patch_size` and `tubelet_size`.
+    size: (height, width) of the centre crop.
+    num_frames: of a clip.
+    stride: frames in a step; 0 spreads the clip over the video.
+  """
+  clip = {'name': 'uniform', 'num_frames': num_frames, 'stride': stride}
+  # Records are handed in; no source is asked for any.
+  config = {'sources': {'given': {}}, 'clip': clip, 'crop': {'size': size}}
+  return make_loader(check_config(config), **model, train=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoExtractor:
+  """Features of all frames: streamed, or in windows for models of clips.
+
+  No more than a few frames are held; of their tokens, what `kind` needs.
+
+  Attributes:
+    encoder: see `evals.dense`.
+    size: (height, width) that whole frames are resized to.
+    stride: every so many frames.
+    kind: one of `KINDS`, without CLS.
+  """
+
+  encoder: DenseEncoder
+  size: tuple[int, int]
+  stride: int
+  kind: str
+
+  def __call__(self, records: Sequence[Record]) -> Iterator[Extracted]:
+    """Yields one entry a record, in order."""
+    for record in records:
+      try:
+        tokens = np.concatenate(list(self._tokens(record)))
+      except VideoError as error:
+        yield _bad(record, error)
+        continue
+      features = reduce_tokens(tokens, self.kind)
+      yield Extracted(record['path'], record['label'], features, len(tokens))
+
+  def _tokens(self, record: Record) -> Iterator[np.ndarray]:
+    for tokens in self.encoder(read_frames(record, self.size, self.stride)):
+      if self.kind in ('dense', 'absolute_difference'):
+        yield tokens
+      else:
+        # The rest asks for means over the tokens of a frame: [n, 1, D].
+        yield tokens.mean(1, keepdims=True)
+
+
+def _bad(record: Record, error: VideoError) -> Extracted:
+  return Extracted(record['path'], record['label'], reason=error.reason)
+
+
+def make_extractor(
+  functions: ModelFunctions,
+  options: dict[str, Any],
+  token_size: dict[str, int],
+) -> ClipExtractor | VideoExtractor:
+  """The extractor that options describe.
+
+  Args:
+    functions: the network.
+    options: `kind`, `read` ('clip' or 'all'), `size`, `num_frames`, `stride`,
+      `batch_size`, `window`, `chunk` and `reset_every`.
+    token_size: `patch_size` and `tubelet_size` of the model.
+  """
+  kind, size = options['kind'], tuple(options['size'])
+  if options['read'] == 'clip':
+    loader = clip_loader(
+      token_size, size, options['num_frames'], options['stride']
+    )
+    return ClipExtractor(functions, loader, options['batch_size'], kind)
+  names = ('window', 'chunk', 'reset_every')
+  encoder = DenseEncoder(functions, **{name: options[name] for name in names})
+  return VideoExtractor(encoder, size, max(options['stride'], 1), kind)
