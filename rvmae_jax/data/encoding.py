@@ -65,11 +65,8 @@ def encode_record(record: Record, encoding: Encoding) -> tuple[Record, int]:
     size = _target_size(*reader.read([0]).shape[1:3], encoding)
     frames = _resized_frames(reader, len(times_s), size)
     encoded = encoders[encoding.codec](frames, times_s, encoding)
-  return {
-    'path': record['path'],
-    'label': record['label'],
-    **encoded,
-  }, len(times_s)
+  kept = {k: record[k] for k in ('path', 'label', 'columns') if k in record}
+  return {**kept, **encoded}, len(times_s)
 
 
 def _resized_frames(

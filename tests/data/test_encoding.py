@@ -11,6 +11,7 @@ TIMES_S = np.array([0.0, 0.04, 0.1, 0.11, 0.5, 0.53, 0.6, 1.0])
 RECORD = {
   'path': 'greys',
   'label': 3,
+  'columns': {'site': 'north'},
   'frames': np.broadcast_to(
     20 * np.arange(8, dtype=np.uint8)[:, None, None, None], (8, 90, 121, 3)
   ),
@@ -25,6 +26,7 @@ def test_frames_and_times_are_kept_and_sides_scaled(codec, shape):
   encoding = Encoding(codec=codec, short_side=48, gop=3)
   encoded, num_frames = encode_record(RECORD, encoding)
   assert (encoded['path'], encoded['label'], num_frames) == ('greys', 3, 8)
+  assert encoded['columns'] == {'site': 'north'}
   with open_record(encoded) as reader:
     np.testing.assert_allclose(reader.timestamps_s, TIMES_S, atol=1e-5)
     frames = reader.read(range(8))
