@@ -102,7 +102,8 @@ def read_params(
     config.model.scan_layers = False  # The file has an array for each block.
   model = build_model(config.model)
   if config.model.name == 'rvm':
-    return _fit_released(arrays, model), config
+    shapes = released_shapes(model)
+    return rvm_released.from_released(arrays, shapes), config
   params, report = match_state_dict(arrays, model)
   report.require_complete()
   return params, config
@@ -183,9 +184,9 @@ def match_state_dict(
   return state_dict.from_state_dict(arrays, shapes['params'], origin)
 
 
-def _fit_released(arrays: dict[str, np.ndarray], model: nn.Module) -> dict:
-  """Released arrays as parameters of an RVM."""
-  # Parameters do not depend on the size of a clip: one frame of one patch.
+def released_shapes(model: nn.Module) -> dict:
+  """Shapes of an RVM's parameters."""
+  # They do not depend on the size of a clip: one frame of one patch.
   frame = jax.ShapeDtypeStruct((1, 1, *(model.patch_size,) * 2, 3), np.uint8)
   spec = {
     'video': frame,
@@ -193,8 +194,7 @@ def _fit_released(arrays: dict[str, np.ndarray], model: nn.Module) -> dict:
     'target_delta': jax.ShapeDtypeStruct((1, 1), np.int32),
     'ids_keep': jax.ShapeDtypeStruct((1, 1, 1), np.int32),
   }
-  shapes = jax.eval_shape(model.init, jax.random.key(0), spec)['params']
-  return rvm_released.from_released(arrays, shapes)
+  return jax.eval_shape(model.init, jax.random.key(0), spec)['params']
 
 
 def file_format(path: str | pathlib.Path) -> types.ModuleType:

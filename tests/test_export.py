@@ -188,6 +188,8 @@ def test_the_videomae_family_goes_under_names_of_others(family_run, suffix):
   # A .bin has no note of ours: options without arrays are the paper's.
   assert suffix == '.bin' or model == build_model(config.model)
   assert model.encoder_heads == 4
+  if model.position == 'learned':  # A table of ViTMAE's may be any.
+    del loaded['positions'], loaded['decoder']['positions']
   jax.tree.map(np.testing.assert_array_equal, loaded, params)
 
 

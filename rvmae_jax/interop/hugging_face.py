@@ -256,11 +256,12 @@ def model_config(
     **_stack_fields('encoder', origin, 'encoder/blocks', arrays),
   }
   if fields.get('position') == 'learned':
-    side = round((shape('positions/places')[1] - 1) ** 0.5)
     times = (0, 1)
     if 'positions/times' in origin.arrays:
       times = shape('positions/times')
-    fields['learned_grid'] = (times[1], side, side)
+    num_places = shape('positions/places')[1] - 1
+    grid = _grid(num_places, fields['patch_size'], config.get('image_size'))
+    fields['learned_grid'] = (times[1], *grid)
   if origin.arrays.get('decoder/mask_token') in arrays:
     width = shape('decoder/mask_token')[-1]
     heads = 16 if 'embedding_bias' in origin.fields else _num_heads(width)
@@ -288,6 +289,16 @@ def model_config(
     'norm': has_norm,
     **fields,
   }
+
+
+def _grid(num_places: int, patch_size: int, image_size: Any) -> tuple[int, int]:
+  """Rows and columns of a table of places; square unless a config tells."""
+  if image_size:
+    if isinstance(image_size, int):
+      image_size = (image_size, image_size)
+    return tuple(pixels // patch_size for pixels in image_size)
+  side = round(num_places**0.5)
+  return side, side
 
 
 def _num_heads(width: int) -> int:

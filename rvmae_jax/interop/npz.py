@@ -4,10 +4,12 @@ The note is the comment of the zip archive. To NumPy, and to any program that
 reads released weights, the file holds the arrays and nothing else.
 """
 
+import contextlib
 import json
 import pathlib
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -38,16 +40,36 @@ def write(
 
 
 def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
-  """All arrays by name."""
-  with np.load(path, allow_pickle=False) as archive:
+  """All arrays by name.
+
+  Raises:
+    ValueError: the file is no .npz, or is cut off or damaged.
+  """
+  with _open(path), np.load(path, allow_pickle=False) as archive:
     return {name: archive[name] for name in archive.files}
 
 
 def read_metadata(path: str | pathlib.Path) -> dict[str, str]:
-  """What `write` was told; empty for files that others made."""
-  with zipfile.ZipFile(path) as archive:
+  """What `write` was told; empty for files that others made.
+
+  Raises:
+    ValueError: the file is no .npz, or is cut off.
+  """
+  with _open(path), zipfile.ZipFile(path) as archive:
     try:
       metadata = json.loads(archive.comment or '{}')
     except ValueError:  # Somebody else's comment.
       return {}
   return metadata if isinstance(metadata, dict) else {}
+
+
+@contextlib.contextmanager
+def _open(path: str | pathlib.Path) -> Iterator[None]:
+  """Says which file is damaged, whatever the library says."""
+  try:
+    yield
+  except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+    raise ValueError(
+      f'{path} is no .npz file, or is cut off or damaged ({error}). Copy or '
+      'download it again.'
+    ) from error

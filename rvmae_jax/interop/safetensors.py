@@ -4,8 +4,9 @@ Names are split by '/' on this side and by '.' in the file, as is usual there.
 Arrays keep their Flax layout: a dense kernel is [in, out].
 """
 
+import contextlib
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -46,8 +47,10 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
 
   Raises:
     ImportError: safetensors is not installed.
+    ValueError: the file is no .safetensors, or is cut off.
   """
-  arrays = _library().numpy.load_file(path)
+  with _open(path):
+    arrays = _library().numpy.load_file(path)
   return {name.replace('.', '/'): array for name, array in arrays.items()}
 
 
@@ -56,6 +59,19 @@ def read_metadata(path: str | pathlib.Path) -> dict[str, str]:
 
   Raises:
     ImportError: safetensors is not installed.
+    ValueError: the file is no .safetensors, or is cut off.
   """
-  with _library().safe_open(path, framework='numpy') as file:
+  with _open(path), _library().safe_open(path, framework='numpy') as file:
     return dict(file.metadata() or {})
+
+
+@contextlib.contextmanager
+def _open(path: str | pathlib.Path) -> Iterator[None]:
+  """Says which file is damaged, which the library does not."""
+  try:
+    yield
+  except _library().SafetensorError as error:
+    raise ValueError(
+      f'{path} is no .safetensors file, or is cut off ({error}). Copy or '
+      'download it again.'
+    ) from error

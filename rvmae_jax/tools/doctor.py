@@ -2,6 +2,7 @@
 
   python -m rvmae_jax.tools.doctor videos DIR [--listing labels.csv]
       [--json report.json] [--workers 8] [--quick]
+  python -m rvmae_jax.tools.doctor checkpoint PATH [--json report.json]
   python -m rvmae_jax.tools.doctor leakage --train VIDEOS --test VIDEOS
 
 Exit code: 0 all is well, 1 there are problems, 2 the command itself is wrong.
@@ -14,7 +15,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from rvmae_jax.tools import leakage, video_checks
+from rvmae_jax.tools import checkpoint_checks, leakage, video_checks
 
 _TABLE_ROWS = 200
 
@@ -24,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   parser = argparse.ArgumentParser(prog='python -m rvmae_jax.tools.doctor')
   commands = parser.add_subparsers(required=True, metavar='COMMAND')
   _add_videos(commands)
+  checkpoint_checks.add_command(commands)
   leakage.add_command(commands)
   arguments = parser.parse_args(argv)
   try:

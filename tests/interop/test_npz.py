@@ -45,3 +45,13 @@ def test_files_of_others_have_no_metadata(tmp_path, comment):
 def test_metadata_that_does_not_fit_is_refused(tmp_path):
   with pytest.raises(ValueError, match=r'takes 700\d\d bytes'):
     npz.write(tmp_path / 'weights.npz', ARRAYS, {'config': 'x' * 70_000})
+
+
+def test_a_file_that_is_cut_off_is_named(tmp_path):
+  path = tmp_path / 'weights.npz'
+  npz.write(path, ARRAYS, {'config': '{}'})
+  whole = path.read_bytes()
+  for length in (0, 7, len(whole) // 2, len(whole) - 50):
+    path.write_bytes(whole[:length])
+    with pytest.raises(ValueError, match=r'weights\.npz is no .* cut off'):
+      npz.read(path)

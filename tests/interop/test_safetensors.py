@@ -44,3 +44,15 @@ def test_without_the_library_the_error_names_the_extra(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'safetensors.numpy', None)
   with pytest.raises(ImportError, match=r"pip install 'rvmae_jax\[interop\]'"):
     safetensors.read(tmp_path / 'weights.safetensors')
+
+
+def test_a_file_that_is_cut_off_is_named(tmp_path):
+  path = tmp_path / 'weights.safetensors'
+  safetensors.write(path, ARRAYS, {'config': '{}'})
+  whole = path.read_bytes()
+  for length in (0, 7, len(whole) // 2, len(whole) - 50):
+    path.write_bytes(whole[:length])
+    with pytest.raises(
+      ValueError, match=r'weights\.safetensors is no .* cut off'
+    ):
+      safetensors.read(path)
