@@ -77,6 +77,18 @@ def test_what_it_trains_can_be_fine_tuned(method):
   assert set(match(loaded, wanted, method).fresh) <= {'head', 'norm'}
 
 
+def test_all_methods_rebuild_pixels_and_know_where():
+  """Not normalised patches, with positions that a 4x4 grid can tell apart."""
+  config = load_config(_SPRITES)
+  for name, method in config.methods.items():
+    recipe = compare_recipes.run_recipe(config, name, 0)
+    if method.get('is_trained', True):
+      assert recipe.objective.get('normalize', 'none') == 'none', name
+    assert recipe.model.get('position', 'sincos_2d') != 'sincos_1d', name
+    if recipe.model.get('position') != 'learned':
+      assert recipe.model.position_base == 5.0, name
+
+
 def test_only_what_is_part_of_a_run_changes_its_key():
   config, longer, tuned = (load_config(_SPRITES) for _ in range(3))
   longer.budget.amount *= 2
