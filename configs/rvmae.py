@@ -10,8 +10,8 @@ without recurrence.
 Arguments: variant=tiny|S|B|L|H; videos, shards and runlocal as those of
 configs/rvm_pretrain.py; causal: the decoder sees no later frames; views: two
 clips of each video, and a loss that tells them from those of others;
-perceptual=a run, checkpoint or exported file whose features judge what is
-rebuilt.
+perceptual=whose features judge what is rebuilt: a run, a checkpoint, a weights
+file, or VGG16 and LPIPS, see rvmae_jax/perceptual.py.
 Cost: `--dry_run` prints the FLOPs of a clip.
 Expect: a study's method without a published number.
 """

@@ -13,11 +13,11 @@ from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.masking import MASKS, check_mask
 from rvmae_jax.models import build_model, flops
 from rvmae_jax.objectives import build_objective
+from rvmae_jax.perceptual import frozen_features
 from rvmae_jax.training import optimizer
 from rvmae_jax.training.logging import parameter_table
 from rvmae_jax.training.state import TrainState, init_state
 from rvmae_jax.training.step import make_train_step
-from rvmae_jax.transfer import frozen_encoder
 
 
 class Parts(NamedTuple):
@@ -57,7 +57,7 @@ def build_parts(
   model = make_model(config.model)
   objective = build_objective(
     config,
-    perceptual_features=frozen_encoder(config.get('perceptual_checkpoint')),
+    perceptual_features=frozen_features(config.get('perceptual_checkpoint')),
   )
   check_mask(
     config.data.get('mask'),

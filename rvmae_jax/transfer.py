@@ -4,14 +4,10 @@
 released RVM file, or a PyTorch file of the VideoMAE family. What both networks
 have under the same name is taken, wherever the encoder sits: at the top, as
 pre-training has it, or as the `backbone` of a classifier.
-
-`--config.perceptual_checkpoint=PATH` leaves the other network as it is and has
-it judge what is rebuilt.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import flax.traverse_util
@@ -82,23 +78,6 @@ def read_file(path: str, shapes: Mapping[str, Any]) -> dict[str, Any]:
   params, report = state_dict.from_state_dict(arrays, shapes, origin)
   logging.info('%s', report)
   return params
-
-
-def frozen_encoder(
-  path: str | None,
-) -> Callable[[jax.Array], jax.Array] | None:
-  """`encode` of a trained network, whose parameters stay as they are.
-
-  Args:
-    path: what `weights.load` takes; or nothing.
-
-  Returns:
-    Video [B, T, H, W, 3] -> features, or None without a path.
-  """
-  if not path:
-    return None
-  model, params = weights.load_model(path)
-  return functools.partial(model.apply, {'params': params}, method='encode')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -38,6 +38,7 @@ MEETING_PLACES = {
   'tools',
   'train',
   'parts',
+  'perceptual',
   'transfer',
   'weights',
 }

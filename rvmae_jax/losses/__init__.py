@@ -4,7 +4,7 @@ A loss lives in the file of its family, and a family says what is compared:
 
   pixel: (pred, target) patches -> one value per patch
   temporal: features [B, T, N, D] -> one value per row
-  perceptual: (features, target features) -> one value per token
+  perceptual: (features, target features) -> one value per row
   contrastive: (queries, keys) -> one value per row
   classification: (logits, class probabilities) -> one value per row
 """

@@ -31,8 +31,9 @@ class MaskedReconstruction:
     normalize: see `losses.pixel.patch_statistics`.
     pixel_mean, pixel_std: for each colour; pixels are shifted and scaled by
       them before their patches are normalised, as ImageMAE does.
-    perceptual_features: `encode` of a frozen network, video -> features. What
-      is rebuilt goes through it as clips, or frame by frame if it is `target`.
+    perceptual_features: of a frozen network, video -> features as perceptual
+      losses take them. What is rebuilt goes through it as clips, or frame by
+      frame if it is `target`.
   """
 
   def __init__(
@@ -44,7 +45,7 @@ class MaskedReconstruction:
     normalize: str = 'none',
     pixel_mean: Sequence[float] = (0.0, 0.0, 0.0),
     pixel_std: Sequence[float] = (1.0, 1.0, 1.0),
-    perceptual_features: Callable[[jax.Array], jax.Array] | None = None,
+    perceptual_features: Callable[[jax.Array], Any] | None = None,
   ):
     if patches not in ('all', 'hidden'):
       raise ValueError(f"Unknown patches={patches!r}; use 'all' or 'hidden'.")
@@ -178,13 +179,13 @@ class MaskedReconstruction:
 
   def _perceived(
     self, outputs: Mapping[str, jax.Array], batch: Mapping[str, jax.Array]
-  ) -> tuple[jax.Array, jax.Array]:
+  ) -> tuple[Any, Any]:
     """Features of what was rebuilt and of what is true."""
     if self.perceptual_features is None:
       raise ValueError(
         'Perceptual losses need a frozen network: set '
-        'config.perceptual_checkpoint to a run, a checkpoint or an exported '
-        'file.'
+        'config.perceptual_checkpoint to a run, a weights file, or VGG16 as '
+        'rvmae_jax.perceptual describes it.'
       )
 
     def perceive(pixels):

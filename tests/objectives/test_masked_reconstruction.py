@@ -215,10 +215,9 @@ def test_all_families_add_up_by_hand(clips):
   assert metrics['pixel_l1'] == pytest.approx(3 / 4)
   # Means of frames 0 1/2 and 1 1.
   assert metrics['temporal_l1'] == pytest.approx(1 / 4)
-  # The second clip has (0, 1) for (1, 1): 2 - 2 cos 45 degrees; the first is
-  # right.
-  assert metrics['perceptual'] == pytest.approx((2 - 2**0.5) / 2, abs=1e-6)
-  want = 3 / 4 + 10 / 4 + 100 * (2 - 2**0.5) / 2
+  # The second clip has (0, 1) for (1, 1); the first is right.
+  assert metrics['perceptual'] == pytest.approx(1 / 2, abs=1e-6)
+  want = 3 / 4 + 10 / 4 + 100 / 2
   assert loss == pytest.approx(want, rel=1e-5)
 
 
