@@ -3,16 +3,15 @@
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
-from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.functions import Compiled, ModelFunctions
 from rvmae_jax.evals.videos import Videos, override
 
 _NUM_ROUNDS = 3  # Machines drift, so that networks take turns.
@@ -86,14 +85,15 @@ class CostEval:
       except ValueError as error:
         logging.info('%s left out: %s', case, error)
         continue
-      cases[case] = Case(compiled, (video,), network.encode_flops(video.shape))
+      flops = network.encode_flops(video.shape)
+      cases[case] = Case(compiled, batch_size, flops)
     if network.is_recurrent:
       for batch_size in self.batch_sizes:
         state = network.init_state(batch_size, height, width)
         frame = np.zeros((batch_size, height, width, 3), np.uint8)
         cases[f'{name}/step/batch_{batch_size}'] = Case(
           network.compile('step', state, frame),
-          (state, frame),
+          batch_size,
           network.encode_flops((1, 1, *frame.shape[1:])),
         )
     return cases
@@ -111,27 +111,24 @@ class Case:
   """One compiled function and how long it took.
 
   Args:
-    compiled: takes `args`; with `memory_analysis`.
-    args: arrays, as many rows as the first one has.
+    compiled: what to run.
+    batch_size: rows that it works on.
     flops: of one row, or None where nobody counts.
   """
 
-  def __init__(
-    self, compiled: Callable[..., Any], args: tuple, flops: int | None
-  ):
-    self._compiled, self._args = compiled, args
-    self._flops, self._batch_size = flops, len(args[0])
+  def __init__(self, compiled: Compiled, batch_size: int, flops: int | None):
+    self._compiled = compiled
+    self._batch_size, self._flops = batch_size, flops
     self._seconds: list[float] = []
 
   def run_round(self, seconds: float) -> None:
     """Runs for about so long, after one run that is not counted."""
-    args = jax.device_put(self._args)
-    jax.block_until_ready(self._compiled(*args))
-    num_runs, start = 0, time.perf_counter()
-    while num_runs < _LEAST_RUNS or time.perf_counter() - start < seconds:
-      began = time.perf_counter()
-      jax.block_until_ready(self._compiled(*args))
-      self._seconds.append(time.perf_counter() - began)
+    self._compiled()
+    num_runs, start_s = 0, time.perf_counter()
+    while num_runs < _LEAST_RUNS or time.perf_counter() - start_s < seconds:
+      began_s = time.perf_counter()
+      self._compiled()
+      self._seconds.append(time.perf_counter() - began_s)
       num_runs += 1
 
   def result(self) -> dict[str, float]:
@@ -143,11 +140,4 @@ class Case:
     }
     if self._flops is not None:
       figures['gflop'] = self._flops / 1e9
-    memory = self._compiled.memory_analysis()
-    figures['mib'] = (
-      memory.argument_size_in_bytes
-      + memory.output_size_in_bytes
-      - memory.alias_size_in_bytes
-      + memory.temp_size_in_bytes
-    ) / 2**20
-    return figures
+    return figures | {'mib': self._compiled.planned_bytes / 2**20}

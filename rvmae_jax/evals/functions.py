@@ -79,8 +79,8 @@ class ModelFunctions:
       difference = unit_features(first) - unit_features(second)
       return jnp.square(difference).sum(-1).mean((1, 2))
 
-    everywhere = mesh and NamedSharding(mesh, PartitionSpec())
-    jit = functools.partial(jax.jit, out_shardings=everywhere)
+    self._everywhere = mesh and NamedSharding(mesh, PartitionSpec())
+    jit = functools.partial(jax.jit, out_shardings=self._everywhere)
     self._predict = jit(predict)
     self._encode = jit(encode, static_argnums=2)
     self._encode_from = jit(encode_from)
@@ -117,7 +117,8 @@ class ModelFunctions:
     """
     init = functools.partial(self._model.init, method='encode')
     # One video asks for all parameters that features need.
-    variables = jax.jit(init)(jax.random.key(seed), video[:1])
+    init = jax.jit(init, out_shardings=self._everywhere)
+    variables = init(jax.random.key(seed), video[:1])
     return self.with_params(variables['params'])
 
   def fresh(self, model_config: Mapping, video: np.ndarray) -> 'ModelFunctions':
@@ -147,18 +148,14 @@ class ModelFunctions:
     video = jax.ShapeDtypeStruct(shape, jnp.uint8)
     return sum(model.flops_per_clip({'video': video}).values())
 
-  def compile(self, method: str, *args: np.ndarray) -> Callable[..., Any]:
-    """A method of the model, compiled for arguments of these shapes.
-
-    Returns:
-      A function of such arguments, with `memory_analysis`.
-    """
+  def compile(self, method: str, *args: np.ndarray) -> 'Compiled':
+    """A method of the model, compiled for these arguments."""
 
     def apply(params, *args):
       return self._model.apply({'params': params}, *args, method=method)
 
-    compiled = jax.jit(apply).lower(self._params, *args).compile()
-    return _Compiled(compiled, self._params)
+    args = (self._params, *jax.device_put(self._place(args)))
+    return Compiled(jax.jit(apply).lower(*args).compile(), args)
 
   def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """The model's outputs for a batch of the contract, arrays on the device."""
@@ -239,12 +236,23 @@ class ModelFunctions:
     return jax.tree.map(place, tree)
 
 
-class _Compiled:
-  """A compiled function whose parameters are given."""
+class Compiled:
+  """A compiled function with its arguments, to be run and measured."""
 
-  def __init__(self, compiled: jax.stages.Compiled, params: Any):
-    self._compiled, self._params = compiled, params
-    self.memory_analysis = compiled.memory_analysis
+  def __init__(self, compiled: jax.stages.Compiled, args: tuple):
+    self._compiled, self._args = compiled, args
 
-  def __call__(self, *args: Any) -> Any:
-    return self._compiled(self._params, *args)
+  def __call__(self) -> None:
+    """Runs it to its end; what comes out is dropped."""
+    jax.block_until_ready(self._compiled(*self._args))
+
+  @property
+  def planned_bytes(self) -> int:
+    """What XLA plans for a device: arguments, outputs and temporaries."""
+    memory = self._compiled.memory_analysis()
+    return (
+      memory.argument_size_in_bytes
+      + memory.output_size_in_bytes
+      - memory.alias_size_in_bytes
+      + memory.temp_size_in_bytes
+    )

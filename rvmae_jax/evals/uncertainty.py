@@ -34,7 +34,7 @@ class UncertaintyEval:
   Attributes:
     videos: what to read; needs a mask.
     num_masks: for each clip, at least two.
-    gaps: of target frames, see `ReconstructionEval`; not for clips.
+    gaps: of target frames, see `ReconstructionEval`; clips have none.
     num_batches: stop after so many; 0 takes all.
     num_pictures: clips whose arrays are kept.
     arrays: of the last run: `true` and `mean` [n, S, H, W, 3] in [0, 1],
@@ -62,6 +62,8 @@ class UncertaintyEval:
     check_rebuilds(type(self).__name__, self.videos, self.rebuilds)
     if self.videos.data.clip.name == 'source_target':
       self.videos, self.gaps = at_gaps(self.videos, self.gaps)
+    else:
+      self.gaps = ()
 
   def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
     """Numbers of all frames together, and for targets as `gap_4/...` too.

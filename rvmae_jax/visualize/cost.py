@@ -18,7 +18,7 @@ def cost_figures(
   found = collections.defaultdict(dict)
   for key, value in metrics.items():
     network, _, rest = key.partition('/')
-    found[network][rest] = value
+    found['this network' if network == 'this' else network][rest] = value
   batches, lengths = set(), set()
   for numbers in found.values():
     for name in numbers:
@@ -41,7 +41,7 @@ def cost_figures(
       {t: f'encode/batch_{least}/frames_{t}/{figure}' for t in sorted(lengths)}
     )
 
-  clips = 'clip' if least == 1 else f'{least} clips'
+  clips = 'one clip' if least == 1 else f'{least} clips'
   panels = {
     ('frames', f'ms for {clips}'): by_length('p50_ms'),
     ('clips at once', f'clips/s of {longest} frames'): curves(
@@ -69,6 +69,8 @@ def draw_cost(panels: Mapping[tuple[str, str], Curves]) -> Any:
   Returns:
     A matplotlib Figure.
   """
+  from matplotlib.ticker import LogLocator
+
   figure = new_figure(10.5, 3)
   all_axes = figure.subplots(1, len(panels))
   names = list(
@@ -92,9 +94,11 @@ def draw_cost(panels: Mapping[tuple[str, str], Curves]) -> Any:
     axes.set_xscale('log', base=2)
     axes.set_yscale('log')
     axes.set_xticks(sorted(ticks), sorted(ticks))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter('{x:g}')
     axes.minorticks_off()
     axes.set_xlabel(across)
     axes.set_title(title)
-    axes.grid(axis='y', which='both')
+    axes.grid(axis='y')
   all_axes[0].legend(fontsize=8)
   return figure

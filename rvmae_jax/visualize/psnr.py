@@ -6,15 +6,16 @@ from typing import Any
 
 from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, styled
 
-# Method -> number on the horizontal axis -> PSNR in dB.
-Curves = Mapping[str, Mapping[float, float]]
+# (method, which frames) -> number on the horizontal axis -> PSNR in dB.
+Curves = Mapping[tuple[str, str], Mapping[float, float]]
 
-_NAMES = {
+_METHODS = {
   'model': 'rebuilt',
   'copy_last': 'last frame',
   'copy_time': 'other frames',
   'mean_colour': 'mean colour',
 }
+_LINES = ('-', '--', ':', '-.')
 
 
 def psnr_figures(metrics: Mapping[str, float]) -> dict[str, Any]:
@@ -22,20 +23,19 @@ def psnr_figures(metrics: Mapping[str, float]) -> dict[str, Any]:
 
   Empty where they measured at one of each.
   """
-  by_gap: dict[str, dict[float, float]] = collections.defaultdict(dict)
-  by_ratio: dict[str, dict[float, float]] = collections.defaultdict(dict)
+  by_gap: dict[tuple, dict[float, float]] = collections.defaultdict(dict)
+  by_ratio: dict[tuple, dict[float, float]] = collections.defaultdict(dict)
   for key, value in metrics.items():
     if not key.endswith('/psnr_hidden'):
       continue
     *where, method, _ = key.split('/')
     found = dict(part.rsplit('_', 1) for part in where)
-    label = _NAMES[method]
-    if 'ratio' not in found and 'gap' in found:
-      by_gap[label][int(found['gap'])] = value
-    if 'ratio' in found:
-      if 'gap' in found:
-        label += f', {found["gap"]} ahead'
-      by_ratio[label][float(found['ratio'])] = value
+    frames = f'{found["gap"]} ahead' if 'gap' in found else ''
+    if 'ratio' not in found and frames:
+      by_gap[_METHODS[method], ''][int(found['gap'])] = value
+    # That of targets hardly depends on what of them is hidden.
+    if 'ratio' in found and not (frames and method == 'mean_colour'):
+      by_ratio[_METHODS[method], frames][float(found['ratio'])] = value
   panels = {'frames ahead': by_gap, 'share hidden': by_ratio}
   panels = {
     title: curves
@@ -49,28 +49,31 @@ def psnr_figures(metrics: Mapping[str, float]) -> dict[str, Any]:
 def draw_psnr(panels: Mapping[str, Curves]) -> Any:
   """Panels of curves beside each other.
 
+  A method has a colour; or, where curves are of different frames, these have,
+  and the method is told by the kind of line.
+
   Args:
     panels: what the horizontal axis counts -> curves.
 
   Returns:
     A matplotlib Figure.
   """
-  figure = new_figure(4.6 * len(panels), 3)
+  figure = new_figure(4.9 * len(panels), 2.8)
   all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
   for axes, (title, curves) in zip(all_axes, panels.items()):
-    # A method keeps its colour; distances ahead get a line of their own.
-    methods = list(dict.fromkeys(label.split(',')[0] for label in curves))
-    seen = collections.Counter()
-    for label, points in curves.items():
-      method = label.split(',')[0]
+    methods = list(dict.fromkeys(method for method, _ in curves))
+    frames = list(dict.fromkeys(frames for _, frames in curves))
+    for (method, of_frames), points in curves.items():
+      place = methods.index(method)
+      colour = frames.index(of_frames) if of_frames else place
       axes.plot(
         *zip(*sorted(points.items())),
-        color=COLOURS[methods.index(method)],
-        linestyle=('-', '--', ':', '-.')[seen[method] % 4],
+        color=COLOURS[colour % len(COLOURS)],
+        linestyle=_LINES[place] if of_frames else '-',
         marker='.',
-        label=label,
+        label=f'{method}, {of_frames}' if of_frames else method,
       )
-      seen[method] += 1
+    axes.set_xticks(sorted({at for points in curves.values() for at in points}))
     axes.set_xlabel(title)
     axes.set_ylabel('PSNR on hidden patches, dB')
     axes.grid(axis='y')

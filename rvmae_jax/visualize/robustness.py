@@ -69,6 +69,7 @@ def draw_robustness(
       )
     if table is top1:
       axes.axhline(chance, color=TEXT, linewidth=1, linestyle=(0, (4, 3)))
+      axes.text(0, chance + 1, f'chance {chance:.0f}', fontsize=8)
       axes.set_ylim(bottom=0)
     axes.set_title(title)
     axes.set_xlabel('severity')

@@ -8,6 +8,7 @@ import numpy as np
 from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, show, styled
 
 _ROWS = ('true', 'mean', 'error', 'spread')
+_MOST_COLUMNS = 8
 
 
 def uncertainty_figures(
@@ -26,7 +27,9 @@ def uncertainty_figures(
 def draw_maps(
   true: np.ndarray, mean: np.ndarray, error: np.ndarray, spread: np.ndarray
 ) -> Any:
-  """Four rows for each clip; the last two share one scale, NaN is blank.
+  """Clips beside each other; time runs to the right, NaN is blank.
+
+  All errors share one scale of colours, and so do all spreads.
 
   Args:
     true, mean: [n, S, H, W, 3] in [0, 1].
@@ -36,27 +39,29 @@ def draw_maps(
     A matplotlib Figure.
   """
   num_clips, num_frames, height, width, _ = true.shape
-  shown = np.linspace(0, num_frames - 1, min(num_frames, 8)).round().astype(int)
-  cell = min(1.3, 9.5 / len(shown))
-  rows = num_clips * len(_ROWS)
+  columns = min(num_frames, max(1, _MOST_COLUMNS // num_clips))
+  frames = np.linspace(0, num_frames - 1, columns).round().astype(int)
+  cell = min(1.3, 10 / (num_clips * columns))
   figure = new_figure(
-    1.4 + len(shown) * cell, 0.2 + rows * cell * height / width
+    num_clips * columns * cell + 0.6, len(_ROWS) * cell * height / width
   )
-  all_axes = figure.subplots(rows, len(shown), squeeze=False)
-  scale = {'cmap': 'magma', 'vmin': 0}
-  settings = {
-    'true': {},
-    'mean': {},
-    'error': {**scale, 'vmax': np.nanpercentile(error, 99)},
-    'spread': {**scale, 'vmax': np.nanpercentile(spread, 99)},
-  }
-  pictures = dict(zip(_ROWS, (true, mean, error, spread)))
-  for number, axes_of_row in enumerate(all_axes):
-    clip, name = number // len(_ROWS), _ROWS[number % len(_ROWS)]
-    for axes, frame in zip(axes_of_row, shown):
-      show(axes, pictures[name][clip, frame], **settings[name])
+  rows = {'true': (true, {}), 'mean': (mean, {})}
+  for name, maps in (('error', error), ('spread', spread)):
+    high = np.nanpercentile(maps, 99)
+    rows[name] = maps, {'cmap': 'magma', 'vmin': 0, 'vmax': high}
+  # A narrow column before every clip keeps them apart.
+  widths = [0.15, *[1.0] * columns] * num_clips
+  all_axes = figure.subplots(
+    len(rows), len(widths), squeeze=False, gridspec_kw={'width_ratios': widths}
+  )
+  for axes_of_row, (name, (pictures, settings)) in zip(all_axes, rows.items()):
+    for place, axes in enumerate(axes_of_row):
+      axes.set_axis_off()
+      clip, column = divmod(place, columns + 1)
+      if column:
+        show(axes, pictures[clip, frames[column - 1]], **settings)
     axes_of_row[0].text(
-      -0.08,
+      1,
       0.5,
       name,
       transform=axes_of_row[0].transAxes,

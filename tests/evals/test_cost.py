@@ -11,6 +11,7 @@ from rvmae_jax.evals import build_eval
 from rvmae_jax.evals.cost import other_model
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.models import build_model
+from rvmae_jax.training import sharding
 
 _DATA = ConfigDict(
   {
@@ -28,7 +29,14 @@ def test_every_case_is_measured_and_counted(tmp_path):
   model = build_model({'name': 'rvm', **_TINY})
   batch = fake_batch(batch_spec(_DATA, 1, 8))
   params = jax.jit(model.init)(jax.random.key(0), batch)['params']
-  functions = ModelFunctions(model, params, build_model=build_model)
+  # Spread over devices, as while training.
+  mesh = sharding.make_mesh(data=2, devices=jax.devices()[:2])
+  functions = ModelFunctions(
+    model,
+    jax.device_put(params, sharding.replicated(mesh)),
+    mesh,
+    build_model=build_model,
+  )
   evaluation = build_eval(
     {
       'name': 'cost',

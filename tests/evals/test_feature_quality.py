@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 
 from rvmae_jax import visualize
 from rvmae_jax.evals import build_eval
+from rvmae_jax.evals.schedule import ScheduledEvals
 
 _DATA = ConfigDict(
   {
@@ -84,3 +85,13 @@ def test_a_direction_for_each_video_has_full_rank(tmp_path):
 def test_one_batch_can_be_enough():
   metrics = _evaluation(num_batches=1).run(Functions(collapsed=False))
   assert metrics['num_videos'] == 4
+
+
+def test_it_runs_beside_training():
+  entry = {'name': 'feature_quality', 'every_steps': 2, 'num_batches': 1}
+  evaluations = ScheduledEvals(
+    {'quality': entry}, total_steps=9, data=_DATA, patch_size=8, batch_size=4
+  )
+  assert [evaluations.is_due(step) for step in (1, 2, 9)] == [False, True, True]
+  numbers = evaluations.run(Functions(collapsed=True), step=2)
+  assert numbers['quality/videos/rank'] == pytest.approx(1)

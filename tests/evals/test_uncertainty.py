@@ -110,7 +110,7 @@ def test_an_honest_network_is_found_out(data, tmp_path, monkeypatch):
       'frames': np.full((8, 16, 16, 3), 128, np.uint8),
     },
   )
-  evaluation = _evaluation(num_masks=6, data=data)
+  evaluation = _evaluation(num_masks=6, gaps=(1, 4), data=data)
   metrics = evaluation.run(Honest(0))
   assert metrics['num_videos'] == 5
   assert metrics['rank_correlation'] > 0.8
