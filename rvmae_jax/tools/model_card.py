@@ -1,0 +1,287 @@
+"""Writes what is known of a run as MODEL_CARD.md, and says what is not.
+
+  python -m rvmae_jax.tools.model_card --workdir runs/rvm \\
+    [--evaluation runs/rvm/evaluation] [--licence videos='CC BY 4.0'] \\
+    [--intended_use TEXT] [--limits TEXT]
+
+Facts come from what the run and its evaluations have left: config, command,
+environment, training manifest, metrics. Licences are those given here by alias
+of the source, or else those of a list's column `licence`. A part that nothing
+is known of says so: no number, name or licence is made up.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+from collections.abc import Mapping, Sequence
+
+import jax
+from ml_collections import ConfigDict
+
+from rvmae_jax import config_utils
+from rvmae_jax.data import manifest as manifests
+from rvmae_jax.parts import Parts, build_parts
+from rvmae_jax.tools import model_card_data, model_card_metrics
+from rvmae_jax.tools.markdown import bullets, settings, table
+
+INTENDED_USE = (
+  'Research on representations of video: its features as they are, or as a '
+  'start for fine-tuning, on videos like those that it was trained and '
+  'evaluated on.'
+)
+OUT_OF_SCOPE = (
+  'Decisions about people, identification or surveillance of persons, and any '
+  'use where an error does harm: nothing here was measured for them.'
+)
+NOT_KNOWN = '*Not known.*'
+
+
+def write_card(
+  workdir: str | pathlib.Path,
+  evaluations: Sequence[str | pathlib.Path] = (),
+  licences: Mapping[str, str] | None = None,
+  texts: Mapping[str, str] | None = None,
+) -> str:
+  """The card of a run.
+
+  Args:
+    workdir: of the run.
+    evaluations: workdirs of `rvmae_jax.evaluate`.
+    licences: by alias of the source.
+    texts: what a person has to say: `name`, `weights_licence`, `intended_use`,
+      `out_of_scope`, `limits`, `contact`; each may be left out.
+
+  Returns:
+    Markdown.
+
+  Raises:
+    FileNotFoundError: `workdir` holds no run.
+  """
+  workdir = pathlib.Path(workdir)
+  if not (workdir / 'config.json').exists():
+    raise FileNotFoundError(
+      f'No config.json in {workdir}; --workdir must be that of a training run.'
+    )
+  texts = texts or {}
+  config = config_utils.from_json((workdir / 'config.json').read_text())
+  measured = [
+    json.loads(path.read_text())
+    for path in (pathlib.Path(e) / 'metrics.json' for e in evaluations)
+    if path.exists()
+  ]
+  results = {}
+  for found in measured:
+    results |= found['evaluations']
+  name = f'{config.model.name.upper()} {config.model.get("variant", "")}'
+  data = manifests.read(workdir)
+  parts = _parts(config)
+  sections = {
+    'Intended use': _uses(texts),
+    'Model': _model(config, parts),
+    'Training data': model_card_data.section(config, data, licences or {}),
+    'Training': _training(workdir, config, parts),
+    'Evaluation': model_card_metrics.section(results),
+    'Robustness': model_card_metrics.robustness_section(results),
+    'Groups': model_card_metrics.groups_section(results),
+    'Limits': _limits(texts, config, data, results),
+    'To repeat': _commands(workdir, measured),
+  }
+  parts = [f'# {texts.get("name") or name.strip()}']
+  parts += [f'## {title}\n\n{text}' for title, text in sections.items()]
+  return '\n\n'.join(parts) + '\n'
+
+
+def _uses(texts) -> str:
+  return bullets(
+    f'For: {texts.get("intended_use") or INTENDED_USE}',
+    f'Not for: {texts.get("out_of_scope") or OUT_OF_SCOPE}',
+    f'Licence of the weights: {texts.get("weights_licence") or NOT_KNOWN}',
+    f'Contact: {texts.get("contact") or NOT_KNOWN}',
+  )
+
+
+def _parts(config: ConfigDict) -> Parts | None:
+  """What the config stands for; None where it cannot be built any more."""
+  try:
+    return build_parts(config)
+  except (ValueError, FileNotFoundError):
+    return None
+
+
+def _model(config: ConfigDict, parts: Parts | None) -> str:
+  height, width = config.data.crop.size
+  parameters = NOT_KNOWN
+  if parts:
+    sizes = [leaf.size for leaf in jax.tree.leaves(parts.shapes.params)]
+    parameters = f'{sum(sizes) / 1e6:,.2f} M, what only training needs included'
+  return bullets(
+    f'Model: {settings(config.model)}',
+    f'Parameters: {parameters}',
+    f'Input: frames of {height} x {width} pixels, RGB; clips: '
+    f'{settings(config.data.clip)}',
+    f'Learned by: {settings(config.objective)}; losses '
+    f'{settings(config.losses)}',
+    f'Mask: {settings(config.data.get("mask") or {}) or "none"}',
+  )
+
+
+def _training(
+  workdir: pathlib.Path, config: ConfigDict, parts: Parts | None
+) -> str:
+  steps, seconds, timed_steps = _progress(workdir / 'metrics.jsonl')
+  clips = steps * config.batch_size
+  flops = NOT_KNOWN
+  if parts and parts.flops_per_clip:
+    flops = (
+      f'{parts.flops_per_clip / 1e9:,.2f} G for a clip, '
+      f'{parts.flops_per_clip * clips:.3g} in all (counted from shapes, '
+      'forward and backward)'
+    )
+  time = NOT_KNOWN
+  if timed_steps:
+    time = (
+      f'{seconds / 3600:.3g} hours for {timed_steps:,} of the steps, without '
+      'compilation, evaluations and saving'
+    )
+  environment, path = {}, workdir / 'environment.json'
+  if path.exists():
+    environment = json.loads(path.read_text())
+  versions = ', '.join(
+    f'{name} {version}'
+    for name, version in environment.items()
+    if name not in ('commit', 'device')
+  )
+  return bullets(
+    f'Steps: {steps:,} of {config.total_steps:,}, {config.batch_size} clips '
+    f'each, {clips:,} clips in all',
+    f'FLOPs: {flops}',
+    f'Time: {time}',
+    f'Devices: {environment.get("device", NOT_KNOWN)}',
+    f'Optimizer: {settings(config.optimizer)}',
+    f'Schedule: {settings(config.schedule)}',
+    f'Commit: {environment.get("commit", NOT_KNOWN)}',
+    f'Versions: {versions or NOT_KNOWN}',
+  )
+
+
+def _progress(path: pathlib.Path) -> tuple[int, float, int]:
+  """Steps done, and seconds that so many of them took, as the log says."""
+  if not path.exists():
+    return 0, 0.0, 0
+  last, seconds, timed_steps = 0, 0.0, 0
+  for line in path.read_text().splitlines():
+    row = json.loads(line)
+    if 'loss' not in row:
+      continue  # Evaluations between two lines of the log.
+    if row.get('steps_per_s'):
+      timed_steps += row['step'] - last
+      seconds += (row['step'] - last) / row['steps_per_s']
+    last = row['step']
+  return last, seconds, timed_steps
+
+
+def _limits(texts, config, data, results) -> str:
+  """What a person says, and what follows from the facts."""
+  names = {result['name'] for result in results.values()}
+  lines = [texts.get('limits', '')]
+  if config.checkpoint.init_from:
+    lines.append(f'It began with the weights of {config.checkpoint.init_from}.')
+  if data and data['unknown_origin']:
+    lines.append(
+      f'What {data["unknown_origin"]} was trained on is not known; its videos '
+      'may be among those of any test.'
+    )
+  if data is None:
+    lines.append(
+      'The run left no list of its videos, so whether test videos are among '
+      'them was not checked.'
+    )
+  leaks = [alias for alias, result in results.items() if 'leakage' in result]
+  if leaks:
+    lines.append(
+      f'**Trained on test videos of {", ".join(leaks)}**: those numbers say '
+      'nothing about other videos.'
+    )
+  for name, what in (
+    ('robustness', 'How it bears corrupted videos'),
+    ('cost', 'What its features cost on a device'),
+  ):
+    if name not in names:
+      lines.append(f'{what} was not measured.')
+  if not any(model_card_metrics.groups(r['metrics']) for r in results.values()):
+    lines.append('Whether it serves groups of people equally was not measured.')
+  if 'seed' in config:
+    lines.append(f'One run, seed {config.seed}: others will differ.')
+  return bullets(*filter(None, lines))
+
+
+def _commands(workdir: pathlib.Path, measured) -> str:
+  path = workdir / 'command.txt'
+  commands = [path.read_text().strip()] if path.exists() else []
+  commands += [found['command'] for found in measured if 'command' in found]
+  if not commands:
+    return NOT_KNOWN
+  facts = [
+    (name, found['environment'].get(name))
+    for found in measured[:1]
+    for name in ('device', 'commit')
+    if found.get('environment', {}).get(name)
+  ]
+  made = f'\n\n{table(("evaluated with", ""), facts)}' if facts else ''
+  return '```bash\n' + '\n'.join(commands) + '\n```' + made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """The command line; returns the exit code."""
+  parser = argparse.ArgumentParser(
+    prog='python -m rvmae_jax.tools.model_card',
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
+  add = parser.add_argument
+  add('--workdir', required=True, help='of the run')
+  add(
+    '--evaluation',
+    action='append',
+    help='workdir of an evaluation, may be repeated; WORKDIR/evaluation',
+  )
+  add('--out', default='', help='file to write; WORKDIR/MODEL_CARD.md')
+  add(
+    '--licence',
+    action='append',
+    default=[],
+    metavar='ALIAS=TEXT',
+    help='of the videos of a source, may be repeated',
+  )
+  for name in ('name', 'weights_licence', 'intended_use', 'out_of_scope'):
+    add(f'--{name}', default='')
+  add('--limits', default='', help='what else must be known')
+  add('--contact', default='')
+  arguments = parser.parse_args(argv)
+  workdir = pathlib.Path(arguments.workdir)
+  licences = {}
+  for text in arguments.licence:
+    alias, equals, licence = text.partition('=')
+    if not equals:
+      parser.error(f'--licence {text!r} must be ALIAS=TEXT.')
+    licences[alias] = licence
+  try:
+    card = write_card(
+      workdir,
+      arguments.evaluation or [workdir / 'evaluation'],
+      licences,
+      vars(arguments),
+    )
+  except (FileNotFoundError, ValueError) as error:
+    print(f'model_card: {error}', file=sys.stderr)
+    return 2
+  out = pathlib.Path(arguments.out or workdir / 'MODEL_CARD.md')
+  out.write_text(card)
+  missing = card.count(NOT_KNOWN)
+  print(f'{out}: {missing} facts are not known, and it says so')
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())

@@ -1,0 +1,117 @@
+"""What a model card says of evaluations: numbers, and how sure they are.
+
+`results` is `evaluations` of the metrics.json that `rvmae_jax.evaluate` writes.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from rvmae_jax.evals.tables import pivot
+from rvmae_jax.metrics.intervals import wilson_interval
+from rvmae_jax.tools.markdown import table
+
+# Shares of videos: they get an interval from how many were counted.
+_SHARE = re.compile(r'(.*/)?(top\d+|recall_\d+)')
+# '.../strata/<column>/<value>/<number>', see `evals.strata`.
+_STRATUM = re.compile(r'((?P<of>.*)/)?strata/(?P<key>.+)/(?P<number>\w+)')
+_NOT_MEASURED = '*Not measured.*'
+
+
+def section(results: Mapping[str, Any]) -> str:
+  """All evaluations but those with sections of their own."""
+  parts = []
+  for alias, result in results.items():
+    if result['name'] == 'robustness':
+      continue
+    metrics = {
+      k: v for k, v in result['metrics'].items() if not _STRATUM.fullmatch(k)
+    }
+    parts.append(f'### {alias}\n\n{_leakage(result)}{_tables(metrics)}')
+  if not parts:
+    return _NOT_MEASURED
+  note = (
+    'In brackets: the 95 % interval of a share by the number of test videos '
+    '(Wilson). It leaves out what another seed or training would change.'
+  )
+  return '\n\n'.join([note, *parts])
+
+
+def robustness_section(results: Mapping[str, Any]) -> str:
+  """Accuracy and likeness of features of corrupted videos."""
+  parts = [
+    f'### {alias}\n\n{_leakage(result)}{_tables(result["metrics"])}'
+    for alias, result in results.items()
+    if result['name'] == 'robustness'
+  ]
+  return '\n\n'.join(parts) or _NOT_MEASURED
+
+
+def groups_section(results: Mapping[str, Any]) -> str:
+  """Accuracy of each group of videos, with interval and number."""
+  parts = []
+  for alias, result in results.items():
+    rows = [
+      (key, *(_plain(numbers.get(n)) for n in ('top1', 'low', 'high', 'count')))
+      for key, numbers in groups(result['metrics']).items()
+    ]
+    if rows:
+      columns = ('group', 'top-1', 'from', 'to', 'videos')
+      parts.append(f'### {alias}\n\n{table(columns, rows)}')
+  return '\n\n'.join(parts) or _NOT_MEASURED
+
+
+def groups(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
+  """'<column>/<value>', and of whom -> the numbers of a group of videos."""
+  found = {}
+  for name, value in metrics.items():
+    match = _STRATUM.fullmatch(name)
+    if match:
+      key = match['key'] + (f' ({match["of"]})' if match['of'] else '')
+      found.setdefault(key, {})[match['number']] = value
+  return found
+
+
+def _tables(metrics: Mapping[str, float]) -> str:
+  """The tables of an evaluation's numbers."""
+  if not metrics:
+    return 'It had nothing to measure.'
+  counted = metrics.get('num_test', metrics.get('num_videos'))
+  parts = []
+  for columns, rows in pivot(metrics):
+    cells = [
+      [
+        f'`{row}`' if row else '',
+        *(
+          _number(f'{row}/{column}', value, counted)
+          for column, value in zip(columns, values)
+        ),
+      ]
+      for row, values in rows.items()
+    ]
+    parts.append(table(('', *columns), cells))
+  return '\n\n'.join(parts)
+
+
+def _number(name: str, value: float, counted: float | None) -> str:
+  """A number, with an interval where it is a share of so many videos."""
+  if counted and _SHARE.fullmatch(name) and 0 <= value <= 1:
+    low, high = wilson_interval(value * counted, int(counted))
+    return f'{value:.3f} [{low:.3f}, {high:.3f}]'
+  return _plain(value)
+
+
+def _plain(value: float | None) -> str:
+  if value is None:
+    return ''
+  return f'{value:,}' if isinstance(value, int) else f'{value:.4g}'
+
+
+def _leakage(result: Mapping[str, Any]) -> str:
+  if 'leakage' not in result:
+    return ''
+  leak = result['leakage']
+  return (
+    f'**{leak["num_shared"]} of its {leak["num_videos"]} test videos were '
+    'trained on.**\n\n'
+  )

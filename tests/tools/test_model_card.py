@@ -1,0 +1,131 @@
+"""A card holds what a run left, and says of all else that it is missing."""
+
+import json
+
+import pytest
+
+from rvmae_jax import config_utils
+from rvmae_jax.data import manifest
+from rvmae_jax.tools import model_card, model_card_metrics
+from tests import tiny_recipe
+
+PROBE = {
+  'name': 'linear_probe',
+  'metrics': {
+    'chance': 0.5,
+    'num_test': 100,
+    'trained/mean/top1': 0.9,
+    'trained/mean/strata/signer/one/top1': 0.75,
+    'trained/mean/strata/signer/one/low': 0.5,
+    'trained/mean/strata/signer/one/high': 0.875,
+    'trained/mean/strata/signer/one/count': 40,
+  },
+}
+ROBUSTNESS = {
+  'name': 'robustness',
+  'metrics': {'top1/noise/severity_3': 0.25, 'clean/top1': 0.5},
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+  """A run of 3 of 4 steps on noise and on a list of two videos."""
+  listing = tmp_path / 'list.csv'
+  listing.write_text(
+    'path,split,licence\na.mp4,train,CC0\nb.mp4,train,CC0\nc.mp4,val,MIT\n'
+  )
+  for name in 'abc':
+    (tmp_path / f'{name}.mp4').write_text(name)
+  config = tiny_recipe.get_config()
+  config.data.sources.words = {'name': 'listing', 'path': str(listing)}
+  run = tmp_path / 'run'
+  manifest.record(run, config.data.sources)
+  (run / 'config.json').write_text(config_utils.to_json(config))
+  (run / 'command.txt').write_text('python -m rvmae_jax.train --config x\n')
+  environment = {'commit': 'abc123', 'jax': '0.10', 'device': '2 x toy'}
+  (run / 'environment.json').write_text(json.dumps(environment))
+  rows = [
+    {'step': 1, 'loss': 1.0},
+    {'step': 2, 'loss': 0.9, 'steps_per_s': 0.001},
+    {'step': 2, 'rebuilt/psnr': 20.0},
+    {'step': 3, 'loss': 0.8, 'steps_per_s': 0.0005},
+  ]
+  (run / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, rows)))
+  return run
+
+
+def _evaluate(run, **results):
+  (run / 'evaluation').mkdir()
+  metrics = {'command': 'python -m rvmae_jax.evaluate', 'evaluations': results}
+  (run / 'evaluation/metrics.json').write_text(json.dumps(metrics))
+
+
+def test_a_card_says_what_the_run_left(run, capsys):
+  _evaluate(run, probe=PROBE, robust=ROBUSTNESS)
+  arguments = [f'--workdir={run}', '--licence=noise=public domain']
+  arguments += ['--limits=Sees only toys.', '--intended_use=Toys.']
+  assert model_card.main(arguments) == 0
+  card = (run / 'MODEL_CARD.md').read_text()
+  for fact in (
+    '# RVM tiny',
+    'For: Toys.',
+    'Sees only toys.',
+    'Steps: 3 of 4, 8 clips each, 24 clips in all',
+    'Time: 0.833 hours for 2 of the steps',
+    'Devices: 2 x toy',
+    'Commit: abc123',
+    'Versions: jax 0.10',
+    'public domain',
+    'CC0 (2)',
+    'python -m rvmae_jax.train --config x\npython -m rvmae_jax.evaluate',
+  ):
+    assert fact in card, fact
+  for entry in manifest.read(run)['sources']:
+    assert entry['sha256_of_list'] in card
+  # 0.9 of 100, by Wilson: 0.826 to 0.945.
+  assert '| `trained/mean` | 0.900 [0.826, 0.945] |' in card
+  assert '| signer/one (trained/mean) | 0.75 | 0.5 | 0.875 | 40 |' in card
+  assert '| `top1/noise` | 0.25 |' in card
+  assert 'M, what only training needs included' in card
+  # The weights' licence and whom to ask: nobody said.
+  assert card.count(model_card.NOT_KNOWN) == 2
+  assert '2 facts are not known' in capsys.readouterr().out
+
+
+def test_what_is_missing_is_said_to_be_missing(run, monkeypatch):
+  for name in ('training_manifest.json', 'environment.json', 'metrics.jsonl'):
+    (run / name).unlink()
+  monkeypatch.setattr(model_card, 'build_parts', _fail)
+  card = model_card.write_card(run)
+  for title in ('Evaluation', 'Robustness', 'Groups'):
+    assert f'## {title}\n\n*Not measured.*' in card
+  for fact in ('Parameters', 'FLOPs', 'Time', 'Devices', 'Commit', 'Versions'):
+    assert f'{fact}: *Not known.*' in card
+  assert '*not counted*' in card and 'no list of its videos' in card
+
+
+def _fail(config):
+  raise ValueError('no such model any more')
+
+
+def test_leakage_and_unknown_beginnings_are_limits(run, monkeypatch):
+  monkeypatch.setattr(model_card, 'build_parts', _fail)
+  leak = {'num_shared': 3, 'num_videos': 9, 'examples': ['a.mp4']}
+  _evaluate(run, probe=PROBE | {'leakage': leak})
+  found = manifest.read(run) | {'unknown_origin': 'weights.npz'}
+  (run / manifest.FILE).write_text(json.dumps(found))
+  card = model_card.write_card(run, [run / 'evaluation'])
+  assert '**3 of its 9 test videos were trained on.**' in card
+  assert '**Trained on test videos of probe**' in card
+  assert 'What weights.npz was trained on is not known' in card
+
+
+def test_numbers_that_are_no_shares_get_no_interval():
+  metrics = {'num_test': 10, 'model/psnr': 0.5, 'model/top1': 0.5}
+  card = model_card_metrics.section({'x': {'name': 'x', 'metrics': metrics}})
+  assert '| `model` | 0.5 | 0.500 [0.237, 0.763] |' in card
+
+
+def test_a_folder_without_a_run_is_named(tmp_path, capsys):
+  assert model_card.main([f'--workdir={tmp_path}']) == 2
+  assert 'No config.json in' in capsys.readouterr().err
