@@ -35,7 +35,7 @@ def get_config(arg=None):
     return config
   sprites = {
     'split': 'probe_test',
-    'num_videos': 6,
+    'num_videos': 4,
     'num_frames': arg.frames,
   }
   config.evals = {

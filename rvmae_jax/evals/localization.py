@@ -3,13 +3,17 @@
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
 
+from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.localization import LOCALIZATION_SETS
-from rvmae_jax.data.localization.untrimmed import LocalizationSet
+from rvmae_jax.data.localization.untrimmed import (
+  LocalizationSet,
+  UntrimmedVideo,
+)
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.localization_head import LocalizationHead
 from rvmae_jax.evals.progress import progress
@@ -24,8 +28,23 @@ from rvmae_jax.metrics.localization import (
   mean_average_precision,
 )
 
-# Features of one video by source, its steps' edges in seconds, and its truth.
-_Example = tuple[Mapping[str, np.ndarray], np.ndarray, Truth]
+
+class _Example(NamedTuple):
+  """A video, its features by source, and the edges of its steps in seconds."""
+
+  video: UntrimmedVideo
+  features: Mapping[str, np.ndarray]
+  edges_s: np.ndarray
+
+  def truth(self) -> Truth:
+    """In seconds."""
+    return Truth(self.video.segments_s, self.video.labels)
+
+  def truth_in_steps(self) -> Truth:
+    """In steps, parts of them included; beyond the video, its ends."""
+    numbers = np.arange(len(self.edges_s))
+    steps = np.interp(self.video.segments_s, self.edges_s, numbers)
+    return Truth(steps, self.video.labels)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -73,16 +92,12 @@ class LocalizationEval:
     `num_classes`.
 
     Raises:
-      ValueError: fewer test videos than folds, or other classes in `train`.
+      ValueError: too few videos, or other classes in `train`.
     """
     del step
     tested = self._dataset(self.test)
     test = self._read(functions, tested)
     if self.num_folds:
-      if len(test) < self.num_folds:
-        raise ValueError(
-          f'num_folds={self.num_folds} of {len(test)} videos leave some empty.'
-        )
       train = test
     else:
       learned = self._dataset(self.train)
@@ -92,25 +107,37 @@ class LocalizationEval:
           f'those to be asked about, {", ".join(tested.class_names)}.'
         )
       train = self._read(functions, learned)
-    truths = [truth for _, _, truth in test]
+    if len(test) < max(self.num_folds, 1) or not train:
+      raise ValueError(
+        f'{len(train)} videos to learn from and {len(test)} to be asked about '
+        f'are too few for num_folds={self.num_folds}.'
+      )
+    truths = [example.truth() for example in test]
     labels = np.concatenate([truth.labels for truth in truths])
+    num_classes = len(tested.class_names)
     metrics = {
       'num_train': len(train),
       'num_test': len(test),
       'num_segments': int((labels != AMBIGUOUS).sum()),
-      'num_classes': len(tested.class_names),
+      'num_classes': num_classes,
     }
     detections = {}
-    for source in self.sources:
-      found = detections[source] = self._detect(
-        source, train, test, len(tested.class_names)
-      )
+    for source in test[0].features:
+      found = self._detect(source, train, test, num_classes)
       values = mean_average_precision(truths, found, self.thresholds)
       for threshold, value in zip(self.thresholds, values):
         metrics[f'{source}/map_{100 * threshold:.0f}'] = float(value)
       metrics[f'{source}/mean_map'] = float(values.mean())
       logging.info('Localization of %s: mAP %.3f', source, values.mean())
-    self.arrays = self._tables(tested, test, detections)
+      detections[source] = found
+    self.arrays = {
+      'class_names': np.array(tested.class_names),
+      'video_names': np.array([example.video.name for example in test]),
+      'duration_s': np.array([example.edges_s[-1] for example in test]),
+      'sources': np.array(list(detections)),
+      'truth': _truth_table(truths),
+      'detections': _detection_table(detections),
+    }
     return metrics
 
   def _dataset(self, changes: Mapping[str, Any]) -> LocalizationSet:
@@ -120,32 +147,35 @@ class LocalizationEval:
   def _read(
     self, functions: ModelFunctions, dataset: LocalizationSet
   ) -> list[_Example]:
-    """Features and truth of all videos; the features stay in the cache."""
+    """All videos that can be read; their features stay in the cache."""
     settings = {
       'size': tuple(self.videos.data.crop.size),
-      'sources': tuple(self.sources),
+      'sources': [
+        source
+        for source in self.sources
+        if source != 'per_frame' or functions.has_frame_encoder
+      ],
       'fps': self.fps,
       'frames_per_step': self.frames_per_step,
       'window': self.window,
       'seed': self.videos.seed,
     }
-    reader = UntrimmedFeatures(functions=functions, **settings)
     key = json.dumps(
       [[video.parts for video in dataset.videos], settings], default=str
     )
     if key not in functions.cache:
-      functions.cache[key] = [
-        (reader(video), reader.step_edges_s(video))
-        for video in progress(
-          dataset.videos, len(dataset.videos), 'untrimmed videos'
-        )
-      ]
-    return [
-      (features, edges_s, Truth(video.segments_s, video.labels))
-      for (features, edges_s), video in zip(
-        functions.cache[key], dataset.videos
-      )
-    ]
+      reader, examples = UntrimmedFeatures(functions=functions, **settings), []
+      for video in progress(
+        dataset.videos, len(dataset.videos), 'untrimmed videos'
+      ):
+        try:
+          example = _Example(video, reader(video), reader.step_edges_s(video))
+        except VideoError as error:
+          logging.warning('Localization goes on without %s', error)
+        else:
+          examples.append(example)
+      functions.cache[key] = examples
+    return functions.cache[key]
 
   def _detect(
     self,
@@ -156,6 +186,9 @@ class LocalizationEval:
   ) -> list[Detections]:
     """Proposals of each test video, in seconds."""
     found: list[Any] = [None] * len(test)
+    head = LocalizationHead(
+      num_classes=num_classes, seed=self.videos.seed, **self.head
+    )
     for fold in range(max(self.num_folds, 1)):
       asked = range(fold, len(test), max(self.num_folds, 1))
       learned = [
@@ -163,55 +196,37 @@ class LocalizationEval:
         for number, example in enumerate(train)
         if not self.num_folds or number not in asked
       ]
-      head = LocalizationHead(
-        num_classes=num_classes, seed=self.videos.seed, **self.head
-      )
       localizer = head.fit(
-        [features[source] for features, _, _ in learned],
-        [_in_steps(truth, edges_s) for _, edges_s, truth in learned],
+        [example.features[source] for example in learned],
+        [example.truth_in_steps() for example in learned],
       )
       for number in asked:
-        features, edges_s, _ = test[number]
+        _, features, edges_s = test[number]
         proposals = propose(*localizer(features[source]))
-        found[number] = proposals._replace(
-          segments=np.interp(
-            proposals.segments, np.arange(len(edges_s)), edges_s
-          )
+        segments = np.interp(
+          proposals.segments, np.arange(len(edges_s)), edges_s
         )
+        found[number] = proposals._replace(segments=segments)
     return found
 
-  def _tables(
-    self,
-    dataset: LocalizationSet,
-    test: Sequence[_Example],
-    detections: Mapping[str, Sequence[Detections]],
-  ) -> dict[str, np.ndarray]:
-    """See `arrays`."""
-    truth = [
+
+def _truth_table(truths: Sequence[Truth]) -> np.ndarray:
+  """[n, 4] video, start, end, label."""
+  return np.concatenate(
+    [
       np.column_stack([np.full(len(labels), number), segments, labels])
-      for number, (_, _, (segments, labels)) in enumerate(test)
+      for number, (segments, labels) in enumerate(truths)
     ]
-    found = [
-      np.column_stack(
-        [
-          *(np.full(len(scores), n) for n in (place, number)),
-          *(segments, labels, scores),
-        ]
-      )
-      for place, source in enumerate(self.sources)
-      for number, (segments, labels, scores) in enumerate(detections[source])
-    ]
-    return {
-      'truth': np.concatenate(truth),
-      'detections': np.concatenate(found),
-      'duration_s': np.array([edges_s[-1] for _, edges_s, _ in test]),
-      'sources': np.array(self.sources),
-      'class_names': np.array(dataset.class_names),
-      'video_names': np.array([video.name for video in dataset.videos]),
-    }
+  )
 
 
-def _in_steps(truth: Truth, edges_s: np.ndarray) -> Truth:
-  """Times in steps, parts of them included; beyond the video, its ends."""
-  steps = np.interp(truth.segments, edges_s, np.arange(len(edges_s)))
-  return truth._replace(segments=steps)
+def _detection_table(
+  detections: Mapping[str, Sequence[Detections]],
+) -> np.ndarray:
+  """[m, 6] source, video, start, end, label, score."""
+  rows = []
+  for place, of_source in enumerate(detections.values()):
+    for number, (segments, labels, scores) in enumerate(of_source):
+      origin = np.full((len(scores), 2), (place, number))
+      rows.append(np.column_stack([origin, segments, labels, scores]))
+  return np.concatenate(rows)

@@ -123,7 +123,7 @@ def test_no_head_learns_from_the_fold_that_it_is_asked_about(
   lengths = evaluation.arrays['duration_s']
   assert len(np.unique(lengths)) == 8  # By which `Memory` tells them apart.
   assert set(evaluation.arrays['detections'][:, 1]) == set(range(8))
-  with pytest.raises(ValueError, match='num_folds=9 of 8 videos'):
+  with pytest.raises(ValueError, match='too few for num_folds=9'):
     LocalizationEval(test={'subset': 'training'}, num_folds=9, **settings).run(
       Colour()
     )
