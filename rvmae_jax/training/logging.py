@@ -13,19 +13,7 @@ from absl import logging
 from clu import parameter_overview
 from etils import epath
 
-# Dense bf16 FLOP/s of one device by its `device_kind`, from the makers' data
-# sheets; the first entry contained in the kind counts.
-PEAK_FLOPS_PER_S = {
-  'H100 PCIe': 756e12,
-  'H100': 989e12,
-  'H200': 989e12,
-  'A100': 312e12,
-  'TPU v6': 918e12,
-  'TPU v5 lite': 197e12,
-  'TPU v5e': 197e12,
-  'TPU v5': 459e12,
-  'TPU v4': 275e12,
-}
+from rvmae_jax.training import devices
 
 
 def show_own_lines() -> None:
@@ -42,8 +30,8 @@ def show_own_lines() -> None:
 
 def peak_flops_per_s(device_kind: str) -> float | None:
   """Peak bf16 FLOP/s of one device, None where it is not known."""
-  matches = (v for k, v in PEAK_FLOPS_PER_S.items() if k in device_kind)
-  return next(matches, None)
+  device = devices.of_kind(device_kind)
+  return device.flops_per_s if device else None
 
 
 def parameter_table(params: Any) -> str:

@@ -1,0 +1,150 @@
+"""What a compiled program sends over the network, read from XLA's own text."""
+
+import collections
+import dataclasses
+import math
+import re
+
+KINDS = (
+  'all-reduce',
+  'all-gather',
+  'reduce-scatter',
+  'all-to-all',
+  'collective-permute',
+)
+_BYTES = {
+  **dict.fromkeys(('pred', 's8', 'u8', 'f8e4m3fn', 'f8e5m2'), 1),
+  **dict.fromkeys(('s16', 'u16', 'f16', 'bf16'), 2),
+  **dict.fromkeys(('s32', 'u32', 'f32'), 4),
+  **dict.fromkeys(('s64', 'u64', 'f64', 'c64'), 8),
+}
+_ARRAY = re.compile(r'\b([a-z]+\d*\w*)\[([\d,]*)\]')
+_COMPUTATION = re.compile(r'^(ENTRY )?%?([\w.-]+) .*\{$')
+_OPERATION = re.compile(
+  rf'^\s+(?:ROOT )?%?[\w.-]+ = (.*?) ({"|".join(KINDS)})(-start)?\((.*)$'
+)
+_CALLED = re.compile(
+  r'(?:body|calls|to_apply|called_computations=\{|true_computation|'
+  r'false_computation|branch_computations=\{)=?%?([\w.-]+)'
+)
+_TRIPS = re.compile(r'known_trip_count":\{"n":"(\d+)"')
+
+
+@dataclasses.dataclass(frozen=True)
+class Collective:
+  """One kind of exchange among groups of one size, over a whole step.
+
+  Attributes:
+    kind: one of `KINDS`.
+    group_size: devices that take part in one exchange.
+    count: how often it is run.
+    num_bytes: of all of them, as one device holds the whole result (or, of
+      reduce-scatter, the whole input).
+  """
+
+  kind: str
+  group_size: int
+  count: int
+  num_bytes: int
+
+  @property
+  def sent_bytes(self) -> float:
+    """What each device has to send at least, on a ring."""
+    others = (self.group_size - 1) / self.group_size
+    if self.kind == 'all-reduce':
+      return 2 * others * self.num_bytes
+    if self.kind == 'collective-permute':
+      return self.num_bytes
+    return others * self.num_bytes
+
+
+def find_collectives(program: str) -> list[Collective]:
+  """Every exchange in a compiled program, loops counted as often as they run.
+
+  Args:
+    program: `compiled.as_text()`. A loop whose length XLA does not know counts
+      once.
+
+  Returns:
+    One entry a kind and group size, the largest first.
+  """
+  bodies, entry = _computations(program)
+  times = collections.Counter()
+
+  def visit(name: str, factor: int) -> None:
+    times[name] += factor
+    for line in bodies[name]:
+      trips = _TRIPS.search(line)
+      inner = factor * (int(trips[1]) if trips else 1)
+      for called in _CALLED.findall(line):
+        if called in bodies:
+          visit(called, inner)
+
+  visit(entry, 1)
+  counts, sizes = collections.Counter(), collections.Counter()
+  for name, lines in bodies.items():
+    for match in filter(None, map(_OPERATION.match, lines)):
+      result, kind, start, rest = match.groups()
+      group = _group_size(kind, rest)
+      if group > 1 and times[name]:
+        counts[kind, group] += times[name]
+        sizes[kind, group] += times[name] * _num_bytes(
+          kind, bool(start), result, group
+        )
+  return [
+    Collective(*key, counts[key], num_bytes)
+    for key, num_bytes in sizes.most_common()
+  ]
+
+
+def _computations(program: str) -> tuple[dict[str, list[str]], str]:
+  """Lines of each function of a program, and the name of the first to run."""
+  bodies, entry, current = {}, '', []
+  for line in program.splitlines():
+    start = _COMPUTATION.match(line)
+    if start:
+      current = bodies.setdefault(start[2], [])
+      entry = start[2] if start[1] else entry
+    elif line.startswith(' '):
+      current.append(line)
+  if not entry:
+    raise ValueError('The text is no compiled XLA program: it has no ENTRY.')
+  return bodies, entry
+
+
+def _num_bytes(kind: str, is_start: bool, result: str, group_size: int) -> int:
+  """Of the larger side of an exchange."""
+  sizes = [
+    _BYTES.get(dtype, 0) * math.prod(int(n) for n in shape.split(',') if n)
+    for dtype, shape in _ARRAY.findall(result)
+  ]
+  if kind == 'reduce-scatter':
+    return sum(sizes) * group_size
+  # What starts an asynchronous exchange has its operands in its result, too.
+  if is_start and kind == 'all-gather':
+    return sum(sizes) * group_size // (group_size + 1)
+  if is_start and kind == 'collective-permute':
+    return max(sizes, default=0)
+  return sum(sizes)
+
+
+def _group_size(kind: str, rest: str) -> int:
+  """Devices in a group, which XLA writes in three ways.
+
+  [2,4]<=[8]; {{0,1,2,3},{4,5,6,7}}; mesh['x'=2,'y'=4] {'y'}, where a part of an
+  axis is 'y':(1)2.
+  """
+  if kind == 'collective-permute':
+    return 2
+  shape = re.search(r'replica_groups=\[(\d+),(\d+)\]', rest)
+  if shape:
+    return int(shape[2])
+  group = re.search(r'replica_groups=\{\{([\d,]*)\}', rest)
+  if group:
+    return len(group[1].split(','))
+  mesh = re.search(r'replica_groups=mesh\[(.*?)\]\S* \{(.*?)\}', rest)
+  if not mesh:
+    return 1
+  sizes = dict(re.findall(r"'([^']+)'=(\d+)", mesh[1]))
+  axes = re.findall(r"'([^']+)'(?::\(\d+\)(\d+))?", mesh[2])
+  return math.prod(int(part or sizes[axis]) for axis, part in axes)

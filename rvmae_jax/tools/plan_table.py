@@ -1,0 +1,75 @@
+"""A plan as lines for people."""
+
+from typing import Any
+
+from rvmae_jax.tools.step_bounds import run_days
+
+_GIB = 2**30
+
+
+def format_attempt(attempt: Any, hbm_bytes: float) -> str:
+  """One line on a `plan.Attempt`."""
+  verdict = 'fits' if attempt.fits else 'does not fit'
+  used = f'{attempt.peak_bytes / _GIB:.2f} of {hbm_bytes / _GIB:.0f} GiB'
+  if not attempt.peak_bytes:
+    used = f'more than {hbm_bytes / _GIB:.0f} GiB'
+  rows = f'{attempt.rows} clips at once, ' if attempt.rows else ''
+  seconds = f', {attempt.step.compile_s:.0f} s' if attempt.step else ''
+  reason = f' ({attempt.reason})' if attempt.reason else ''
+  settings = format_changes(attempt.changes) or 'as given'
+  return f'{settings}: {rows}{used}, {verdict}{reason}{seconds}'
+
+
+def format_changes(changes: dict[str, Any]) -> str:
+  """As they go on the command line of `train`."""
+  return ' '.join(f'--config.{key}={value}' for key, value in changes.items())
+
+
+def format_summary(plan: Any, num_steps: int, mfu: float) -> str:
+  """What to do, and what it takes; of a `plan.Plan`."""
+  chosen = plan.chosen
+  title = (
+    f'{plan.slice_name}: {plan.num_chips} chips, {plan.batch_size} clips a step'
+  )
+  if chosen is None:
+    least = min(
+      (a.peak_bytes for a in plan.attempts if a.peak_bytes), default=0
+    )
+    return (
+      f'{title}: nothing fits. The least was {least / _GIB:.2f} GiB of '
+      f'{plan.hbm_bytes / _GIB:.0f}, at '
+      f'{min(a.rows for a in plan.attempts)} clips at once. Take a larger '
+      'slice, chips with more memory, a smaller variant or shorter clips.'
+    )
+  bounds, step = chosen.bounds, chosen.step
+  rows = [
+    ('set', format_changes(chosen.changes) or 'nothing: it fits as it is'),
+    (
+      'memory',
+      f'{chosen.peak_bytes / _GIB:.2f} of {plan.hbm_bytes / _GIB:.0f} GiB: '
+      f'{step.state_bytes / _GIB:.2f} state and batch, '
+      f'{step.temporary_bytes / _GIB:.2f} temporaries of {chosen.rows} clips; '
+      f'about {plan.most_rows} would fit at once',
+    ),
+    ('model FLOPs', f'{plan.flops / 1e12:.1f} T a step'),
+    *(
+      (
+        collective.kind,
+        f'{collective.count} x among {collective.group_size}, '
+        f'{collective.num_bytes / _GIB:.3f} GiB a step',
+      )
+      for collective in step.collectives
+    ),
+    (
+      'step takes',
+      f'at least {1e3 * bounds.step_s:.1f} ms, bound by {bounds.limit}: '
+      f'compute {1e3 * bounds.compute_s:.1f}, memory '
+      f'{1e3 * bounds.memory_s:.1f}, network {1e3 * bounds.network_s:.1f} ms',
+    ),
+    (
+      'the run',
+      f'{run_days(bounds, num_steps, mfu):.1f} days for {num_steps:,} steps at '
+      f'{mfu:.0%} MFU',
+    ),
+  ]
+  return '\n'.join([title, *(f'  {name:18} {text}' for name, text in rows)])

@@ -1,0 +1,78 @@
+"""How fast a compiled step can be at best, and how long a run then takes."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from rvmae_jax.tools.collectives import Collective
+from rvmae_jax.training.devices import Device
+
+SECONDS_A_DAY = 86_400
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+  """Seconds that a step takes at least, each resource looked at alone.
+
+  Attributes:
+    compute_s: matrix products of the model, at the chip's peak.
+    memory_s: state read and written once, and each temporary once for each
+      microbatch; real programs read more.
+    network_s: what a chip must send, over all of its links at once.
+  """
+
+  compute_s: float
+  memory_s: float
+  network_s: float
+
+  @property
+  def limit(self) -> str:
+    """What bounds the step: 'compute', 'memory' or 'network'."""
+    times = {
+      field.name.removesuffix('_s'): getattr(self, field.name)
+      for field in dataclasses.fields(self)
+    }
+    return max(times, key=times.get)
+
+  @property
+  def step_s(self) -> float:
+    """No step is faster, even if all three overlap."""
+    return max(self.compute_s, self.memory_s, self.network_s)
+
+
+def step_bounds(
+  *,
+  chip: Device,
+  num_chips: int,
+  flops: float,
+  state_bytes: float,
+  temporary_bytes: float,
+  collectives: Sequence[Collective],
+  accumulation_steps: int = 1,
+) -> Bounds:
+  """Bounds of one step.
+
+  Args:
+    chip: what a chip can do.
+    num_chips: that share the batch.
+    flops: of a step, over all chips.
+    state_bytes: that stay, a chip.
+    temporary_bytes: that come and go with each microbatch, a chip.
+    collectives: of a step.
+    accumulation_steps: microbatches in a step.
+  """
+  moved = 2 * (state_bytes + accumulation_steps * temporary_bytes)
+  sent = sum(collective.sent_bytes for collective in collectives)
+  return Bounds(
+    compute_s=flops / (num_chips * chip.flops_per_s),
+    memory_s=moved / chip.hbm_bytes_per_s,
+    network_s=sent / chip.network_bytes_per_s if num_chips > 1 else 0.0,
+  )
+
+
+def run_days(bounds: Bounds, num_steps: int, mfu: float) -> float:
+  """Days of a run whose chips reach a share `mfu` of their peak.
+
+  Where memory or network bound a step to less than `mfu`, they decide.
+  """
+  step_s = max(bounds.compute_s / mfu, bounds.memory_s, bounds.network_s)
+  return num_steps * step_s / SECONDS_A_DAY

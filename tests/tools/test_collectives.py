@@ -1,0 +1,101 @@
+"""Exchanges are found in XLA's text, with loops and asynchronous ones."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.sharding import NamedSharding, PartitionSpec
+
+from rvmae_jax.tools.collectives import Collective, find_collectives
+from rvmae_jax.training.sharding import make_mesh
+
+PROGRAM = """\
+HloModule jit_step, entry_computation_layout={()->f32[]}
+
+%add (a: f32[], b: f32[]) -> f32[] {
+  %a = f32[] parameter(0)
+}
+
+%body (state: (s32[], bf16[8,128])) -> (s32[], bf16[8,128]) {
+  %gather = bf16[8,128]{1,0:T(8,128)(2,1)} all-gather(%x), channel_id=1, \
+replica_groups=[2,4]<=[8], dimensions={0}
+}
+
+%wrapped (p: f32[64]) -> f32[16] {
+  ROOT %scatter = f32[16]{0} reduce-scatter(%p), channel_id=2, \
+replica_groups={{0,1,2,3},{4,5,6,7}}, dimensions={0}, to_apply=%add
+}
+
+ENTRY %main (p: f32[4]) -> f32[] {
+  %loop = (s32[], bf16[8,128]) while(%init), condition=%cond, body=%body, \
+backend_config={"known_trip_count":{"n":"5"},"other":1}
+  %start = f32[16]{0} fusion(%p), kind=kCustom, calls=%wrapped
+  %reduce = (f32[10]{0}, f32[]) all-reduce(%p, %q), channel_id=3, \
+replica_groups=[1,8]<=[8], to_apply=%add
+  %pair = (f32[4]{0}, f32[4]{0}, u32[], u32[]) collective-permute-start(%p), \
+source_target_pairs={{0,1},{1,0}}
+  %alone = f32[9]{0} all-reduce(%p), replica_groups={{0},{1}}, to_apply=%add
+  %two = (bf16[2,128]{1,0}, bf16[8,128]{1,0}) all-gather-start(%p), \
+replica_groups=[2,4]<=[8], dimensions={0}
+  %done = bf16[8,128]{1,0} all-gather-done(%two)
+}
+"""
+
+
+def test_every_kind_is_counted_as_often_as_it_runs():
+  assert find_collectives(PROGRAM) == [
+    # 5 in the loop and 1 outside, each of 8 x 128 bf16.
+    Collective('all-gather', 4, 6, 6 * 2048),
+    Collective('reduce-scatter', 4, 1, 4 * 64),
+    Collective('all-reduce', 8, 1, 44),
+    Collective('collective-permute', 2, 1, 16),
+  ]
+
+
+@pytest.mark.parametrize(
+  ('groups', 'size'),
+  [
+    ("mesh['data'=2,'fsdp'=4] {'fsdp'}", 4),
+    ("mesh['data'=2,'fsdp'=4] {'data','fsdp'}", 8),
+    ("mesh['data'=8] {'data':(1)2}", 2),
+  ],
+)
+def test_groups_named_by_axes_of_a_mesh(groups, size):
+  program = f"""
+ENTRY %main (p: f32[4]) -> f32[4] {{
+  %r = f32[4] all-reduce(%p), channel_id=1, replica_groups={groups}, to_apply=%a
+}}
+"""
+  assert find_collectives(program) == [Collective('all-reduce', size, 1, 16)]
+
+
+def test_bytes_sent_on_a_ring():
+  assert Collective('all-reduce', 4, 1, 1000).sent_bytes == 1500
+  assert Collective('all-gather', 4, 1, 1000).sent_bytes == 750
+  assert Collective('collective-permute', 2, 1, 1000).sent_bytes == 1000
+
+
+def test_text_that_is_no_program_is_refused():
+  with pytest.raises(ValueError, match='no ENTRY'):
+    find_collectives('hello')
+
+
+def test_a_real_program_of_eight_devices():
+  """The gradient of replicated weights is summed over all devices."""
+  mesh = make_mesh(8, 1)
+  everywhere = NamedSharding(mesh, PartitionSpec())
+  rows = NamedSharding(mesh, PartitionSpec('data'))
+
+  def loss(weights, batch):
+    return jnp.mean((batch @ weights) ** 2)
+
+  compiled = (
+    jax.jit(
+      jax.grad(loss),
+      in_shardings=(everywhere, rows),
+      out_shardings=everywhere,
+    )
+    .lower(jnp.zeros((64, 16)), jnp.zeros((32, 64)))
+    .compile()
+  )
+  [found] = find_collectives(compiled.as_text())
+  assert found == Collective('all-reduce', 8, 1, 64 * 16 * 4)

@@ -1,0 +1,125 @@
+"""What a plan tries, in which order, and what it proposes.
+
+A stand-in for the TPU compiler plans memory by a rule; the compiler itself is
+in test_ahead_of_time.py.
+"""
+
+import dataclasses
+import json
+import pathlib
+
+import jax
+import pytest
+
+from rvmae_jax import config_utils
+from rvmae_jax.tools import plan as plan_lib
+from rvmae_jax.tools.ahead_of_time import CompiledStep, DoesNotFit, Slice
+from rvmae_jax.tools.collectives import Collective
+from rvmae_jax.tools.plan_table import format_summary
+from rvmae_jax.training import devices
+
+_MIB = 2**20
+RECIPE = pathlib.Path(__file__).parents[2] / 'configs/rvm_quickstart.py'
+
+
+@pytest.fixture(name='config', scope='module')
+def _config():
+  config = config_utils.load_config(str(RECIPE))
+  with config.unlocked():
+    config.batch_size = 64  # 8 on each of 8 devices
+  return config
+
+
+def _slice(hbm_bytes):
+  chip = dataclasses.replace(devices.by_name('v6e'), hbm_bytes=hbm_bytes)
+  return Slice('v6e:2x4', 8, jax.devices(), chip)
+
+
+def _compiler(tpus, bytes_a_clip, log):
+  """Plans so many bytes for each clip at once, a third of it with remat."""
+
+  def compile_step(config, _):
+    rows = config.batch_size // 8 // config.accumulation_steps
+    factor = 1 if config.model.remat == 'none' else 1 / 3
+    temporary = factor * rows * bytes_a_clip
+    log.append((config.accumulation_steps, config.model.remat))
+    # State of the quick start is about 15 MiB.
+    if 15.5 * _MIB / config.mesh.fsdp + temporary > tpus.chip.hbm_bytes:
+      raise DoesNotFit('too much', 15 * _MIB + temporary)
+    gradients = Collective('all-reduce', 8, 1, 5 * _MIB)
+    return CompiledStep(15 * _MIB, temporary, [gradients], 1.0)
+
+  return compile_step
+
+
+def _plan(config, hbm_mib, mib_a_clip):
+  tpus, log = _slice(hbm_mib * _MIB), []
+  compile_step = _compiler(tpus, mib_a_clip * _MIB, log)
+  plan = plan_lib.make_plan(config, tpus, compile_step, tell=lambda _: None)
+  return plan, log
+
+
+def test_what_fits_is_left_as_it_is(config):
+  plan, log = _plan(config, hbm_mib=100, mib_a_clip=5)
+  assert log == [(1, 'none')]
+  assert plan.chosen.changes == {}
+  assert plan.chosen.rows == 8
+  # (97 - 15) / 5 MiB
+  assert plan.most_rows == 16
+  text = format_summary(plan, num_steps=1000, mfu=0.4)
+  assert 'nothing: it fits as it is' in text
+  assert 'all-reduce         1 x among 8, 0.005 GiB a step' in text
+
+
+def test_microbatches_come_first_and_hopeless_ones_are_not_compiled(config):
+  plan, log = _plan(config, hbm_mib=100, mib_a_clip=30)
+  assert plan.chosen.changes == {'accumulation_steps': 4}
+  assert plan.chosen.rows == 2
+  # 4 clips at once would take 135 MiB, which the first attempt tells.
+  assert log == [(1, 'none'), (4, 'none')]
+
+
+def test_then_remat(config):
+  plan, _ = _plan(config, hbm_mib=100, mib_a_clip=120)
+  assert plan.chosen.changes == {
+    'model.remat': 'full',
+    'accumulation_steps': 4,
+  }
+
+
+def test_state_that_does_not_fit_is_sharded(config):
+  plan, log = _plan(config, hbm_mib=14, mib_a_clip=0.1)
+  assert plan.attempts[0].reason.startswith('parameters and optimizer')
+  assert plan.chosen.changes == {'model.remat': 'full', 'mesh.fsdp': 4}
+  assert log == [(1, 'full')]
+
+
+def test_nothing_fits_is_said_with_the_reason(config):
+  plan, _ = _plan(config, hbm_mib=100, mib_a_clip=3000)
+  assert plan.chosen is None
+  text = format_summary(plan, num_steps=1000, mfu=0.4)
+  assert 'nothing fits' in text and 'Take a larger slice' in text
+  json.dumps(plan_lib.to_json(plan, 1000, 0.4))
+
+
+def test_state_is_counted_as_it_is_sharded(config):
+  from rvmae_jax import parts
+
+  shapes = parts.build_parts(config).shapes
+  whole = plan_lib.state_bytes(config, shapes, _slice(1))
+  num_params = sum(leaf.size for leaf in jax.tree.leaves(shapes.params))
+  # Parameters and two moments, and a few counts.
+  assert whole == pytest.approx(12 * num_params, rel=1e-4)
+  sharded = config_utils.from_json(config_utils.to_json(config))
+  with sharded.unlocked():
+    sharded.mesh = {'data': 1, 'fsdp': 8}
+  eighth = plan_lib.state_bytes(sharded, shapes, _slice(1))
+  assert whole / 8 < eighth < whole / 6
+
+
+def test_a_batch_that_cannot_be_spread_is_refused(config):
+  uneven = config_utils.from_json(config_utils.to_json(config))
+  with uneven.unlocked():
+    uneven.batch_size = 12
+  with pytest.raises(ValueError, match='12'):
+    _plan(uneven, hbm_mib=100, mib_a_clip=1)

@@ -1,0 +1,42 @@
+"""Bounds by hand: a chip of round numbers."""
+
+import pytest
+
+from rvmae_jax.tools.collectives import Collective
+from rvmae_jax.tools.step_bounds import Bounds, run_days, step_bounds
+from rvmae_jax.training.devices import Device
+
+CHIP = Device('x', 'X', 100.0, 1000.0, 10.0, 2.0, 4)
+
+
+def test_each_resource_bounds_alone():
+  bounds = step_bounds(
+    chip=CHIP,
+    num_chips=2,
+    flops=400,
+    state_bytes=5,
+    temporary_bytes=10,
+    collectives=[Collective('all-reduce', 2, 1, 24)],
+    accumulation_steps=3,
+  )
+  # 400 / 200; 2 * (5 + 3 * 10) / 10; 24 / (4 * 2).
+  assert bounds == Bounds(2.0, 7.0, 3.0)
+  assert (bounds.limit, bounds.step_s) == ('memory', 7.0)
+
+
+def test_a_chip_alone_waits_for_no_network():
+  bounds = step_bounds(
+    chip=CHIP,
+    num_chips=1,
+    flops=100,
+    state_bytes=0,
+    temporary_bytes=0,
+    collectives=[Collective('all-reduce', 2, 1, 24)],
+  )
+  assert bounds == Bounds(1.0, 0.0, 0.0)
+
+
+def test_days_at_a_share_of_the_peak():
+  assert run_days(Bounds(0.5, 0.1, 0.2), 86_400, mfu=0.5) == pytest.approx(1.0)
+  # The network is slower than that share.
+  assert run_days(Bounds(0.5, 0.1, 3.0), 86_400, mfu=0.5) == pytest.approx(3.0)
