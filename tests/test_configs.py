@@ -92,6 +92,18 @@ def test_published_datasets_are_read_by_their_readers(name):
   assert held_out.name == name and held_out.split in published
 
 
+@pytest.mark.parametrize('name', ['kinetics', 'ssv2', 'hmdb51', 'diving48'])
+def test_recognition_is_measured_on_published_splits(name):
+  spec = f'{CONFIGS}/eval_recognition.py:dataset={name},videos=DIR'
+  probe = load_config(spec).evals.knn
+  for split in (probe.train, probe.test):
+    settings = split.sources.videos.to_dict()
+    reader = SOURCES.get(settings.pop('name'))
+    inspect.signature(reader).bind(**settings)
+    assert settings['split'] in inspect.getmodule(reader).SPLITS
+  assert probe.train != probe.test
+
+
 def _shapes(tree):
   return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
 
