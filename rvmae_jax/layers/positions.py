@@ -43,9 +43,24 @@ def sincos_2d(
 def resized_sincos(grid: tuple[int, int], width: int) -> jax.Array:
   """RVM's encoder table: flattened 16x16, resized bicubically; [h*w, width]."""
   table = sincos_1d(NATIVE_GRID[0] * NATIVE_GRID[1], width)
-  if grid == NATIVE_GRID:
-    return jnp.asarray(table)
-  table = table.reshape(*NATIVE_GRID, width)  # [16, 16, D]
+  return resize_table(table, NATIVE_GRID, grid)
+
+
+def resize_table(
+  table: jax.Array | np.ndarray,
+  made_for: tuple[int, int],
+  grid: tuple[int, int],
+) -> jax.Array:
+  """A table of one grid, bicubically resized for another: [N, D] -> [h*w, D].
+
+  Places keep their share of the frame, so that a network trained on one grid
+  finds on another the positions that it knows.
+  """
+  table = jnp.asarray(table)
+  if tuple(grid) == tuple(made_for):
+    return table
+  width = table.shape[-1]
+  table = table.reshape(*made_for, width)  # [N, D] -> [h', w', D]
   table = jax.image.resize(table, (*grid, width), 'bicubic')
   return table.reshape(-1, width)  # [h*w, D]
 
@@ -127,10 +142,7 @@ class ClipPositions(nn.Module):
       (self.num_prefix + h * w, self.width),
     )
     prefix, places = jnp.split(table, [self.num_prefix])
-    if grid != (h, w):
-      places = places.reshape(h, w, self.width)  # [h*w, D] -> [h, w, D]
-      places = jax.image.resize(places, (*grid, self.width), 'bicubic')
-    return prefix, places.reshape(-1, self.width)  # [h*w, D]
+    return prefix, resize_table(places, (h, w), grid)
 
   def _learned_times(self, num_slots: int) -> jax.Array:
     table = self.param(

@@ -38,6 +38,17 @@ def test_native_grid_is_not_resized():
   )
 
 
+def test_a_resized_table_keeps_places_where_they_were():
+  """Means of a table that rises evenly, and the table itself, stay."""
+  rows = np.repeat(np.arange(4.0), 4)[:, None]  # [16, 1]
+  large = positions.resize_table(rows, (4, 4), (8, 8)).reshape(8, 8)
+  assert large.mean() == pytest.approx(rows.mean(), abs=1e-5)
+  # Half a cell apart, but for the edge, beyond which nothing is known.
+  np.testing.assert_allclose(np.diff(large[2:6, 3]), 0.5, atol=0.05)
+  same = positions.resize_table(rows, (4, 4), (4, 4))
+  np.testing.assert_array_equal(same, rows)
+
+
 def test_width_of_sincos_2d_is_checked():
   with pytest.raises(ValueError, match='divisible by 4, not 6'):
     positions.sincos_2d((2, 2), 6)
