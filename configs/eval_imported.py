@@ -1,0 +1,63 @@
+"""Weights that no run of ours made: a released RVM, VideoMAE, ViTMAE and so on.
+
+  python -m rvmae_jax.evaluate --config configs/eval_imported.py:videos=DIR \\
+    --checkpoint videomae-base/model.safetensors --workdir runs/imported
+
+`python -m rvmae_jax.tools.doctor checkpoint FILE` says what a file is. Such
+files bring no data config: clips, masks and frame sizes are those of the paper,
+videos come from here. What the network does not rebuild is left out.
+
+Arguments: videos=a folder of videos (class = folder), or empty for the embedded
+moving sprites, scaled up; size=pixels of a frame, 0 as the network had them;
+num_frames=of the clips that probes see; batch_size; runlocal takes a handful of
+videos.
+Cost: 64 videos rebuilt and 720 encoded, those twice (a random network beside).
+"""
+
+import ml_collections
+
+from rvmae_jax.config_utils import parse_arg
+
+
+def get_config(arg=None):
+  """The config; see the module's docstring for `arg`."""
+  arg = parse_arg(
+    arg, videos='', size=0, num_frames=16, batch_size=16, runlocal=False
+  )
+  config = ml_collections.ConfigDict()
+  config.seed = 0
+  config.batch_size = arg.batch_size
+  config.data = {'sources': {'videos': get_source(arg, 'val', 64)}}
+  if arg.size:
+    config.data.crop = {'size': (arg.size, arg.size)}
+
+  probe = {
+    'data': {
+      'clip': {'name': 'uniform', 'num_frames': arg.num_frames},
+      'mask': {},
+    },
+    'train': {'sources': {'videos': get_source(arg, 'train', 480)}},
+    'test': {'sources': {'videos': get_source(arg, 'test', 240)}},
+    'sources': ('trained', 'random', 'pixels'),
+  }
+  num_batches = 1 if arg.runlocal else 4
+  config.evals = {
+    'reconstruction': {'name': 'reconstruction', 'num_batches': num_batches},
+    'clip_reconstruction': {
+      'name': 'clip_reconstruction',
+      'num_batches': num_batches,
+    },
+    'knn': {'name': 'knn', 'k': 20, 'temperature': 0.07, **probe},
+    'linear_probe': {'name': 'linear_probe', **probe},
+  }
+  return config
+
+
+def get_source(arg, split, num_videos):
+  """The user's videos of a split, or sprites."""
+  if arg.videos:
+    return {'name': 'folder', 'path': arg.videos, 'split': split}
+  if arg.runlocal:
+    num_videos = 24
+  split = split if split == 'val' else f'probe_{split}'
+  return {'name': 'moving_sprites', 'split': split, 'num_videos': num_videos}
