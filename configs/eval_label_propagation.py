@@ -10,29 +10,39 @@ That tracks sprites, which need no download. Published sets and your own video:
   --config configs/eval_label_propagation.py:dataset=vip,path=VIP_Fine
   --config configs/eval_label_propagation.py:dataset=folder,path=V,labels=L
 
-What lies where is written in `rvmae_jax/data/tracking/`, in the file of the
-dataset; `labels` of a folder is a mask of the first frame or a table of
-keypoints, `labels` of sprites is masks or keypoints. All settings are those of
-`rvmae_jax/evals/label_propagation.py`, so
-`--config.evals.label_propagation.num_videos=3` tracks three videos.
+Where what lies is written in the dataset's file in `rvmae_jax/data/tracking/`.
+The labels of your own video are a mask of its first frame or a table of
+keypoints; those of sprites are `masks` or `keypoints`. All else is changed as
+`--config.evals.label_propagation.num_videos=3`.
 
-Arguments: dataset; path; labels; height, width (of the frames that the network
-sees; 0 is the set's custom); save_to (a folder for the predicted labels).
+Arguments: dataset; path; labels; height and width of the frames that the
+network sees (0 is the set's custom); save_to=a folder for predicted labels.
 Cost: 1 minute on 2 CPU cores for sprites.
-Expect, of sprites: see the README.
+Expect, of sprites and the quick start: J&F 0.11; random weights 0.17, without
+recurrence 0.35, the first masks 0.33, patch colours 0.41. It was trained on
+4x4 patches before a plain background, and sees 8x8 before a busy one.
 """
 
 import ml_collections
 
 from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.registry import near_names
 
-# What a dataset has to be told.
-ARGUMENTS = {
-  'davis': ('path',),
-  'folder': ('path', 'labels'),
-  'jhmdb': ('path',),
-  'sprites': (),
-  'vip': ('path',),
+# What each is told; an empty text has to be given.
+DATASETS = {
+  'davis': {'path': '', 'split': 'val', 'year': 2017},
+  'folder': {'path': '', 'labels': ''},
+  'jhmdb': {'path': '', 'split': 'test', 'number': 1},
+  'sprites': {
+    'labels': 'masks',
+    'split': 'test',
+    'num_videos': 12,
+    'size': 64,
+    'num_frames': 24,
+    'num_sprites': 2,
+    'background': 'busy',
+  },
+  'vip': {'path': '', 'split': 'val'},
 }
 
 
@@ -46,21 +56,10 @@ def get_config(arg=None):
   config.batch_size = 1
   # Changes to the data config of the run, which this does not read.
   config.data = {}
-  dataset = {'name': arg.dataset}
-  for name in ARGUMENTS.get(arg.dataset, ()):
-    if not arg[name]:
-      raise ValueError(
-        f'dataset={arg.dataset} needs {name}: {arg.dataset},{name}=...'
-      )
-    dataset[name] = arg[name]
-  if arg.dataset == 'sprites':
-    dataset |= {'labels': arg.labels or 'masks', 'size': 64, 'num_videos': 12}
-  if arg.dataset == 'davis':
-    dataset |= {'year': 2017, 'split': 'val'}
   config.evals = {
     'label_propagation': {
       'name': 'label_propagation',
-      'dataset': dataset,
+      'dataset': get_dataset(arg),
       'size': (arg.height, arg.width) if arg.height else (),
       'sources': ('trained', 'random', 'per_frame', 'pixels', 'copy'),
       'num_videos': 0,
@@ -78,3 +77,20 @@ def get_config(arg=None):
     }
   }
   return config
+
+
+def get_dataset(arg):
+  """The dataset's config."""
+  if arg.dataset not in DATASETS:
+    raise ValueError(
+      f'Unknown dataset {arg.dataset!r}. {near_names(arg.dataset, DATASETS)}'
+    )
+  dataset = {'name': arg.dataset, **DATASETS[arg.dataset]}
+  for name in ('path', 'labels'):
+    if name in dataset:
+      dataset[name] = arg[name] or dataset[name]
+      if not dataset[name]:
+        raise ValueError(
+          f'dataset={arg.dataset} needs {name}: add {name}=... to the arguments.'
+        )
+  return dataset
