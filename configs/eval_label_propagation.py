@@ -91,6 +91,6 @@ def get_dataset(arg):
       dataset[name] = arg[name] or dataset[name]
       if not dataset[name]:
         raise ValueError(
-          f'dataset={arg.dataset} needs {name}: add {name}=... to the arguments.'
+          f'dataset={arg.dataset} needs {name}; add {name}=... to it.'
         )
   return dataset
