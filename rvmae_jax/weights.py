@@ -55,11 +55,16 @@ def load(
 
   Raises:
     FileNotFoundError: there are no weights at `path`.
-    ValueError: nobody knows the file's names, or an array does not fit.
+    ValueError: nobody knows the file's names, or an array does not fit; or
+      there is no moving average.
   """
-  return checkpointing.load_params(
-    find_file(path) or path, ema, load_file=read_params
-  )
+  file = find_file(path)
+  if file and ema:
+    raise ValueError(
+      f'{file} holds one set of parameters; a moving average can be chosen '
+      'from runs and checkpoints alone.'
+    )
+  return checkpointing.load_params(file or path, ema, load_file=read_params)
 
 
 def load_model(path: str | pathlib.Path) -> tuple[nn.Module, dict]:

@@ -165,6 +165,13 @@ def test_released_files_load_without_a_config(rvm_params, tmp_path, part):
   )
 
 
+def test_a_file_has_no_moving_average_beside(tmp_path):
+  path = tmp_path / 'released.npz'
+  path.touch()
+  with pytest.raises(ValueError, match='one set of parameters'):
+    weights.load(path, ema=True)
+
+
 def test_an_unknown_suffix_is_answered_with_the_known_ones(tmp_path):
   path = tmp_path / 'weights.h5'
   path.touch()

@@ -92,8 +92,9 @@ def describe_slice(topology: str) -> Slice:
     ) from error
   from jax.experimental import topologies
 
-  # Without it libtpu asks Google Cloud, for minutes, which machine this is.
+  # Otherwise libtpu asks Google Cloud, for minutes, which machine this is.
   os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')
+  os.environ.setdefault('TPU_WORKER_HOSTNAMES', 'localhost')
   # No TPU is taken: others on this machine may compile, too.
   os.environ.setdefault('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
   sides = [int(n) for n in shape.split('x')]
