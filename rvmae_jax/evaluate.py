@@ -5,7 +5,8 @@
 
 Videos come from the data config of the run, changed by the evaluation config's
 `data` and by each evaluation's own. Started again, it repeats only what is not
-finished or what has changed. What it leaves in its workdir:
+finished or what has changed; `--untrained` asks the same network with fresh
+parameters. What it leaves in its workdir:
 
   metrics.json             all numbers, and what was measured how
   <evaluation>/arrays.npz  what the pictures show
@@ -28,7 +29,9 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax import config_utils, perceptual, visualize, weights
+from rvmae_jax.batch import fake_batch
 from rvmae_jax.data import manifest
+from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.evals import build_eval, leakage
 from rvmae_jax.evals.fitting import unfit_evals
 from rvmae_jax.evals.functions import ModelFunctions
@@ -146,6 +149,15 @@ def evaluate(
   return results
 
 
+def fresh_params(run_config: ConfigDict) -> Any:
+  """Parameters that a run's network has before training, by the run's seed."""
+  spec = batch_spec(
+    run_config.data, 1, **config_utils.token_size(run_config.model)
+  )
+  init = jax.jit(build_model(run_config.model).init)
+  return init(jax.random.key(run_config.seed), fake_batch(spec))['params']
+
+
 def _save(
   name: str,
   arrays: dict[str, np.ndarray],
@@ -194,6 +206,8 @@ def main(argv: list[str]) -> None:
   args = flags.FLAGS
   show_own_lines()
   params, run_config = weights.load(args.checkpoint, ema=args.ema)
+  if args.untrained:
+    params = fresh_params(run_config)
   run = manifest.find_run(args.checkpoint)
   if run is None:
     logging.info(
@@ -210,6 +224,7 @@ def main(argv: list[str]) -> None:
     allow_leakage=args.allow_leakage,
     checkpoint=args.checkpoint,
     ema=args.ema,
+    untrained=args.untrained,
     command=shlex.join(['python', '-m', 'rvmae_jax.evaluate', *sys.argv[1:]]),
   )
 
@@ -224,6 +239,9 @@ if __name__ == '__main__':
   )
   flags.DEFINE_string('workdir', None, 'Where results go.')
   flags.DEFINE_bool('ema', False, 'The moving average of the parameters.')
+  flags.DEFINE_bool(
+    'untrained', False, 'Fresh parameters of the same network, to compare with.'
+  )
   flags.DEFINE_bool(
     'allow_leakage', False, 'Go on where test videos were trained on.'
   )

@@ -9,12 +9,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
-from rvmae_jax.batch import fake_batch
 from rvmae_jax.data import manifest
-from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.evals.linear_probe import LinearProbeEval
-from rvmae_jax.evaluate import evaluate
-from rvmae_jax.models import build_model
+from rvmae_jax.evaluate import evaluate, fresh_params
 
 _ROOT = pathlib.Path(__file__).parents[1]
 
@@ -32,10 +29,7 @@ def network():
         'size': (32, 32),
       }
     }
-  batch = fake_batch(batch_spec(config.data, 1, config.model.patch_size))
-  model = build_model(config.model)
-  params = jax.jit(model.init)(jax.random.key(0), batch)['params']
-  return jax.tree.map(np.asarray, params), config
+  return jax.tree.map(np.asarray, fresh_params(config)), config
 
 
 def _config(**evals) -> ConfigDict:

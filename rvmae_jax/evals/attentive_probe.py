@@ -158,6 +158,11 @@ class AttentiveProbeEval(Probe):
   ) -> ManyHeads:
     width = self.width or tokens.shape[-1]
     num_heads = self.num_heads or max(width // 64, 1)
+    if width % num_heads:
+      raise ValueError(
+        f'A head {width} wide cannot be shared out to num_heads={num_heads}; '
+        'set width and num_heads so that it can.'
+      )
     return ManyHeads(
       AttentiveHead(num_classes, width, num_heads),
       tokens,

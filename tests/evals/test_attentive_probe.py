@@ -140,3 +140,8 @@ def test_videos_without_classes_are_not_probed():
   videos = {'sources': {'noise': {'num_classes': 1}}}
   evaluation = AttentiveProbeEval(videos=_VIDEOS, train=videos, test=videos)
   assert evaluation.run(Oracle()) == {}
+
+
+def test_heads_that_do_not_divide_the_width_are_an_error():
+  with pytest.raises(ValueError, match=r'32 wide .* num_heads=5'):
+    _run(Oracle(), num_heads=5)

@@ -1,0 +1,126 @@
+"""All there is to ask of a network, on moving sprites, whose truth is known.
+
+  python -m rvmae_jax.evaluate --config configs/eval_all.py \\
+    --checkpoint runs/quickstart --workdir runs/quickstart/eval_all
+  python -m rvmae_jax.tools.report --workdir runs/quickstart \\
+    --evaluation runs/quickstart/eval_all --out runs/quickstart/eval_all.html
+
+Any network that was trained on sprites of 32 pixels will do. What it cannot be
+asked is left out, and the log says why. `--untrained` asks fresh parameters of
+the same network.
+
+Arguments: source=the run's alias of the source (videos).
+"""
+
+import ml_collections
+
+from rvmae_jax.config_utils import load_recipe, parse_arg
+
+
+def get_config(arg=None):
+  """The config; see the module's docstring for `arg`."""
+  arg = parse_arg(arg, source='videos')
+  quickstart = _recipe('eval_sprites.py', f'source={arg.source}').evals
+
+  def split(name, num_videos=0):  # 0 is all of a split.
+    videos = {'split': name, 'num_videos': num_videos}
+    return {'sources': {arg.source: videos}}
+
+  # 16 frames of 1,500 videos to learn from and of 504 to be asked about.
+  probe = {
+    'data': {
+      'clip': {'name': 'uniform', 'num_frames': 16, 'stride': 0, 'step_s': 0.0}
+    },
+    'train': split('probe_train'),
+    'test': split('probe_test'),
+    'sources': ('trained', 'random', 'per_frame', 'pixels'),
+  }
+  few = {'data': split('val', 64)}
+  config = ml_collections.ConfigDict()
+  config.seed = 0
+  config.batch_size = 64
+  config.data = {}
+  config.evals = {
+    # 1. Action recognition.
+    'linear_probe': {
+      'name': 'linear_probe',
+      **probe,
+      'poolings': ('mean', 'last_state', 'mean_std_8', 'absolute_difference'),
+      'strata': ('size', 'pace'),
+    },
+    # The field's solver beside the exact one.
+    'linear_probe_sgd': {
+      'name': 'linear_probe',
+      **probe,
+      'solver': 'sgd',
+      'sources': ('trained', 'random'),
+      'num_epochs': 40,
+      'seeds': 3,
+    },
+    'attentive_probe': {'name': 'attentive_probe', **probe, 'width': 128},
+    'knn': {'name': 'knn', **probe},
+    # 2. Retrieval: test videos among train videos, then among each other.
+    'retrieval': {
+      'name': 'retrieval',
+      **probe,
+      'poolings': ('mean_std_8', 'mean'),
+    },
+    'retrieval_leave_one_out': {
+      'name': 'retrieval',
+      **probe,
+      'train': {},
+      'standardise': True,
+      'num_pictures': 0,
+    },
+    # 3. Temporal localization.
+    'localization': _recipe('eval_localization.py').evals.localization,
+    # 4. Label propagation.
+    'label_propagation': (
+      _recipe('eval_label_propagation.py').evals.label_propagation
+    ),
+    # 5. Reconstruction: of target frames or of clips, whichever a run does.
+    'reconstruction': {
+      **quickstart.reconstruction,
+      'ratios': (0.5, 0.75),
+    },
+    'clip_reconstruction': {
+      'name': 'clip_reconstruction',
+      'data': split('val'),
+      'ratios': (0.5, 0.9),
+    },
+    'uncertainty': {'name': 'uncertainty', **few},
+    # 6. Long videos.
+    'long_video': {
+      **_recipe('eval_long_video.py').evals.as_trained,
+      'num_videos': 2,
+    },
+    # 7. Robustness; strata are those of the linear probe.
+    'robustness': {
+      'name': 'robustness',
+      **{key: probe[key] for key in ('data', 'train')},
+      'test': split('probe_test', 252),
+      'severities': (1, 3, 5),
+    },
+    # 8. Cost, beside a clip model as wide and as deep.
+    'cost': {
+      'name': 'cost',
+      **few,
+      'beside': {
+        'videomae': {
+          'recipe': 'configs/videomae.py:variant=tiny',
+          'model': {'patch_size': 8, 'encoder_blocks': 4, 'dtype': 'float32'},
+        }
+      },
+    },
+    # 9. Quality without labels.
+    'feature_quality': {'name': 'feature_quality', **few},
+    'recurrence': quickstart.recurrence,
+  }
+  localization = config.evals.localization
+  localization.train.num_videos, localization.test.num_videos = 48, 24
+  localization.head.num_steps = 300
+  return config
+
+
+def _recipe(name, arg=None):
+  return load_recipe(name, beside=__file__).get_config(arg)
