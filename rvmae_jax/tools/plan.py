@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
@@ -27,7 +28,11 @@ from ml_collections import ConfigDict, config_flags
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools import ahead_of_time
 from rvmae_jax.tools.ahead_of_time import CompiledStep, DoesNotFit, Slice
-from rvmae_jax.tools.plan_table import format_attempt, format_summary
+from rvmae_jax.tools.plan_table import (
+  format_attempt,
+  format_changes,
+  format_summary,
+)
 from rvmae_jax.tools.step_bounds import Bounds, run_days, step_bounds
 from rvmae_jax.training import guards, sharding
 
@@ -88,11 +93,15 @@ class Plan:
     return last if last.fits else None
 
 
+def _print_now(line: str) -> None:
+  print(line, flush=True)
+
+
 def make_plan(
   config: ConfigDict,
   tpus: Slice,
   compile_step: Compile = ahead_of_time.compile_step,
-  tell: Callable[[str], None] = print,
+  tell: Callable[[str], None] = _print_now,
 ) -> Plan:
   """Finds a way to run a config on a slice.
 
@@ -100,89 +109,96 @@ def make_plan(
     config: a recipe, with the batch that is wanted.
     tpus: where it is to run.
     compile_step: compiles a config, or raises DoesNotFit.
-    tell: gets a line on each attempt.
+    tell: gets a line before and after each compile.
 
   Raises:
     ValueError: the batch cannot be spread over the slice.
   """
-  num_devices = len(tpus.jax_devices)
-  parts = build_parts(ahead_of_time.for_tpu(config))
-  flops = (parts.flops_per_clip or 0) * config.batch_size
-  # Of v4, two devices are one chip.
-  per_chip = num_devices // tpus.num_chips
-  hbm_bytes = tpus.chip.hbm_bytes / per_chip
-  attempts, most_rows = [], 0
-  for changes in _ways(config, num_devices):
-    changed = _with(config, changes)
-    fixed_bytes = state_bytes(changed, parts.shapes, tpus)
-    if fixed_bytes > _USABLE * hbm_bytes:
-      attempts.append(
-        Attempt(
-          changes,
-          0,
-          fixed_bytes,
-          False,
-          reason='parameters and optimizer alone do not fit',
-        )
-      )
-      tell(format_attempt(attempts[-1], hbm_bytes))
-      continue
-    slope = 0.0
-    for accumulation in _divisors(config, num_devices):
-      if accumulation < config.accumulation_steps:
-        continue
-      rows = config.batch_size // num_devices // accumulation
-      too_large = fixed_bytes + slope * rows > 1.1 * _USABLE * hbm_bytes
-      if slope and too_large and rows > 1:
-        continue
-      all_changes = dict(changes)
-      if accumulation != config.accumulation_steps:
-        all_changes['accumulation_steps'] = accumulation
-      attempt = _try(
-        _with(config, all_changes), all_changes, rows, tpus, compile_step, flops
-      )
-      attempts.append(attempt)
-      tell(format_attempt(attempt, hbm_bytes))
-      slope = max(attempt.peak_bytes - fixed_bytes, 0.0) / rows
-      if attempt.fits:
-        free = _USABLE * hbm_bytes - fixed_bytes
-        most_rows = max(int(free / slope) if slope else rows, rows)
-        break
+  search = _Search(config, tpus, compile_step, tell)
+  attempts = []
+  for changes in _ways(config, len(tpus.jax_devices)):
+    attempts += search.try_way(changes)
     if attempts[-1].fits:
       break
   return Plan(
     tpus.name,
     tpus.num_chips,
-    hbm_bytes,
+    search.hbm_bytes,
     config.batch_size,
-    flops,
+    search.flops,
     attempts,
-    most_rows,
+    search.most_rows(attempts[-1]) if attempts[-1].fits else 0,
   )
 
 
-def _try(
-  config: ConfigDict,
-  changes: Mapping[str, Any],
-  rows: int,
-  tpus: Slice,
-  compile_step: Compile,
-  flops: float,
-) -> Attempt:
-  try:
-    step = compile_step(config, tpus)
-  except DoesNotFit as error:
-    return Attempt(changes, rows, error.used_bytes, False)
-  bounds = step_bounds(
-    chip=tpus.chip,
-    num_chips=tpus.num_chips,
-    flops=flops,
-    state_bytes=step.state_bytes,
-    temporary_bytes=step.temporary_bytes,
-    collectives=step.collectives,
-    accumulation_steps=config.accumulation_steps,
-  )
-  return Attempt(changes, rows, step.peak_bytes, True, step, bounds)
+class _Search:
+  """Compiles a config in ways that take less and less memory."""
+
+  def __init__(
+    self,
+    config: ConfigDict,
+    tpus: Slice,
+    compile_step: Compile,
+    tell: Callable[[str], None],
+  ):
+    self.config, self.tpus = config, tpus
+    self.compile_step, self.tell = compile_step, tell
+    parts = build_parts(ahead_of_time.for_tpu(config))
+    self.shapes = parts.shapes
+    self.flops = (parts.flops_per_clip or 0) * config.batch_size
+    # Of v4, two devices are one chip.
+    devices_a_chip = len(tpus.jax_devices) // tpus.num_chips
+    self.hbm_bytes = tpus.chip.hbm_bytes / devices_a_chip
+    self.usable_bytes = _USABLE * self.hbm_bytes
+
+  def try_way(self, changes: Mapping[str, Any]) -> list[Attempt]:
+    """One way with more and more microbatches, until one fits."""
+    fixed = state_bytes(_with(self.config, changes), self.shapes, self.tpus)
+    if fixed > self.usable_bytes:
+      reason = 'parameters and optimizer alone do not fit'
+      attempt = Attempt(changes, 0, fixed, False, reason=reason)
+      self.tell(format_attempt(attempt, self.hbm_bytes))
+      return [attempt]
+    attempts, bytes_a_row = [], 0.0
+    for steps, rows in _microbatches(self.config, len(self.tpus.jax_devices)):
+      # The last attempt tells how hopeless this one is.
+      if rows > 1 and fixed + rows * bytes_a_row > 1.1 * self.usable_bytes:
+        continue
+      if steps != self.config.accumulation_steps:
+        changes = {**changes, 'accumulation_steps': steps}
+      attempt = self._try(changes, rows)
+      attempts.append(attempt)
+      if attempt.fits:
+        break
+      bytes_a_row = max(attempt.peak_bytes - fixed, 0.0) / rows
+    return attempts
+
+  def _try(self, changes: Mapping[str, Any], rows: int) -> Attempt:
+    self.tell(f'Compiling {format_changes(changes) or "as given"} ..')
+    config = _with(self.config, changes)
+    try:
+      step = self.compile_step(config, self.tpus)
+    except DoesNotFit as error:
+      attempt = Attempt(changes, rows, error.used_bytes, False)
+    else:
+      bounds = step_bounds(
+        chip=self.tpus.chip,
+        num_chips=self.tpus.num_chips,
+        flops=self.flops,
+        state_bytes=step.state_bytes,
+        temporary_bytes=step.temporary_bytes,
+        collectives=step.collectives,
+        accumulation_steps=config.accumulation_steps,
+      )
+      attempt = Attempt(changes, rows, step.peak_bytes, True, step, bounds)
+    self.tell(format_attempt(attempt, self.hbm_bytes))
+    return attempt
+
+  def most_rows(self, attempt: Attempt) -> int:
+    """About how many clips a device could take at once, if each costs alike."""
+    bytes_a_row = attempt.step.temporary_bytes / attempt.rows
+    free = self.usable_bytes - attempt.step.state_bytes
+    return max(int(free / bytes_a_row), attempt.rows)
 
 
 def _ways(config: ConfigDict, num_devices: int) -> Iterator[dict[str, Any]]:
@@ -203,8 +219,10 @@ def _ways(config: ConfigDict, num_devices: int) -> Iterator[dict[str, Any]]:
     yield dict(changes)
 
 
-def _divisors(config: ConfigDict, num_devices: int) -> list[int]:
-  """Numbers of microbatches that leave whole rows on each device."""
+def _microbatches(
+  config: ConfigDict, num_devices: int
+) -> Iterator[tuple[int, int]]:
+  """Numbers of microbatches, and the whole rows that each device has of one."""
   guards.check_divisible(
     config.batch_size,
     devices=num_devices,
@@ -212,7 +230,9 @@ def _divisors(config: ConfigDict, num_devices: int) -> list[int]:
     accumulation_steps=config.accumulation_steps,
   )
   rows = config.batch_size // num_devices
-  return [n for n in range(1, rows + 1) if rows % n == 0]
+  for steps in range(config.accumulation_steps, rows + 1):
+    if rows % steps == 0:
+      yield steps, rows // steps
 
 
 def state_bytes(config: ConfigDict, shapes: Any, tpus: Slice) -> float:
@@ -223,8 +243,6 @@ def state_bytes(config: ConfigDict, shapes: Any, tpus: Slice) -> float:
     shapes: of the training state.
     tpus: the slice.
   """
-  import jax
-
   mesh = sharding.make_mesh(**config.mesh, devices=tpus.jax_devices)
   places = sharding.state_shardings(shapes, mesh)
   return sum(
