@@ -169,15 +169,19 @@ class SeenVideos:
           self._names.add(video.path)
 
   def find(self, source: Any) -> list[str]:
-    """Paths of the videos of a source that the run has seen.
-
-    Of a file only the size is read, unless a video seen has the same.
-    """
+    """Paths of the videos of a source that the run has seen."""
     if hasattr(source, 'identities'):
-      videos = source.identities()
-    else:
-      paths = dict.fromkeys(source[i]['path'] for i in range(len(source)))
-      videos = map(self._identify, paths)
+      return self._among(source.identities())
+    return self.find_files(source[i]['path'] for i in range(len(source)))
+
+  def find_files(self, paths: Iterable[str]) -> list[str]:
+    """The files, or folders of images, that the run has seen.
+
+    Only their sizes are read, unless a video seen has the same.
+    """
+    return self._among(map(self._identify, dict.fromkeys(paths)))
+
+  def _among(self, videos: Iterable[Identity]) -> list[str]:
     return [
       video.path
       for video in videos

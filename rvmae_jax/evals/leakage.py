@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from rvmae_jax.data.localization import LOCALIZATION_SETS
 from rvmae_jax.data.manifest import SeenVideos
 from rvmae_jax.data.pipeline import build_sources
+from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.evals.videos import override
 
 _SHOWN = 3
@@ -39,8 +42,7 @@ def find_leaks(
 
   Those are the videos of an entry's `test`, or else of its `data`. What a probe
   learns from does not count, nor does an entry that leaves the run's own
-  sources as they are: it asks about training videos and says so. Neither does
-  one with a `dataset` of its own, which is not read as a source.
+  sources as they are: it asks about training videos and says so.
 
   Args:
     evals: alias -> entry, as `config.evals`.
@@ -53,7 +55,11 @@ def find_leaks(
   """
   leaks, known = {}, {}
   for alias, entry in evals.items():
-    if 'dataset' in entry:
+    if entry.get('dataset'):  # Of its own, which is no source.
+      files = list_files(entry)
+      shared = seen.find_files(files)
+      if shared:
+        leaks[alias] = Leak(len(shared), len(files), tuple(shared[:_SHOWN]))
       continue
     tested = override(data, entry.get('data', {}))
     if 'test' in entry:
@@ -70,6 +76,24 @@ def find_leaks(
     if known[key].num_shared:
       leaks[alias] = known[key]
   return leaks
+
+
+def list_files(entry: Mapping[str, Any]) -> list[str]:
+  """Files, or folders of images, of an evaluation's own dataset.
+
+  Args:
+    entry: of `config.evals`, with a `dataset` of `LOCALIZATION_SETS` or
+      `TRACKING`.
+  """
+  if entry['name'] == 'localization':
+    changes = entry.get('test', {})
+    dataset = LOCALIZATION_SETS.build({**entry['dataset'], **changes})
+    videos = [part for video in dataset.videos for part in video.parts]
+  else:
+    dataset = TRACKING.build(entry['dataset'])
+    videos = [dataset[i].video for i in range(len(dataset))]
+  # A video is a path, or a record.
+  return [os.fspath(v['path'] if isinstance(v, Mapping) else v) for v in videos]
 
 
 def describe(leaks: Mapping[str, Leak]) -> str:
