@@ -139,12 +139,16 @@ METHODS = {
   'random_rvm': {'recipe': 'configs/rvm_quickstart.py', 'is_trained': False},
   'random_image_mae': {
     'recipe': 'configs/image_mae.py:variant=tiny',
-    'changes': {'model': PER_FRAME},
+    'changes': {'model': PER_FRAME, 'objective': PIXELS},
     'is_trained': False,
   },
   'random_videomae': {
     'recipe': 'configs/videomae.py:variant=tiny',
-    'changes': {'model': CLIP, 'data': {'clip': WHOLE_VIDEO}},
+    'changes': {
+      'model': CLIP,
+      'objective': PIXELS,
+      'data': {'clip': WHOLE_VIDEO, 'mask': {'ratio': 0.75}},
+    },
     'is_trained': False,
   },
 }
