@@ -96,13 +96,15 @@ def evaluate(
   for alias, reason in unfit.items():
     print(f'{alias}: left out, since {reason}')
   entries = {k: entry for k, entry in config.evals.items() if k not in unfit}
-  weights = digest(params)
+  weights_digest = digest(params)
   finished, results = _read(workdir / 'metrics.json'), {}
   spent_s, num_done = 0.0, 0
   for number, (alias, entry) in enumerate(entries.items(), start=1):
     progress = f'[{number}/{len(entries)}] {alias}'
     key = hashlib.sha256(
-      _json([entry, data, config.batch_size, config.seed, weights]).encode()
+      _json(
+        [entry, data, config.batch_size, config.seed, weights_digest]
+      ).encode()
     ).hexdigest()
     if finished.get(alias, {}).get('key') == key:
       results[alias] = finished[alias]
@@ -139,7 +141,7 @@ def evaluate(
       workdir / 'metrics.json',
       origin
       | {
-        'weights': weights,
+        'weights': weights_digest,
         'environment': environment(),
         'run_config': run_config,
         'config': config,
