@@ -85,6 +85,8 @@ def check_checkpoint(path: str | pathlib.Path) -> CheckpointReport:
       _check_file(file, report)
   except (ValueError, OSError, ImportError, KeyError) as error:
     report.error = str(error)
+    if report.kind == 'damaged' and file is None:
+      report.note = 'Another step may be whole: give its checkpoints/<step>.'
   return report
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import jax
 import numpy as np
@@ -73,6 +74,16 @@ def test_a_run_tells_step_model_and_recipe(run):
   one = check_checkpoint(run[0] / 'checkpoints' / '7')
   assert one.kind == 'checkpoint of rvmae_jax'
   assert one.num_matching == report.num_matching == report.num_arrays
+
+
+def test_a_run_that_was_cut_off_is_damaged(run, tmp_path):
+  shutil.copytree(run[0], tmp_path / 'copy')
+  state = tmp_path / 'copy' / 'checkpoints' / '7' / 'state'
+  (state / '_METADATA').unlink()
+  report = check_checkpoint(tmp_path / 'copy')
+  assert (report.kind, report.loads) == ('damaged', 'not at all')
+  assert '_METADATA' in report.error
+  assert 'Another step may be whole' in report.note
 
 
 def test_a_released_file_and_what_does_not_fit_in_it(released):
