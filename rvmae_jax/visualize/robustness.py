@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rvmae_jax.visualize.comparison import spread
+from rvmae_jax.visualize.spacing import spread
 from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, show, styled
 
 
