@@ -30,7 +30,7 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rvmae_jax import config_utils, weights
@@ -43,6 +43,8 @@ from rvmae_jax.models import build_model
 from rvmae_jax.tools import inputs
 from rvmae_jax.tools.extract_videos import KINDS, make_extractor
 
+# Where neither the command line nor the run says how long a clip is.
+_NUM_FRAMES = 16
 # Options that decide what the files hold.
 _OPTIONS = (
   *('kind', 'read', 'size', 'num_frames', 'stride', 'window', 'reset_every'),
@@ -196,6 +198,27 @@ def choose_source(text: str, split: str, run_config) -> dict[str, Any]:
   return config | ({'split': split} if split else {})
 
 
+def fill_options(
+  options: dict[str, Any], run_data: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Options with what was left open taken from the run.
+
+  Args:
+    options: of the command line.
+    run_data: the run's `config.data`.
+  """
+  size = (
+    options['size'].split('x') if options['size'] else run_data['crop'].size
+  )
+  num_frames = run_data['clip'].get('num_frames', _NUM_FRAMES)
+  return {
+    **options,
+    'size': [int(side) for side in size],
+    'num_frames': options['num_frames'] or num_frames,
+    'window': options['window'] or num_frames,
+  }
+
+
 def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
     prog='python -m rvmae_jax.tools.extract',
@@ -213,10 +236,14 @@ def _parser() -> argparse.ArgumentParser:
   add('--features', dest='kind', choices=KINDS, default='mean_std_8')
   add('--read', choices=('clip', 'all'), default='clip')
   add('--size', default='', help="HEIGHTxWIDTH; that of the run's crops")
-  add('--num_frames', type=int, default=16, help='of a clip')
+  add(
+    '--num_frames', type=int, default=0, help="of a clip; 0: the run's, or 16"
+  )
   add('--stride', type=int, default=0, help='frames; clip: 0 spreads them')
   add('--batch_size', type=int, default=16, help='clips at once')
-  add('--window', type=int, default=16, help='all: frames that clip models see')
+  add(
+    '--window', type=int, default=0, help='all: of clip models; as num_frames'
+  )
   add('--chunk', type=int, default=8, help='all: frames at once, recurrent')
   add('--reset_every', type=int, default=0, help='all: frames; 0: never')
   add('--videos_per_shard', type=int, default=128)
@@ -230,11 +257,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   arguments = _parser().parse_args(argv)
   try:
     params, config = weights.load(arguments.checkpoint, ema=arguments.ema)
-    options = vars(arguments)
-    size = (
-      arguments.size.split('x') if arguments.size else config.data.crop.size
-    )
-    options['size'] = [int(side) for side in size]
+    options = fill_options(vars(arguments), config.data)
     source_config = choose_source(arguments.input, arguments.split, config)
     extractor = make_extractor(
       ModelFunctions(build_model(config.model), params),

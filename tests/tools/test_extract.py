@@ -189,3 +189,15 @@ def test_without_input_the_run_must_have_one_source():
   config = config_utils.from_json(json.dumps({'data': {'sources': {}}}))
   with pytest.raises(ValueError, match='names 0 sources'):
     extract.choose_source('', '', config)
+
+
+def test_what_is_left_open_is_as_in_the_run():
+  options = {'size': '', 'num_frames': 0, 'window': 0}
+  data = tiny_recipe.get_config().data
+  # Its clips are of source and target frames, so none has a length to take.
+  expected = {'size': [32, 32], 'num_frames': 16, 'window': 16}
+  assert extract.fill_options(options, data) == expected
+  data.clip = {'name': 'uniform', 'num_frames': 8}
+  options = {'size': '64x48', 'num_frames': 4, 'window': 0}
+  expected = {'size': [64, 48], 'num_frames': 4, 'window': 8}
+  assert extract.fill_options(options, data) == expected
