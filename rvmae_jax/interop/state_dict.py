@@ -180,8 +180,8 @@ def unwrap(content: Any) -> Mapping[str, Any]:
   for key in _WRAPPERS:
     if isinstance(content.get(key), Mapping):
       return unwrap(content[key])
-  # Of DataParallel and of TimeSformer's wrapper.
-  prefixes = re.compile(r'^((module|model)\.)+')
+  # Of DataParallel, of TimeSformer's wrapper, and of torch.compile.
+  prefixes = re.compile(r'^((module|model|_orig_mod)\.)+')
   return {
     prefixes.sub('', name): value
     for name, value in content.items()

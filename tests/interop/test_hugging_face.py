@@ -258,7 +258,7 @@ def test_a_file_without_a_state_dict_says_what_it_holds(tmp_path):
 
 
 def test_the_state_dict_is_found_inside_of_a_checkpoint():
-  arrays = {'module.model.head.bias': 1, 'norm.bias': 2}
+  arrays = {'module.model.head.bias': 1, '_orig_mod.norm.bias': 2}
   assert unwrap({'epoch': 3, 'model': arrays}) == {
     'head.bias': 1,
     'norm.bias': 2,
