@@ -9,6 +9,8 @@ from rvmae_jax.visualize.probes import SOURCE_NAMES
 from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, styled
 
 _NUM_VIDEOS = 3
+# The same as in other pictures.
+_COLOUR = dict(zip(SOURCE_NAMES, COLOURS))
 
 
 def localization_figures(
@@ -65,15 +67,17 @@ def draw_timelines(
     lane = 0.7 / len(sources)
     for place, (source, part) in enumerate(zip(sources, found)):
       at = (place - (len(sources) - 1) / 2) * lane
-      name = SOURCE_NAMES.get(source, source)
-      colour = COLOURS[place % len(COLOURS)]
-      _bars(axes, part, row_of, 0.75 * lane, at, color=colour, label=name)
-    names = [class_names[int(label)] for label in some]
+      name = SOURCE_NAMES[source]
+      look = {'color': _COLOUR[source], 'label': name}
+      _bars(axes, part, row_of, 0.75 * lane, at, **look)
+    names = [class_names[int(label)].replace('_', ' ') for label in some]
     axes.set_yticks(range(len(some)), names)
     axes.tick_params(axis='y', length=0)
     axes.set_ylim(len(some) - 0.5, -0.5)
     axes.set_xlim(0, duration_s[number])
     axes.set_title(video_names[number])
+    axes.grid(axis='y')
+    axes.set_axisbelow(True)
   panels[-1, 0].set_xlabel('seconds')
   handles, names = panels[0, 0].get_legend_handles_labels()
   figure.legend(handles, names, loc='outside upper right', ncols=len(names))
