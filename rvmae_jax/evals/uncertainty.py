@@ -179,10 +179,13 @@ def measure(patches: Mapping[str, np.ndarray]) -> dict[str, float]:
   num_patches = spread.shape[-1]
   # [B, ..., N] -> [frames, N]
   frames = zip(spread.reshape(-1, num_patches), error.reshape(-1, num_patches))
-  within = [rank_correlation(*frame) for frame in frames]
+  within = np.array([rank_correlation(*frame) for frame in frames])
+  within = within[np.isfinite(within)]
   return {
     'rank_correlation': rank_correlation(spread, error),
-    'rank_correlation_in_frame': float(np.nanmean(within)),
+    'rank_correlation_in_frame': float(within.mean())
+    if len(within)
+    else np.nan,
     'psnr_one_mask': psnr(np.nanmean(np.square(patches['error_one_mask']))),
     'psnr_mean': psnr(np.nanmean(np.square(error))),
     'mean_spread': float(np.nanmean(spread)),
