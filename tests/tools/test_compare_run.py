@@ -3,9 +3,12 @@
 import json
 import types
 
+import jax
+import numpy as np
 import pytest
 
 from rvmae_jax.tools import compare_run
+from rvmae_jax.training.checkpointing import load_params
 from tests.tools.tiny_comparison import RECIPE, comparison
 
 
@@ -80,3 +83,41 @@ def test_two_processes_do_not_meet_in_a_folder(tmp_path, stand_ins):
     pytest.raises(RuntimeError, match='Another process'),
   ):
     compare_run.run(comparison(), 'rvm', 0, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_real_run_fine_tunes_what_it_trained_and_can_be_repeated(tmp_path):
+  changes = {
+    'objective': {'name': 'supervised'},
+    'losses': {'pixel_l2': None, 'cross_entropy': 1.0},
+    'data': {'clip': {'name': 'uniform', 'num_frames': 4}, 'mask': None},
+    # Nothing moves: what is left is what it started from.
+    'optimizer': {'lr_per_256': 0.0},
+  }
+  config = comparison(
+    methods={'rvm': {'recipe': RECIPE}},
+    shared={'batch_size': 8},
+    budget={'unit': 'clips', 'amount': 16.0},
+    measure_s=0.1,
+    finetune={
+      **_FINETUNE,
+      'clips': 8.0,
+      'changes': changes,
+      'evals': {
+        'accuracy': {
+          'name': 'accuracy',
+          'data': {'sources': {'noise': {'split': 'test'}}},
+        }
+      },
+    },
+  )
+  result = compare_run.run(config, 'rvm', 0, tmp_path)
+  assert 0 <= result['figures']['finetune/accuracy/top1'] <= 1
+  trained, _ = load_params(tmp_path)
+  tuned, _ = load_params(tmp_path / 'finetune')
+  for name in ('encoder', 'core'):
+    jax.tree.map(
+      np.testing.assert_array_equal, tuned['backbone'][name], trained[name]
+    )
+  again = compare_run.run(config, 'rvm', 0, tmp_path)
+  assert again['figures'] == result['figures']
