@@ -18,6 +18,8 @@ read. A class says by its attributes what its masks are:
   is_even_where_shown: the same of slots that are not hidden whole, and of
     shown tokens only; left out where `is_even` says it.
   is_tube: every slot shows the same places, and hides the same.
+  is_in_steps: the clip is rebuilt step by step, each from what was shown up to
+    then, and ids are [C, ...]; left out where all is rebuilt at once.
 
 One that has a `flow`, the name of an estimator in `data/flow.py`, finds that
 flow in the clip and takes it out.
@@ -51,6 +53,9 @@ MASKS = Registry(
 
 # What a model may need of a mask, in words for error messages.
 _NEEDS = {
+  'hides_target': 'hides tokens of target frames',
+  'hides_video': 'hides tokens of the clip, all rebuilt at once',
+  'is_in_steps': 'cuts the clip into steps',
   'is_even': 'shows and rebuilds the same number of tokens in every time slot',
   'is_even_where_shown': (
     'shows the same number of tokens, or none, in every time slot'
@@ -97,26 +102,40 @@ def build_mask(
   return MASKS.build(config, grid=grid)
 
 
-def check_mask(config: Mapping[str, Any], need: str, model: str) -> None:
+def check_mask(config: Mapping[str, Any] | None, need: str, model: str) -> None:
   """Checks by its name that a mask is one that a model can take.
 
   Args:
-    config: `config.data.mask`.
-    need: what the model needs, a key of `_NEEDS`; '' for nothing.
+    config: `config.data.mask`; empty for no mask.
+    need: what the model needs, a key of `_NEEDS`; '' if it takes no mask.
     model: what to call the model in the error.
 
   Raises:
     ValueError: the mask is not that; names those that are.
   """
-
-  def fits(name):
-    mask = MASKS.get(name)
-    return mask.hides == 'video' and getattr(mask, need, mask.is_even)
-
-  if not need or not config or fits(config['name']):
+  name = config['name'] if config else None
+  if not need:
+    if name:
+      raise ValueError(
+        f'{model} sees whole clips; data.mask.name={name!r} would hide parts '
+        'of them. Set data.mask to {}.'
+      )
     return
-  fitting = [name for name in MASKS.names() if fits(name)]
+  if name and _fits(name, need):
+    return
+  fitting = [name for name in MASKS.names() if _fits(name, need)]
+  given = f'data.mask.name={name!r} does not' if name else 'data.mask is empty'
   raise ValueError(
-    f'{model} needs a mask that {_NEEDS[need]}; data.mask.name='
-    f'{config["name"]!r} does not. Use one of: {", ".join(fitting)}.'
+    f'{model} needs a mask that {_NEEDS[need]}; {given}. Use one of: '
+    f'{", ".join(fitting)}.'
   )
+
+
+def _fits(name: str, need: str) -> bool:
+  mask = MASKS.get(name)
+  if need == 'hides_target' or mask.hides == 'target':
+    return need == f'hides_{mask.hides}'
+  is_in_steps = getattr(mask, 'is_in_steps', False)
+  if need == 'is_in_steps' or is_in_steps:
+    return need == 'is_in_steps' and is_in_steps
+  return need == 'hides_video' or getattr(mask, need, mask.is_even)

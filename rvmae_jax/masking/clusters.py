@@ -36,6 +36,7 @@ class ClusterMask:
   hides = 'video'
   is_even = False
   is_tube = False
+  is_in_steps = True
 
   def __init__(
     self,

@@ -1,7 +1,9 @@
 """Networks by name. Each takes its config's fields and answers to one contract.
 
 `model(batch, train=...)` gives a dict with `pred` and `features`;
-`model.encode(video)` gives features [B, T, prefix + h*w, D].
+`model.encode(video)` gives features [B, t, prefix + h*w, D] of t frames or
+tubelets, and `model.encode_frames(video)` those of each frame alone. A masked
+model says by `needs_mask` which masks it takes, see `masking.check_mask`.
 """
 
 from collections.abc import Mapping

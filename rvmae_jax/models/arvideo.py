@@ -11,6 +11,7 @@ from rvmae_jax.layers import patches
 from rvmae_jax.layers.positions import ClipPositions
 from rvmae_jax.layers.transformer import CrossEncoder, Encoder
 from rvmae_jax.models import flops, videomae
+from rvmae_jax.models.tubelets import SeesTubelets
 from rvmae_jax.models.variants import build_variant
 
 # Sizes are VideoMAE's, those of the decoder too: the paper's own were not seen.
@@ -26,7 +27,7 @@ def build_arvideo(*, variant: str = 'B', **fields) -> 'ARVideo':
   return build_variant(ARVideo, VARIANTS, variant, fields)
 
 
-class ARVideo(nn.Module):
+class ARVideo(SeesTubelets, nn.Module):
   """Predicts each cluster of a clip from the clusters before it.
 
   Which tokens form a cluster, their order and how many of them are seen is the
@@ -70,6 +71,7 @@ class ARVideo(nn.Module):
   drop_path: float = 0.0
 
   num_prefix_tokens = 0
+  needs_mask = 'is_in_steps'  # See `masking.check_mask`.
 
   def setup(self):
     shared = {
@@ -106,11 +108,6 @@ class ARVideo(nn.Module):
     )
     self.output = nn.Dense(self.patch_pixels, dtype=jnp.float32)
 
-  @property
-  def patch_pixels(self) -> int:
-    """Values in a tubelet."""
-    return self.tubelet_size * self.patch_size**2 * 3
-
   def __call__(
     self, batch: Mapping[str, jax.Array], *, train: bool = False
   ) -> dict[str, jax.Array]:
@@ -140,7 +137,7 @@ class ARVideo(nn.Module):
         'ARVideo needs clusters of a clip, ids_keep [B, C, K]; this mask gives '
         f"{list(ids_keep.shape)}. Use data.mask.name='clusters'."
       )
-    grid = self._grid(video.shape)
+    grid = self.clip_grid(video.shape)
     pixels = patches.patchify_clip(video, self.patch_size, self.tubelet_size)
     batch_size, num_clusters, _ = ids_keep.shape
     seen = ids_keep.reshape(batch_size, -1)  # [B, C, K] -> [B, C*K]
@@ -157,7 +154,7 @@ class ARVideo(nn.Module):
 
     All tokens see each other, as in fine-tuning: there is no order.
     """
-    grid = self._grid(video.shape)
+    grid = self.clip_grid(video.shape)
     pixels = patches.patchify_clip(video, self.patch_size, self.tubelet_size)
     features = self._encode(pixels, grid, train=train).astype(jnp.float32)
     # [B, t*h*w, D] -> [B, t, h*w, D]
@@ -173,7 +170,7 @@ class ARVideo(nn.Module):
       spec: shapes by key, as `__call__` takes them; without `ids_keep` the
         count is that of `encode`.
     """
-    t, h, w = self._grid(spec['video'].shape)
+    t, h, w = self.clip_grid(spec['video'].shape)
     if 'ids_keep' in spec:
       num_clusters, num_seen = spec['ids_keep'].shape[1:]
     else:
@@ -206,9 +203,6 @@ class ARVideo(nn.Module):
     )
     count['output'] = flops.dense(num_queries, wide, self.patch_pixels)
     return count
-
-  def _grid(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    return patches.clip_grid(shape, self.patch_size, self.tubelet_size)
 
   def _encode(
     self,

@@ -24,6 +24,12 @@ class OnBackbone:
     """Tokens before the grid."""
     return self.backbone.num_prefix_tokens
 
+  def encode_frames(
+    self, video: jax.Array, *, train: bool = False
+  ) -> jax.Array:
+    """The backbone's features of each frame alone, [B, T, P+h*w, D]."""
+    return self.backbone.encode_frames(video, train=train)
+
   @property
   def is_recurrent(self) -> bool:
     """Whether the backbone has the two methods below."""

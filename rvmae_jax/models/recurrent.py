@@ -8,8 +8,9 @@ import jax.numpy as jnp
 
 from rvmae_jax.layers import patches, positions
 from rvmae_jax.layers.recurrence import CORES
-from rvmae_jax.layers.transformer import CrossEncoder, Encoder
+from rvmae_jax.layers.transformer import CrossEncoder
 from rvmae_jax.models import flops
+from rvmae_jax.models.frame_encoder import FrameEncoder
 
 _POSITIONS = ('flat', 'sincos_2d')
 
@@ -42,36 +43,25 @@ VARIANTS = {
 }
 
 
-class RecurrentAutoencoder(nn.Module):
+class RecurrentAutoencoder(FrameEncoder):
   """Encodes each frame by itself and runs a core over time.
 
   What is rebuilt, and from what, is for the networks that are made of it.
 
   Attributes:
-    width, encoder_*: the ViT on frames.
     core_*: the transformer core.
     core_kind: a key of `layers.recurrence.CORES`; 'gated' is RVM's, the others
       are there to compare.
     decoder_*: the cross-attention decoder.
-    patch_size: pixels; any that divides the frame.
     position: 'flat' is RVM's own table; 'sincos_2d' suits small grids, where
       the flat table tells neighbours apart only weakly.
     position_base: base of `sincos_2d`.
     output_scale: factor on the initial kernel of the output layer.
     output_bias: its initial bias (0.5 is mid-grey).
-    dtype: of the computation; parameters, norms, softmax and state are float32.
-    attention: see `layers.attention.dot_product_attention`.
-    remat: see `layers.transformer.REMAT_POLICIES`.
-    scan_layers: compile one block instead of all.
     time_unroll: frames in one iteration of the scan over time.
-    drop_path: of the encoder, see `layers.transformer.Encoder`; `encode` alone
-      has it, each frame for itself.
+    others: see `FrameEncoder`; the state is float32 as well.
   """
 
-  width: int
-  encoder_blocks: int
-  encoder_heads: int
-  encoder_mlp_dim: int
   core_blocks: int
   core_heads: int
   core_mlp_dim: int
@@ -80,20 +70,12 @@ class RecurrentAutoencoder(nn.Module):
   decoder_heads: int
   decoder_mlp_dim: int
   core_kind: str = 'gated'
-  patch_size: int = 16
   position: str = 'flat'
   position_base: float = 1e4
   output_scale: float = 1.0
   output_bias: float = 0.0
-  dtype: jnp.dtype = jnp.float32
-  attention: str = 'auto'
-  remat: str = 'none'
-  scan_layers: bool = False
   time_unroll: int = 1
-  drop_path: float = 0.0
 
-  # Tokens that come before the grid in features: the CLS token.
-  num_prefix_tokens = 1
   # Whether a group of the decoder's queries sees only its share of the context
   # and what is before it; a field of networks that offer it.
   causal = False
@@ -107,21 +89,12 @@ class RecurrentAutoencoder(nn.Module):
         raise ValueError(
           f'Unknown {field} {getattr(self, field)!r}; use one of {known}.'
         )
+    super().setup()
     shared = {
       'dtype': self.dtype,
       'attention': self.attention,
       'remat': self.remat,
     }
-    self.patch_embedding = patches.PatchEmbedding(self.width, self.dtype)
-    self.cls_token = patches.LearnedToken(self.width)
-    self.encoder = Encoder(
-      self.encoder_blocks,
-      self.encoder_heads,
-      self.encoder_mlp_dim,
-      scan=self.scan_layers,
-      drop_path=self.drop_path,
-      **shared,
-    )
     self.core = CORES[self.core_kind](
       self.core_blocks,
       self.core_heads,
@@ -153,11 +126,6 @@ class RecurrentAutoencoder(nn.Module):
     """Whether the core carries a state, so that it can take a stream."""
     return self.core_kind != 'attention'
 
-  @property
-  def patch_pixels(self) -> int:
-    """Values in a patch."""
-    return self.patch_size**2 * 3
-
   def encode(self, video: jax.Array, *, train: bool = False) -> jax.Array:
     """Features of every frame: [B, T, H, W, 3] -> [B, T, 1+N, D] float32.
 
@@ -184,20 +152,6 @@ class RecurrentAutoencoder(nn.Module):
     self._check_streams()
     tokens = self.encode_frames(video)
     return self.core.run(tokens, self.time_unroll, state)[:2]
-
-  def encode_frames(
-    self, video: jax.Array, *, train: bool = False
-  ) -> jax.Array:
-    """The ViT alone, frame by frame: [B, T, H, W, 3] -> [B, T, 1+N, D]."""
-    batch_size, num_frames, height, width, _ = video.shape
-    grid = patches.patch_grid(height, width, self.patch_size)
-    tokens = self.embed_patches(patches.patchify(video, self.patch_size))
-    tokens += self.encoder_positions(grid)
-    # [B, T, N, D] -> [B*T, N, D]
-    tokens = tokens.reshape(batch_size * num_frames, -1, self.width)
-    tokens = self.encoder(self.prepend_cls(tokens), train=train)
-    # [B*T, 1+N, D] -> [B, T, 1+N, D]
-    return tokens.reshape(batch_size, num_frames, -1, self.width)
 
   def init_state(self, batch_size: int, height: int, width: int) -> jax.Array:
     """The state before the first frame: zeros [B, 1+N, D] float32.
@@ -238,19 +192,6 @@ class RecurrentAutoencoder(nn.Module):
         'cannot take a stream; use `encode` on clips, or another core_kind.'
       )
 
-  def embed_patches(self, pixels: jax.Array) -> jax.Array:
-    """Pixels of patches as tokens: [..., p*p*3] -> [..., D]."""
-    return self.patch_embedding(
-      patches.to_unit_float(pixels).astype(self.dtype)
-    )
-
-  def prepend_cls(self, tokens: jax.Array) -> jax.Array:
-    """[B, N, D] -> [B, 1+N, D]."""
-    cls = jnp.broadcast_to(
-      self.cls_token().astype(self.dtype), (len(tokens), 1, self.width)
-    )
-    return jnp.concatenate([cls, tokens], axis=1)
-
   def encoder_positions(self, grid: tuple[int, int]) -> jax.Array:
     """The encoder's table of places, [N, D]."""
     if self.position == 'sincos_2d':
@@ -276,16 +217,6 @@ class RecurrentAutoencoder(nn.Module):
       'encoder': num_frames * self.encoder_flops(1 + h * w),
       'core': self.core_flops(num_frames, 1 + h * w),
     }
-
-  def embedding_flops(self, num_patches: int) -> int:
-    """Of `embed_patches`."""
-    return flops.dense(num_patches, self.patch_pixels, self.width)
-
-  def encoder_flops(self, num_tokens: int) -> int:
-    """Of the ViT on one frame that shows `num_tokens`, CLS included."""
-    return self.encoder_blocks * flops.self_attention_block(
-      num_tokens, self.width, self.encoder_mlp_dim
-    )
 
   def core_flops(self, num_frames: int, num_tokens: int) -> int:
     """Of the core over a clip."""

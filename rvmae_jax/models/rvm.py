@@ -35,6 +35,8 @@ class RVM(RecurrentAutoencoder):
   max_delta: int = 64
   decoder_context: str = 'all'
 
+  needs_mask = 'hides_target'  # See `masking.check_mask`.
+
   def setup(self):
     if self.decoder_context not in ('all', 'last'):
       raise ValueError(
@@ -113,19 +115,14 @@ class RVM(RecurrentAutoencoder):
     ids_keep: jax.Array,
   ) -> jax.Array:
     """Rebuilds target frames from source features; -> [B, S, N, p*p*3]."""
-    batch_size, num_targets, height, width, _ = target.shape
-    grid = patches.patch_grid(height, width, self.patch_size)
+    grid = self.patch_grid(target.shape)
     num_tokens = grid[0] * grid[1]
 
     # Visible patches alone are embedded and encoded, each frame by itself.
     pixels = patches.patchify(target, self.patch_size)
-    visible = self.embed_patches(patches.take_tokens(pixels, ids_keep))
-    visible += self.encoder_positions(grid)[ids_keep]
-    # [B, S, K, D] -> [B*S, K, D]
-    visible = visible.reshape(batch_size * num_targets, -1, self.width)
-    visible = self.encoder(self.prepend_cls(visible))
-    # [B*S, 1+K, D] -> [B, S, 1+K, D]
-    visible = visible.reshape(batch_size, num_targets, -1, self.width)
+    visible = self.encode_patches(
+      patches.take_tokens(pixels, ids_keep), grid, ids_keep
+    )
 
     # Queries: CLS, then the grid with the mask token at hidden places.
     visible = self.decoder_embedding(visible)
@@ -142,6 +139,6 @@ class RVM(RecurrentAutoencoder):
       features = features[:, -1:]
     # [B, T, 1+N, D] -> [B, T*(1+N), D]: every frame's state is context.
     context = features.astype(self.dtype)
-    context = context.reshape(batch_size, -1, self.width)
+    context = context.reshape(len(context), -1, self.width)
     decoded = self.decoder(queries, self.decoder_embedding(context))
     return self.output(decoded[:, :, 1:])

@@ -121,19 +121,16 @@ class RVMAE(RecurrentAutoencoder):
     num_places, num_shown = grid[0] * grid[1], _num_shown(batch)
     # [B, F*K] -> [B, F, K]
     places = (ids_keep % num_places).reshape(batch_size, num_shown, -1)
-    table = self.encoder_positions(grid)
 
     pixels = patches.patchify_clip(video, self.patch_size, tubelet_size=1)
-    visible = self.embed_patches(patches.take_tokens(pixels, ids_keep))
-    # [B, F*K, D] -> [B*F, K, D]
-    visible = visible.reshape(*places.shape, self.width) + table[places]
-    visible = visible.reshape(batch_size * num_shown, -1, self.width)
-    visible = self.encoder(self.prepend_cls(visible))
-    # [B*F, 1+K, D] -> [B, F, 1+K, D]
-    visible = visible.reshape(batch_size, num_shown, -1, self.width)
+    pixels = patches.take_tokens(pixels, ids_keep)
+    # [B, F*K, p*p*3] -> [B, F, K, p*p*3]
+    visible = self.encode_patches(
+      pixels.reshape(*places.shape, -1), grid, places
+    )
 
     mask_token = self.mask_token().astype(self.dtype)
-    hidden = mask_token + table  # [N, D]
+    hidden = mask_token + self.encoder_positions(grid)  # [N, D]
     cls, visible = visible[:, :, :1], visible[:, :, 1:]
     tokens = patches.put_back(visible, places, hidden, num_places)
     tokens = jnp.concatenate([cls, tokens], axis=2)  # [B, F, 1+N, D]

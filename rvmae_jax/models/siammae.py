@@ -9,8 +9,9 @@ import jax.numpy as jnp
 
 from rvmae_jax.layers import patches
 from rvmae_jax.layers.positions import sincos_2d_xy
-from rvmae_jax.layers.transformer import CrossEncoder, Encoder
+from rvmae_jax.layers.transformer import CrossEncoder
 from rvmae_jax.models import flops
+from rvmae_jax.models.frame_encoder import FrameEncoder
 from rvmae_jax.models.variants import build_variant
 
 # S and B are the paper's; `tiny` is for tests and small videos.
@@ -57,73 +58,44 @@ def build_siammae(*, variant: str = 'S', **fields) -> 'SiamMAE':
   return build_variant(SiamMAE, VARIANTS, variant, fields)
 
 
-class SiamMAE(nn.Module):
+class SiamMAE(FrameEncoder):
   """Rebuilds a mostly hidden later frame by looking at an earlier one.
 
   Both go through one ViT. In the decoder the later frame's tokens attend to
   each other, then to the earlier frame; both carry their places.
 
   Attributes:
-    width, encoder_*: the ViT shared by both frames.
     decoder_*: blocks of self-attention, cross-attention and MLP.
-    patch_size: pixels; any that divides the frame.
     position_base: of the 2-D sin-cos tables; see `layers.positions.sincos_2d`.
     pixel_mean, pixel_std: for each colour; `(pixels - mean) / std` is encoded.
-    dtype: of the computation; parameters, norms and softmax are float32.
-    attention: see `layers.attention.dot_product_attention`.
-    remat: see `layers.transformer.REMAT_POLICIES`.
-    scan_layers: compile one block instead of all.
-    drop_path: of the encoder, see `layers.transformer.Encoder`; `encode` alone
-      has it.
+    others: see `FrameEncoder`, the ViT shared by both frames.
   """
 
-  width: int
-  encoder_blocks: int
-  encoder_heads: int
-  encoder_mlp_dim: int
   decoder_width: int
   decoder_blocks: int
   decoder_heads: int
   decoder_mlp_dim: int
-  patch_size: int = 16
   position_base: float = 1e4
   pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)
   pixel_std: tuple[float, ...] = (0.229, 0.224, 0.225)
-  dtype: jnp.dtype = jnp.float32
-  attention: str = 'auto'
-  remat: str = 'none'
-  scan_layers: bool = False
-  drop_path: float = 0.0
 
-  # Tokens that come before the grid in features: the CLS token.
-  num_prefix_tokens = 1
+  needs_mask = 'hides_target'  # See `masking.check_mask`.
 
   def setup(self):
-    shared = {
-      'dtype': self.dtype,
-      'attention': self.attention,
-      'remat': self.remat,
-      'scan': self.scan_layers,
-    }
-    self.patch_embedding = patches.PatchEmbedding(self.width, self.dtype)
-    self.cls_token = patches.LearnedToken(self.width)
-    self.encoder = Encoder(
-      self.encoder_blocks,
-      self.encoder_heads,
-      self.encoder_mlp_dim,
-      drop_path=self.drop_path,
-      **shared,
-    )
+    super().setup()
     self.decoder_embedding = nn.Dense(self.decoder_width, dtype=self.dtype)
     self.mask_token = patches.LearnedToken(self.decoder_width)
     self.decoder = CrossEncoder(
       self.decoder_blocks,
       self.decoder_heads,
       self.decoder_mlp_dim,
+      dtype=self.dtype,
+      attention=self.attention,
+      remat=self.remat,
+      scan=self.scan_layers,
       order=('attention', 'cross_attention', 'mlp'),
-      **shared,
     )
-    self.output = nn.Dense(self.patch_size**2 * 3, dtype=jnp.float32)
+    self.output = nn.Dense(self.patch_pixels, dtype=jnp.float32)
 
   def __call__(
     self, batch: Mapping[str, jax.Array], *, train: bool = False
@@ -145,12 +117,10 @@ class SiamMAE(nn.Module):
     """
     del train
     target, ids_keep = batch['target'], batch['ids_keep']
-    grid = self._grid(target.shape)
-    features = self._encode(
-      patches.patchify(batch['video'], self.patch_size), grid
-    )
+    grid = self.patch_grid(target.shape)
+    features = self.encode_frames(batch['video'])
     pixels = patches.patchify(target, self.patch_size)
-    visible = self._encode(
+    visible = self.encode_patches(
       patches.take_tokens(pixels, ids_keep), grid, ids_keep
     )
     pred = self._decode(features, visible, grid, ids_keep)
@@ -161,9 +131,7 @@ class SiamMAE(nn.Module):
 
     CLS first.
     """
-    grid = self._grid(video.shape)
-    pixels = patches.patchify(video, self.patch_size)
-    return self._encode(pixels, grid, train=train).astype(jnp.float32)
+    return self.encode_frames(video, train=train).astype(jnp.float32)
 
   def flops_per_clip(self, spec: Mapping[str, Any]) -> dict[str, int]:
     """Forward FLOPs of one clip by part; `flops.training` adds the backward.
@@ -173,19 +141,11 @@ class SiamMAE(nn.Module):
         is that of `encode`.
     """
     num_frames = spec['video'].shape[1]
-    h, w = self._grid(spec['video'].shape)
-    num_patches, pixels = h * w, self.patch_size**2 * 3
-    num_tokens = 1 + num_patches
-
-    def encoder(num_tokens):
-      return self.encoder_blocks * flops.self_attention_block(
-        num_tokens, self.width, self.encoder_mlp_dim
-      )
-
+    h, w = self.patch_grid(spec['video'].shape)
+    num_patches, num_tokens = h * w, 1 + h * w
     count = {
-      'patch_embedding': num_frames
-      * flops.dense(num_patches, pixels, self.width),
-      'source_encoder': num_frames * encoder(num_tokens),
+      'patch_embedding': num_frames * self.embedding_flops(num_patches),
+      'source_encoder': num_frames * self.encoder_flops(num_tokens),
     }
     if 'target' not in spec:
       return count
@@ -194,10 +154,8 @@ class SiamMAE(nn.Module):
     num_visible = spec['ids_keep'].shape[-1]
     num_context = num_frames * num_tokens
     wide = self.decoder_width
-    count['patch_embedding'] += num_targets * flops.dense(
-      num_visible, pixels, self.width
-    )
-    count['target_encoder'] = num_targets * encoder(1 + num_visible)
+    count['patch_embedding'] += num_targets * self.embedding_flops(num_visible)
+    count['target_encoder'] = num_targets * self.encoder_flops(1 + num_visible)
     count['decoder'] = (
       flops.dense(
         num_context + num_targets * (1 + num_visible), self.width, wide
@@ -210,35 +168,26 @@ class SiamMAE(nn.Module):
         num_tokens, num_context, wide, self.decoder_mlp_dim
       )
     )
-    count['output'] = num_targets * flops.dense(num_patches, wide, pixels)
+    count['output'] = num_targets * flops.dense(
+      num_patches, wide, self.patch_pixels
+    )
     return count
 
-  def _grid(self, shape: tuple[int, ...]) -> tuple[int, int]:
-    return patches.patch_grid(*shape[-3:-1], self.patch_size)
+  def encoder_positions(self, grid: tuple[int, int]) -> jax.Array:
+    """The encoder's table of places, [N, D]."""
+    return self._positions(grid, self.width)
+
+  def embed_patches(self, pixels: jax.Array) -> jax.Array:
+    """Pixels of patches as tokens: [..., p*p*3] -> [..., D]."""
+    return super().embed_patches(
+      patches.normalize_colours(
+        patches.to_unit_float(pixels), self.pixel_mean, self.pixel_std
+      )
+    )
 
   def _positions(self, grid: tuple[int, int], width: int) -> jax.Array:
     table = sincos_2d_xy(grid, width, self.position_base)
     return jnp.asarray(table, self.dtype)
-
-  def _encode(
-    self,
-    pixels: jax.Array,
-    grid: tuple[int, int],
-    ids: jax.Array | None = None,
-    *,
-    train: bool = False,
-  ) -> jax.Array:
-    """Patches [B, T, K, p*p*3] at places `ids` -> [B, T, 1+K, D]."""
-    pixels = patches.normalize_colours(
-      patches.to_unit_float(pixels), self.pixel_mean, self.pixel_std
-    )
-    table = self._positions(grid, self.width)
-    tokens = self.patch_embedding(pixels.astype(self.dtype))
-    tokens += table if ids is None else table[ids]
-    cls = self.cls_token().astype(self.dtype)
-    cls = jnp.broadcast_to(cls, (*tokens.shape[:2], *cls.shape))
-    tokens = jnp.concatenate([cls, tokens], axis=2)
-    return self.encoder(tokens, train=train)
 
   def _decode(
     self,

@@ -18,6 +18,7 @@ from rvmae_jax.layers.positions import ClipPositions
 from rvmae_jax.layers.transformer import Encoder, SelfAttentionBlock
 from rvmae_jax.models import flops
 from rvmae_jax.models.pixel_decoder import PixelDecoder
+from rvmae_jax.models.tubelets import SeesTubelets
 from rvmae_jax.models.variants import build_variant
 
 
@@ -62,7 +63,7 @@ _CHOICES = {
 }
 
 
-class VideoMAE(nn.Module):
+class VideoMAE(SeesTubelets, nn.Module):
   """Encodes the visible tubelets of a clip and rebuilds hidden ones.
 
   Inside, tokens are [B, G, P+L, D]: G groups that only divided attention
@@ -174,14 +175,11 @@ class VideoMAE(nn.Module):
   @property
   def needs_mask(self) -> str:
     """What `masking.check_mask` asks of masks for this model."""
-    return {'joint': '', 'divided': 'is_tube', 'per_frame': 'is_even'}[
-      self.space_time
-    ]
-
-  @property
-  def patch_pixels(self) -> int:
-    """Values in a tubelet."""
-    return self.tubelet_size * self.patch_size**2 * 3
+    return {
+      'joint': 'hides_video',
+      'divided': 'is_tube',
+      'per_frame': 'is_even',
+    }[self.space_time]
 
   def __call__(
     self, batch: Mapping[str, jax.Array], *, train: bool = False
@@ -206,7 +204,7 @@ class VideoMAE(nn.Module):
     video, ids_keep, ids_mask = (
       batch[key] for key in ('video', 'ids_keep', 'ids_mask')
     )
-    grid = self._grid(video.shape)
+    grid = self.clip_grid(video.shape)
     pixels = patches.patchify_clip(video, self.patch_size, self.tubelet_size)
     for ids in (ids_keep, ids_mask):
       self._check_count(ids.shape[-1], grid)
@@ -221,7 +219,7 @@ class VideoMAE(nn.Module):
 
     CLS first, if any; where the clip has but one, each time slot has a copy.
     """
-    grid = self._grid(video.shape)
+    grid = self.clip_grid(video.shape)
     pixels = patches.patchify_clip(video, self.patch_size, self.tubelet_size)
     tokens = self._encode(pixels, grid, train=train).astype(jnp.float32)
     prefix, tokens = jnp.split(tokens, [self.num_prefix_tokens], axis=2)
@@ -237,7 +235,7 @@ class VideoMAE(nn.Module):
       spec: shapes by key, as `__call__` takes them; without `ids_keep` the
         count is that of `encode`.
     """
-    grid = self._grid(spec['video'].shape)
+    grid = self.clip_grid(spec['video'].shape)
     num_tokens = grid[0] * grid[1] * grid[2]
     num_visible = num_tokens
     if 'ids_keep' in spec:
@@ -277,9 +275,6 @@ class VideoMAE(nn.Module):
     )
     count['output'] = flops.dense(num_rebuilt, wide, self.patch_pixels)
     return count
-
-  def _grid(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    return patches.clip_grid(shape, self.patch_size, self.tubelet_size)
 
   def _num_groups(self, grid: tuple[int, int, int]) -> int:
     return 1 if self.space_time == 'joint' else grid[0]

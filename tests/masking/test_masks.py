@@ -192,20 +192,38 @@ def test_an_unknown_mask_is_answered_with_near_names():
     build_mask({'name': 'tubes'}, {'video': 16}, (6, 6))
 
 
+# What a model may need, and the masks that give it.
+EVEN = {'block', 'frame_difference', 'motion_guided', 'per_frame', 'tube'}
+EVEN_WHERE_SHOWN = {*EVEN, 'running_cell', 'space_time'}
+FITTING = {
+  'hides_target': {'target'},
+  'hides_video': {*EVEN_WHERE_SHOWN, 'random'},
+  'is_even': EVEN,
+  'is_even_where_shown': EVEN_WHERE_SHOWN,
+  'is_in_steps': {'clusters'},
+  'is_tube': {'block', 'tube'},
+}
+
+
 @pytest.mark.parametrize('name', CASES)
-@pytest.mark.parametrize('need', ['is_tube', 'is_even', 'is_even_where_shown'])
+@pytest.mark.parametrize('need', FITTING)
 def test_a_model_refuses_masks_it_cannot_take(name, need):
-  mask = MASKS.get(name)
-  if mask.hides == 'video' and getattr(mask, need, mask.is_even):
-    check_mask({'name': name}, need, 'Divided attention')
+  if name in FITTING[need]:
+    check_mask({'name': name}, need, 'A model')
   else:
+    others = ', '.join(sorted(FITTING[need]))
     with pytest.raises(
-      ValueError,
-      match=rf'Divided attention needs .* slot; .*{name!r} does .*: block,',
+      ValueError, match=rf'A model needs .*{name!r} does not.* of: {others}\.'
     ):
-      check_mask({'name': name}, need, 'Divided attention')
+      check_mask({'name': name}, need, 'A model')
 
 
-def test_a_model_without_needs_takes_all_masks():
-  check_mask({'name': 'random'}, '', 'VideoMAE')
-  check_mask({}, 'is_tube', 'Divided attention')
+def test_a_model_that_needs_a_mask_says_so():
+  with pytest.raises(ValueError, match=r'needs .* data\.mask is empty\. Use'):
+    check_mask({}, 'is_tube', 'A model')
+
+
+def test_a_model_that_takes_no_mask_says_so():
+  check_mask(None, '', 'A classifier')
+  with pytest.raises(ValueError, match=r"'tube' would hide .*mask to \{\}"):
+    check_mask({'name': 'tube'}, '', 'A classifier')

@@ -162,6 +162,7 @@ def test_parameters_stay_float32_in_bfloat16(case):
 
 
 def test_runs_under_jit(case):
+  """And features of a frame know nothing of the others."""
   config, make_spec = case
   model = build_model(config)
   batch = fake_batch(make_spec(config, SIZE))
@@ -169,12 +170,20 @@ def test_runs_under_jit(case):
   @jax.jit
   def run(key, batch):
     out, variables = model.init_with_output(key, batch)
-    return out, encode(model)(variables, batch['video'])
+    video = batch['video']
+    frames, alone = (
+      model.apply(variables, video, method='encode_frames')
+      for video in (video, video[:, 1:2])
+    )
+    return out, encode(model)(variables, video), frames, alone
 
-  out, features = run(jax.random.key(0), batch)
-  for value in (*jax.tree.leaves(out), features):
+  out, features, frames, alone = run(jax.random.key(0), batch)
+  for value in (*jax.tree.leaves(out), features, frames):
     assert np.isfinite(value).all()
   assert np.std(features) > 0
+  assert frames.shape == (1, T, *features.shape[2:])
+  np.testing.assert_allclose(frames[:, 1:2], alone, atol=1e-5)
+  assert np.abs(frames[:, 0] - frames[:, 1]).max() > 1e-3
 
 
 def test_flops_agree_with_xla(case):

@@ -130,7 +130,7 @@ def test_parameters_of_the_papers_encoder():
 
 @pytest.mark.parametrize(
   ('space_time', 'need'),
-  [('joint', ''), ('divided', 'is_tube'), ('per_frame', 'is_even')],
+  [('joint', 'hides_video'), ('divided', 'is_tube'), ('per_frame', 'is_even')],
 )
 def test_what_it_needs_of_masks(space_time, need):
   assert make(space_time).needs_mask == need
