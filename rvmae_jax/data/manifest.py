@@ -18,7 +18,7 @@ import json
 import threading
 import time
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from absl import logging
@@ -52,11 +52,17 @@ def list_videos(
     return
   # Parts of one video are one file.
   paths = list(dict.fromkeys(source[i]['path'] for i in range(len(source))))
-  with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
-    for start in range(0, max_fingerprints, _BLOCK):
-      block = paths[start : min(start + _BLOCK, max_fingerprints)]
-      yield from threads.map(identify, block)
+  yield from _in_threads(identify, paths[:max_fingerprints])
   yield from map(Identity, paths[max_fingerprints:])
+
+
+def _in_threads(
+  look: Callable[[str], Identity], paths: list[str]
+) -> Iterator[Identity]:
+  """Looks at many files at a time, and has results of a block at most."""
+  with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
+    for start in range(0, len(paths), _BLOCK):
+      yield from threads.map(look, paths[start : start + _BLOCK])
 
 
 def record_in_background(
@@ -179,7 +185,7 @@ class SeenVideos:
 
     Only their sizes are read, unless a video seen has the same.
     """
-    return self._among(map(self._identify, dict.fromkeys(paths)))
+    return self._among(_in_threads(self._identify, [*dict.fromkeys(paths)]))
 
   def _among(self, videos: Iterable[Identity]) -> list[str]:
     return [
