@@ -31,6 +31,8 @@ def get_config(arg=None):
     # A 4x4 grid needs positions that differ: see layers/positions.py.
     'position': 'sincos_2d',
     'position_base': 5.0,
+    # Larger frames get the same positions, closer together.
+    'position_grid': (4, 4),
     # Start at mid-grey with faint detail: the first steps are not wasted.
     'output_scale': 0.1,
     'output_bias': 0.5,

@@ -56,6 +56,8 @@ class RecurrentAutoencoder(FrameEncoder):
     position: 'flat' is RVM's own table; 'sincos_2d' suits small grids, where
       the flat table tells neighbours apart only weakly.
     position_base: base of `sincos_2d`.
+    position_grid: grid that `sincos_2d` is made for, and resized from where a
+      frame has another; () makes it for each grid anew.
     output_scale: factor on the initial kernel of the output layer.
     output_bias: its initial bias (0.5 is mid-grey).
     time_unroll: frames in one iteration of the scan over time.
@@ -72,6 +74,7 @@ class RecurrentAutoencoder(FrameEncoder):
   core_kind: str = 'gated'
   position: str = 'flat'
   position_base: float = 1e4
+  position_grid: tuple[int, ...] = ()
   output_scale: float = 1.0
   output_bias: float = 0.0
   time_unroll: int = 1
@@ -195,7 +198,9 @@ class RecurrentAutoencoder(FrameEncoder):
   def encoder_positions(self, grid: tuple[int, int]) -> jax.Array:
     """The encoder's table of places, [N, D]."""
     if self.position == 'sincos_2d':
-      table = positions.sincos_2d(grid, self.width, self.position_base)
+      made_for = tuple(self.position_grid) or grid
+      table = positions.sincos_2d(made_for, self.width, self.position_base)
+      table = positions.resize_table(table, made_for, grid)
     else:
       table = positions.resized_sincos(grid, self.width)
     return jnp.asarray(table, self.dtype)

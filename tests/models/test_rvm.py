@@ -54,6 +54,24 @@ def test_parameter_counts_are_the_papers(variant):
   assert rebuilding == pytest.approx(want[1], abs=0.05)
 
 
+def test_positions_of_one_grid_are_resized_for_others():
+  fields = {'variant': 'tiny', 'position': 'sincos_2d', 'position_base': 5.0}
+  anew = build_model({'name': 'rvm', **fields})
+  kept = build_model({'name': 'rvm', **fields, 'position_grid': (4, 4)})
+  np.testing.assert_array_equal(
+    kept.encoder_positions((4, 4)), anew.encoder_positions((4, 4))
+  )
+  corner, small_corner = (
+    model.encoder_positions(grid)[-1]
+    for model, grid in ((anew, (4, 4)), (kept, (8, 8)))
+  )
+  # The last place stays near the last one, instead of twice as far.
+  distance = np.linalg.norm(corner - small_corner)
+  assert distance < 0.3 * np.linalg.norm(
+    corner - anew.encoder_positions((8, 8))[-1]
+  )
+
+
 def test_streaming_equals_the_scan(tiny):
   model, variables, batch = tiny
   video = batch['video']
