@@ -13,8 +13,9 @@ from rvmae_jax.tools.markdown import table
 
 # Shares of videos: they get an interval from how many were counted.
 _SHARE = re.compile(r'(.*/)?(top\d+|recall_\d+)')
-# '.../strata/<column>/<value>/<number>', see `evals.strata`.
-_STRATUM = re.compile(r'((?P<of>.*)/)?strata/(?P<key>.+)/(?P<number>\w+)')
+# As of `evals.strata`, such as 'strata/trained/mean/signer/ann/top1'.
+_STRATUM = re.compile(r'strata/(?P<group>.+)/(?P<number>\w+)')
+_GROUP_NUMBERS = ('top1', 'low', 'high', 'count')
 _NOT_MEASURED = '*Not measured.*'
 
 
@@ -52,8 +53,8 @@ def groups_section(results: Mapping[str, Any]) -> str:
   parts = []
   for alias, result in results.items():
     rows = [
-      (key, *(_plain(numbers.get(n)) for n in ('top1', 'low', 'high', 'count')))
-      for key, numbers in groups(result['metrics']).items()
+      (f'`{group}`', *(_plain(numbers.get(n)) for n in _GROUP_NUMBERS))
+      for group, numbers in groups(result['metrics']).items()
     ]
     if rows:
       columns = ('group', 'top-1', 'from', 'to', 'videos')
@@ -62,13 +63,12 @@ def groups_section(results: Mapping[str, Any]) -> str:
 
 
 def groups(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
-  """'<column>/<value>', and of whom -> the numbers of a group of videos."""
+  """Group, such as 'trained/mean/signer/ann' -> its numbers."""
   found = {}
   for name, value in metrics.items():
     match = _STRATUM.fullmatch(name)
     if match:
-      key = match['key'] + (f' ({match["of"]})' if match['of'] else '')
-      found.setdefault(key, {})[match['number']] = value
+      found.setdefault(match['group'], {})[match['number']] = value
   return found
 
 

@@ -15,10 +15,10 @@ PROBE = {
     'chance': 0.5,
     'num_test': 100,
     'trained/mean/top1': 0.9,
-    'trained/mean/strata/signer/one/top1': 0.75,
-    'trained/mean/strata/signer/one/low': 0.5,
-    'trained/mean/strata/signer/one/high': 0.875,
-    'trained/mean/strata/signer/one/count': 40,
+    'strata/trained/mean/signer/one/top1': 0.75,
+    'strata/trained/mean/signer/one/low': 0.5,
+    'strata/trained/mean/signer/one/high': 0.875,
+    'strata/trained/mean/signer/one/count': 40,
   },
 }
 ROBUSTNESS = {
@@ -84,7 +84,7 @@ def test_a_card_says_what_the_run_left(run, capsys):
     assert entry['sha256_of_list'] in card
   # 0.9 of 100, by Wilson: 0.826 to 0.945.
   assert '| `trained/mean` | 0.900 [0.826, 0.945] |' in card
-  assert '| signer/one (trained/mean) | 0.75 | 0.5 | 0.875 | 40 |' in card
+  assert '| `trained/mean/signer/one` | 0.75 | 0.5 | 0.875 | 40 |' in card
   assert '| `top1/noise` | 0.25 |' in card
   assert 'M, what only training needs included' in card
   # The weights' licence and whom to ask: nobody said.
