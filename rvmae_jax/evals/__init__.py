@@ -7,7 +7,8 @@ network as functions (`evals.functions`) and returns a flat dict of numbers,
 named from the general to the special with slashes; an empty dict means that it
 had nothing to measure, and the log says why. What pictures need it leaves as
 numpy arrays in its attribute `arrays`; how they are drawn is one line in
-`rvmae_jax.visualize.FIGURES`.
+`rvmae_jax.visualize.FIGURES`. One that is about what a network rebuilds says in
+`rebuilds` which frames these have to be, see `evals.fitting`.
 """
 
 from collections.abc import Mapping
