@@ -15,6 +15,7 @@ import json
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -35,6 +36,8 @@ OUT_OF_SCOPE = (
   'use where an error does harm: nothing here was measured for them.'
 )
 NOT_KNOWN = '*Not known.*'
+# What a run keeps for life; it may be made longer.
+_IDENTITY = ('model', 'objective', 'seed')
 
 
 def write_card(
@@ -57,6 +60,7 @@ def write_card(
 
   Raises:
     FileNotFoundError: `workdir` holds no run.
+    ValueError: an evaluation is of another run.
   """
   workdir = pathlib.Path(workdir)
   if not (workdir / 'config.json').exists():
@@ -66,7 +70,7 @@ def write_card(
   texts = texts or {}
   config = config_utils.from_json((workdir / 'config.json').read_text())
   measured = [
-    json.loads(path.read_text())
+    _read_evaluation(path, config)
     for path in (pathlib.Path(e) / 'metrics.json' for e in evaluations)
     if path.exists()
   ]
@@ -90,6 +94,20 @@ def write_card(
   parts = [f'# {texts.get("name") or name.strip()}']
   parts += [f'## {title}\n\n{text}' for title, text in sections.items()]
   return '\n\n'.join(parts) + '\n'
+
+
+def _read_evaluation(path: pathlib.Path, config: ConfigDict) -> dict[str, Any]:
+  """What an evaluation has measured, if it was of a run with this config."""
+  found = json.loads(path.read_text())
+  wanted = json.loads(config_utils.to_json(config))
+  other = found.get('run_config', wanted)
+  differing = [k for k in _IDENTITY if other.get(k) != wanted[k]]
+  if differing:
+    raise ValueError(
+      f'{path} was measured on another run ({found.get("checkpoint")}): its '
+      f'config differs in {", ".join(differing)}.'
+    )
+  return found
 
 
 def _uses(texts) -> str:

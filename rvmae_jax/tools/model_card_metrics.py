@@ -40,11 +40,20 @@ def section(results: Mapping[str, Any]) -> str:
 
 def robustness_section(results: Mapping[str, Any]) -> str:
   """Accuracy and likeness of features of corrupted videos."""
-  parts = [
-    f'### {alias}\n\n{_leakage(result)}{_tables(result["metrics"])}'
-    for alias, result in results.items()
-    if result['name'] == 'robustness'
-  ]
+  parts = []
+  for alias, result in results.items():
+    if result['name'] != 'robustness':
+      continue
+    parts.append(
+      f'### {alias}\n\n{_leakage(result)}{_tables(result["metrics"])}'
+    )
+    counted = result['metrics'].get('clean/num_videos')
+    if counted:
+      low, high = wilson_interval(counted / 2, counted)
+      parts.append(
+        f'Of {counted} videos; the 95 % interval of a top-1 accuracy is at '
+        f'most {high - low:.3f} wide.'
+      )
   return '\n\n'.join(parts) or _NOT_MEASURED
 
 

@@ -23,7 +23,11 @@ PROBE = {
 }
 ROBUSTNESS = {
   'name': 'robustness',
-  'metrics': {'top1/noise/severity_3': 0.25, 'clean/top1': 0.5},
+  'metrics': {
+    'top1/noise/severity_3': 0.25,
+    'clean/top1': 0.5,
+    'clean/num_videos': 100,
+  },
 }
 
 
@@ -86,6 +90,11 @@ def test_a_card_says_what_the_run_left(run, capsys):
   assert '| `trained/mean` | 0.900 [0.826, 0.945] |' in card
   assert '| `trained/mean/signer/one` | 0.75 | 0.5 | 0.875 | 40 |' in card
   assert '| `top1/noise` | 0.25 |' in card
+  # Half of 100, by Wilson: 0.404 to 0.596.
+  assert (
+    'Of 100 videos; the 95 % interval of a top-1 accuracy is at most 0.192'
+    in card
+  )
   assert 'M, what only training needs included' in card
   # The weights' licence and whom to ask: nobody said.
   assert card.count(model_card.NOT_KNOWN) == 2
@@ -118,6 +127,19 @@ def test_leakage_and_unknown_beginnings_are_limits(run, monkeypatch):
   assert '**3 of its 9 test videos were trained on.**' in card
   assert '**Trained on test videos of probe**' in card
   assert 'What weights.npz was trained on is not known' in card
+
+
+def test_an_evaluation_of_another_run_is_refused(run):
+  _evaluate(run, probe=PROBE)
+  path = run / 'evaluation/metrics.json'
+  config = json.loads((run / 'config.json').read_text())
+  path.write_text(
+    json.dumps(json.loads(path.read_text()) | {'run_config': config})
+  )
+  config['seed'] = 7
+  (run / 'config.json').write_text(json.dumps(config))
+  with pytest.raises(ValueError, match=r'another run .* differs in seed'):
+    model_card.write_card(run, [run / 'evaluation'])
 
 
 def test_numbers_that_are_no_shares_get_no_interval():
