@@ -24,7 +24,7 @@ _TITLES = {
   'true': 'true',
   'trained': 'network',
   'random': 'random network',
-  'per_frame': 'without recurrence',
+  'per_frame': 'no recurrence',
   'pixels': 'patch colours',
   'copy': 'first frame',
 }
@@ -66,8 +66,10 @@ def draw_tracks(drawn: Mapping[str, np.ndarray], title: str = '') -> Any:
   num_frames, height, width, _ = next(iter(drawn.values())).shape
   columns = min(_COLUMNS, num_frames)
   times = np.linspace(0, num_frames - 1, columns).round().astype(int)
-  cell = 10.0 / columns
-  figure = new_figure(11.0, len(drawn) * cell * height / width + 0.5)
+  cell = 10.3 / columns
+  figure = new_figure(10.6, len(drawn) * cell * height / width + 0.45)
+  # Names of rows stand in a margin, so that they move no picture.
+  figure.get_layout_engine().set(rect=(0.025, 0, 0.975, 1))
   axes = figure.subplots(len(drawn), columns, squeeze=False)
   for number, (row, (source, frames)) in enumerate(zip(axes, drawn.items())):
     for column, time in zip(row, times):
@@ -80,7 +82,8 @@ def draw_tracks(drawn: Mapping[str, np.ndarray], title: str = '') -> Any:
       ha='right',
       va='center',
       color=TEXT,
-      fontsize=8.5,
+      fontsize=7.5,
+      in_layout=False,
     )
   figure.suptitle(title, color=TEXT, fontsize=9)
   return figure
