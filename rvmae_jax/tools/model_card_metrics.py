@@ -11,8 +11,10 @@ from rvmae_jax.evals.tables import pivot
 from rvmae_jax.metrics.intervals import wilson_interval
 from rvmae_jax.tools.markdown import table
 
-# Shares of videos: they get an interval from how many were counted.
-_SHARE = re.compile(r'(.*/)?(top\d+|recall_\d+)')
+# Shares of videos get an interval from how many were counted; what chance
+# gives is no measurement.
+_SHARE = re.compile(r'(?!chance/)(.*/)?(top\d+|recall_at_\d+)')
+_COUNTS = ('num_test', 'num_queries', 'num_videos')
 # As of `evals.strata`, such as 'strata/trained/mean/signer/ann/top1'.
 _STRATUM = re.compile(r'strata/(?P<group>.+)/(?P<number>\w+)')
 _GROUP_NUMBERS = ('top1', 'low', 'high', 'count')
@@ -85,7 +87,7 @@ def _tables(metrics: Mapping[str, float]) -> str:
   """The tables of an evaluation's numbers."""
   if not metrics:
     return 'It had nothing to measure.'
-  counted = metrics.get('num_test', metrics.get('num_videos'))
+  counted = next((metrics[key] for key in _COUNTS if key in metrics), None)
   parts = []
   for columns, rows in pivot(metrics):
     cells = [

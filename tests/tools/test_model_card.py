@@ -142,10 +142,13 @@ def test_an_evaluation_of_another_run_is_refused(run):
     model_card.write_card(run, [run / 'evaluation'])
 
 
-def test_numbers_that_are_no_shares_get_no_interval():
-  metrics = {'num_test': 10, 'model/psnr': 0.5, 'model/top1': 0.5}
+def test_only_measured_shares_get_an_interval():
+  metrics = {'num_queries': 10}
+  for name in ('model/psnr', 'model/recall_at_5', 'chance/recall_at_5'):
+    metrics[name] = 0.5
   card = model_card_metrics.section({'x': {'name': 'x', 'metrics': metrics}})
   assert '| `model` | 0.5 | 0.500 [0.237, 0.763] |' in card
+  assert '| `chance` | 0.5 |' in card
 
 
 def test_a_folder_without_a_run_is_named(tmp_path, capsys):
