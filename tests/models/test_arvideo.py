@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from rvmae_jax.masking.clusters import ClusterMask
@@ -92,6 +93,34 @@ def test_what_is_predicted_is_asked_for_by_place_alone(tiny, variables):
   np.testing.assert_allclose(
     predict(turned), predict(batch)[:, :, ::-1], atol=1e-6
   )
+
+
+def test_it_learns_to_tell_clips_by_what_it_has_seen(tiny, variables):
+  """A black and a white one: grey for both would be wrong by 1/4."""
+  grey = np.array([0, 1], np.float32)[:, None, None, None]  # [B, 1, 1, 1]
+  video = np.broadcast_to(grey[..., None], (2, 4, 8, 8, 3))
+  batch = make_batch() | {'video': video}
+
+  def loss(params):
+    pred = tiny.apply({'params': params}, batch)['pred']
+    return ((pred - grey) ** 2).mean()
+
+  optimizer = optax.adam(1e-3)
+
+  @jax.jit
+  def train(params):
+    def step(carry, _):
+      params, state = carry
+      value, gradient = jax.value_and_grad(loss)(params)
+      updates, state = optimizer.update(gradient, state)
+      return (optax.apply_updates(params, updates), state), value
+
+    carry = params, optimizer.init(params)
+    return jax.lax.scan(step, carry, length=20)[1]
+
+  losses = train(variables['params'])
+  assert losses[0] > 0.25
+  assert losses[-1] < 0.05
 
 
 def test_features_of_a_whole_clip_see_all_of_it(tiny, variables):
