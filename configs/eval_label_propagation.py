@@ -72,6 +72,8 @@ def get_config(arg=None):
       'window': 16,
       # Frames after which a recurrent state is thrown away; 0 keeps it.
       'reset_every': 0,
+      # Times that it sees the first frame before that counts.
+      'warm_up': 0,
       'save_to': arg.save_to,
       'num_pictures': 1,
     }

@@ -40,6 +40,8 @@ class LabelPropagationEval:
     num_previous, radius, top_k, temperature: see `Propagation`; top_k 0 is the
       dataset's custom.
     window, chunk, reset_every: see `evals.dense.DenseEncoder`.
+    warm_up: times that a recurrent network is shown the first frame before it
+      counts; published numbers have none.
     save_to: a folder for the labels that the network predicts; '' saves none.
     num_pictures: videos whose labels are kept for pictures.
     arrays: `names` of the videos of the last run, `sources`, `scores` [sources,
@@ -58,6 +60,7 @@ class LabelPropagationEval:
   window: int = 16
   chunk: int = 8
   reset_every: int = 0
+  warm_up: int = 0
   save_to: str = ''
   num_pictures: int = 1
   arrays: dict[str, np.ndarray] = dataclasses.field(
@@ -104,6 +107,7 @@ class LabelPropagationEval:
       window=self.window,
       chunk=self.chunk,
       reset_every=self.reset_every,
+      warm_up=self.warm_up,
     )
     trackers = {
       source: Tracker(encode, self._propagation, self._size, grid)

@@ -1,5 +1,6 @@
 """Where features come from: the network, and what it is compared with."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -29,6 +30,7 @@ def make_encoders(
   window: int = 16,
   chunk: int = 8,
   reset_every: int = 0,
+  warm_up: int = 0,
 ) -> dict[str, Encode | None]:
   """An encoder of frames for each source.
 
@@ -39,19 +41,25 @@ def make_encoders(
     patch_size: in pixels.
     seed: of fresh parameters.
     window, chunk, reset_every: see `DenseEncoder`.
+    warm_up: times that a recurrent network is shown the first frame before it
+      counts, see `warmed_up`.
 
   Returns:
     source -> encoder, None for 'copy', which needs none.
   """
   settings = {'window': window, 'chunk': chunk, 'reset_every': reset_every}
 
+  def network(functions):
+    encoder = DenseEncoder(functions, **settings)
+    return warmed_up(encoder, warm_up) if functions.is_recurrent else encoder
+
   def untrained():
     # Parameters do not depend on the size of frames.
     clip = np.zeros((1, window, 2 * patch_size, 2 * patch_size, 3), np.uint8)
-    return DenseEncoder(functions.untrained(clip, seed), **settings)
+    return network(functions.untrained(clip, seed))
 
   makers = {
-    'trained': lambda: DenseEncoder(functions, **settings),
+    'trained': lambda: network(functions),
     'random': untrained,
     'per_frame': lambda: DenseEncoder(
       functions, method='encode_frames', **settings
@@ -64,6 +72,25 @@ def make_encoders(
     for source in sources
     if source != 'per_frame' or functions.is_recurrent
   }
+
+
+def warmed_up(encode: Encode, warm_up: int) -> Encode:
+  """An encoder that sees the first frame some times before it counts.
+
+  A state that comes from zero takes a few frames to fill. Until then features
+  differ from later ones of the same thing, and the labels of the first frame,
+  the only true ones, are found by nobody.
+  """
+
+  def encode_warm(frames):
+    frames = iter(frames)
+    first, left = next(frames), warm_up
+    for features in encode(itertools.chain([first] * (warm_up + 1), frames)):
+      if left < len(features):
+        yield features[left:]
+      left = max(left - len(features), 0)
+
+  return encode_warm
 
 
 def patch_colours(
