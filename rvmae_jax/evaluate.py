@@ -16,8 +16,6 @@ parameters. What it leaves in its workdir:
 import dataclasses
 import hashlib
 import json
-import os
-import pathlib
 import shlex
 import sys
 import time
@@ -26,6 +24,7 @@ from typing import Any
 import jax
 import numpy as np
 from absl import app, flags, logging
+from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax import config_utils, perceptual, visualize, weights
@@ -48,7 +47,7 @@ def evaluate(
   config: ConfigDict,
   params: Any,
   run_config: ConfigDict,
-  workdir: str | pathlib.Path,
+  workdir: epath.PathLike,
   *,
   seen: manifest.SeenVideos | None = None,
   allow_leakage: bool = False,
@@ -74,7 +73,7 @@ def evaluate(
   Raises:
     ValueError: test videos were trained on; before anything is run.
   """
-  workdir = pathlib.Path(workdir)
+  workdir = epath.Path(workdir)
   workdir.mkdir(parents=True, exist_ok=True)
   data = override(run_config.data, config.data)
   leaks = {}
@@ -164,12 +163,13 @@ def _save(
   name: str,
   arrays: dict[str, np.ndarray],
   metrics: dict[str, float],
-  folder: pathlib.Path,
+  folder: epath.Path,
 ) -> list[str]:
   """Writes arrays and pictures; returns the pictures, seen from the workdir."""
   if arrays:
     folder.mkdir(exist_ok=True)
-    np.savez_compressed(folder / 'arrays.npz', **arrays)
+    with (folder / 'arrays.npz').open('wb') as file:
+      np.savez_compressed(file, **arrays)
   paths = visualize.draw(name, arrays, metrics, folder)
   return [f'{folder.name}/{path.name}' for path in paths]
 
@@ -190,15 +190,15 @@ def _json(value: Any) -> str:
   return json.dumps(value, indent=2, default=plain)
 
 
-def _read(path: pathlib.Path) -> dict[str, Any]:
+def _read(path: epath.Path) -> dict[str, Any]:
   return json.loads(path.read_text())['evaluations'] if path.exists() else {}
 
 
-def _write(path: pathlib.Path, value: Any) -> None:
+def _write(path: epath.Path, value: Any) -> None:
   """Replaces the file in one step, so that it is never half written."""
   partial = path.with_name(f'.{path.name}.partial')
   partial.write_text(_json(value))
-  os.replace(partial, path)
+  partial.replace(path)
 
 
 def main(argv: list[str]) -> None:

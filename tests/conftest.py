@@ -31,3 +31,26 @@ def shared_dir() -> pathlib.Path:
   if not _SHARED.is_dir():
     pytest.skip(f'no test material: {_SHARED} does not exist')
   return _SHARED
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+  """A stand-in for cloud storage: `gs://bucket/x` is the file `x` in a folder.
+
+  Returns:
+    The folder.
+  """
+  from etils import epath
+
+  def here(path):
+    return str(path).replace('gs://bucket', str(tmp_path))
+
+  def redirected(original, path, *args, **kwargs):
+    args = [here(a) if str(a).startswith('gs://') else a for a in args]
+    return original(here(path), *args, **kwargs)
+
+  # With TensorFlow installed, its own file system would be asked instead.
+  monkeypatch.setattr(epath.gpath, '_is_tf_installed', lambda: False)
+  names = ('open', 'exists', 'isdir', 'mkdir', 'makedirs', 'replace', 'rename')
+  with epath.testing.mock_epath(**dict.fromkeys(names, redirected)):
+    yield tmp_path

@@ -123,3 +123,16 @@ def test_networks_trained_on_test_videos_are_refused(network, tmp_path):
   )
   assert results['leaky']['leakage']['num_shared'] == 8
   assert 'leakage' not in results['knn'] | results['rebuilt']
+
+
+def test_results_go_to_a_bucket(network, bucket):
+  params, run_config = network
+  config = _config(rebuilt={'name': 'reconstruction', 'gaps': (1,)})
+  results = evaluate(config, params, run_config, 'gs://bucket/out')
+  folder = bucket / 'out'
+  written = json.loads((folder / 'metrics.json').read_text())
+  assert written['evaluations'] == results
+  with np.load(folder / 'rebuilt/arrays.npz') as arrays:
+    assert arrays['rebuilt'].shape[2:] == (32, 32, 3)
+  for picture in results['rebuilt']['pictures']:
+    assert (folder / picture).read_bytes().startswith(b'\x89PNG')

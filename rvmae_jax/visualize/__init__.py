@@ -4,9 +4,10 @@ How an evaluation's results are drawn is one line in `FIGURES`: its name -> a
 function `(arrays, metrics) -> {picture name: matplotlib Figure or Film}`.
 """
 
-import pathlib
 from collections.abc import Mapping
 from typing import Any
+
+from etils import epath
 
 from rvmae_jax.registry import Registry
 from rvmae_jax.visualize.film import Film
@@ -43,9 +44,9 @@ def draw(
   name: str,
   arrays: Mapping[str, Any],
   metrics: Mapping[str, float],
-  folder: str | pathlib.Path,
+  folder: epath.PathLike,
   dpi: int = 150,
-) -> list[pathlib.Path]:
+) -> list[epath.Path]:
   """Writes the pictures of one evaluation as .png, its films as .mp4 files.
 
   Args:
@@ -60,7 +61,7 @@ def draw(
   """
   if name not in FIGURES or not metrics:
     return []
-  folder = pathlib.Path(folder)
+  folder = epath.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
   paths = []
   for picture, figure in FIGURES.get(name)(arrays, metrics).items():
@@ -69,5 +70,11 @@ def draw(
       paths[-1].write_bytes(figure.encode())
     else:
       paths.append(folder / f'{picture}.png')
-      figure.savefig(paths[-1], dpi=dpi)
+      save_figure(figure, paths[-1], dpi)
   return paths
+
+
+def save_figure(figure: Any, path: epath.Path, dpi: int = 150) -> None:
+  """Writes a matplotlib figure as PNG, wherever the path leads."""
+  with path.open('wb') as file:
+    figure.savefig(file, format='png', dpi=dpi)

@@ -1,14 +1,14 @@
 """Pictures of a run while it trains."""
 
 import importlib.util
-import pathlib
 from typing import Any
 
 import jax
 import numpy as np
 from absl import logging
+from etils import epath
 
-from rvmae_jax.visualize import draw
+from rvmae_jax.visualize import draw, save_figure
 from rvmae_jax.visualize.batch import draw_batch
 
 
@@ -28,7 +28,7 @@ class TrainingPictures:
 
   def __init__(
     self,
-    folder: pathlib.Path,
+    folder: epath.Path,
     *,
     every_steps: int,
     patch_size: int,
@@ -57,7 +57,7 @@ class TrainingPictures:
     }
     self._folder.mkdir(parents=True, exist_ok=True)
     figure = draw_batch(rows, **self._token_size)
-    figure.savefig(self._folder / f'batch_{step:07d}.png', dpi=150)
+    save_figure(figure, self._folder / f'batch_{step:07d}.png')
 
   def draw_reconstructions(self, functions: Any, step: int) -> None:
     """Rebuilds the clips on all processes and draws them on the first.
