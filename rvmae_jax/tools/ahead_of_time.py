@@ -162,8 +162,14 @@ def for_tpu(config: ConfigDict) -> ConfigDict:
 
 
 def used_bytes(message: str) -> float:
-  """Of the compiler's complaint: 'Used 43.20G of 31.25G hbm'."""
-  found = re.search(r'[Uu]sed ([\d.]+)([KMGT]) of', message)
+  """What a program would have taken, of the compiler's two complaints; or 0.
+
+  'the total memory required for HLO temporaries (36.52G) exceeds available HBM
+  (15.75G)'; 'Used 43.20G of 31.25G hbm'.
+  """
+  found = re.search(
+    r'(?:required for [\w ]+\(|[Uu]sed )([\d.]+)([KMGT])', message
+  )
   if not found:
     return 0.0
   return float(found[1]) * 2 ** {'K': 10, 'M': 20, 'G': 30, 'T': 40}[found[2]]

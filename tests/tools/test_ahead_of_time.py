@@ -36,6 +36,7 @@ def test_slices_that_nobody_knows(topology, message):
   ('message', 'used'),
   [
     ('Used 43.25G of 31.25G hbm. Exceeded by 12G.', 43.25 * 2**30),
+    ('required for HLO temporaries (36.5G) exceeds', 36.5 * 2**30),
     ('Program hbm used 512.0M of', 512 * 2**20),
     ('no number', 0.0),
   ],
