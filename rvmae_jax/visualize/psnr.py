@@ -14,6 +14,7 @@ _METHODS = {
   'copy_last': 'last frame',
   'copy_time': 'other frames',
   'mean_colour': 'mean colour',
+  'patch_mean': 'true patch means',
 }
 _LINES = ('-', '--', ':', '-.')
 

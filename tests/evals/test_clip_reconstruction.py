@@ -55,10 +55,12 @@ def test_errors_worked_by_hand():
       'model/error_hidden': 0.01,
       'copy_time/error_hidden': 0.16,  # 0.4 in the other frame
       'mean_colour/error_hidden': 0.16,  # (0.2 + 0.4 + 0.6) / 3
+      'patch_mean/error_hidden': 0.04,  # (0.4 + 0.8) / 2
       # A quarter of the clip is hidden, the rest stays as it is.
       'model/error_frame': 0.0025,
       'copy_time/error_frame': 0.04,
       'mean_colour/error_frame': 0.04,
+      'patch_mean/error_frame': 0.01,
     }
   )
 
