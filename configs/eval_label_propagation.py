@@ -18,9 +18,11 @@ keypoints; those of sprites are `masks` or `keypoints`. All else is changed as
 Arguments: dataset; path; labels; height and width of the frames that the
 network sees (0 is the set's custom); save_to=a folder for predicted labels.
 Cost: 1 minute on 2 CPU cores for sprites.
-Expect, of sprites and the quick start: J&F 0.11; random weights 0.17, without
-recurrence 0.35, the first masks 0.33, patch colours 0.41. It was trained on
-4x4 patches before a plain background, and sees 8x8 before a busy one.
+Expect, of sprites and the quick start: J&F 0.20, or 0.33 with
+`--config.evals.label_propagation.warm_up=8`; random weights 0.08 (0.27),
+without recurrence 0.43, the first masks 0.33, patch colours 0.41. It was
+trained on 4x4 patches before a plain background, and sees 8x8 before a busy
+one.
 """
 
 import ml_collections
