@@ -69,10 +69,11 @@ def compare(
       job = runs.pop(done)
       results[job] = done.result()
       progress = f'[{number}/{len(waiting)}] {job.name}'
-      if 'failure' in results[job]:
-        print(f'{progress}: failed: {results[job]["failure"]}')
+      failure = results[job].get('failure')
+      outcome = f'failed: {failure}' if failure else 'done'
       left_s = _seconds_left(runs.values(), results) / num_jobs
-      print(f'{progress}: done, about {left_s / 60:.0f} min left', flush=True)
+      left = f'about {left_s / 60:.0f} min left'
+      print(f'{progress}: {outcome}; {left}', flush=True)
       rows = write_table(config, results, workdir)
   finally:
     pool.shutdown(wait=False, cancel_futures=True)
