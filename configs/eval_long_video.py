@@ -46,6 +46,10 @@ def get_config(arg=None):
       'data': {'sources': {'videos': {'name': 'moving_sprites', **sprites}}},
     },
     # Larger frames, two sprites and a busy background.
-    'tracking': {**shared, 'dataset': {'name': 'sprites', **sprites}},
+    'tracking': {
+      **shared,
+      'dataset': {'name': 'sprites', **sprites},
+      'warm_up': 8,
+    },
   }
   return config

@@ -15,6 +15,7 @@ from rvmae_jax.data.tracking.videos import TrackedVideo
 from rvmae_jax.evals.dense import DenseEncoder
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
+from rvmae_jax.evals.tracking.encoders import warmed_up
 from rvmae_jax.evals.tracking.propagation import Propagation
 from rvmae_jax.evals.tracking.tracker import Tracker
 from rvmae_jax.evals.videos import Videos
@@ -41,6 +42,8 @@ class LongVideoEval:
     lengths: frames after which to look, rising. Shorter videos are left out.
     context: frames of a fresh run that the long one is compared with.
     reset_every: of `reset_<N>`; 0 leaves it out.
+    warm_up: times that a recurrent network is shown the first frame before it
+      counts, see `evals.tracking.encoders`.
     num_videos: to average over.
     window: frames that a network of clips sees at once.
     arrays: empty; the numbers say everything.
@@ -52,6 +55,7 @@ class LongVideoEval:
   lengths: Sequence[int] = (16, 32, 64, 128, 256, 512, 1024)
   context: int = 16
   reset_every: int = 64
+  warm_up: int = 0
   num_videos: int = 6
   window: int = 16
   arrays: dict[str, np.ndarray] = dataclasses.field(
@@ -92,18 +96,24 @@ class LongVideoEval:
         'Long videos: features of windows cannot drift; only tracking and '
         'memory are measured.'
       )
-    context = self.context if functions.is_recurrent else 0
+    warm_up = self.warm_up if functions.is_recurrent else 0
     watched = collections.defaultdict(list)
     overlaps = collections.defaultdict(list)
     for video in progress(videos, len(videos), 'Long videos'):
       for name, encoder in encoders.items():
-        watch = WatchedEncoder(encoder, self.lengths, context)
+        fresh = dataclasses.replace(encoder, reset_every=0)
+        watch = WatchedEncoder(
+          warmed_up(encoder, warm_up),
+          self.lengths,
+          fresh if functions.is_recurrent else None,
+          self.context,
+        )
         overlaps[name].append(self._follow(video, watch))
         watched[name].append(watch)
       overlaps['copy'].append(self._follow(video, None))
     metrics = {'num_videos': len(videos)}
     for name in (*encoders, 'copy'):
-      columns = self._columns(watched[name], context, np.array(overlaps[name]))
+      columns = self._columns(watched[name], np.array(overlaps[name]))
       for number, length in enumerate(self.lengths):
         for column, values in columns.items():
           if not np.isnan(values[number]):
@@ -162,11 +172,11 @@ class LongVideoEval:
     return overlaps[1:]
 
   def _columns(
-    self, watched: Sequence[WatchedEncoder], context: int, overlaps: np.ndarray
+    self, watched: Sequence[WatchedEncoder], overlaps: np.ndarray
   ) -> dict[str, np.ndarray]:
     """Each measure [lengths]; overlaps are [videos, frames]."""
     columns = {}
-    if watched and context:
+    if watched and watched[0].fresh:
       features = np.stack([watch.features for watch in watched])
       fresh = np.stack([watch.fresh for watch in watched])
       columns = drift(features, fresh)

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from rvmae_jax.evals.dense import DenseEncoder
+from rvmae_jax.evals.tracking.encoders import Encode
 
 _MIB = 2**20
 
@@ -20,18 +21,20 @@ class WatchedEncoder:
   """Hands features on, and notes what they are like after so many frames.
 
   Attributes:
-    encoder: what encodes.
+    encode: frames in, features out, as `DenseEncoder` does.
     lengths: frames after which to look.
-    context: frames of a fresh run that ends at the same frame, for comparison;
-      0 for none.
+    fresh_encoder: of fresh runs that end at the same frame, for comparison;
+      None for none.
+    context: frames of a fresh run.
     features: for each length that was reached, those of its last frame [N, D].
     fresh: those of the fresh run [N, D].
     live_mib: bytes of all arrays on devices, and
     resident_mib: memory of this process, at each length.
   """
 
-  encoder: DenseEncoder
+  encode: Encode
   lengths: Iterable[int]
+  fresh_encoder: DenseEncoder | None = None
   context: int = 0
   features: list[np.ndarray] = dataclasses.field(default_factory=list)
   fresh: list[np.ndarray] = dataclasses.field(default_factory=list)
@@ -50,14 +53,14 @@ class WatchedEncoder:
         num_read += 1
         yield frame
 
-    for part in self.encoder(keep(frames)):
+    for part in self.encode(keep(frames)):
       for features in part:
         num_done += 1
         if num_done in self.lengths:
           # Frames that were read ahead are not of the past.
           past = len(read) - (num_read - num_done)
           self._note(features, list(read)[max(past - self.context, 0) : past])
-      while len(read) > self.context:
+      while len(read) > self.context + num_read - num_done:
         read.popleft()
       yield part
 
@@ -66,9 +69,8 @@ class WatchedEncoder:
     self.features.append(features.copy())
     self.live_mib.append(live_mib())
     self.resident_mib.append(resident_mib())
-    if self.context:
-      encoder = dataclasses.replace(self.encoder, reset_every=0)
-      *_, last = encoder(past)
+    if self.fresh_encoder:
+      *_, last = self.fresh_encoder(past)
       self.fresh.append(last[-1].copy())
 
 

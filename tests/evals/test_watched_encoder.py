@@ -36,7 +36,7 @@ def _frames(count):
 @pytest.mark.parametrize('chunk', [1, 4, 8])
 def test_features_at_lengths_and_of_a_fresh_run_to_the_same_frame(chunk):
   encoder = DenseEncoder(Sum(), chunk=chunk)
-  watch = WatchedEncoder(encoder, lengths=(2, 5, 9), context=3)
+  watch = WatchedEncoder(encoder, (2, 5, 9), encoder, context=3)
   handed_on = np.concatenate(list(watch(_frames(10))))
   np.testing.assert_allclose(handed_on[:, 0, 0], np.arange(10).cumsum())
   # After 2, 5 and 9 frames; of the last three of them, or as many as there are.
@@ -44,9 +44,9 @@ def test_features_at_lengths_and_of_a_fresh_run_to_the_same_frame(chunk):
   assert [float(f[0, 0]) for f in watch.fresh] == [0 + 1, 2 + 3 + 4, 6 + 7 + 8]
 
 
-def test_a_fresh_run_is_not_reset():
-  encoder = DenseEncoder(Sum(), reset_every=2)
-  watch = WatchedEncoder(encoder, lengths=(5,), context=3)
+def test_the_fresh_run_need_not_be_as_the_long_one():
+  resetting = DenseEncoder(Sum(), reset_every=2)
+  watch = WatchedEncoder(resetting, (5,), DenseEncoder(Sum()), context=3)
   list(watch(_frames(5)))
   assert watch.features[0].item() == 4 and watch.fresh[0].item() == 9
 
@@ -59,7 +59,7 @@ def test_memory_does_not_grow_with_the_length():
   init = functools.partial(model.init, method='encode')
   params = jax.jit(init)(jax.random.key(0), frame[None, None])['params']
   encoder = DenseEncoder(ModelFunctions(model, params))
-  watch = WatchedEncoder(encoder, lengths=(16, 64, 256), context=8)
+  watch = WatchedEncoder(encoder, (16, 64, 256), encoder, context=8)
   frames = (frame.copy() for _ in range(256))
   for _ in watch(frames):
     pass
