@@ -50,10 +50,10 @@ class Attempt:
     changes: entries of the config that differ from the given one.
     rows: clips of a microbatch on each device.
     peak_bytes: on each device, planned or (if it does not fit) asked for.
-    fits: whether the compiler found a plan.
-    step: what it planned; None if it found none.
+    fits: whether all of it finds room.
+    step: what the compiler planned; None if it found no plan.
     bounds: of its time; None likewise.
-    reason: why it was not compiled, if it was not.
+    reason: why it does not fit, if it was not the compiler that said so.
   """
 
   changes: Mapping[str, Any]
@@ -190,7 +190,12 @@ class _Search:
         collectives=step.collectives,
         accumulation_steps=config.accumulation_steps,
       )
-      attempt = Attempt(changes, rows, step.peak_bytes, True, step, bounds)
+      fits = step.peak_bytes <= self.usable_bytes
+      # The compiler's limit is on temporaries alone.
+      reason = '' if fits else 'it compiles, but leaves no room for the state'
+      attempt = Attempt(
+        changes, rows, step.peak_bytes, fits, step, bounds, reason
+      )
     self.tell(format_attempt(attempt, self.hbm_bytes))
     return attempt
 

@@ -47,7 +47,8 @@ def _compiler(tpus, bytes_a_clip, log):
     if 15.5 * _MIB / config.mesh.fsdp + temporary > tpus.chip.hbm_bytes:
       raise DoesNotFit('too much', 15 * _MIB + temporary)
     gradients = Collective('all-reduce', 8, 1, 5 * _MIB)
-    return CompiledStep(15 * _MIB, temporary, [gradients], 1.0)
+    state = 15 * _MIB / config.mesh.fsdp
+    return CompiledStep(state, temporary, [gradients], 1.0)
 
   return compile_step
 
@@ -92,6 +93,20 @@ def test_state_that_does_not_fit_is_sharded(config):
   assert plan.attempts[0].reason.startswith('parameters and optimizer')
   assert plan.chosen.changes == {'model.remat': 'full', 'mesh.fsdp': 4}
   assert log == [(1, 'full')]
+
+
+def test_the_compiler_looks_at_temporaries_alone(config):
+  """Seen with RVM-S: 15.74 GiB of them passed on a chip of 16, 0.77 in use."""
+  tpus = _slice(100 * _MIB)
+
+  def compile_step(config, _):
+    temporary = 95 * _MIB / config.accumulation_steps
+    return CompiledStep(15 * _MIB, temporary, [], 1.0)
+
+  plan = plan_lib.make_plan(config, tpus, compile_step, tell=lambda _: None)
+  first, second = plan.attempts
+  assert not first.fits and 'no room for the state' in first.reason
+  assert second.fits and second.changes == {'accumulation_steps': 2}
 
 
 def test_nothing_fits_is_said_with_the_reason(config):
