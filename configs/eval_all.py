@@ -46,7 +46,6 @@ def get_config(arg=None):
       'name': 'linear_probe',
       **probe,
       'poolings': ('mean', 'last_state', 'mean_std_8', 'absolute_difference'),
-      'strata': ('size', 'pace'),
     },
     # The field's solver beside the exact one.
     'linear_probe_sgd': {
@@ -94,7 +93,13 @@ def get_config(arg=None):
       **_recipe('eval_long_video.py').evals.as_trained,
       'num_videos': 2,
     },
-    # 7. Robustness; strata are those of the linear probe.
+    # 7. Robustness, and accuracy by groups of videos.
+    'linear_probe_strata': {
+      'name': 'linear_probe',
+      **probe,
+      'sources': ('trained', 'random'),
+      'strata': ('size', 'pace'),
+    },
     'robustness': {
       'name': 'robustness',
       **{key: probe[key] for key in ('data', 'train')},

@@ -5,6 +5,8 @@ from typing import Any
 
 from rvmae_jax.visualize.style import COLOURS, new_figure, styled
 
+_ACROSS = 3
+
 # What stands above a panel of a probe: its source and pooling.
 Group = Mapping[str, float]
 
@@ -25,7 +27,7 @@ def strata_figures(metrics: Mapping[str, float]) -> dict[str, Any]:
 def draw_strata(
   panels: Mapping[str, Mapping[str, Mapping[str, Group]]],
 ) -> Any:
-  """One panel for each network; groups below each other, column by column.
+  """A panel for each network, three in a row; groups lie below each other.
 
   Args:
     panels: what was measured -> column -> value -> `top1`, `low` and `high` in
@@ -38,8 +40,12 @@ def draw_strata(
     sum(len(values) + 1 for values in columns.values())
     for columns in panels.values()
   )
-  figure = new_figure(max(4.5, 3.6 * len(panels)), 0.6 + 0.22 * most)
-  all_axes = figure.subplots(1, len(panels), squeeze=False, sharex=True)[0]
+  across = min(len(panels), _ACROSS)
+  down = -(-len(panels) // across)
+  figure = new_figure(max(4.5, 3.6 * across), (0.6 + 0.22 * most) * down)
+  all_axes = figure.subplots(down, across, squeeze=False, sharex=True).ravel()
+  for axes in all_axes[len(panels) :]:
+    axes.remove()
   for axes, (network, columns) in zip(all_axes, panels.items()):
     names, place = [], 0
     for (column, values), colour in zip(columns.items(), _cycle(len(columns))):
