@@ -21,7 +21,7 @@ POOLING_NAMES = {
   'last_state': 'last frame',
   'mean_std_8': 'mean and std, last 8',
   'absolute_difference': 'change between frames',
-  'attentive': 'attentive head, all tokens',
+  'attentive': 'all tokens',
 }
 _COLOUR = dict(zip(SOURCE_NAMES, COLOURS))
 
