@@ -12,7 +12,9 @@ if they are not below `path`'s; train, test=subsets, if not the usual ones.
 Where there are test videos alone: clips=a list or folder of labelled clips,
 whose train split is joined to long videos to learn from; or folds=N, each of N
 parts of the test videos is asked about by a head that learned from the others.
-Cost: sprites 3 minutes on 2 CPU cores.
+Cost: sprites 2 minutes on 2 CPU cores.
+Expect, of sprites and the quick start: mean mAP at tIoU .3 to .7 of 56 %; raw
+pixels 30, per-frame features 14, random weights 8.
 """
 
 import ml_collections

@@ -5,7 +5,10 @@
 
 Arguments: frames=the longest length; sprites are rendered for it. own_videos
 reads those of the run instead, which must be as long, and tracks nothing.
-Cost: 4 minutes on 2 CPU cores.
+Cost: 3 minutes on 2 CPU cores.
+Expect, of the quick start: features drift from those of a fresh run by half of
+their variance after 1024 frames, by a fifth if the state is reset every 64; the
+state's norm stays at 11, and memory where it was.
 """
 
 import ml_collections
