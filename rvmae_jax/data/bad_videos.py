@@ -90,5 +90,5 @@ class BadVideoGuard:
       )
 
   def metrics(self) -> dict[str, float]:
-    """`data/bad_videos`: rows of this process that had to be replaced so far."""
+    """`data/bad_videos`: rows of this process replaced so far."""
     return {'data/bad_videos': float(self.num_bad)}

@@ -9,7 +9,7 @@ BOUNDARY_TOLERANCE = 0.008
 
 
 def jaccard(predicted: np.ndarray, true: np.ndarray) -> float:
-  """J: intersection over union of two masks [H, W] bool; 1 if both are empty."""
+  """J, intersection over union of masks [H, W] bool; 1 if both are empty."""
   union = np.count_nonzero(predicted | true)
   return np.count_nonzero(predicted & true) / union if union else 1.0
 
