@@ -27,7 +27,7 @@ def draw_comparison(
   """
   first, *_ = metrics
   rows = [row for row in rows if first in row['mean']]
-  figure = new_figure(8.5, 1.1 + 0.24 * len(rows))
+  figure = new_figure(8.5, 1.2 + 0.24 * len(rows))
   left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
   for (metric, heading), colour in zip(metrics.items(), COLOURS):
     _draw_accuracies(left, rows, metric, heading, colour)
@@ -41,7 +41,7 @@ def draw_comparison(
   left.tick_params(axis='y', length=0)
   left.invert_yaxis()
   left.grid(axis='both')
-  left.legend(ncols=5, loc='lower left', bbox_to_anchor=(0, 1), borderpad=0)
+  figure.legend(ncols=5, loc='outside upper center')
 
   heading, unit = _COSTS[cost]
   spent = [row['mean'].get(cost, 0) / unit for row in rows]
