@@ -10,6 +10,9 @@ asked is left out, and the log says why. `--untrained` asks fresh parameters of
 the same network.
 
 Arguments: source=the run's alias of the source (videos).
+Cost: 7 minutes of one CPU core.
+Expect, of the quick start: linear probe (mean and std of the last 8 frames)
+81 % of 12 motions, attentive probe 75; mean mAP of localization 21 %.
 """
 
 import ml_collections
