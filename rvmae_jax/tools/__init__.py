@@ -1,1 +1,4 @@
-"""Commands around training: prepare, doctor, benchmark, report."""
+"""Commands around training: a file with a `main` is one.
+
+Folders hold what the larger ones are made of.
+"""

@@ -19,7 +19,7 @@ from absl import app, flags
 
 from rvmae_jax.config_utils import load_config
 from rvmae_jax.parts import build_parts
-from rvmae_jax.tools.program import count
+from rvmae_jax.tools.benchmarks.program import count
 
 FIGURES = pathlib.Path('tests/tools/step_figures.json')
 CONFIGS = pathlib.Path('configs')
@@ -42,8 +42,8 @@ def step_figures(spec: str, configs: pathlib.Path = CONFIGS) -> dict[str, int]:
   Returns:
     `parameters`; `model_flops` by our formulas, 0 where the model has none;
     `flops`, `matmuls`, `operations`, `loops` of the program, see
-    `rvmae_jax.tools.program`; `temporary_bytes` that XLA plans besides state
-    and batch.
+    `rvmae_jax.tools.benchmarks.program`; `temporary_bytes` that XLA plans
+    besides state and batch.
   """
   config = load_config(f'{configs}/{spec}')
   config.accumulation_steps = 1

@@ -7,9 +7,9 @@
 
 Data is fake, so that the step alone is measured. Each `--against` is the same
 config with other values (comma-separated); `--plain` is RVM as one would first
-write it down (`rvmae_jax.tools.plain_rvm`). All are measured in turn, round
-after round, since machines drift, and compared by the ratio of their medians.
-The last line is the result as JSON.
+write it down (`rvmae_jax.tools.benchmarks.plain_rvm`). All are measured in
+turn, round after round, since machines drift, and compared by the ratio of
+their medians. The last line is the result as JSON.
 """
 
 import ast
@@ -27,7 +27,7 @@ from ml_collections import ConfigDict, config_flags
 from rvmae_jax.batch import fake_batch
 from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts
-from rvmae_jax.tools.plain_rvm import PlainRVM
+from rvmae_jax.tools.benchmarks.plain_rvm import PlainRVM
 from rvmae_jax.training import sharding
 from rvmae_jax.training.logging import peak_flops_per_s
 

@@ -25,8 +25,8 @@ from ml_collections import ConfigDict, config_flags
 from rvmae_jax.models import build_model
 from rvmae_jax.stream import Stream
 from rvmae_jax.tools.benchmark_step import PLAIN
-from rvmae_jax.tools.plain_rvm import PlainRVM
-from rvmae_jax.tools.program import count
+from rvmae_jax.tools.benchmarks.plain_rvm import PlainRVM
+from rvmae_jax.tools.benchmarks.program import count
 
 _NUM_ROUNDS = 5
 _MATRIX = 2048

@@ -13,7 +13,7 @@ What it leaves in its workdir, after each run:
 
   table.md, table.json      a row for each method, over its seeds
   accuracy.png              accuracies and what training cost
-  <method>/seed_<n>/        see `rvmae_jax.tools.compare_run`; log.txt besides
+  <method>/seed_<n>/        log.txt, and what `comparison.run` leaves
 """
 
 import json
@@ -28,10 +28,10 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax.registry import near_names
-from rvmae_jax.tools import compare_table
-from rvmae_jax.tools.compare_processes import Job, Processes
-from rvmae_jax.tools.compare_recipes import run_key
-from rvmae_jax.tools.compare_run import run
+from rvmae_jax.tools.comparison import table as compare_table
+from rvmae_jax.tools.comparison.processes import Job, Processes
+from rvmae_jax.tools.comparison.recipes import run_key
+from rvmae_jax.tools.comparison.run import run
 from rvmae_jax.training.logging import show_own_lines
 from rvmae_jax.visualize.comparison import draw_comparison
 

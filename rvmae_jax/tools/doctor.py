@@ -15,7 +15,9 @@ import json
 import sys
 from collections.abc import Sequence
 
-from rvmae_jax.tools import checkpoint_checks, leakage, video_checks
+from rvmae_jax.tools.checks import checkpoints as checkpoint_checks
+from rvmae_jax.tools.checks import leakage
+from rvmae_jax.tools.checks import videos as video_checks
 
 _TABLE_ROWS = 200
 

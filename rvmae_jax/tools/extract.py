@@ -41,7 +41,7 @@ from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evaluate import digest
 from rvmae_jax.models import build_model
 from rvmae_jax.tools import inputs
-from rvmae_jax.tools.extract_videos import KINDS, make_extractor
+from rvmae_jax.tools.extraction.videos import KINDS, make_extractor
 
 # Where neither the command line nor the run says how long a clip is.
 _NUM_FRAMES = 16

@@ -23,8 +23,9 @@ from ml_collections import ConfigDict
 from rvmae_jax import config_utils
 from rvmae_jax.data import manifest as manifests
 from rvmae_jax.parts import Parts, build_parts
-from rvmae_jax.tools import model_card_data, model_card_metrics
-from rvmae_jax.tools.markdown import bullets, settings, table
+from rvmae_jax.tools.card import data as card_data
+from rvmae_jax.tools.card import metrics as card_metrics
+from rvmae_jax.tools.card.markdown import bullets, settings, table
 
 INTENDED_USE = (
   'Research on representations of video: its features as they are, or as a '
@@ -83,11 +84,11 @@ def write_card(
   sections = {
     'Intended use': _uses(texts),
     'Model': _model(config, parts),
-    'Training data': model_card_data.section(config, data, licences or {}),
+    'Training data': card_data.section(config, data, licences or {}),
     'Training': _training(workdir, config, parts),
-    'Evaluation': model_card_metrics.section(results),
-    'Robustness': model_card_metrics.robustness_section(results),
-    'Groups': model_card_metrics.groups_section(results),
+    'Evaluation': card_metrics.section(results),
+    'Robustness': card_metrics.robustness_section(results),
+    'Groups': card_metrics.groups_section(results),
     'Limits': _limits(texts, config, data, results),
     'To repeat': _commands(workdir, measured),
   }
@@ -227,7 +228,7 @@ def _limits(texts, config, data, results) -> str:
   ):
     if name not in names:
       lines.append(f'{what} was not measured.')
-  if not any(model_card_metrics.groups(r['metrics']) for r in results.values()):
+  if not any(card_metrics.groups(r['metrics']) for r in results.values()):
     lines.append('Whether it serves groups of people equally was not measured.')
   if 'seed' in config:
     lines.append(f'One run, seed {config.seed}: others will differ.')

@@ -26,14 +26,18 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax.parts import build_parts
-from rvmae_jax.tools import ahead_of_time
-from rvmae_jax.tools.ahead_of_time import CompiledStep, DoesNotFit, Slice
-from rvmae_jax.tools.plan_table import (
+from rvmae_jax.tools.planning import ahead_of_time
+from rvmae_jax.tools.planning.ahead_of_time import (
+  CompiledStep,
+  DoesNotFit,
+  Slice,
+)
+from rvmae_jax.tools.planning.bounds import Bounds, run_days, step_bounds
+from rvmae_jax.tools.planning.table import (
   format_attempt,
   format_changes,
   format_summary,
 )
-from rvmae_jax.tools.step_bounds import Bounds, run_days, step_bounds
 from rvmae_jax.training import guards, sharding
 
 # What of a chip's memory a program may plan with; the runtime keeps the rest.

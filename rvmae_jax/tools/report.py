@@ -17,8 +17,8 @@ from typing import Any
 
 from absl import app, flags
 
-from rvmae_jax.tools.report_sections import evaluation_sections
-from rvmae_jax.tools.report_tables import (
+from rvmae_jax.tools.reporting.sections import evaluation_sections
+from rvmae_jax.tools.reporting.tables import (
   find_metrics,
   list_gaps,
   list_poolings,

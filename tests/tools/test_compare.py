@@ -5,8 +5,9 @@ import json
 import pytest
 from ml_collections import ConfigDict
 
-from rvmae_jax.tools import compare, compare_recipes
-from rvmae_jax.tools.compare_processes import Job
+from rvmae_jax.tools import compare
+from rvmae_jax.tools.comparison import recipes as compare_recipes
+from rvmae_jax.tools.comparison.processes import Job
 from tests.tools.tiny_comparison import ACCURACY, RECIPE, comparison
 
 

@@ -15,7 +15,7 @@ from rvmae_jax.data.sources.fake import Fake
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.models import build_model
 from rvmae_jax.tools import extract
-from rvmae_jax.tools.extract_videos import make_extractor
+from rvmae_jax.tools.extraction.videos import make_extractor
 from tests import tiny_recipe
 
 OPTIONS = {

@@ -6,7 +6,8 @@ import pytest
 
 from rvmae_jax import config_utils
 from rvmae_jax.data import manifest
-from rvmae_jax.tools import model_card, model_card_metrics
+from rvmae_jax.tools import model_card
+from rvmae_jax.tools.card import metrics as card_metrics
 from tests import tiny_recipe
 
 PROBE = {
@@ -146,7 +147,7 @@ def test_only_measured_shares_get_an_interval():
   metrics = {'num_queries': 10}
   for name in ('model/psnr', 'model/recall_at_5', 'chance/recall_at_5'):
     metrics[name] = 0.5
-  card = model_card_metrics.section({'x': {'name': 'x', 'metrics': metrics}})
+  card = card_metrics.section({'x': {'name': 'x', 'metrics': metrics}})
   assert '| `model` | 0.5 | 0.500 [0.237, 0.763] |' in card
   assert '| `chance` | 0.5 |' in card
 

@@ -13,9 +13,13 @@ import pytest
 
 from rvmae_jax import config_utils
 from rvmae_jax.tools import plan as plan_lib
-from rvmae_jax.tools.ahead_of_time import CompiledStep, DoesNotFit, Slice
-from rvmae_jax.tools.collectives import Collective
-from rvmae_jax.tools.plan_table import format_summary
+from rvmae_jax.tools.planning.ahead_of_time import (
+  CompiledStep,
+  DoesNotFit,
+  Slice,
+)
+from rvmae_jax.tools.planning.collectives import Collective
+from rvmae_jax.tools.planning.table import format_summary
 from rvmae_jax.training import devices
 
 _MIB = 2**20

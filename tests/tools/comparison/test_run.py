@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from rvmae_jax.tools import compare_run
+from rvmae_jax.tools.comparison import run as compare_run
 from rvmae_jax.training.checkpointing import load_params
 from tests.tools.tiny_comparison import RECIPE, comparison
 

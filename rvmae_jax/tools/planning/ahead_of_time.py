@@ -11,7 +11,7 @@ import jax
 from ml_collections import ConfigDict
 
 from rvmae_jax.parts import build_parts
-from rvmae_jax.tools.collectives import Collective, find_collectives
+from rvmae_jax.tools.planning.collectives import Collective, find_collectives
 from rvmae_jax.training import devices, sharding
 
 

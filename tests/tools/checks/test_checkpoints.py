@@ -18,12 +18,12 @@ from rvmae_jax.interop import (
 )
 from rvmae_jax.models import build_model
 from rvmae_jax.tools import doctor
-from rvmae_jax.tools.checkpoint_checks import check_checkpoint
+from rvmae_jax.tools.checks.checkpoints import check_checkpoint
 from rvmae_jax.training.checkpointing import Checkpointer
 from rvmae_jax.training.state import TrainState
 
 CONFIG = config_utils.load_config(
-  str(pathlib.Path(__file__).parents[2] / 'configs/rvm_quickstart.py')
+  str(pathlib.Path(__file__).parents[3] / 'configs/rvm_quickstart.py')
 )
 
 

@@ -10,10 +10,10 @@ from rvmae_jax.batch import fake_batch
 from rvmae_jax.config_utils import load_config
 from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts
-from rvmae_jax.tools.plain_rvm import PlainRVM
-from rvmae_jax.tools.program import count
+from rvmae_jax.tools.benchmarks.plain_rvm import PlainRVM
+from rvmae_jax.tools.benchmarks.program import count
 
-RECIPE = str(pathlib.Path(__file__).parents[1] / 'tiny_recipe.py')
+RECIPE = str(pathlib.Path(__file__).parents[2] / 'tiny_recipe.py')
 
 
 def _plain(config):

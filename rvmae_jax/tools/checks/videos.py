@@ -16,7 +16,7 @@ from rvmae_jax.data.records import NO_LABEL
 from rvmae_jax.data.sources.folder import find_videos
 from rvmae_jax.data.sources.listing import read_rows
 from rvmae_jax.data.sources.splits import SPLITS
-from rvmae_jax.tools import duplicates
+from rvmae_jax.tools.checks import duplicates
 from rvmae_jax.tools.threads import in_threads
 
 REMEDIES = {

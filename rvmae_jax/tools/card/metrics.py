@@ -9,7 +9,7 @@ from typing import Any
 
 from rvmae_jax.evals.tables import pivot
 from rvmae_jax.metrics.intervals import wilson_interval
-from rvmae_jax.tools.markdown import table
+from rvmae_jax.tools.card.markdown import table
 
 # Shares of videos get an interval from how many were counted; what chance
 # gives is no measurement.

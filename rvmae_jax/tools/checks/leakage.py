@@ -19,7 +19,7 @@ import numpy as np
 from rvmae_jax.data.decoding import VideoError, open_record
 from rvmae_jax.data.records import Source
 from rvmae_jax.tools import inputs
-from rvmae_jax.tools.duplicates import fingerprint_of, near_pairs
+from rvmae_jax.tools.checks.duplicates import fingerprint_of, near_pairs
 from rvmae_jax.tools.threads import in_threads
 
 _SHOWN = 200

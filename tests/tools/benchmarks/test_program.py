@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from rvmae_jax.tools.program import count
+from rvmae_jax.tools.benchmarks.program import count
 
 
 def _count(function, *shapes):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from rvmae_jax.tools.collectives import Collective, find_collectives
+from rvmae_jax.tools.planning.collectives import Collective, find_collectives
 from rvmae_jax.training.sharding import make_mesh
 
 PROGRAM = """\

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from rvmae_jax.tools.compare_processes import Job, Processes, share_cores
+from rvmae_jax.tools.comparison.processes import Job, Processes, share_cores
 
 
 def test_a_process_writes_its_log_and_gives_its_status(tmp_path):

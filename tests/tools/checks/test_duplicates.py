@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from rvmae_jax.data.sprites import dataset
-from rvmae_jax.tools import duplicates
+from rvmae_jax.tools.checks import duplicates
 
 
 def _frames(index, size=96, split='train'):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from rvmae_jax.data.sprites import dataset
-from rvmae_jax.tools import video_checks
+from rvmae_jax.tools.checks import videos as video_checks
 
 CONFIG = dataset.SpritesConfig(num_frames=12, fps=10)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rvmae_jax.tools.collectives import Collective
-from rvmae_jax.tools.step_bounds import Bounds, run_days, step_bounds
+from rvmae_jax.tools.planning.bounds import Bounds, run_days, step_bounds
+from rvmae_jax.tools.planning.collectives import Collective
 from rvmae_jax.training.devices import Device
 
 CHIP = Device('x', 'X', 100.0, 1000.0, 10.0, 2.0, 4)

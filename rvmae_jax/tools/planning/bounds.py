@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from rvmae_jax.tools.collectives import Collective
+from rvmae_jax.tools.planning.collectives import Collective
 from rvmae_jax.training.devices import Device
 
 SECONDS_A_DAY = 86_400

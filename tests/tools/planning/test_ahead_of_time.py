@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from rvmae_jax import config_utils
-from rvmae_jax.tools import ahead_of_time
 from rvmae_jax.tools.plan import make_plan
+from rvmae_jax.tools.planning import ahead_of_time
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 needs_compiler = pytest.mark.skipif(
   importlib.util.find_spec('libtpu') is None,
   reason="the TPU compiler is not installed: pip install 'rvmae_jax[tpu]'",

@@ -1,6 +1,6 @@
 """The table of a comparison."""
 
-from rvmae_jax.tools import compare_table
+from rvmae_jax.tools.comparison import table as compare_table
 
 
 def test_the_table_is_markdown():

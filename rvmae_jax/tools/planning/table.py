@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rvmae_jax.tools.step_bounds import run_days
+from rvmae_jax.tools.planning.bounds import run_days
 
 _GIB = 2**30
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from rvmae_jax.tools import report_tables
+from rvmae_jax.tools.reporting import tables as report_tables
 from rvmae_jax.visualize import page
 
 # What a report knows of evaluations, see `report_tables`.

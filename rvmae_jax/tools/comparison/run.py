@@ -23,8 +23,8 @@ from ml_collections import ConfigDict
 from rvmae_jax import config_utils
 from rvmae_jax.evaluate import environment, evaluate
 from rvmae_jax.parts import build_parts
-from rvmae_jax.tools import compare_recipes
 from rvmae_jax.tools.benchmark_step import StepBenchmark
+from rvmae_jax.tools.comparison import recipes as compare_recipes
 from rvmae_jax.train import train
 
 _NUM_ROUNDS = 3  # Of measuring; machines drift.

@@ -8,7 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rvmae_jax.data.sources.listing import read_rows
-from rvmae_jax.tools.markdown import settings, table
+from rvmae_jax.tools.card.markdown import settings, table
 
 # Under either spelling.
 LICENCE_COLUMNS = ('licence', 'license')

@@ -1,0 +1,1 @@
+"""What `tools/model_card` is made of: its sections on data and metrics."""

@@ -1,0 +1,1 @@
+"""What `tools/extract` is made of: videos to features."""

@@ -1,0 +1,1 @@
+"""What `tools/plan` is made of: compiling ahead of time, and its bounds."""

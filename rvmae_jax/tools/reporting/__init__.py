@@ -1,0 +1,1 @@
+"""What `tools/report` is made of: sections and tables of a page."""
