@@ -47,6 +47,8 @@ def step_figures(spec: str, configs: pathlib.Path = CONFIGS) -> dict[str, int]:
   """
   config = load_config(f'{configs}/{spec}')
   config.accumulation_steps = 1
+  if 'attention' in config.model:
+    config.model.attention = 'xla'  # What 'auto' means differs by device.
   config.batch_size = _CLIPS * config.data.get('repeats', 1)
   parts = build_parts(config)
   step = jax.jit(parts.train_step, donate_argnums=0)
