@@ -17,11 +17,11 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-import av
 import numpy as np
 from absl import app, flags
 
 from rvmae_jax.data.decoding import VideoError, open_record
+from rvmae_jax.data.encoded import open_container
 from rvmae_jax.data.records import NO_LABEL
 from rvmae_jax.data.sources.folder import find_videos
 
@@ -41,7 +41,7 @@ def read_ours(path: str, indices: Sequence[int]) -> np.ndarray:
 def read_pyav(path: str, indices: Sequence[int]) -> np.ndarray:
   """From the first frame of the file to the last of `indices`."""
   wanted, frames = set(indices), []
-  with av.open(path, metadata_errors='replace') as container:
+  with open_container(path) as container:
     stream = container.streams.video[0]
     stream.codec_context.thread_count = 1
     for number, frame in enumerate(container.decode(stream)):
