@@ -18,6 +18,7 @@ DOORS = {
   'registry': set(),
   'batch': set(),
   'config_utils': {'registry'},
+  'memory': set(),
   'layers': set(),
   'losses': set(),
   'masking': set(),
@@ -43,7 +44,7 @@ MEETING_PLACES = {
   'weights',
 }
 # Every room may import these.
-COMMON = {'registry', 'batch', 'config_utils'}
+COMMON = {'registry', 'batch', 'config_utils', 'memory'}
 
 # Slow to import or in an extra: only inside the function that needs them.
 LAZY = {

@@ -12,6 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from rvmae_jax.batch import split_host
 from rvmae_jax.evals import pooling
+from rvmae_jax.memory import planned_bytes
 
 # How unlike clips [n, T, H, W, 3] are to others: [n].
 Distance = Callable[[np.ndarray, np.ndarray], jax.Array]
@@ -248,11 +249,5 @@ class Compiled:
 
   @property
   def planned_bytes(self) -> int:
-    """What XLA plans for a device: arguments, outputs and temporaries."""
-    memory = self._compiled.memory_analysis()
-    return (
-      memory.argument_size_in_bytes
-      + memory.output_size_in_bytes
-      - memory.alias_size_in_bytes
-      + memory.temp_size_in_bytes
-    )
+    """See `rvmae_jax.memory`."""
+    return planned_bytes(self._compiled)

@@ -25,6 +25,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax.batch import fake_batch
+from rvmae_jax.memory import planned_bytes
 from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.benchmarks.plain_rvm import PlainRVM
@@ -88,7 +89,7 @@ class StepBenchmark:
       'step_ms': 1e3 * step_s,
       'step_ms_range': [1e3 * min(self.step_s), 1e3 * max(self.step_s)],
       'compile_s': self.compile_s,
-      'gib': self._peak_gib(),
+      'gib': planned_bytes(self._step) / 2**30,
       'mfu': None,
     }
     if self.parts.flops_per_clip:
@@ -98,16 +99,6 @@ class StepBenchmark:
       if peak:
         result['mfu'] = flops_per_s / (peak * self._mesh.size)
     return result
-
-  def _peak_gib(self) -> float:
-    """What XLA plans for one device: state, batch, outputs, temporaries."""
-    memory = self._step.memory_analysis()
-    return (
-      memory.argument_size_in_bytes
-      + memory.output_size_in_bytes
-      - memory.alias_size_in_bytes
-      + memory.temp_size_in_bytes
-    ) / 2**30
 
 
 def benchmark_step(

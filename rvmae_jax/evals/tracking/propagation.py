@@ -158,18 +158,3 @@ def normalise(features: jax.Array) -> jax.Array:
   features = jnp.asarray(features, jnp.float32)
   length = jnp.linalg.norm(features, axis=-1, keepdims=True)
   return features / jnp.maximum(length, 1e-12)
-
-
-def memory_bytes(step: jax.stages.Compiled) -> int:
-  """What a compiled step needs at once, by XLA's own analysis.
-
-  Its arguments, results and temporaries; what a donated argument shares with a
-  result counts once.
-  """
-  memory = step.memory_analysis()
-  return (
-    memory.argument_size_in_bytes
-    + memory.output_size_in_bytes
-    + memory.temp_size_in_bytes
-    - memory.alias_size_in_bytes
-  )

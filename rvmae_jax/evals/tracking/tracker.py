@@ -10,11 +10,8 @@ from rvmae_jax.data.frames import read_frames
 from rvmae_jax.data.tracking.videos import TrackedVideo
 from rvmae_jax.evals.tracking.encoders import Encode
 from rvmae_jax.evals.tracking.labels import KeypointLabels, MaskLabels
-from rvmae_jax.evals.tracking.propagation import (
-  Propagation,
-  compiled_step,
-  memory_bytes,
-)
+from rvmae_jax.evals.tracking.propagation import Propagation, compiled_step
+from rvmae_jax.memory import planned_bytes
 
 
 class Tracker:
@@ -28,7 +25,7 @@ class Tracker:
 
   Attributes:
     seconds: for every frame, with reading and encoding.
-    memory_bytes: of the largest step so far, see `propagation.memory_bytes`.
+    memory_bytes: of the largest step so far, see `rvmae_jax.memory`.
   """
 
   def __init__(
@@ -89,7 +86,7 @@ class Tracker:
             places.shape[1],
             labels.soft.shape[1],
           )
-          self.memory_bytes = max(self.memory_bytes, memory_bytes(step))
+          self.memory_bytes = max(self.memory_bytes, planned_bytes(step))
           found.append(first)
         else:
           context, soft = step(context, places)

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from rvmae_jax.memory import planned_bytes
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.planning.collectives import Collective, find_collectives
 from rvmae_jax.training import devices, sharding
@@ -142,12 +143,10 @@ def compile_step(config: ConfigDict, tpus: Slice) -> CompiledStep:
     raise DoesNotFit(
       str(error).splitlines()[0], used_bytes(str(error))
     ) from error
-  memory = compiled.memory_analysis()
+  temporary_bytes = compiled.memory_analysis().temp_size_in_bytes
   return CompiledStep(
-    state_bytes=memory.argument_size_in_bytes
-    + memory.output_size_in_bytes
-    - memory.alias_size_in_bytes,
-    temporary_bytes=memory.temp_size_in_bytes,
+    state_bytes=planned_bytes(compiled) - temporary_bytes,
+    temporary_bytes=temporary_bytes,
     collectives=find_collectives(compiled.as_text()),
     compile_s=time.monotonic() - start,
   )

@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 
-from rvmae_jax.evals.tracking.propagation import (
-  Propagation,
-  compiled_step,
-  memory_bytes,
-)
+from rvmae_jax.evals.tracking.propagation import Propagation, compiled_step
+from rvmae_jax.memory import planned_bytes
 
 
 def propagate(propagation, features, labels, grid):
@@ -110,7 +107,7 @@ def test_frames_leave_the_context_after_their_time():
 
 def test_memory_grows_with_the_places_at_once_and_not_with_their_square():
   few, many = (
-    memory_bytes(compiled_step(Propagation(places_at_once=n), (12, 12), 8, 2))
+    planned_bytes(compiled_step(Propagation(places_at_once=n), (12, 12), 8, 2))
     for n in (4, 72)
   )
   context = 21 * 144 * (8 + 2) * 4
