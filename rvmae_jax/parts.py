@@ -12,12 +12,17 @@ from rvmae_jax import config_utils
 from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.masking import MASKS, check_mask
 from rvmae_jax.models import build_model, flops
-from rvmae_jax.objectives import build_objective
+from rvmae_jax.objectives import OBJECTIVES, build_objective
 from rvmae_jax.perceptual import frozen_features
 from rvmae_jax.training import optimizer
 from rvmae_jax.training.logging import parameter_table
 from rvmae_jax.training.state import TrainState, init_state
-from rvmae_jax.training.step import make_train_step
+from rvmae_jax.training.step import (
+  LossFn,
+  UpdateFn,
+  make_train_step,
+  make_update,
+)
 
 
 class Parts(NamedTuple):
@@ -29,7 +34,9 @@ class Parts(NamedTuple):
     spec: shapes of the global batch by key.
     init: () -> TrainState, to be jitted.
     shapes: what `init` gives, as `jax.ShapeDtypeStruct`s.
-    train_step: (state, batch) -> (state, metrics), to be jitted.
+    loss_fn: (params, batch, rng) -> (loss, metrics).
+    update: (state, loss, metrics, gradient) -> (state, metrics).
+    train_step: (state, batch) -> (state, metrics), to be jitted: both of them.
     flops_per_clip: of a training step, None where the model does not count.
   """
 
@@ -38,6 +45,8 @@ class Parts(NamedTuple):
   spec: dict[str, jax.ShapeDtypeStruct]
   init: Callable[[], TrainState]
   shapes: TrainState
+  loss_fn: LossFn
+  update: UpdateFn
   train_step: Callable[[TrainState, dict], tuple[TrainState, dict]]
   flops_per_clip: int | None
 
@@ -93,17 +102,20 @@ def build_parts(
   init = functools.partial(
     init_state, init_params, tx, seed=config.seed, ema_decay=config.ema_decay
   )
-  train_step = make_train_step(
-    loss_fn,
+  update = make_update(
     tx,
     schedule,
-    seed=config.seed,
-    accumulation_steps=config.accumulation_steps,
-    ema_decay=optimizer.make_ema_decay(
+    optimizer.make_ema_decay(
       config.ema_decay,
       config.total_steps,
       config.get('ema_schedule', 'constant'),
     ),
+  )
+  train_step = make_train_step(
+    loss_fn,
+    update,
+    seed=config.seed,
+    accumulation_steps=config.accumulation_steps,
     give_ema=needs_ema,
   )
   flops_per_clip = None
@@ -113,7 +125,17 @@ def build_parts(
     if needs_ema:  # One more forward pass.
       flops_per_clip += sum(forward.values())
   shapes = jax.eval_shape(init)
-  return Parts(model, objective, spec, init, shapes, train_step, flops_per_clip)
+  return Parts(
+    model=model,
+    objective=objective,
+    spec=spec,
+    init=init,
+    shapes=shapes,
+    loss_fn=loss_fn,
+    update=update,
+    train_step=train_step,
+    flops_per_clip=flops_per_clip,
+  )
 
 
 def check_training(
@@ -143,11 +165,9 @@ def rebuilt_frames(config: ConfigDict) -> str:
 
   As `hides` of its mask says; an objective without `to_frames` has no pixels.
   """
-  if not config.data.get('mask'):
-    return ''
-  if not hasattr(build_objective(config), 'to_frames'):
-    return ''
-  return MASKS.get(config.data.mask.name).hides
+  has_pixels = hasattr(OBJECTIVES.get(config.objective.name), 'to_frames')
+  mask = config.data.get('mask')
+  return MASKS.get(mask.name).hides if mask and has_pixels else ''
 
 
 def describe(config: ConfigDict) -> str:

@@ -29,9 +29,8 @@ from rvmae_jax.data.pipeline import make_dataset
 from rvmae_jax.evals import build_eval
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.schedule import ScheduledEvals
-from rvmae_jax.masking import MASKS
 from rvmae_jax.models import build_model
-from rvmae_jax.parts import build_parts, describe
+from rvmae_jax.parts import build_parts, describe, rebuilt_frames
 from rvmae_jax.training import guards, sharding
 from rvmae_jax.training.checkpointing import Checkpointer
 from rvmae_jax.training.distributed import (
@@ -260,12 +259,12 @@ def fixed_clips_eval(config: ConfigDict) -> tuple[str, Any] | None:
   """The evaluation that rebuilds the first few clips, for pictures.
 
   Returns:
-    Its name and the evaluation; None without a mask.
+    Its name and the evaluation; None where nothing is rebuilt.
   """
-  if not config.data.get('mask'):
+  evals = {'target': 'reconstruction', 'video': 'clip_reconstruction'}
+  name = evals.get(rebuilt_frames(config))
+  if not name:
     return None
-  is_clip = MASKS.get(config.data.mask.name).hides == 'video'
-  name = 'clip_reconstruction' if is_clip else 'reconstruction'
   evaluation = build_eval(
     {'name': name, 'num_batches': 1},
     data=config.data,

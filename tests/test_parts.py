@@ -5,7 +5,7 @@ import pytest
 
 from rvmae_jax.masking import MASKS
 from rvmae_jax.models import MODELS
-from rvmae_jax.parts import build_parts
+from rvmae_jax.parts import build_parts, rebuilt_frames
 from tests import tiny_recipe
 
 EVEN = {'block', 'frame_difference', 'motion_guided', 'per_frame', 'tube'}
@@ -70,3 +70,12 @@ def test_a_model_without_its_mask_is_refused():
   config.data.mask = {}
   with pytest.raises(ValueError, match=r"'videomae'.* data\.mask is empty"):
     build_parts(config)
+
+
+def test_what_a_run_rebuilds_is_of_its_mask_and_objective():
+  config = make_config({'name': 'rvmae'}, 'tube')
+  assert rebuilt_frames(config) == 'video'
+  config.data.mask.name = 'target'
+  assert rebuilt_frames(config) == 'target'
+  config.objective = {'name': 'contrastive'}
+  assert rebuilt_frames(config) == ''
