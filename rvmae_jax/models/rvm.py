@@ -95,7 +95,9 @@ class RVM(RecurrentAutoencoder):
     num_frames = spec['video'].shape[1] if self.decoder_context == 'all' else 1
     num_context = num_frames * (1 + h * w)
     wide = self.decoder_width
-    count['patch_embedding'] += num_targets * self.embedding_flops(num_visible)
+    count['target_patch_embedding'] = num_targets * self.embedding_flops(
+      num_visible
+    )
     count['target_encoder'] = num_targets * self.encoder_flops(1 + num_visible)
     count['decoder'] = (
       flops.dense(

@@ -154,7 +154,9 @@ class SiamMAE(FrameEncoder):
     num_visible = spec['ids_keep'].shape[-1]
     num_context = num_frames * num_tokens
     wide = self.decoder_width
-    count['patch_embedding'] += num_targets * self.embedding_flops(num_visible)
+    count['target_patch_embedding'] = num_targets * self.embedding_flops(
+      num_visible
+    )
     count['target_encoder'] = num_targets * self.encoder_flops(1 + num_visible)
     count['decoder'] = (
       flops.dense(

@@ -86,7 +86,7 @@ def make_schedule(
 def make_ema_decay(
   decay: float, total_steps: int, name: str = 'constant'
 ) -> float | optax.Schedule:
-  """The decay of the running mean of the parameters, for `make_train_step`.
+  """The decay of the running mean of the parameters, for `step.make_update`.
 
   Args:
     decay: at the start; 0 = no running mean.

@@ -12,33 +12,29 @@ from rvmae_jax.training.state import TrainState
 
 # (params, batch, rng) -> (loss [], metrics: name -> []).
 LossFn = Callable[..., tuple[jax.Array, dict]]
+# (state, loss, metrics, gradient) -> (state, metrics).
+UpdateFn = Callable[[TrainState, jax.Array, dict, Any], tuple[TrainState, dict]]
 
 
 def make_train_step(
   loss_fn: LossFn,
-  optimizer: optax.GradientTransformation,
-  schedule: optax.Schedule,
+  update: UpdateFn,
   *,
   seed: int,
   accumulation_steps: int = 1,
-  ema_decay: float | optax.Schedule = 0.0,
   give_ema: bool = False,
 ) -> Callable[[TrainState, dict], tuple[TrainState, dict]]:
   """The function of one step, to be jitted with a donated state.
 
-  A step whose loss or gradient is not finite changes nothing but the counts.
   Random numbers depend on `seed` and `state.step` alone, so that a resumed run
   draws what the uninterrupted one would have drawn.
 
   Args:
     loss_fn: mean loss over the rows of a batch, and scalars to log.
-    optimizer: from `make_optimizer`.
-    schedule: its learning rate, for the log.
+    update: from `make_update`.
     seed: of the objective's random numbers.
     accumulation_steps: microbatches that a batch is cut into; it must divide
       the batch.
-    ema_decay: d in `ema = d * ema + (1 - d) * params`, a number or a function
-      of the updates done; 0 = off.
     give_ema: hand `loss_fn` the running mean of the parameters before this
       step, as the keyword `ema_params`.
 
@@ -54,6 +50,31 @@ def make_train_step(
     loss, metrics, grads = accumulated_grads(
       step_loss_fn, state.params, batch, rng, accumulation_steps
     )
+    return update(state, loss, metrics, grads)
+
+  return train_step
+
+
+def make_update(
+  optimizer: optax.GradientTransformation,
+  schedule: optax.Schedule,
+  ema_decay: float | optax.Schedule = 0.0,
+) -> UpdateFn:
+  """The second half of a step: from a gradient to the next state.
+
+  A step whose loss or gradient is not finite changes nothing but the counts.
+
+  Args:
+    optimizer: from `make_optimizer`.
+    schedule: its learning rate, for the log.
+    ema_decay: d in `ema = d * ema + (1 - d) * params`, a number or a function
+      of the updates done; 0 = off.
+
+  Returns:
+    (state, loss, metrics, gradient) -> (state, metrics).
+  """
+
+  def update(state, loss, metrics, grads):
     grad_norm = optax.global_norm(grads)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
@@ -87,7 +108,7 @@ def make_train_step(
     metrics['num_skipped'] = state.num_skipped
     return state, jax.tree.map(jnp.float32, metrics)
 
-  return train_step
+  return update
 
 
 def accumulated_grads(

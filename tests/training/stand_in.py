@@ -35,20 +35,20 @@ def batches(num, batch_size=16):
     yield {'video': rng.random((batch_size, 48), np.float32)}
 
 
-def run(num_steps, mesh=None, batch_size=16, **options):
+def run(num_steps, mesh=None, batch_size=16, ema_decay=0.0, **options):
   """Trains for `num_steps` on a mesh; returns the state and all metrics."""
   mesh = mesh or sharding.make_mesh(devices=jax.devices()[:1])
   schedule = optimizer.make_schedule(1e-2, 100)
   tx = optimizer.make_optimizer(schedule, weight_decay=0.05, clip_norm=1.0)
+  update = step.make_update(tx, schedule, ema_decay)
 
   def init():
-    ema_decay = options.get('ema_decay', 0.0)
     return state.init_state(init_params, tx, seed=0, ema_decay=ema_decay)
 
   shardings = sharding.state_shardings(jax.eval_shape(init), mesh)
   train_state = jax.jit(init, out_shardings=shardings)()
   train_step = jax.jit(
-    step.make_train_step(loss_fn, tx, schedule, seed=0, **options),
+    step.make_train_step(loss_fn, update, seed=0, **options),
     in_shardings=(shardings, sharding.batch_sharding(mesh)),
     out_shardings=(shardings, sharding.replicated(mesh)),
     donate_argnums=0,

@@ -8,7 +8,11 @@ import pytest
 
 from rvmae_jax.training import sharding
 from rvmae_jax.training.state import TrainState
-from rvmae_jax.training.step import accumulated_grads, make_train_step
+from rvmae_jax.training.step import (
+  accumulated_grads,
+  make_train_step,
+  make_update,
+)
 from tests.training import stand_in
 
 
@@ -57,16 +61,17 @@ def test_moments_lie_where_their_parameters_lie():
   assert kernel.addressable_shards[0].data.shape == (48, 32)
 
 
-def _scalar_step(loss_fn, **options):
+def _scalar_step(loss_fn, ema_decay=0.0, **options):
   """A step of plain gradient descent with rate 0.5 on one number."""
   tx = optax.sgd(0.5)
-  step = make_train_step(loss_fn, tx, lambda step: 0.5, seed=0, **options)
+  update = make_update(tx, lambda step: 0.5, ema_decay)
+  step = make_train_step(loss_fn, update, seed=0, **options)
   params = {'w': jnp.array(1.0)}
   state = TrainState(
     step=jnp.array(0),
     params=params,
     opt_state=tx.init(params),
-    ema_params=params if options.get('ema_decay') else None,
+    ema_params=params if ema_decay else None,
     num_skipped=jnp.array(0),
   )
   return jax.jit(step), state
