@@ -5,7 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-IMPLEMENTATIONS = ('auto', 'xla', 'blockwise', 'cudnn')
+IMPLEMENTATIONS = ('auto', 'xla', 'blockwise', 'headwise', 'cudnn')
+# What 'auto' means there; on GPUs it depends on the tokens.
+BEST_ON = {'cpu': 'blockwise', 'tpu': 'headwise'}
 
 
 def dot_product_attention(
@@ -23,7 +25,8 @@ def dot_product_attention(
     key, value: [..., L, heads, d].
     implementation: 'xla' anywhere; 'cudnn' for flash attention on NVIDIA, any
       token count (see `padded_attention`); 'blockwise' anywhere, best on CPUs
-      (see `blockwise_attention`); 'auto' takes what suits the default device.
+      (see `blockwise_attention`); 'headwise' anywhere, best on TPUs (see
+      `headwise_attention`); 'auto' takes what suits the default device.
     num_clusters: more than one is not for cuDNN; see `cluster_mask`.
 
   Returns:
@@ -56,6 +59,8 @@ def dot_product_attention(
     mask = cluster_mask(query.shape[1], key.shape[1], num_clusters)
   if implementation == 'blockwise':
     return blockwise_attention(query, key, value, mask)
+  if implementation == 'headwise':
+    return headwise_attention(query, key, value, mask)
   return jax.nn.dot_product_attention(
     query,
     key,
@@ -116,16 +121,8 @@ def blockwise_attention(
   query, value = query.swapaxes(1, 2), value.swapaxes(1, 2)
   key = key.transpose(0, 2, 3, 1)
   num_queries, head_width = query.shape[2:]
-
-  def attend(query, mask):
-    logits = jnp.matmul(query, key, preferred_element_type=jnp.float32)
-    logits /= head_width**0.5
-    if mask is not None:
-      logits = jnp.where(mask, logits, -jnp.inf)
-    return jax.nn.softmax(logits).astype(value.dtype) @ value
-
   if num_queries <= 2 * block:
-    return attend(query, mask).swapaxes(1, 2)
+    return _attend(query, key, value, mask).swapaxes(1, 2)
   num_blocks = -(-num_queries // block)
   missing = -num_queries % num_blocks
   query = jnp.pad(query, ((0, 0), (0, 0), (0, missing), (0, 0)))
@@ -135,11 +132,60 @@ def blockwise_attention(
   if mask is not None:
     mask = np.pad(mask, ((0, missing), (0, 0)), constant_values=True)
     blocks = blocks[0], mask.reshape(num_blocks, -1, mask.shape[1])
-  mixed = jax.lax.map(lambda xs: jax.checkpoint(attend)(*xs), blocks)
+  attend = jax.checkpoint(lambda query, mask: _attend(query, key, value, mask))
+  mixed = jax.lax.map(lambda part: attend(*part), blocks)
   # [blocks, B, heads, q, d] -> [B, blocks, q, heads, d] -> [B, Q, heads, d]
   mixed = mixed.transpose(1, 0, 3, 2, 4)
   mixed = mixed.reshape(len(mixed), -1, *mixed.shape[3:])
   return mixed[:, :num_queries]
+
+
+def headwise_attention(
+  query: jax.Array,
+  key: jax.Array,
+  value: jax.Array,
+  mask: np.ndarray | None = None,
+  min_logits: int = 512**2,
+) -> jax.Array:
+  """Exact attention as TPUs like it: one head after the other.
+
+  The logits of one head stay in the chip's fast memory, and are computed again
+  in the backward pass; those of all heads would go through the slow one. The
+  batch stays whole, since it may be spread over chips.
+
+  Args:
+    query: [B, Q, heads, d].
+    key, value: [B, L, heads, d].
+    mask: [Q, L] bool, True where the query sees the key; None is everywhere.
+    min_logits: with fewer a head, all heads are done at once.
+
+  Returns:
+    [B, Q, heads, d] in the query's dtype.
+  """
+  if query.shape[1] * key.shape[1] < min_logits:
+    whole = None if mask is None else mask[None, None]
+    return jax.nn.dot_product_attention(
+      query, key, value, mask=whole, implementation='xla'
+    )
+  # [B, N, heads, d] -> [heads, B, N, d], the key's with tokens last
+  query, value = jnp.moveaxis(query, 2, 0), jnp.moveaxis(value, 2, 0)
+  key = key.transpose(2, 0, 3, 1)
+  attend = jax.checkpoint(
+    lambda query, key, value: _attend(query, key, value, mask)
+  )
+  mixed = jax.lax.map(lambda head: attend(*head), (query, key, value))
+  return jnp.moveaxis(mixed, 0, 2)
+
+
+def _attend(
+  query: jax.Array, key: jax.Array, value: jax.Array, mask: np.ndarray | None
+) -> jax.Array:
+  """[..., Q, d], [..., d, L], [..., L, d] and [Q, L] -> [..., Q, d]."""
+  logits = jnp.matmul(query, key, preferred_element_type=jnp.float32)
+  logits /= query.shape[-1] ** 0.5
+  if mask is not None:
+    logits = jnp.where(mask, logits, -jnp.inf)
+  return jax.nn.softmax(logits).astype(value.dtype) @ value
 
 
 def padded_attention(
@@ -179,8 +225,8 @@ def padded_attention(
 
 def _best(query: jax.Array, num_clusters: int) -> str:
   """The implementation that suits the default device."""
-  if jax.default_backend() == 'cpu':
-    return 'blockwise'
+  if jax.default_backend() in BEST_ON:
+    return BEST_ON[jax.default_backend()]
   return 'cudnn' if num_clusters == 1 and _cudnn_applies(query) else 'xla'
 
 

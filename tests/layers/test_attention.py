@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,15 +62,23 @@ def test_padding_changes_neither_values_nor_gradients(lengths):
     np.testing.assert_allclose(a, b, atol=1e-4)
 
 
+IN_PARTS = {
+  # 15 queries in blocks of 4: the last one is filled up.
+  'blocks': functools.partial(attention.blockwise_attention, block=4),
+  'one block': functools.partial(attention.blockwise_attention, block=100),
+  'heads': functools.partial(attention.headwise_attention, min_logits=1),
+  'few logits': functools.partial(attention.headwise_attention, min_logits=136),
+}
+
+
 @pytest.mark.parametrize('num_clusters', [1, 3])
-@pytest.mark.parametrize('block', [4, 100], ids=['blocks', 'one block'])
-def test_blocks_change_neither_values_nor_gradients(block, num_clusters):
-  """15 queries in blocks of 4: the last one is filled up."""
+@pytest.mark.parametrize('attend', IN_PARTS.values(), ids=IN_PARTS)
+def test_parts_change_neither_values_nor_gradients(attend, num_clusters):
   inputs = make_inputs(15, 9)
   mask = attention.cluster_mask(15, 9, num_clusters)
 
-  def blockwise(*inputs):
-    out = attention.blockwise_attention(*inputs, mask, block=block)
+  def in_parts(*inputs):
+    out = attend(*inputs, mask)
     return (out**2).sum(), out
 
   def whole(*inputs):
@@ -78,7 +88,7 @@ def test_blocks_change_neither_values_nor_gradients(block, num_clusters):
     return (out**2).sum(), out
 
   where = (0, 1, 2)
-  got, out = jax.grad(blockwise, where, has_aux=True)(*inputs)
+  got, out = jax.grad(in_parts, where, has_aux=True)(*inputs)
   want, whole_out = jax.grad(whole, where, has_aux=True)(*inputs)
   assert out.shape == whole_out.shape
   np.testing.assert_allclose(out, whole_out, atol=1e-6)
@@ -86,10 +96,10 @@ def test_blocks_change_neither_values_nor_gradients(block, num_clusters):
     np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_memory_of_blocks_does_not_grow_with_the_square():
-  """Of 2,048 tokens the logits alone are 3 heads * 2048^2 floats."""
-  logits_bytes = 3 * 2048**2 * 4
-  shape = jax.ShapeDtypeStruct((1, 2048, 3, 8), jnp.float32)
+def test_memory_of_parts_does_not_hold_all_logits():
+  """Of 2,048 tokens the logits alone are 8 heads * 2048^2 floats."""
+  logits_bytes = 8 * 2048**2 * 4
+  shape = jax.ShapeDtypeStruct((1, 2048, 8, 8), jnp.float32)
 
   def temporary_bytes(name):
     def loss(*inputs):
@@ -101,6 +111,7 @@ def test_memory_of_blocks_does_not_grow_with_the_square():
 
   assert temporary_bytes('xla') > logits_bytes
   assert temporary_bytes('blockwise') < logits_bytes / 2
+  assert temporary_bytes('headwise') < logits_bytes / 2
 
 
 def test_a_cluster_sees_itself_and_earlier_ones():

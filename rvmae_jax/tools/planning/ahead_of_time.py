@@ -10,6 +10,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from rvmae_jax.layers.attention import BEST_ON
 from rvmae_jax.memory import planned_bytes
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.planning.collectives import Collective, find_collectives
@@ -156,7 +157,7 @@ def for_tpu(config: ConfigDict) -> ConfigDict:
   """The config with what 'auto' means on a TPU, whatever this machine is."""
   config = ConfigDict(config.to_dict())
   if config.model.get('attention') == 'auto':
-    config.model.attention = 'xla'
+    config.model.attention = BEST_ON['tpu']
   return config
 
 
