@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -13,6 +13,22 @@ def near_names(name: str, names) -> str:
   close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
   meant = f'Did you mean {" or ".join(map(repr, close))}? ' if close else ''
   return f'{meant}Known: {", ".join(names) or "(none)"}.'
+
+
+def check_known(kind: str, known: Iterable[str], *names: str) -> None:
+  """Checks that names are known ones.
+
+  Args:
+    kind: what they are names of, in the singular; used in the message.
+    known: all that there are.
+    *names: to check.
+
+  Raises:
+    ValueError: one is not; the message has near ones.
+  """
+  for name in names:
+    if name not in known:
+      raise ValueError(f'Unknown {kind} {name!r}. {near_names(name, known)}')
 
 
 class Registry:
@@ -39,10 +55,7 @@ class Registry:
 
   def get(self, name: str) -> Any:
     """The object behind `name`; ValueError with near names if unknown."""
-    if name not in self._table:
-      raise ValueError(
-        f'Unknown {self.kind} {name!r}. {near_names(name, self._table)}'
-      )
+    check_known(self.kind, self._table, name)
     module, attribute = self._table[name].split(':')
     return getattr(importlib.import_module(module), attribute)
 

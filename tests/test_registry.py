@@ -11,7 +11,7 @@ from rvmae_jax.losses import LOSSES
 from rvmae_jax.masking import MASKS
 from rvmae_jax.models import MODELS
 from rvmae_jax.objectives import OBJECTIVES
-from rvmae_jax.registry import Registry, near_names
+from rvmae_jax.registry import Registry, check_known, near_names
 
 TABLES = (CLIPS, EVALS, LOSSES, MASKS, MODELS, OBJECTIVES, SOURCES)
 
@@ -52,6 +52,12 @@ def test_near_names_puts_the_closest_first():
 def test_an_unknown_name_is_answered_with_near_ones():
   with pytest.raises(ValueError, match=r"Unknown shape 'fractoin'.*'fraction'"):
     SHAPES.get('fractoin')
+
+
+def test_the_first_unknown_of_several_names_is_answered():
+  check_known('colour', {'red', 'blue'}, 'red', 'blue')
+  with pytest.raises(ValueError, match=r"Unknown colour 'bleu'.*'blue'"):
+    check_known('colour', {'red', 'blue'}, 'red', 'bleu', 'rot')
 
 
 def test_build_passes_config_and_extra_arguments():

@@ -7,14 +7,13 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
-from absl import logging
 
 from rvmae_jax.evals import pooling
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.evals.views import Views
-from rvmae_jax.registry import near_names
+from rvmae_jax.registry import check_known
 
 # Raw frames are shrunk to about this many pixels a side before they are probed.
 _THUMBNAIL = 16
@@ -87,24 +86,9 @@ def make_encoder(
   )
 
 
-def available_sources(
-  functions: ModelFunctions, sources: Iterable[str]
-) -> tuple[str, ...]:
-  """Those of `sources` that the network can give; the log names the others.
-
-  Raises:
-    ValueError: an unknown source.
-  """
-  sources = tuple(sources)
-  if unknown := set(sources) - set(SOURCES):
-    name = min(unknown)
-    raise ValueError(
-      f'Unknown source of features {name!r}. {near_names(name, SOURCES)}'
-    )
-  if 'per_frame' in sources and not functions.has_frame_encoder:
-    logging.info('Left out: per_frame, as this network sees clips as a whole.')
-    sources = tuple(s for s in sources if s != 'per_frame')
-  return sources
+def check_sources(sources: Iterable[str]) -> None:
+  """ValueError, with near names, if one of them is not among `SOURCES`."""
+  check_known('source of features', SOURCES, *sources)
 
 
 def extract(
@@ -123,14 +107,10 @@ def extract(
   Args:
     functions: the network.
     videos: what to read; its mask is left out.
-    sources: some of `SOURCES`; those that the network cannot give are left out.
+    sources: some of `SOURCES`.
     views: how to cut each clip; whole if None.
     seed: of fresh parameters; that of `videos` if None.
-
-  Raises:
-    ValueError: an unknown source.
   """
-  sources = available_sources(functions, sources)
   videos = videos.changed({'mask': None})
   views = views or Views()
   seed = videos.seed if seed is None else seed

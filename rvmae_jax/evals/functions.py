@@ -98,11 +98,6 @@ class ModelFunctions:
     """Tokens before the grid in features, such as CLS."""
     return self._model.num_prefix_tokens
 
-  @property
-  def has_frame_encoder(self) -> bool:
-    """Whether frames have features of their own, see `encode`."""
-    return hasattr(self._model, 'encode_frames')
-
   def with_params(self, params: Any) -> 'ModelFunctions':
     """The same functions, already compiled, with other parameters."""
     other = copy.copy(self)

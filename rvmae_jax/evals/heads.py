@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from rvmae_jax.metrics.classification import top_k_accuracy
-from rvmae_jax.registry import near_names
+from rvmae_jax.registry import check_known
 
 # How a head learns, given its learning rate (a schedule) and weight decay.
 OPTIMIZERS = {
@@ -112,10 +112,7 @@ class ManyHeads:
     num_steps: int,
     seed: int = 0,
   ):
-    if optimizer not in OPTIMIZERS:
-      raise ValueError(
-        f'Unknown optimizer {optimizer!r}. {near_names(optimizer, OPTIMIZERS)}'
-      )
+    check_known('optimizer', OPTIMIZERS, optimizer)
     self._settings = list(itertools.product(rates, decays))
     self._rates, self._decays = (
       np.array(column, np.float32) for column in zip(*self._settings)

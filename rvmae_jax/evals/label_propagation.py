@@ -18,7 +18,7 @@ from rvmae_jax.evals.tracking.propagation import Propagation
 from rvmae_jax.evals.tracking.scores import SCORES
 from rvmae_jax.evals.tracking.tracker import Tracker
 from rvmae_jax.evals.videos import Videos
-from rvmae_jax.registry import near_names
+from rvmae_jax.registry import check_known
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -68,11 +68,7 @@ class LabelPropagationEval:
   )
 
   def __post_init__(self):
-    if unknown := set(self.sources) - set(SOURCES):
-      name = min(unknown)
-      raise ValueError(
-        f'Unknown source of features {name!r}. {near_names(name, SOURCES)}'
-      )
+    check_known('source of features', SOURCES, *self.sources)
     self._dataset = TRACKING.build(self.dataset)
     self._size = tuple(self.size or self._dataset.size)
     patch_size = self.videos.patch_size

@@ -12,7 +12,7 @@ import threadpoolctl
 from rvmae_jax.evals.heads import ManyHeads, hold_out, shuffled
 from rvmae_jax.evals.probing import FeatureProbe
 from rvmae_jax.metrics.classification import top_k_accuracy
-from rvmae_jax.registry import near_names
+from rvmae_jax.registry import check_known
 
 _PENALTIES = (1.0, 0.1, 0.01, 1e-3, 1e-4)
 _SMALL = 10_000_000  # Numbers in a matrix.
@@ -51,11 +51,7 @@ class LinearProbeEval(FeatureProbe):
 
   def __post_init__(self):
     super().__post_init__()
-    known = {'lbfgs', 'sgd', 'lars'}
-    if self.solver not in known:
-      raise ValueError(
-        f'Unknown solver {self.solver!r}. {near_names(self.solver, known)}'
-      )
+    check_known('solver', ('lbfgs', 'sgd', 'lars'), self.solver)
 
   def fit(self, features, labels, seed):
     """A linear classifier by the solver of choice."""

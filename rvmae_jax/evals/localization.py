@@ -150,11 +150,7 @@ class LocalizationEval:
     """All videos that can be read; their features stay in the cache."""
     settings = {
       'size': tuple(self.videos.data.crop.size),
-      'sources': [
-        source
-        for source in self.sources
-        if source != 'per_frame' or functions.has_frame_encoder
-      ],
+      'sources': tuple(self.sources),
       'fps': self.fps,
       'frames_per_step': self.frames_per_step,
       'window': self.window,

@@ -1,11 +1,7 @@
 """From the features of a clip to one vector: poolings by name."""
 
-from collections.abc import Iterable
-
 import jax
 import jax.numpy as jnp
-
-from rvmae_jax.registry import near_names
 
 
 def mean(features: jax.Array) -> jax.Array:
@@ -44,10 +40,3 @@ POOLINGS = {
 def pool_all(features: jax.Array) -> dict[str, jax.Array]:
   """Every pooling of features [B, T, N, D], by name."""
   return {name: pool(features) for name, pool in POOLINGS.items()}
-
-
-def check_poolings(names: Iterable[str]) -> None:
-  """ValueError with near names if one of them is no pooling."""
-  if unknown := set(names) - set(POOLINGS):
-    name = min(unknown)
-    raise ValueError(f'Unknown pooling {name!r}. {near_names(name, POOLINGS)}')

@@ -21,13 +21,14 @@ from rvmae_jax.evals.answers import (
   over_seeds,
   picture_arrays,
 )
-from rvmae_jax.evals.features import FeatureSet, available_sources, extract
+from rvmae_jax.evals.features import FeatureSet, check_sources, extract
 from rvmae_jax.evals.functions import ModelFunctions
-from rvmae_jax.evals.pooling import check_poolings
+from rvmae_jax.evals.pooling import POOLINGS
 from rvmae_jax.evals.strata import accuracy_by_group, read_columns
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.evals.views import Views
 from rvmae_jax.metrics.classification import chance_accuracy
+from rvmae_jax.registry import check_known
 
 
 class Answers(NamedTuple):
@@ -80,6 +81,9 @@ class Probe(abc.ABC):
     default_factory=dict, init=False
   )
 
+  def __post_init__(self):
+    check_sources(self.sources)
+
   @abc.abstractmethod
   def answer(
     self, functions: ModelFunctions, sources: Sequence[str]
@@ -96,8 +100,7 @@ class Probe(abc.ABC):
     labels.
     """
     del step
-    sources = available_sources(functions, self.sources)
-    answers = self.answer(functions, sources) if sources else None
+    answers = self.answer(functions, self.sources)
     if not answers:
       return {}
     videos = self.videos.changed(self.test)
@@ -177,7 +180,8 @@ class FeatureProbe(Probe):
   poolings: Sequence[str] = ('mean_std_8',)
 
   def __post_init__(self):
-    check_poolings(self.poolings)
+    super().__post_init__()
+    check_known('pooling', POOLINGS, *self.poolings)
 
   @abc.abstractmethod
   def fit(

@@ -11,14 +11,15 @@ from absl import logging
 from rvmae_jax.evals.answers import over_seeds
 from rvmae_jax.evals.features import (
   FeatureSet,
-  available_sources,
+  check_sources,
   extract,
   unit,
 )
 from rvmae_jax.evals.functions import ModelFunctions
-from rvmae_jax.evals.pooling import check_poolings
+from rvmae_jax.evals.pooling import POOLINGS
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics import retrieval
+from rvmae_jax.registry import check_known
 
 _CHUNK = 20_000_000  # Similarities that are held at once.
 _NUM_FRAMES = 4  # Of each video on the sheet.
@@ -64,7 +65,8 @@ class RetrievalEval:
   )
 
   def __post_init__(self):
-    check_poolings(self.poolings)
+    check_sources(self.sources)
+    check_known('pooling', POOLINGS, *self.poolings)
 
   def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
     """Numbers as `<source>/<pooling>/recall_at_5` and `<source>/<pooling>/map`.
@@ -118,11 +120,8 @@ class RetrievalEval:
     self, functions: ModelFunctions, seed: int
   ) -> tuple[FeatureSet, FeatureSet] | None:
     """Features of queries and gallery; None, and a line in the log, if none."""
-    sources = available_sources(functions, self.sources)
-    if not sources:
-      return None
     found = tuple(
-      extract(functions, videos, sources, seed=seed)
+      extract(functions, videos, self.sources, seed=seed)
       for videos in self._query_and_gallery_videos()
     )
     if not all(len(features.labels) for features in found):

@@ -10,9 +10,8 @@ import numpy as np
 
 from rvmae_jax.data.localization.untrimmed import UntrimmedVideo
 from rvmae_jax.evals.dense import DenseEncoder
-from rvmae_jax.evals.features import SOURCES, thumbnails
+from rvmae_jax.evals.features import check_sources, thumbnails
 from rvmae_jax.evals.functions import ModelFunctions
-from rvmae_jax.registry import near_names
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -41,11 +40,7 @@ class UntrimmedFeatures:
   seed: int = 0
 
   def __post_init__(self):
-    if unknown := set(self.sources) - set(SOURCES):
-      name = min(unknown)
-      raise ValueError(
-        f'Unknown source of features {name!r}. {near_names(name, SOURCES)}'
-      )
+    check_sources(self.sources)
 
   def __call__(self, video: UntrimmedVideo) -> dict[str, np.ndarray]:
     """Source -> [T, D] float32."""

@@ -6,7 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from rvmae_jax.registry import near_names
+from rvmae_jax.registry import check_known, near_names
 
 
 def build_variant(
@@ -21,10 +21,7 @@ def build_variant(
     ValueError: an unknown variant or field; near names are shown.
   """
   kind = network.__name__
-  if variant not in variants:
-    raise ValueError(
-      f'Unknown {kind} variant {variant!r}. {near_names(variant, variants)}'
-    )
+  check_known(f'{kind} variant', variants, variant)
   known = set(network.__dataclass_fields__) - {'parent', 'name'}
   for field in fields:
     if field not in known:

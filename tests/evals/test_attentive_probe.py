@@ -41,8 +41,6 @@ class Oracle:
     relabel: what it holds a training video of a class for.
   """
 
-  has_frame_encoder = False
-
   def __init__(self, relabel=lambda label: label):
     self._rng = np.random.default_rng(0)
     self._labels = {}

@@ -58,8 +58,6 @@ def test_perfect_features_find_all_and_random_ones_chance():
 class Brightness:
   """A network whose features are the mean colours of a clip."""
 
-  has_frame_encoder = False
-
   def __init__(self):
     self.cache = {}
 
@@ -113,3 +111,8 @@ def test_videos_look_for_videos(gallery, size, tmp_path):
 def test_videos_without_labels_find_nothing():
   evaluation = _evaluation(test={'sources': {'noise': {'num_classes': 0}}})
   assert evaluation.run(Brightness()) == {}
+
+
+def test_an_unknown_source_is_refused_before_anything_is_read():
+  with pytest.raises(ValueError, match="source of features 'pixel'"):
+    _evaluation(test={}, sources=('trained', 'pixel'))

@@ -38,7 +38,6 @@ class Functions:
   def __init__(self, sees_order: bool):
     self.sees_order = sees_order
     self.cache = {}
-    self.has_frame_encoder = True
 
   def encode(self, video, method='encode'):
     raise AssertionError('Poolings are enough.')

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rvmae_jax.data.corruptions import order, pictures
-from rvmae_jax.registry import near_names
+from rvmae_jax.registry import check_known
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -68,9 +68,6 @@ def check_corruption(name: str, severity: int = 1) -> None:
   Raises:
     ValueError: there is no such corruption or severity.
   """
-  if name not in CORRUPTIONS:
-    raise ValueError(
-      f'Unknown corruption {name!r}. {near_names(name, CORRUPTIONS)}'
-    )
+  check_known('corruption', CORRUPTIONS, name)
   if severity not in SEVERITIES:
     raise ValueError(f'severity={severity} is none of {SEVERITIES}.')

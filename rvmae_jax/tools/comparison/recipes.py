@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from rvmae_jax import config_utils
 from rvmae_jax.evals.videos import override
 from rvmae_jax.models.classifier import classifier_config
-from rvmae_jax.registry import near_names
+from rvmae_jax.registry import check_known, near_names
 
 
 def run_recipe(config: ConfigDict, method: str, seed: int) -> ConfigDict:
@@ -103,10 +103,7 @@ def num_steps(
     'flops': lambda: cost['flops_per_clip'],
     'seconds': lambda: 1 / cost['clips_per_s'],
   }
-  if unit not in prices:
-    raise ValueError(
-      f'Unknown config.budget.unit={unit!r}. {near_names(unit, prices)}'
-    )
+  check_known('config.budget.unit', prices, unit)
   price = prices[unit]()
   if not price:
     raise ValueError(

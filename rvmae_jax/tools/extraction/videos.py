@@ -15,7 +15,7 @@ from rvmae_jax.data.records import Record
 from rvmae_jax.evals.dense import DenseEncoder
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.pooling import POOLINGS
-from rvmae_jax.registry import near_names
+from rvmae_jax.registry import check_known
 
 # Features that are no pooling over time.
 BY_FRAME = ('dense', 'frames')
@@ -55,8 +55,7 @@ def reduce_tokens(tokens: np.ndarray, kind: str) -> np.ndarray:
     return tokens
   if kind == 'frames':
     return tokens.mean(1)
-  if kind not in POOLINGS:
-    raise ValueError(f'Unknown features {kind!r}. {near_names(kind, KINDS)}')
+  check_known('features', KINDS, kind)
   return np.asarray(POOLINGS[kind](tokens[None]))[0]
 
 
