@@ -145,36 +145,50 @@ def headwise_attention(
   key: jax.Array,
   value: jax.Array,
   mask: np.ndarray | None = None,
-  min_logits: int = 512**2,
+  max_logits: int = 2**19,
 ) -> jax.Array:
-  """Exact attention as TPUs like it: one head after the other.
+  """Exact attention as TPUs like it: few heads at once.
 
-  The logits of one head stay in the chip's fast memory, and are computed again
-  in the backward pass; those of all heads would go through the slow one. The
-  batch stays whole, since it may be spread over chips.
+  Their logits stay in the chip's fast memory, and are computed again in the
+  backward pass; those of all heads would go through the slow one. The batch
+  stays whole, since it may be spread over chips.
 
   Args:
     query: [B, Q, heads, d].
     key, value: [B, L, heads, d].
     mask: [Q, L] bool, True where the query sees the key; None is everywhere.
-    min_logits: with fewer a head, all heads are done at once.
+    max_logits: of a row, at once; one head may have more.
 
   Returns:
     [B, Q, heads, d] in the query's dtype.
   """
-  if query.shape[1] * key.shape[1] < min_logits:
-    whole = None if mask is None else mask[None, None]
-    return jax.nn.dot_product_attention(
-      query, key, value, mask=whole, implementation='xla'
-    )
-  # [B, N, heads, d] -> [heads, B, N, d], the key's with tokens last
-  query, value = jnp.moveaxis(query, 2, 0), jnp.moveaxis(value, 2, 0)
-  key = key.transpose(2, 0, 3, 1)
-  attend = jax.checkpoint(
-    lambda query, key, value: _attend(query, key, value, mask)
+  num_heads, head_width = query.shape[2:]
+  most = max(1, max_logits // (query.shape[1] * key.shape[1]))
+  at_once = max(
+    n for n in range(1, num_heads + 1) if num_heads % n == 0 and n <= most
   )
-  mixed = jax.lax.map(lambda head: attend(*head), (query, key, value))
-  return jnp.moveaxis(mixed, 0, 2)
+  if at_once == num_heads:
+    return jax.nn.dot_product_attention(
+      query,
+      key,
+      value,
+      mask=None if mask is None else mask[None, None],
+      implementation='xla',
+    )
+
+  def split(tokens):
+    # [B, N, heads, d] -> [B, N, groups, g, d] -> [groups, B, g, N, d]
+    groups = tokens.reshape(*tokens.shape[:2], -1, at_once, head_width)
+    return groups.transpose(2, 0, 3, 1, 4)
+
+  attend = jax.checkpoint(
+    lambda query, key, value: _attend(query, key.swapaxes(-1, -2), value, mask)
+  )
+  mixed = jax.lax.map(
+    lambda group: attend(*group), (split(query), split(key), split(value))
+  )
+  # [groups, B, g, Q, d] -> [B, Q, groups, g, d] -> [B, Q, heads, d]
+  return mixed.transpose(1, 3, 0, 2, 4).reshape(query.shape)
 
 
 def _attend(

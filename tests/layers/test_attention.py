@@ -8,11 +8,11 @@ import pytest
 from rvmae_jax.layers import attention
 
 
-def make_inputs(num_queries, num_keys):
+def make_inputs(num_queries, num_keys, num_heads=3):
   keys = jax.random.split(jax.random.key(0), 3)
   lengths = (num_queries, num_keys, num_keys)
   return [
-    jax.random.normal(key, (2, length, 3, 8))
+    jax.random.normal(key, (2, length, num_heads, 8))
     for key, length in zip(keys, lengths)
   ]
 
@@ -66,15 +66,16 @@ IN_PARTS = {
   # 15 queries in blocks of 4: the last one is filled up.
   'blocks': functools.partial(attention.blockwise_attention, block=4),
   'one block': functools.partial(attention.blockwise_attention, block=100),
-  'heads': functools.partial(attention.headwise_attention, min_logits=1),
-  'few logits': functools.partial(attention.headwise_attention, min_logits=136),
+  'each head': functools.partial(attention.headwise_attention, max_logits=1),
+  'two heads': functools.partial(attention.headwise_attention, max_logits=280),
+  'all heads': functools.partial(attention.headwise_attention, max_logits=600),
 }
 
 
 @pytest.mark.parametrize('num_clusters', [1, 3])
 @pytest.mark.parametrize('attend', IN_PARTS.values(), ids=IN_PARTS)
 def test_parts_change_neither_values_nor_gradients(attend, num_clusters):
-  inputs = make_inputs(15, 9)
+  inputs = make_inputs(15, 9, num_heads=4)
   mask = attention.cluster_mask(15, 9, num_clusters)
 
   def in_parts(*inputs):
