@@ -5,6 +5,7 @@ import os
 import pathlib
 
 from rvmae_jax.data.localization import untrimmed
+from rvmae_jax.data.sources.published import check_choice
 
 # A subset's name here -> how the names of its annotation files end.
 SUBSETS = {'validation': 'val', 'test': 'test'}
@@ -39,10 +40,7 @@ def thumos14(
       says what was looked for and what was found.
     ValueError: an unknown subset, or a line that is no annotation.
   """
-  if subset not in SUBSETS:
-    raise ValueError(
-      f'thumos14: subset={subset!r} is none of {", ".join(SUBSETS)}.'
-    )
+  check_choice('thumos14', 'subset', subset, SUBSETS)
   files = _find_annotations(path, SUBSETS[subset])
   class_names = _class_names(path)
   instances = collections.defaultdict(list)

@@ -3,7 +3,11 @@
 import json
 from typing import Any
 
-from rvmae_jax.data.sources.published import Published, check_split, find_part
+from rvmae_jax.data.sources.published import (
+  Published,
+  check_choice,
+  list_finder,
+)
 
 SPLITS = ('train', 'test')
 
@@ -37,22 +41,20 @@ class Diving48(Published):
     version: str = 'V2',
     max_missing: float = 0.0,
   ):
-    check_split('diving48', split, SPLITS)
+    check_choice('diving48', 'split', split, SPLITS)
+    find_list = list_finder('diving48', path, lists, ('.', 'annotations'))
     stem = f'Diving48_{version}' if version else 'Diving48'
-
-    def read(what, name):
-      folders = [lists] if lists else ['.', 'annotations']
-      candidates = [f'{folder}/{name}' for folder in folders]
-      file = find_part('diving48', path, what, candidates)
-      with open(file, encoding='utf-8') as opened:
-        return file, json.load(opened)
-
     # A class is what the dive is made of: take-off, somersaults, twists, shape.
-    _, vocabulary = read('vocabulary', 'Diving48_vocab.json')
+    vocabulary = _read(find_list('vocabulary', 'Diving48_vocab.json'))
     class_names = [' '.join(parts) for parts in vocabulary]
-    file, entries = read(f'{split} list', f'{stem}_{split}.json')
-    rows = [_row(entry, len(class_names), file) for entry in entries]
+    file = find_list(f'{split} list', f'{stem}_{split}.json')
+    rows = [_row(entry, len(class_names), file) for entry in _read(file)]
     super().__init__('diving48', path, rows, class_names, max_missing)
+
+
+def _read(file: str) -> Any:
+  with open(file, encoding='utf-8') as opened:
+    return json.load(opened)
 
 
 def _row(entry: dict[str, Any], num_classes: int, file: str) -> tuple[str, int]:

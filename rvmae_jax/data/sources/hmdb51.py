@@ -4,7 +4,7 @@ import os
 
 from rvmae_jax.data.sources.published import (
   Published,
-  check_split,
+  check_choice,
   find_part,
   read_lines,
   video_stem,
@@ -40,9 +40,8 @@ class Hmdb51(Published):
     lists: str = '',
     max_missing: float = 0.0,
   ):
-    check_split('hmdb51', split, list(SPLITS))
-    if fold not in (1, 2, 3):
-      raise ValueError(f'hmdb51: fold={fold} is none of 1, 2, 3.')
+    check_choice('hmdb51', 'split', split, SPLITS)
+    check_choice('hmdb51', 'fold', fold, (1, 2, 3))
     folders = [lists] if lists else ['testTrainMulti_7030_splits', 'splits']
     folder = find_part('hmdb51', path, 'folder of lists', folders)
     ending = f'_test_split{fold}.txt'

@@ -6,16 +6,16 @@ from rvmae_jax.data.records import NO_LABEL
 from rvmae_jax.data.sources.listing import is_plain, read_plain
 from rvmae_jax.data.sources.published import (
   Published,
-  check_split,
-  find_part,
+  check_choice,
+  list_finder,
   video_stem,
 )
 
 # Names under which the lists of a split are found.
 SPLITS = {
-  'train': ('train',),
-  'val': ('val', 'validate', 'validation'),
-  'test': ('test',),
+  'train': ('train.csv',),
+  'val': ('val.csv', 'validate.csv', 'validation.csv'),
+  'test': ('test.csv',),
 }
 _COLUMNS = ('youtube_id', 'time_start', 'time_end')
 
@@ -48,21 +48,17 @@ class Kinetics(Published):
     lists: str = '',
     max_missing: float = 0.1,
   ):
-    check_split('kinetics', split, list(SPLITS))
-
-    def find_list(split):
-      folders = [lists] if lists else ['.', 'annotations']
-      candidates = [f'{f}/{n}.csv' for f in folders for n in SPLITS[split]]
-      return find_part('kinetics', path, f'{split} list', candidates)
-
-    file = find_list(split)
+    check_choice('kinetics', 'split', split, SPLITS)
+    find_list = list_finder('kinetics', path, lists, ('.', 'annotations'))
+    file = find_list(f'{split} list', *SPLITS[split])
     if is_plain(file):
       plain = read_plain(file)
       rows = [(video_stem(row['path']), int(row['label'])) for row in plain]
       class_names = [str(i) for i in range(max(n for _, n in rows) + 1)]
     else:
       # Not all test lists have labels, and small copies may lack a class.
-      class_names = sorted({label for _, label in _read(find_list('train'))})
+      train_file = find_list('train list', *SPLITS['train'])
+      class_names = sorted({label for _, label in _read(train_file)})
       number = {name: i for i, name in enumerate(class_names)}
       named = _read(file)
       unknown = sorted({label for _, label in named} - {*number, ''})

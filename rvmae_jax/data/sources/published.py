@@ -5,7 +5,8 @@ however deep below the folder, in whatever container, or as a folder of frames.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from absl import logging
 
@@ -111,15 +112,39 @@ def find_part(
   )
 
 
-def check_split(dataset: str, split: str, splits: Sequence[str]) -> None:
-  """Checks the name of a split.
+def list_finder(
+  dataset: str, root: str, lists: str, usual: Sequence[str]
+) -> Callable[..., str]:
+  """How to find official lists: a function (what, *names) -> path.
+
+  Args:
+    dataset: its name, for messages.
+    root: the folder of the dataset.
+    lists: the one folder to look in; '' looks in the usual ones.
+    usual: relative to `root`.
+  """
+
+  def find(what, *names):
+    folders = [lists] if lists else usual
+    candidates = [f'{folder}/{name}' for folder in folders for name in names]
+    return find_part(dataset, root, what, candidates)
+
+  return find
+
+
+def check_choice(
+  dataset: str, setting: str, value: Any, choices: Iterable[Any]
+) -> None:
+  """Checks a setting that is one of a few, such as `split`.
 
   Raises:
-    ValueError: the dataset has no such split.
+    ValueError: it is none of them.
   """
-  if split not in splits:
+  choices = list(choices)
+  if value not in choices:
     raise ValueError(
-      f'{dataset}: split={split!r} is none of {", ".join(splits)}.'
+      f'{dataset}: {setting}={value!r} is none of '
+      f'{", ".join(map(str, choices))}.'
     )
 
 

@@ -6,7 +6,11 @@ import os
 from typing import Any
 
 from rvmae_jax.data.records import NO_LABEL
-from rvmae_jax.data.sources.published import Published, check_split, find_part
+from rvmae_jax.data.sources.published import (
+  Published,
+  check_choice,
+  list_finder,
+)
 
 # Names under which the files are found, newest first.
 SPLITS = {
@@ -45,17 +49,13 @@ class Ssv2(Published):
     lists: str = '',
     max_missing: float = 0.0,
   ):
-    check_split('ssv2', split, list(SPLITS))
-
-    def find_list(what, names):
-      folders = [lists] if lists else ['labels', 'annotations', '.']
-      candidates = [f'{f}/{n}' for f in folders for n in names]
-      return find_part('ssv2', path, what, candidates)
-
-    labels_file = find_list('table of labels', _LABELS)
+    check_choice('ssv2', 'split', split, SPLITS)
+    usual = ('labels', 'annotations', '.')
+    find_list = list_finder('ssv2', path, lists, usual)
+    labels_file = find_list('table of labels', *_LABELS)
     label_of = {name: int(i) for name, i in _read(labels_file, dict).items()}
     class_names = sorted(label_of, key=label_of.get)
-    file = find_list(f'{split} list', SPLITS[split])
+    file = find_list(f'{split} list', *SPLITS[split])
     entries = _read(file, list)
     answers = _answers(os.path.join(os.path.dirname(file), 'test-answers.csv'))
     rows = []

@@ -2,8 +2,8 @@
 
 from rvmae_jax.data.sources.published import (
   Published,
-  check_split,
-  find_part,
+  check_choice,
+  list_finder,
   read_lines,
   video_stem,
 )
@@ -39,20 +39,15 @@ class Ucf101(Published):
     lists: str = '',
     max_missing: float = 0.0,
   ):
-    check_split('ucf101', split, SPLITS)
-    if fold not in (1, 2, 3):
-      raise ValueError(f'ucf101: fold={fold} is none of 1, 2, 3.')
-
-    def find_list(name):
-      folders = [lists] if lists else ['ucfTrainTestlist', 'splits', '.']
-      candidates = [f'{folder}/{name}' for folder in folders]
-      return find_part('ucf101', path, 'list', candidates)
-
-    index_file = find_list('classInd.txt')
+    check_choice('ucf101', 'split', split, SPLITS)
+    check_choice('ucf101', 'fold', fold, (1, 2, 3))
+    usual = ('ucfTrainTestlist', 'splits', '.')
+    find_list = list_finder('ucf101', path, lists, usual)
+    index_file = find_list('list', 'classInd.txt')
     # Lines such as '1 ApplyEyeMakeup'.
     class_names = [line.split()[-1] for line in read_lines(index_file)]
     label_of = {name: i for i, name in enumerate(class_names)}
-    list_file = find_list(f'{split}list{fold:02d}.txt')
+    list_file = find_list('list', f'{split}list{fold:02d}.txt')
     rows = []
     for line in read_lines(list_file):
       # 'ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1'; no number in testlist.
