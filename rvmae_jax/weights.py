@@ -5,7 +5,8 @@ Files are told apart by what is in them:
   what `export` writes         .npz, .safetensors or .pth with the run's config
   a released RVM               .npz, or .safetensors with the same names
   VideoMAE, ViTMAE, TimeSformer
-    of Hugging Face            .safetensors or .bin, best with its config.json
+    of Hugging Face            .safetensors or .bin, best with its config.json;
+                               in several files: their .index.json
     of the papers' code        .pth, .pt or .pyth
 """
 
@@ -28,6 +29,7 @@ from rvmae_jax.interop import (
   published,
   rvm_released,
   safetensors,
+  sharded,
   state_dict,
   torch_files,
 )
@@ -41,7 +43,12 @@ TORCH_SUFFIXES = ('.bin', '.pth', '.pt', '.pyth')
 # Where `export` puts its note in a .pth.
 NOTE = 'rvmae_jax'
 # What a folder of Hugging Face's holds; the first that is there is taken.
-_IN_FOLDERS = ('model.safetensors', 'pytorch_model.bin')
+_IN_FOLDERS = (
+  'model.safetensors',
+  'model.safetensors.index.json',
+  'pytorch_model.bin',
+  'pytorch_model.bin.index.json',
+)
 
 
 def load(
@@ -128,8 +135,11 @@ def read_arrays(path: str | pathlib.Path) -> dict[str, np.ndarray]:
   """All arrays of a file; names of RVM are split by '/', others by '.'.
 
   Raises:
+    FileNotFoundError: one of several files is not there.
     ValueError: an unknown suffix, or a file that is damaged.
   """
+  if sharded.is_index(path):
+    return sharded.read(path)
   suffix = pathlib.Path(path).suffix
   if suffix in TORCH_SUFFIXES:
     return state_dict.read(path)
@@ -210,7 +220,7 @@ def file_format(path: str | pathlib.Path) -> types.ModuleType:
   """
   suffix = pathlib.Path(path).suffix
   if suffix not in FORMATS:
-    known = (*FORMATS, *TORCH_SUFFIXES)
+    known = (*FORMATS, *TORCH_SUFFIXES, sharded.SUFFIX)
     raise ValueError(
       f'{path} ends in {suffix!r}; use one of {", ".join(known)}.'
     )

@@ -17,6 +17,7 @@ from rvmae_jax.interop import (
   torch_files,
 )
 from rvmae_jax.models import build_model
+from tests.interop.sharded_files import write_sharded
 
 RVM = {
   'name': 'rvm',
@@ -151,6 +152,19 @@ def test_a_folder_of_hugging_face_means_its_weights(tmp_path, videomae_params):
   jax.tree.map(np.testing.assert_array_equal, params, videomae_params)
   assert config.data.crop.size == (64, 64)
   assert config.data.clip.num_frames == 8
+
+
+@pytest.mark.parametrize('stem', ['model.safetensors', 'pytorch_model.bin'])
+def test_weights_in_several_files_are_put_together(
+  tmp_path, videomae_params, stem
+):
+  arrays = state_dict.to_state_dict(
+    videomae_params, hugging_face.origin_of(VIDEOMAE)
+  )
+  write_sharded(tmp_path / f'{stem}.index.json', arrays, num_files=3)
+  for path in (tmp_path, tmp_path / f'{stem}.index.json'):
+    params, _ = weights.load(path)
+    jax.tree.map(np.testing.assert_array_equal, params, videomae_params)
 
 
 @pytest.mark.parametrize('part', ['all', 'encoder'])

@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 
 from rvmae_jax import parts, weights
-from rvmae_jax.interop import hugging_face, rvm_released, vgg
+from rvmae_jax.interop import hugging_face, rvm_released, sharded, vgg
 from rvmae_jax.models import build_model, rvm, videomae
 from rvmae_jax.training import checkpointing
 
@@ -109,7 +109,8 @@ def _check_run(path: pathlib.Path, report: CheckpointReport) -> None:
 
 
 def _check_file(file: pathlib.Path, report: CheckpointReport) -> None:
-  if file.suffix in (*weights.FORMATS, *weights.TORCH_SUFFIXES):
+  known = (*weights.FORMATS, *weights.TORCH_SUFFIXES, sharded.SUFFIX)
+  if file.name.endswith(known):
     report.kind = 'damaged'
   metadata = weights.read_metadata(file)
   arrays = weights.read_arrays(file)
@@ -130,8 +131,12 @@ def _check_file(file: pathlib.Path, report: CheckpointReport) -> None:
     report.kind = 'released RVM'
   else:
     report.kind = hugging_face.find_origin(arrays)[0].name
+    if sharded.is_index(file):
+      files = [part.name for part in sharded.find_files(file)]
+      report.kind += f', in {len(files)} files'
+      report.note = f'{file.name} names {", ".join(files)}. '
     if file.with_name('config.json').exists():
-      report.note = 'Sizes are read from the config.json beside it.'
+      report.note += 'Sizes are read from the config.json beside it.'
   config = weights.config_of(file, metadata, arrays)
   model = build_model(config.model)
   if config.model.name == 'rvm':

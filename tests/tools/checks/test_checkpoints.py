@@ -21,6 +21,7 @@ from rvmae_jax.tools import doctor
 from rvmae_jax.tools.checks.checkpoints import check_checkpoint
 from rvmae_jax.training.checkpointing import Checkpointer
 from rvmae_jax.training.state import TrainState
+from tests.interop.sharded_files import write_sharded
 
 CONFIG = config_utils.load_config(
   str(pathlib.Path(__file__).parents[3] / 'configs/rvm_quickstart.py')
@@ -116,6 +117,22 @@ def test_a_file_of_the_papers_code(videomae, tmp_path):
   assert report.model.startswith('videomae S: attention joint, patch 16')
   assert report.loads == 'in part'
   assert report.missing == ['decoder/blocks/norm/scale']
+
+
+def test_weights_in_several_files_are_named(videomae, tmp_path):
+  origin = hugging_face.ORIGINS['videomae']
+  arrays = state_dict.to_state_dict(videomae, origin)
+  files = write_sharded(
+    tmp_path / 'pytorch_model.bin.index.json', arrays, num_files=2
+  )
+  report = check_checkpoint(tmp_path)
+  assert report.kind == 'Hugging Face VideoMAE, in 2 files'
+  assert (report.loads, report.num_matching) == ('whole', len(arrays))
+  assert all(file.name in report.note for file in files)
+  files[0].unlink()
+  report = check_checkpoint(tmp_path)
+  assert (report.kind, report.loads) == ('damaged', 'not at all')
+  assert files[0].name in report.error
 
 
 def test_a_foreign_file_is_unknown(tmp_path):
