@@ -31,6 +31,7 @@ from rvmae_jax import config_utils, perceptual, visualize, weights
 from rvmae_jax.batch import fake_batch
 from rvmae_jax.data import manifest
 from rvmae_jax.data.pipeline import batch_spec
+from rvmae_jax.data.writing import write_whole
 from rvmae_jax.evals import build_eval, leakage
 from rvmae_jax.evals.fitting import unfit_evals
 from rvmae_jax.evals.functions import ModelFunctions
@@ -136,17 +137,14 @@ def evaluate(
       results[alias]['leakage'] = dataclasses.asdict(leaks[alias])
     print(format_tables(results[alias]['metrics']) or '  nothing to measure\n')
     # After each, so that a run cut short loses one evaluation at most.
-    _write(
-      workdir / 'metrics.json',
-      origin
-      | {
-        'weights': weights_digest,
-        'environment': environment(),
-        'run_config': run_config,
-        'config': config,
-        'evaluations': finished | results,
-      },
-    )
+    content = origin | {
+      'weights': weights_digest,
+      'environment': environment(),
+      'run_config': run_config,
+      'config': config,
+      'evaluations': finished | results,
+    }
+    write_whole(workdir / 'metrics.json', _json(content))
   return results
 
 
@@ -192,13 +190,6 @@ def _json(value: Any) -> str:
 
 def _read(path: epath.Path) -> dict[str, Any]:
   return json.loads(path.read_text())['evaluations'] if path.exists() else {}
-
-
-def _write(path: epath.Path, value: Any) -> None:
-  """Replaces the file in one step, so that it is never half written."""
-  partial = path.with_name(f'.{path.name}.partial')
-  partial.write_text(_json(value))
-  partial.replace(path)
 
 
 def main(argv: list[str]) -> None:

@@ -26,6 +26,7 @@ from etils import epath
 
 from rvmae_jax.data.fingerprints import Identity, identify, size_bytes
 from rvmae_jax.data.sources import SOURCES
+from rvmae_jax.data.writing import write_whole
 
 FILE = 'training_manifest.json'
 _LISTS = 'training_videos'
@@ -101,6 +102,7 @@ def record(
     init_from: a run, checkpoint or file that the run started from, or ''.
   """
   workdir = epath.Path(workdir)
+  (workdir / _LISTS).mkdir(parents=True, exist_ok=True)
   manifest = read(workdir) or _beginning(workdir, init_from)
   for alias, config in sources.items():
     config = _plain(config)
@@ -115,7 +117,7 @@ def record(
       'Manifest of %s: %d videos, %.1f s.',
       *(alias, entry['num_videos'], time.monotonic() - start_s),
     )
-  _replace(workdir / FILE, json.dumps(manifest, indent=1).encode())
+  write_whole(workdir / FILE, json.dumps(manifest, indent=1))
 
 
 def read(workdir: epath.PathLike) -> dict[str, Any] | None:
@@ -212,7 +214,7 @@ def _beginning(workdir: epath.Path, init_from: str) -> dict[str, Any]:
     return manifest | {'unknown_origin': init_from}
   former = read(run)
   for entry in former['sources']:
-    _replace(workdir / entry['list'], (run / entry['list']).read_bytes())
+    write_whole(workdir / entry['list'], (run / entry['list']).read_bytes())
     manifest['sources'].append({'run': str(run), **entry})
   return manifest | {'unknown_origin': former['unknown_origin']}
 
@@ -236,7 +238,7 @@ def _write(workdir: epath.Path, videos: Iterable[Identity]) -> dict[str, Any]:
       num_bytes += video.num_bytes or 0
   sha256 = digest.hexdigest()
   name = f'{_LISTS}/{sha256[:12]}.csv.gz'
-  _replace(workdir / name, buffer.getvalue())
+  write_whole(workdir / name, buffer.getvalue())
   return {
     'num_videos': num_videos,
     'num_fingerprints': num_fingerprints,
@@ -244,14 +246,6 @@ def _write(workdir: epath.Path, videos: Iterable[Identity]) -> dict[str, Any]:
     'list': name,
     'sha256_of_list': sha256,
   }
-
-
-def _replace(path: epath.Path, content: bytes) -> None:
-  """Writes a file so that no reader ever sees a part of it."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  partial = path.with_name(f'.{path.name}.partial')
-  partial.write_bytes(content)
-  partial.replace(path)
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:

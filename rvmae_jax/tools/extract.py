@@ -37,11 +37,13 @@ from rvmae_jax import config_utils, weights
 from rvmae_jax.data import features as files
 from rvmae_jax.data.records import Source
 from rvmae_jax.data.sources import SOURCES
+from rvmae_jax.data.writing import write_whole
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evaluate import digest
 from rvmae_jax.models import build_model
 from rvmae_jax.tools import inputs
 from rvmae_jax.tools.extraction.videos import KINDS, make_extractor
+from rvmae_jax.tools.outputs import check_settings
 
 # Where neither the command line nor the run says how long a clip is.
 _NUM_FRAMES = 16
@@ -83,7 +85,7 @@ def extract(
     'num_videos': len(source),
     'class_names': list(source.class_names),
   }
-  _check_settings(folder / files.SETTINGS, settings)
+  check_settings(folder / files.SETTINGS, settings)
   size = settings['videos_per_shard']
   starts = range(0, len(source), size)
   shards = [folder / f'features-{i:05d}' for i in range(len(starts))]
@@ -136,7 +138,7 @@ def _write_shard(shard, found, settings) -> None:
       )
   part.replace(path)
   summary = json.dumps({'videos': rows, 'bad_videos': bad}, indent=1)
-  _replace(shard.with_suffix('.json'), summary)
+  write_whole(shard.with_suffix('.json'), summary)
 
 
 def _write_index(folder: pathlib.Path, summaries) -> None:
@@ -153,30 +155,6 @@ def _write_index(folder: pathlib.Path, summaries) -> None:
       for shard in found:
         writer.writerows(shard[key])
     part.replace(folder / name)
-
-
-def _check_settings(path: pathlib.Path, settings: dict[str, Any]) -> None:
-  """Writes the settings, or compares them with those of a former start."""
-  settings = json.loads(json.dumps(settings))
-  if not path.exists():
-    _replace(path, json.dumps(settings, indent=1))
-    return
-  former = json.loads(path.read_text())
-  changed = [k for k in settings if settings[k] != former.get(k)]
-  if changed:
-    differences = ', '.join(
-      f'{k}: {former.get(k)!r} then, {settings[k]!r} now' for k in changed
-    )
-    raise ValueError(
-      f'{str(path.parent)!r} was begun with other settings ({differences}). '
-      'Use another --output, or delete that one.'
-    )
-
-
-def _replace(path: pathlib.Path, text: str) -> None:
-  part = path.with_name(f'.part-{os.getpid()}-{path.name}')
-  part.write_text(text)
-  part.replace(path)
 
 
 def choose_source(text: str, split: str, run_config) -> dict[str, Any]:

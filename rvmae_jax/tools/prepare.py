@@ -43,6 +43,8 @@ from rvmae_jax.data.records import Record
 from rvmae_jax.data.sources.folder import Folder
 from rvmae_jax.data.sources.listing import Listing
 from rvmae_jax.data.sources.shards import MANIFEST, pack
+from rvmae_jax.data.writing import write_whole
+from rvmae_jax.tools.outputs import check_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +112,7 @@ def write_shard(shard: Shard) -> None:
     'skipped': skipped,
   }
   part.replace(path)
-  _write_json(shard.summary_path, summary)
+  write_whole(shard.summary_path, json.dumps(summary, indent=1))
 
 
 def plan(
@@ -177,7 +179,7 @@ def prepare(
   shards, settings = plan(input_path, output, encoding, records_per_shard)
   folder = pathlib.Path(output)
   folder.mkdir(parents=True, exist_ok=True)
-  _check_settings(folder / 'settings.json', settings)
+  check_settings(folder / 'settings.json', settings)
   for leftover in folder.glob('*.part-*'):
     leftover.unlink()
   todo = [shard for shard in shards if not shard.summary_path.exists()]
@@ -195,7 +197,7 @@ def prepare(
       f'None of the {settings["num_inputs"]} videos in {input_path!r} can be '
       f'read. The first: {manifest["skipped"][0]}.'
     )
-  _write_json(folder / MANIFEST, manifest)
+  write_whole(folder / MANIFEST, json.dumps(manifest, indent=1))
   return manifest
 
 
@@ -270,30 +272,6 @@ def _manifest(
     split['num_frames'] += summary['num_frames']
     split['shards'].append(summary)
   return manifest
-
-
-def _check_settings(path: pathlib.Path, settings: dict[str, Any]) -> None:
-  """Writes the settings, or compares them with those of a former run."""
-  if not path.exists():
-    _write_json(path, settings)
-    return
-  former = json.loads(path.read_text())
-  changed = [k for k in settings if settings[k] != former.get(k)]
-  if changed:
-    differences = ', '.join(
-      f'{k}: {former.get(k)!r} then, {settings[k]!r} now' for k in changed
-    )
-    raise ValueError(
-      f'{str(path.parent)!r} was begun with other settings or videos '
-      f'({differences}). Use another --output, or delete that one.'
-    )
-
-
-def _write_json(path: pathlib.Path, value: Any) -> None:
-  """Writes a file that is either complete or not there."""
-  part = path.with_suffix(f'.part-{os.getpid()}')
-  part.write_text(json.dumps(value, indent=1))
-  part.replace(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

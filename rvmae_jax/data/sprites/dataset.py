@@ -27,6 +27,7 @@ import numpy as np
 
 from rvmae_jax.data.sprites import motions
 from rvmae_jax.data.sprites import render as rendering
+from rvmae_jax.data.writing import write_whole
 
 RENDERER_VERSION = 2  # Raise it whenever the same config draws other pixels.
 SPLITS = ('train', 'val', 'test', 'probe_train', 'probe_test')
@@ -184,7 +185,9 @@ def render_split(
     raise ValueError(f'Unknown split {split!r}. Known: {", ".join(SPLITS)}.')
   folder = config.folder(cache_dir) / split
   folder.mkdir(parents=True, exist_ok=True)
-  _write(folder.parent / 'config.json', _json_bytes(dataclasses.asdict(config)))
+  write_whole(
+    folder.parent / 'config.json', _json_bytes(dataclasses.asdict(config))
+  )
   paths = [folder / f'{i:05d}.mp4' for i in range(num_videos)]
   missing = _missing(paths)
   num_workers = num_workers or os.cpu_count() or 1
@@ -198,7 +201,7 @@ def render_split(
     else ('labels.csv', _labels)
   )
   if missing or not (folder / name).exists():
-    _write(folder / name, make(config, paths))
+    write_whole(folder / name, make(config, paths))
   return paths
 
 
@@ -233,8 +236,8 @@ def _render_videos(config, paths):
     truth = io.BytesIO()
     np.savez_compressed(truth, **video, segments=segments)
     # The video last: where it is, its ground truth is too.
-    _write(path.with_suffix('.npz'), truth.getvalue())
-    _write(path, encode_mp4(frames, config.fps))
+    write_whole(path.with_suffix('.npz'), truth.getvalue())
+    write_whole(path, encode_mp4(frames, config.fps))
 
 
 def _render_in_processes(config, paths, num_workers):
@@ -325,13 +328,6 @@ def _annotations(config, paths):
 
 def _json_bytes(value):
   return json.dumps(value, indent=1).encode()
-
-
-def _write(path, content):
-  """Writes a file so that no reader ever sees a part of it."""
-  partial = path.with_name(f'.{path.name}.{os.getpid()}')
-  partial.write_bytes(content)
-  partial.replace(path)
 
 
 def main():

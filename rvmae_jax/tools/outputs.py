@@ -1,0 +1,33 @@
+"""Folders that commands fill, and go on to fill when they are started again."""
+
+import json
+import pathlib
+from typing import Any
+
+from rvmae_jax.data.writing import write_whole
+
+
+def check_settings(path: pathlib.Path, settings: dict[str, Any]) -> None:
+  """Writes the settings, or compares them with those of a former start.
+
+  Args:
+    path: the file of them, in the folder that is filled.
+    settings: whatever decides what the folder will hold.
+
+  Raises:
+    ValueError: the folder was begun with others.
+  """
+  settings = json.loads(json.dumps(settings))  # Lists for tuples.
+  if not path.exists():
+    write_whole(path, json.dumps(settings, indent=1))
+    return
+  former = json.loads(path.read_text())
+  changed = [k for k in settings if settings[k] != former.get(k)]
+  if changed:
+    differences = ', '.join(
+      f'{k}: {former.get(k)!r} then, {settings[k]!r} now' for k in changed
+    )
+    raise ValueError(
+      f'{str(path.parent)!r} was begun with other settings or videos '
+      f'({differences}). Use another --output, or delete that one.'
+    )
