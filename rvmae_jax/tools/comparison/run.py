@@ -21,6 +21,8 @@ import jax
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
+from rvmae_jax.data import manifest
+from rvmae_jax.data.writing import write_whole
 from rvmae_jax.evaluate import environment, evaluate
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.benchmark_step import StepBenchmark
@@ -49,7 +51,8 @@ def run(
 
   Raises:
     ValueError: settings that make no sense, a budget that does not buy a step,
-      or a workdir that holds a run of other settings.
+      a workdir that holds a run of other settings, or evaluations that ask
+      about videos that were trained on.
     RuntimeError: another process is at it.
   """
   workdir.mkdir(parents=True, exist_ok=True)
@@ -91,7 +94,7 @@ def run(
       'phases': seconds,
       'figures': figures,
     }
-    _write(workdir / 'result.json', result)
+    write_whole(workdir / 'result.json', json.dumps(result, indent=2))
   return result
 
 
@@ -124,7 +127,7 @@ def measure(
     'gib': result['gib'],
     'clips_per_s': result['clips_per_s'],
   }
-  _write(path, {'key': key, 'cost': cost})
+  write_whole(path, json.dumps({'key': key, 'cost': cost}, indent=2))
   return cost
 
 
@@ -143,7 +146,14 @@ def _evaluate(
   config: ConfigDict, params: Any, recipe: ConfigDict, workdir: pathlib.Path
 ) -> dict[str, float]:
   """Numbers as `<alias>/<metric>`."""
-  results = evaluate(config, params, recipe, workdir / 'evaluation')
+  run = manifest.find_run(workdir)  # None where nothing was trained.
+  results = evaluate(
+    config,
+    params,
+    recipe,
+    workdir / 'evaluation',
+    seen=run and manifest.SeenVideos(run),
+  )
   return {
     f'{alias}/{name}': value
     for alias, entry in results.items()
@@ -168,10 +178,3 @@ def alone(workdir: pathlib.Path) -> Iterator[None]:
     except BlockingIOError:
       raise RuntimeError(f'Another process is at {workdir}; wait.') from None
     yield
-
-
-def _write(path: pathlib.Path, value: Any) -> None:
-  """Replaces the file in one step, so that it is never half written."""
-  partial = path.with_name(f'.{path.name}.partial')
-  partial.write_text(json.dumps(value, indent=2))
-  partial.replace(path)

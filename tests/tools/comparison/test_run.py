@@ -7,6 +7,9 @@ import jax
 import numpy as np
 import pytest
 
+from rvmae_jax.data import manifest
+from rvmae_jax.data.sources import SOURCES
+from rvmae_jax.tools.comparison import recipes as compare_recipes
 from rvmae_jax.tools.comparison import run as compare_run
 from rvmae_jax.training.checkpointing import load_params
 from tests.tools.tiny_comparison import RECIPE, comparison
@@ -25,7 +28,7 @@ def stand_ins(monkeypatch):
   probe = {'probe': {'metrics': {'top1': 0.5}}}
   monkeypatch.setattr(compare_run, 'train', stand_in)
   monkeypatch.setattr(compare_run, 'measure', lambda *unused: cost)
-  monkeypatch.setattr(compare_run, 'evaluate', lambda *unused: probe)
+  monkeypatch.setattr(compare_run, 'evaluate', lambda *unused, seen: probe)
   return trained
 
 
@@ -69,6 +72,32 @@ def test_the_encoder_of_a_run_is_fine_tuned(tmp_path, stand_ins, is_trained):
   assert list(result['phases']) == [
     'measuring', 'training', 'evaluation', 'fine-tuning'
   ]  # fmt: skip
+
+
+@pytest.mark.parametrize('is_trained', [True, False])
+def test_evaluations_know_what_the_run_has_seen(
+  tmp_path, stand_ins, monkeypatch, is_trained
+):
+  config = comparison(
+    methods={'rvm': {'recipe': RECIPE, 'is_trained': is_trained}}
+  )
+  if is_trained:  # As training leaves it.
+    recipe = compare_recipes.run_recipe(config, 'rvm', 0)
+    manifest.record(tmp_path, recipe.data.sources)
+  given = []
+
+  def evaluate(*unused, seen):
+    given.append(seen)
+    return {}
+
+  monkeypatch.setattr(compare_run, 'evaluate', evaluate)
+  compare_run.run(config, 'rvm', 0, tmp_path)
+  [seen] = given
+  if is_trained:
+    videos = SOURCES.build(dict(recipe.data.sources.noise))
+    assert len(seen.find(videos)) == len(videos) > 0
+  else:
+    assert seen is None
 
 
 def test_a_folder_with_another_run_is_refused(tmp_path, stand_ins):
