@@ -2,13 +2,17 @@
 
   python -m rvmae_jax.tools.plan --config configs/rvm_pretrain.py:variant=H \\
     --topology v6e:16x16 [--global_batch 2048] [--mfu 0.4] [--json plan.json]
+    [--against model.remat=full --against model.scan_layers=True]
 
 Compiles the training step itself with the TPU compiler, which needs no TPU
 (pip install 'rvmae_jax[tpu]', Linux on x86_64), and tells memory, FLOPs, what
 goes over the network, and the time that each bounds a step to. If the config
 does not fit it tries, in this order, more microbatches (`accumulation_steps`),
 `remat`, and shards of the state (`mesh.fsdp`), and says what to set. A compile
-takes seconds for S and minutes for H.
+takes minutes; one or two with `--config.model.scan_layers=True`, for any size.
+
+With `--against` it compares the config with itself at other values instead, by
+memory and by the time that the compiler expects.
 
 Exit code: 0 something fits, 1 nothing does, 2 the command itself is wrong.
 """
@@ -17,7 +21,7 @@ import dataclasses
 import json
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -26,6 +30,7 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax.parts import build_parts
+from rvmae_jax.tools.benchmark_step import with_values
 from rvmae_jax.tools.planning import ahead_of_time
 from rvmae_jax.tools.planning.ahead_of_time import (
   CompiledStep,
@@ -37,6 +42,7 @@ from rvmae_jax.tools.planning.table import (
   format_attempt,
   format_changes,
   format_summary,
+  format_variants,
 )
 from rvmae_jax.training import guards, sharding
 
@@ -127,12 +133,45 @@ def make_plan(
   return Plan(
     tpus.name,
     tpus.num_chips,
-    search.hbm_bytes,
+    tpus.hbm_bytes,
     config.batch_size,
     search.flops,
     attempts,
     search.most_rows(attempts[-1]) if attempts[-1].fits else 0,
   )
+
+
+def compare_variants(
+  config: ConfigDict,
+  changes: Sequence[str],
+  tpus: Slice,
+  compile_step: Compile = ahead_of_time.compile_step,
+  tell: Callable[[str], None] = _print_now,
+) -> dict[str, Attempt]:
+  """A config as given and with other values, each compiled as it is.
+
+  Args:
+    config: a recipe.
+    changes: such as 'model.remat=full,batch_size=8', one a variant.
+    tpus: where it is to run.
+    compile_step: compiles a config, or raises DoesNotFit.
+    tell: gets a line before and after each compile.
+
+  Returns:
+    'as given' and the changes -> what came of it.
+
+  Raises:
+    ValueError: changes of another form, or of entries that are not there.
+  """
+  configs = {'as given': config}
+  configs |= {text: with_values(config, text) for text in changes}
+  attempts = {}
+  for name, variant in configs.items():
+    tell(f'{name}:')
+    search = _Search(variant, tpus, compile_step, tell)
+    _, rows = next(_microbatches(variant, len(tpus.jax_devices)))
+    attempts[name] = search.attempt({}, rows)
+  return attempts
 
 
 class _Search:
@@ -150,10 +189,7 @@ class _Search:
     parts = build_parts(ahead_of_time.for_tpu(config))
     self.shapes = parts.shapes
     self.flops = (parts.flops_per_clip or 0) * config.batch_size
-    # Of v4, two devices are one chip.
-    devices_a_chip = len(tpus.jax_devices) // tpus.num_chips
-    self.hbm_bytes = tpus.chip.hbm_bytes / devices_a_chip
-    self.usable_bytes = _USABLE * self.hbm_bytes
+    self.usable_bytes = _USABLE * tpus.hbm_bytes
 
   def try_way(self, changes: Mapping[str, Any]) -> list[Attempt]:
     """One way with more and more microbatches, until one fits."""
@@ -161,7 +197,7 @@ class _Search:
     if fixed > self.usable_bytes:
       reason = 'parameters and optimizer alone do not fit'
       attempt = Attempt(changes, 0, fixed, False, reason=reason)
-      self.tell(format_attempt(attempt, self.hbm_bytes))
+      self.tell(format_attempt(attempt, self.tpus.hbm_bytes))
       return [attempt]
     attempts, bytes_a_row = [], 0.0
     for steps, rows in _microbatches(self.config, len(self.tpus.jax_devices)):
@@ -170,14 +206,15 @@ class _Search:
         continue
       if steps != self.config.accumulation_steps:
         changes = {**changes, 'accumulation_steps': steps}
-      attempt = self._try(changes, rows)
+      attempt = self.attempt(changes, rows)
       attempts.append(attempt)
       if attempt.fits:
         break
       bytes_a_row = max(attempt.peak_bytes - fixed, 0.0) / rows
     return attempts
 
-  def _try(self, changes: Mapping[str, Any], rows: int) -> Attempt:
+  def attempt(self, changes: Mapping[str, Any], rows: int) -> Attempt:
+    """One way, compiled; `rows` are those of a microbatch on a device."""
     self.tell(f'Compiling {format_changes(changes) or "as given"} ..')
     config = _with(self.config, changes)
     try:
@@ -200,7 +237,7 @@ class _Search:
       attempt = Attempt(
         changes, rows, step.peak_bytes, fits, step, bounds, reason
       )
-    self.tell(format_attempt(attempt, self.hbm_bytes))
+    self.tell(format_attempt(attempt, self.tpus.hbm_bytes))
     return attempt
 
   def most_rows(self, attempt: Attempt) -> int:
@@ -283,7 +320,12 @@ def main(argv: list[str]) -> int:
   config.batch_size = args.global_batch or config.batch_size
   num_steps = args.steps or config.total_steps
   try:
-    plan = make_plan(config, ahead_of_time.describe_slice(args.topology))
+    tpus = ahead_of_time.describe_slice(args.topology)
+    if args.against:
+      variants = compare_variants(config, args.against, tpus)
+      print(format_variants(variants, tpus.hbm_bytes))
+      return 0
+    plan = make_plan(config, tpus)
   except (ImportError, ValueError) as error:
     print(f'plan: {error}', file=sys.stderr)
     return 2
@@ -300,6 +342,7 @@ if __name__ == '__main__':
   flags.DEFINE_integer('global_batch', 0, "Clips of a step; 0: the config's.")
   flags.DEFINE_float('mfu', 0.4, 'Share of the peak that the run will reach.')
   flags.DEFINE_integer('steps', 0, "Of the run; 0: the config's.")
+  flags.DEFINE_multi_string('against', [], 'The config with other values.')
   flags.DEFINE_string('json', '', 'Write all of it to this file.')
   flags.mark_flags_as_required(['config', 'topology'])
   app.run(main)

@@ -20,6 +20,7 @@ class Device:
     hbm_bytes_per_s: its bandwidth.
     link_bytes_per_s: of one link to a neighbour, one way.
     num_links: of a chip in a torus; NVLink counts as one.
+    clock_hz: of a TPU's cores; that of GPUs, which changes, is 0.
   """
 
   name: str
@@ -29,6 +30,7 @@ class Device:
   hbm_bytes_per_s: float
   link_bytes_per_s: float
   num_links: int
+  clock_hz: float = 0.0
 
   @property
   def network_bytes_per_s(self) -> float:
@@ -36,16 +38,26 @@ class Device:
     return self.link_bytes_per_s * self.num_links
 
 
-_GB = 1e9
+_GB = _GHZ = 1e9
 _GIB = 2**30
 
 # The first whose kind is a part of JAX's name counts: special ones come first.
 DEVICES = (
-  Device('v6e', 'TPU v6', 918e12, 32 * _GIB, 1640 * _GB, 90 * _GB, 4),
-  Device('v5e', 'TPU v5 lite', 197e12, 16 * _GIB, 819 * _GB, 45 * _GB, 4),
-  Device('v5e', 'TPU v5e', 197e12, 16 * _GIB, 819 * _GB, 45 * _GB, 4),
-  Device('v5p', 'TPU v5', 459e12, 95 * _GIB, 2765 * _GB, 90 * _GB, 6),
-  Device('v4', 'TPU v4', 275e12, 32 * _GIB, 1228 * _GB, 45 * _GB, 6),
+  Device(
+    'v6e', 'TPU v6', 918e12, 32 * _GIB, 1640 * _GB, 90 * _GB, 4, 1.75 * _GHZ
+  ),
+  Device(
+    'v5e', 'TPU v5 lite', 197e12, 16 * _GIB, 819 * _GB, 45 * _GB, 4, 1.5 * _GHZ
+  ),
+  Device(
+    'v5e', 'TPU v5e', 197e12, 16 * _GIB, 819 * _GB, 45 * _GB, 4, 1.5 * _GHZ
+  ),
+  Device(
+    'v5p', 'TPU v5', 459e12, 95 * _GIB, 2765 * _GB, 90 * _GB, 6, 1.75 * _GHZ
+  ),
+  Device(
+    'v4', 'TPU v4', 275e12, 32 * _GIB, 1228 * _GB, 45 * _GB, 6, 1.05 * _GHZ
+  ),
   Device('h200', 'H200', 989e12, 141 * _GB, 4800 * _GB, 450 * _GB, 1),
   Device('h100pcie', 'H100 PCIe', 756e12, 80 * _GB, 2000 * _GB, 64 * _GB, 1),
   Device('h100', 'H100', 989e12, 80 * _GB, 3350 * _GB, 450 * _GB, 1),

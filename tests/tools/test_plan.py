@@ -19,7 +19,7 @@ from rvmae_jax.tools.planning.ahead_of_time import (
   Slice,
 )
 from rvmae_jax.tools.planning.collectives import Collective
-from rvmae_jax.tools.planning.table import format_summary
+from rvmae_jax.tools.planning.table import format_summary, format_variants
 from rvmae_jax.training import devices
 
 _MIB = 2**20
@@ -74,6 +74,43 @@ def test_what_fits_is_left_as_it_is(config):
   text = format_summary(plan, num_steps=1000, mfu=0.4)
   assert 'nothing: it fits as it is' in text
   assert 'all-reduce         1 x among 8, 0.005 GiB a step' in text
+
+
+def test_variants_are_compared_by_what_the_compiler_expects(config):
+  tpus = _slice(100 * _MIB)
+  ms = {'none': 8, 'full': 16}
+
+  def compile_step(config, _):
+    if config.batch_size > 64:
+      raise DoesNotFit('too much', 300 * _MIB)
+    expected_s = {'decoder': 1e-3 * ms[config.model.remat]}
+    return CompiledStep(15 * _MIB, 30 * _MIB, [], 1.0, expected_s)
+
+  changes = ['model.remat=full', 'model.remat=full,batch_size=128']
+  variants = plan_lib.compare_variants(
+    config, changes, tpus, compile_step, tell=lambda _: None
+  )
+  assert list(variants) == ['as given', *changes]
+  assert [attempt.rows for attempt in variants.values()] == [8, 8, 16]
+  lines = format_variants(variants, tpus.hbm_bytes).splitlines()
+  assert '8.0    1.00' in lines[1]
+  assert '16.0    0.50' in lines[2]
+  assert 'does not fit' in lines[3]
+
+
+def test_the_compilers_time_is_told_beside_the_bounds(config):
+  tpus = _slice(100 * _MIB)
+  expected_s = {'decoder': 0.75, 'core': 0.25}
+  plan = plan_lib.make_plan(
+    config,
+    tpus,
+    lambda *_: CompiledStep(15 * _MIB, 30 * _MIB, [], 1.0, expected_s),
+    tell=lambda _: None,
+  )
+  text = format_summary(plan, num_steps=86_400, mfu=0.4)
+  assert 'compiler expects   1000.0 ms (0% MFU)' in text
+  assert 'decoder 75%, core 25%' in text
+  assert ', 1.0 at what the compiler expects' in text
 
 
 def test_microbatches_come_first_and_hopeless_ones_are_not_compiled(config):

@@ -14,6 +14,7 @@ from rvmae_jax.layers.attention import BEST_ON
 from rvmae_jax.memory import planned_bytes
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.planning.collectives import Collective, find_collectives
+from rvmae_jax.tools.planning.expectation import expected_seconds
 from rvmae_jax.training import devices, sharding
 
 
@@ -45,6 +46,11 @@ class Slice:
   jax_devices: list[Any]
   chip: devices.Device
 
+  @property
+  def hbm_bytes(self) -> float:
+    """Memory of one of `jax_devices`."""
+    return self.chip.hbm_bytes * self.num_chips / len(self.jax_devices)
+
 
 @dataclasses.dataclass(frozen=True)
 class CompiledStep:
@@ -55,12 +61,15 @@ class CompiledStep:
     temporary_bytes: what comes and goes within a step.
     collectives: what is sent over the network.
     compile_s: seconds to compile, here.
+    expected_s: seconds that the compiler expects of each part of the network
+      (see `expectation.expected_seconds`).
   """
 
   state_bytes: float
   temporary_bytes: float
   collectives: list[Collective]
   compile_s: float
+  expected_s: dict[str, float] = dataclasses.field(default_factory=dict)
 
   @property
   def peak_bytes(self) -> float:
@@ -145,11 +154,13 @@ def compile_step(config: ConfigDict, tpus: Slice) -> CompiledStep:
       str(error).splitlines()[0], used_bytes(str(error))
     ) from error
   temporary_bytes = compiled.memory_analysis().temp_size_in_bytes
+  program = compiled.as_text()
   return CompiledStep(
     state_bytes=planned_bytes(compiled) - temporary_bytes,
     temporary_bytes=temporary_bytes,
-    collectives=find_collectives(compiled.as_text()),
+    collectives=find_collectives(program),
     compile_s=time.monotonic() - start,
+    expected_s=expected_seconds(program, tpus.chip.clock_hz),
   )
 
 

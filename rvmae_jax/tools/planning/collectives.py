@@ -5,6 +5,8 @@ import dataclasses
 import math
 import re
 
+from rvmae_jax.tools.planning.program import lines_as_run
+
 KINDS = (
   'all-reduce',
   'all-gather',
@@ -19,15 +21,9 @@ _BYTES = {
   **dict.fromkeys(('s64', 'u64', 'f64', 'c64'), 8),
 }
 _ARRAY = re.compile(r'\b([a-z]+\d*\w*)\[([\d,]*)\]')
-_COMPUTATION = re.compile(r'^(ENTRY )?%?([\w.-]+) .*\{$')
 _OPERATION = re.compile(
   rf'^\s+(?:ROOT )?%?[\w.-]+ = (.*?) ({"|".join(KINDS)})(-start)?\((.*)$'
 )
-_CALLED = re.compile(
-  r'(?:body|calls|to_apply|called_computations=\{|true_computation|'
-  r'false_computation|branch_computations=\{)=?%?([\w.-]+)'
-)
-_TRIPS = re.compile(r'known_trip_count":\{"n":"(\d+)"')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,48 +64,21 @@ def find_collectives(program: str) -> list[Collective]:
   Returns:
     One entry a kind and group size, the largest first.
   """
-  bodies, entry = _computations(program)
-  times = collections.Counter()
-
-  def visit(name: str, factor: int) -> None:
-    times[name] += factor
-    for line in bodies[name]:
-      trips = _TRIPS.search(line)
-      inner = factor * (int(trips[1]) if trips else 1)
-      for called in _CALLED.findall(line):
-        if called in bodies:
-          visit(called, inner)
-
-  visit(entry, 1)
   counts, sizes = collections.Counter(), collections.Counter()
-  for name, lines in bodies.items():
-    for match in filter(None, map(_OPERATION.match, lines)):
-      result, kind, start, rest = match.groups()
-      group = _group_size(kind, rest)
-      if group > 1 and times[name]:
-        counts[kind, group] += times[name]
-        sizes[kind, group] += times[name] * _num_bytes(
-          kind, bool(start), result, group
-        )
+  for line, times in lines_as_run(program):
+    match = _OPERATION.match(line)
+    if not match:
+      continue
+    result, kind, start, rest = match.groups()
+    group = _group_size(kind, rest)
+    if group > 1:
+      num_bytes = _num_bytes(kind, bool(start), result, group)
+      counts[kind, group] += times
+      sizes[kind, group] += times * num_bytes
   return [
     Collective(*key, counts[key], num_bytes)
     for key, num_bytes in sizes.most_common()
   ]
-
-
-def _computations(program: str) -> tuple[dict[str, list[str]], str]:
-  """Lines of each function of a program, and the name of the first to run."""
-  bodies, entry, current = {}, '', []
-  for line in program.splitlines():
-    start = _COMPUTATION.match(line)
-    if start:
-      current = bodies.setdefault(start[2], [])
-      entry = start[2] if start[1] else entry
-    elif line.startswith(' '):
-      current.append(line)
-  if not entry:
-    raise ValueError('The text is no compiled XLA program: it has no ENTRY.')
-  return bodies, entry
 
 
 def _num_bytes(kind: str, is_start: bool, result: str, group_size: int) -> int:

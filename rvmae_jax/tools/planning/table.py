@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rvmae_jax.tools.planning.bounds import run_days
+from rvmae_jax.tools.planning.bounds import SECONDS_A_DAY, run_days
 
 _GIB = 2**30
 
@@ -66,10 +66,62 @@ def format_summary(plan: Any, num_steps: int, mfu: float) -> str:
       f'compute {1e3 * bounds.compute_s:.1f}, memory '
       f'{1e3 * bounds.memory_s:.1f}, network {1e3 * bounds.network_s:.1f} ms',
     ),
+    *_expected(chosen),
     (
       'the run',
       f'{run_days(bounds, num_steps, mfu):.1f} days for {num_steps:,} steps at '
-      f'{mfu:.0%} MFU',
+      f'{mfu:.0%} MFU{_expected_days(chosen, num_steps)}',
     ),
   ]
   return '\n'.join([title, *(f'  {name:18} {text}' for name, text in rows)])
+
+
+def format_variants(variants: dict[str, Any], hbm_bytes: float) -> str:
+  """One row for each `plan.Attempt`, by what is set; the first is the basis."""
+  width = max(map(len, variants))
+  lines = [f'{"":{width}}  clips     GiB  expected ms   ratio    MFU']
+  basis = None
+  for name, attempt in variants.items():
+    gib = attempt.peak_bytes / _GIB
+    cells = f'{name:{width}}  {attempt.rows:5}  {gib:6.2f}'
+    seconds = expected_step_s(attempt)
+    if not attempt.fits:
+      cells += f'  does not fit {hbm_bytes / _GIB:.0f} GiB'
+    elif seconds:
+      basis = basis or seconds
+      share = attempt.bounds.compute_s / seconds
+      cells += f'  {1e3 * seconds:11.1f}  {basis / seconds:6.2f}  {share:5.1%}'
+    lines.append(cells)
+  return '\n'.join(lines)
+
+
+def expected_step_s(attempt: Any) -> float:
+  """What the compiler expects of a `plan.Attempt`, or the network if slower.
+
+  0 where the compiler says nothing.
+  """
+  expected = sum(attempt.step.expected_s.values()) if attempt.step else 0.0
+  return max(expected, attempt.bounds.network_s) if expected else 0.0
+
+
+def _expected(attempt: Any) -> list[tuple[str, str]]:
+  seconds = attempt.step.expected_s
+  total = sum(seconds.values())
+  if not total:
+    return []
+  shares = ', '.join(f'{part} {s / total:.0%}' for part, s in seconds.items())
+  return [
+    (
+      'compiler expects',
+      f'{1e3 * total:.1f} ms ({attempt.bounds.compute_s / total:.0%} MFU), '
+      f'without exchanges: {shares}',
+    )
+  ]
+
+
+def _expected_days(attempt: Any, num_steps: int) -> str:
+  seconds = expected_step_s(attempt)
+  if not seconds:
+    return ''
+  days = num_steps * seconds / SECONDS_A_DAY
+  return f', {days:.1f} at what the compiler expects'
