@@ -9,15 +9,18 @@ Data is fake, so that the step alone is measured. Each `--against` is the same
 config with other values (comma-separated); `--plain` is RVM as one would first
 write it down (`rvmae_jax.tools.benchmarks.plain_rvm`). All are measured in
 turn, round after round, since machines drift, and compared by the ratio of
-their medians. The last line is the result as JSON.
+their medians; one that fails, as for want of memory, does not end the others.
+MFU is of the maker's figure or, where there is none, of a measured peak
+(`rvmae_jax.tools.benchmarks.peak`). The last line is the result as JSON.
 """
 
 import ast
+import contextlib
 import json
 import statistics
 import time
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -28,9 +31,9 @@ from rvmae_jax.batch import fake_batch
 from rvmae_jax.memory import planned_bytes
 from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts
+from rvmae_jax.tools.benchmarks.peak import peak_of
 from rvmae_jax.tools.benchmarks.plain_rvm import PlainRVM
 from rvmae_jax.training import sharding
-from rvmae_jax.training.logging import peak_flops_per_s
 
 _NUM_ROUNDS = 5
 PLAIN = 'plain transcription'
@@ -42,26 +45,31 @@ class StepBenchmark:
   """One config's compiled training step and its measurements.
 
   Attributes:
-    parts: what the config's names stand for.
+    config: as given.
+    parts: what its names stand for.
+    mesh: the devices that it runs on.
+    batch: fake, on the devices.
+    init: () -> the state, compiled.
+    program: the step, compiled.
     compile_s: seconds to compile.
     step_s: seconds of a step, one figure a round.
   """
 
   def __init__(self, config: ConfigDict, make_model: MakeModel = build_model):
-    self._config = config
-    self._mesh = sharding.make_mesh(**config.mesh)
+    self.config = config
+    self.mesh = sharding.make_mesh(**config.mesh)
     self.parts = build_parts(config, make_model)
-    shardings = sharding.state_shardings(self.parts.shapes, self._mesh)
-    self._batch = sharding.global_batch(fake_batch(self.parts.spec), self._mesh)
+    shardings = sharding.state_shardings(self.parts.shapes, self.mesh)
+    self.batch = sharding.global_batch(fake_batch(self.parts.spec), self.mesh)
     step = jax.jit(
       self.parts.train_step,
-      in_shardings=(shardings, sharding.batch_sharding(self._mesh)),
-      out_shardings=(shardings, sharding.replicated(self._mesh)),
+      in_shardings=(shardings, sharding.batch_sharding(self.mesh)),
+      out_shardings=(shardings, sharding.replicated(self.mesh)),
       donate_argnums=0,
     )
-    self._init = jax.jit(self.parts.init, out_shardings=shardings)
+    self.init = jax.jit(self.parts.init, out_shardings=shardings)
     start = time.perf_counter()
-    self._step = step.lower(self.parts.shapes, self._batch).compile()
+    self.program = step.lower(self.parts.shapes, self.batch).compile()
     self.compile_s = time.perf_counter() - start
     self.step_s: list[float] = []
 
@@ -71,33 +79,33 @@ class StepBenchmark:
     The state is made anew and dropped again, so that configs measured in turn
     do not have to fit into memory together.
     """
-    state, metrics = self._step(self._init(), self._batch)
+    state, metrics = self.program(self.init(), self.batch)
     jax.block_until_ready(metrics)
     num_steps, start = 0, time.perf_counter()
     while num_steps == 0 or time.perf_counter() - start < seconds:
-      state, metrics = self._step(state, self._batch)
+      state, metrics = self.program(state, self.batch)
       jax.block_until_ready(metrics)
       num_steps += 1
     self.step_s.append((time.perf_counter() - start) / num_steps)
 
   def result(self) -> dict[str, Any]:
-    """Figures by name; `mfu` is None where the device's peak is not known."""
+    """Figures by name; without MFU where the model counts no FLOPs."""
     step_s = statistics.median(self.step_s)
-    batch_size = self._config.batch_size
+    batch_size = self.config.batch_size
     result = {
       'clips_per_s': batch_size / step_s,
       'step_ms': 1e3 * step_s,
       'step_ms_range': [1e3 * min(self.step_s), 1e3 * max(self.step_s)],
       'compile_s': self.compile_s,
-      'gib': planned_bytes(self._step) / 2**30,
-      'mfu': None,
+      'gib': planned_bytes(self.program) / 2**30,
     }
     if self.parts.flops_per_clip:
       flops_per_s = self.parts.flops_per_clip * batch_size / step_s
+      peak = peak_of(self.mesh, self.config.model.get('dtype', 'float32'))
       result['model_tflops_per_s'] = flops_per_s / 1e12
-      peak = peak_flops_per_s(jax.devices()[0].device_kind)
-      if peak:
-        result['mfu'] = flops_per_s / (peak * self._mesh.size)
+      result['mfu'] = flops_per_s / peak.flops_per_s
+      result['peak_tflops_per_s'] = peak.flops_per_s / 1e12
+      result['peak_is_measured'] = peak.is_measured
     return result
 
 
@@ -115,20 +123,43 @@ def benchmark_step(
       not `build_model`.
 
   Returns:
-    Name -> figures (see `StepBenchmark.result`) with `speed_ratio`.
+    Name -> figures (see `StepBenchmark.result`) with `speed_ratio`; of one that
+    failed, `failed` alone: why.
+
+  Raises:
+    RuntimeError, ValueError: the first failed.
   """
-  benchmarks = {}
+  benchmarks, failed = {}, {}
+  first = next(iter(configs))
+
+  @contextlib.contextmanager
+  def noted(name: str) -> Iterator[None]:
+    try:
+      yield
+    except (RuntimeError, ValueError) as error:
+      if name == first:
+        raise
+      failed[name] = {'failed': str(error).strip().splitlines()[0]}
+      logging.warning('%s failed: %s', name, failed[name]['failed'])
+
   for name, config in configs.items():
     logging.info('Compiling %s.', name)
-    benchmarks[name] = StepBenchmark(config, make_model.get(name, build_model))
+    with noted(name):
+      maker = make_model.get(name, build_model)
+      benchmarks[name] = StepBenchmark(config, maker)
   for i in range(_NUM_ROUNDS):
     logging.info('Round %d of %d.', i + 1, _NUM_ROUNDS)
-    for benchmark in benchmarks.values():
-      benchmark.run_round(seconds / _NUM_ROUNDS)
-  results = {name: b.result() for name, b in benchmarks.items()}
-  first = next(iter(results.values()))
-  for result in results.values():
-    result['speed_ratio'] = result['clips_per_s'] / first['clips_per_s']
+    for name, benchmark in benchmarks.items():
+      if name not in failed:
+        with noted(name):
+          benchmark.run_round(seconds / _NUM_ROUNDS)
+  results = {
+    name: failed.get(name) or benchmarks[name].result() for name in configs
+  }
+  for name, result in results.items():
+    if name not in failed:
+      ratio = result['clips_per_s'] / results[first]['clips_per_s']
+      result['speed_ratio'] = ratio
   return results
 
 
@@ -172,7 +203,8 @@ def print_table(results: dict[str, dict[str, Any]]) -> None:
   for name, result in results.items():
     cells = (result.get(column) for column in columns)
     texts = ('-' if c is None else f'{c:.3g}' for c in cells)
-    print(f'{name:{width}}', *(f'{text:>10}' for text in texts))
+    failed = f'  failed: {result["failed"]}' if 'failed' in result else ''
+    print(f'{name:{width}}', *(f'{text:>10}' for text in texts), failed)
 
 
 def main(argv: list[str]) -> None:

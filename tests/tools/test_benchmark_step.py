@@ -12,11 +12,12 @@ RECIPE = str(pathlib.Path(__file__).parents[1] / 'tiny_recipe.py')
 
 
 @pytest.fixture(scope='module', name='results')
-def _results():
+def _results(quick_steps):
   config = load_config(RECIPE)
-  configs = {
-    'as given': config,
-    'batch_size=16': benchmark_step.with_values(config, 'batch_size=16'),
+  config.unlock().model.attention = 'auto'
+  changes = ('batch_size=16', 'model.attention=cudnn')
+  configs = {'as given': config} | {
+    text: benchmark_step.with_values(config, text) for text in changes
   }
   return benchmark_step.benchmark_step(configs, seconds=0.5)
 
@@ -38,15 +39,26 @@ def test_larger_batches_need_more_memory(results):
   assert results['batch_size=16']['gib'] > results['as given']['gib'] > 0
 
 
-def test_mfu_is_left_open_where_the_peak_is_unknown(results):
-  assert results['as given']['mfu'] is None
+def test_mfu_is_of_a_measured_peak_where_none_is_known(results):
+  result = results['as given']
+  assert result['peak_is_measured']
+  assert result['mfu'] == pytest.approx(
+    result['model_tflops_per_s'] / result['peak_tflops_per_s']
+  )
+  assert 0 < result['mfu'] < 1
+
+
+def test_one_that_fails_does_not_end_the_others(results):
+  assert list(results['model.attention=cudnn']) == ['failed']
+  assert results['batch_size=16']['speed_ratio'] > 0
 
 
 def test_table_has_a_row_for_each_config(results, capsys):
   benchmark_step.print_table(results)
   header, *rows = capsys.readouterr().out.splitlines()
   assert header.split()[:2] == ['clips/s', 'ratio']
-  assert [row.split()[0] for row in rows] == ['as', 'batch_size=16']
+  assert [row.split()[0] for row in rows] == ['as', *list(results)[1:]]
+  assert 'failed: ' in rows[-1]
 
 
 def test_values_are_read_as_python_or_as_text():

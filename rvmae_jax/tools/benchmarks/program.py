@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 
 class ProgramCounts(NamedTuple):
@@ -36,26 +36,30 @@ def count(jaxpr: ClosedJaxpr | Jaxpr) -> ProgramCounts:
   knows, counts as one pass.
   """
   totals = collections.Counter()
-  _count(getattr(jaxpr, 'jaxpr', jaxpr), 1, totals)
-  return ProgramCounts(
-    **{field: totals[field] for field in ProgramCounts._fields}
-  )
-
-
-def _count(jaxpr: Jaxpr, times: int, totals: collections.Counter) -> None:
-  for equation in jaxpr.eqns:
+  for equation, times in walk(jaxpr):
     name = equation.primitive.name
-    inner = list(_inner(equation.params))
-    if not inner:
+    if not any(_inner(equation.params)):
       totals['operations'] += 1
     if name in _FLOPS:
       totals['matmuls'] += 1
       totals['flops'] += times * _FLOPS[name](equation)
     if name in ('scan', 'while'):
       totals['loops'] += 1
-    length = equation.params['length'] if name == 'scan' else 1
-    for body in inner:
-      _count(body, times * length, totals)
+  return ProgramCounts(
+    **{field: totals[field] for field in ProgramCounts._fields}
+  )
+
+
+def walk(
+  jaxpr: ClosedJaxpr | Jaxpr, times: int = 1
+) -> Iterator[tuple[JaxprEqn, int]]:
+  """Every operation of a program, with how often it is run; see `count`."""
+  for equation in getattr(jaxpr, 'jaxpr', jaxpr).eqns:
+    yield equation, times
+    is_scan = equation.primitive.name == 'scan'
+    length = equation.params['length'] if is_scan else 1
+    for body in _inner(equation.params):
+      yield from walk(body, times * length)
 
 
 def _inner(params: dict[str, Any]) -> Iterator[Jaxpr]:
