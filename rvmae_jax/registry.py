@@ -15,6 +15,13 @@ def near_names(name: str, names) -> str:
   return f'{meant}Known: {", ".join(names) or "(none)"}.'
 
 
+def some_names(names: Iterable[str], most: int = 10, between=', ') -> str:
+  """The first of some names, and how many more there are: 'a, b and 3 more'."""
+  names = list(names)
+  more = f' and {len(names) - most} more' if len(names) > most else ''
+  return between.join(names[:most]) + more
+
+
 def check_known(kind: str, known: Iterable[str], *names: str) -> None:
   """Checks that names are known ones.
 

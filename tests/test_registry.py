@@ -11,7 +11,7 @@ from rvmae_jax.losses import LOSSES
 from rvmae_jax.masking import MASKS
 from rvmae_jax.models import MODELS
 from rvmae_jax.objectives import OBJECTIVES
-from rvmae_jax.registry import Registry, check_known, near_names
+from rvmae_jax.registry import Registry, check_known, near_names, some_names
 
 TABLES = (CLIPS, EVALS, LOSSES, MASKS, MODELS, OBJECTIVES, SOURCES)
 
@@ -52,6 +52,11 @@ def test_near_names_puts_the_closest_first():
 def test_an_unknown_name_is_answered_with_near_ones():
   with pytest.raises(ValueError, match=r"Unknown shape 'fractoin'.*'fraction'"):
     SHAPES.get('fractoin')
+
+
+def test_of_many_names_some_are_shown():
+  assert some_names(iter('abc'), most=3) == 'a, b, c'
+  assert some_names('abcd', most=2, between='; ') == 'a; b and 2 more'
 
 
 def test_the_first_unknown_of_several_names_is_answered():

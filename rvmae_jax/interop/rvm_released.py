@@ -14,6 +14,7 @@ import flax.traverse_util
 import numpy as np
 
 from rvmae_jax.layers.transformer import unstack_blocks
+from rvmae_jax.registry import some_names
 
 _ALL = slice(None)
 
@@ -222,8 +223,7 @@ def _check_names(given: set[str], expected: set[str]) -> None:
     ('not known to this model', sorted(given - expected)),
   ):
     if names:
-      more = f' and {len(names) - 5} more' if len(names) > 5 else ''
-      problems.append(f'{what}: {", ".join(names[:5])}{more}')
+      problems.append(f'{what}: {some_names(names, 5)}')
   if problems:
     raise ValueError(f'Released checkpoint does not fit; {"; ".join(problems)}')
 

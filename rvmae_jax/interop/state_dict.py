@@ -13,6 +13,7 @@ import numpy as np
 from rvmae_jax.interop import safetensors, torch_files
 from rvmae_jax.layers.positions import sincos_2d_xy
 from rvmae_jax.layers.transformer import unstack_blocks
+from rvmae_jax.registry import some_names
 
 # Where training scripts keep the network inside of their checkpoints.
 _WRAPPERS = ('model', 'module', 'state_dict', 'model_state')
@@ -133,8 +134,7 @@ class Report:
     for kind in ('missing', 'unused', 'misshapen'):
       names = getattr(self, kind)
       if names:
-        more = f' and {len(names) - 5} more' if len(names) > 5 else ''
-        lines.append(f'{kind}: {"; ".join(names[:5])}{more}.')
+        lines.append(f'{kind}: {some_names(names, 5, "; ")}.')
     return '\n'.join(lines)
 
   def require_complete(self) -> None:

@@ -17,6 +17,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
+from rvmae_jax.registry import some_names
 from rvmae_jax.training.state import TrainState
 
 # What `load_params` and `init_from` get from a file that is no run of ours.
@@ -174,12 +175,8 @@ def find_checkpoint(path: epath.PathLike) -> epath.Path:
   path = _absolute(path)
   if (path / 'state').is_dir():
     return path
-  # Orbax gives a checkpoint its plain number only when it is complete.
-  steps = [
-    int(entry.name)
-    for entry in (path / 'checkpoints').glob('*')
-    if entry.name.isdecimal()
-  ]
+  # Those that are complete: in a bucket one under way has its number, too.
+  steps = ocp.utils.checkpoint_steps(path / 'checkpoints')
   if not steps:
     raise FileNotFoundError(
       f'No checkpoint at {path}: neither a checkpoint directory (with state/) '
@@ -223,11 +220,8 @@ def check_same_arrays(
     if found.get(name, shape) != shape
   ]
   if problems:
-    shown = '; '.join(problems[:10])
-    more = f'; and {len(problems) - 10} more' if len(problems) > 10 else ''
-    raise ValueError(
-      f'The model does not fit {origin}: {shown}{more}. {remedy}'
-    )
+    shown = some_names(problems, between='; ')
+    raise ValueError(f'The model does not fit {origin}: {shown}. {remedy}')
 
 
 def _shapes_by_name(tree: Any) -> dict[str, tuple[int, ...]]:

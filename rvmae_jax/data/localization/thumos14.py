@@ -4,8 +4,8 @@ import collections
 import os
 import pathlib
 
+from rvmae_jax.data.layout import check_choice
 from rvmae_jax.data.localization import untrimmed
-from rvmae_jax.data.sources.published import check_choice
 
 # A subset's name here -> how the names of its annotation files end.
 SUBSETS = {'validation': 'val', 'test': 'test'}

@@ -2,13 +2,14 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from absl import logging
 
 from rvmae_jax.data.frames import Video, frame_times_s, read_frames
 from rvmae_jax.data.sources.folder import find_videos
+from rvmae_jax.registry import some_names
 
 # The label of what annotators were not sure about.
 AMBIGUOUS = -1
@@ -143,6 +144,5 @@ def find_files(
   return paths
 
 
-def _some(names: Sequence[str], most: int = 4) -> str:
-  shown = ', '.join(map(repr, names[:most]))
-  return f'{shown}, ...' if len(names) > most else shown
+def _some(names: Iterable[str]) -> str:
+  return some_names(map(repr, names), most=4)

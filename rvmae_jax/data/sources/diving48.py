@@ -3,11 +3,8 @@
 import json
 from typing import Any
 
-from rvmae_jax.data.sources.published import (
-  Published,
-  check_choice,
-  list_finder,
-)
+from rvmae_jax.data.layout import check_choice, list_finder
+from rvmae_jax.data.sources.published import Published
 
 SPLITS = ('train', 'test')
 

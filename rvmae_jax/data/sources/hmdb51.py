@@ -2,13 +2,13 @@
 
 import os
 
-from rvmae_jax.data.sources.published import (
-  Published,
+from rvmae_jax.data.layout import (
   check_choice,
+  files_ending,
   find_part,
   read_lines,
-  video_stem,
 )
+from rvmae_jax.data.sources.published import Published, video_stem
 
 # What the lists say of a video: 1 train, 2 test, 0 neither.
 SPLITS = {'train': '1', 'test': '2'}
@@ -45,12 +45,7 @@ class Hmdb51(Published):
     folders = [lists] if lists else ['testTrainMulti_7030_splits', 'splits']
     folder = find_part('hmdb51', path, 'folder of lists', folders)
     ending = f'_test_split{fold}.txt'
-    files = sorted(n for n in os.listdir(folder) if n.endswith(ending))
-    if not files:
-      raise FileNotFoundError(
-        f'hmdb51: no list in {folder!r} ends in {ending!r}. Found '
-        f'{sorted(os.listdir(folder))[:5]}.'
-      )
+    files = files_ending('hmdb51', folder, ending)
     rows = []
     for label, file in enumerate(files):
       for line in read_lines(os.path.join(folder, file)):

@@ -2,14 +2,10 @@
 
 import csv
 
+from rvmae_jax.data.layout import check_choice, list_finder
 from rvmae_jax.data.records import NO_LABEL
 from rvmae_jax.data.sources.listing import is_plain, read_plain
-from rvmae_jax.data.sources.published import (
-  Published,
-  check_choice,
-  list_finder,
-  video_stem,
-)
+from rvmae_jax.data.sources.published import Published, video_stem
 
 # Names under which the lists of a split are found.
 SPLITS = {

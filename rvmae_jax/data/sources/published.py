@@ -1,19 +1,17 @@
-"""What readers of published datasets share: official lists, videos somewhere.
+"""Videos that an official list names, wherever they are.
 
 Archives are unpacked in many ways, so a video is looked for by its name alone,
 however deep below the folder, in whatever container, or as a folder of frames.
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from absl import logging
 
 from rvmae_jax.data.records import Record
 from rvmae_jax.data.sources.folder import VIDEO_SUFFIXES, find_videos
-
-_SHOWN = 10
+from rvmae_jax.registry import some_names
 
 
 class Published:
@@ -53,11 +51,9 @@ class Published:
     self.missing = [stem for stem, _ in rows if stem not in name_of]
     if not self.missing:
       return
-    shown = ', '.join(self.missing[:_SHOWN])
     report = (
       f'{dataset}: {len(self.missing)} of the {len(rows)} videos in the list '
-      f'are not below {folder!r}: {shown}'
-      f'{", ..." if len(self.missing) > _SHOWN else ""}.'
+      f'are not below {folder!r}: {some_names(self.missing)}.'
     )
     if len(self.missing) > max_missing * len(rows):
       raise FileNotFoundError(
@@ -85,82 +81,3 @@ def video_stem(name: str) -> str:
   """
   stem, suffix = os.path.splitext(os.path.basename(name))
   return stem if suffix.lower() in VIDEO_SUFFIXES else stem + suffix
-
-
-def find_part(
-  dataset: str, root: str, what: str, candidates: Iterable[str]
-) -> str:
-  """The first of some names that exists in a folder.
-
-  Args:
-    dataset: its name, for the message.
-    root: the folder of the dataset.
-    what: is looked for, for the message.
-    candidates: paths relative to `root`, or absolute; empty ones are skipped.
-
-  Raises:
-    FileNotFoundError: none; it says what was looked for and what was found.
-  """
-  candidates = [c for c in candidates if c]
-  for candidate in candidates:
-    path = os.path.join(root, candidate)
-    if os.path.exists(path):
-      return path
-  raise FileNotFoundError(
-    f'{dataset}: no {what} in {root!r}. Looked for {", ".join(candidates)}. '
-    f'Found {_contents(root)}.'
-  )
-
-
-def list_finder(
-  dataset: str, root: str, lists: str, usual: Sequence[str]
-) -> Callable[..., str]:
-  """How to find official lists: a function (what, *names) -> path.
-
-  Args:
-    dataset: its name, for messages.
-    root: the folder of the dataset.
-    lists: the one folder to look in; '' looks in the usual ones.
-    usual: relative to `root`.
-  """
-
-  def find(what, *names):
-    folders = [lists] if lists else usual
-    candidates = [f'{folder}/{name}' for folder in folders for name in names]
-    return find_part(dataset, root, what, candidates)
-
-  return find
-
-
-def check_choice(
-  dataset: str, setting: str, value: Any, choices: Iterable[Any]
-) -> None:
-  """Checks a setting that is one of a few, such as `split`.
-
-  Raises:
-    ValueError: it is none of them.
-  """
-  choices = list(choices)
-  if value not in choices:
-    raise ValueError(
-      f'{dataset}: {setting}={value!r} is none of '
-      f'{", ".join(map(str, choices))}.'
-    )
-
-
-def read_lines(path: str) -> list[str]:
-  """The lines of a text file that are not empty, stripped."""
-  with open(path, encoding='utf-8-sig') as file:
-    return [line.strip() for line in file if line.strip()]
-
-
-def _contents(folder: str) -> str:
-  """What a folder holds, as text for a message."""
-  if not os.path.isdir(folder):
-    return 'no such folder'
-  names = sorted(
-    name + '/' * os.path.isdir(os.path.join(folder, name))
-    for name in os.listdir(folder)
-  )
-  more = f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''
-  return (', '.join(names[:_SHOWN]) + more) or 'an empty folder'

@@ -5,12 +5,9 @@ import json
 import os
 from typing import Any
 
+from rvmae_jax.data.layout import check_choice, list_finder
 from rvmae_jax.data.records import NO_LABEL
-from rvmae_jax.data.sources.published import (
-  Published,
-  check_choice,
-  list_finder,
-)
+from rvmae_jax.data.sources.published import Published
 
 # Names under which the files are found, newest first.
 SPLITS = {

@@ -1,12 +1,7 @@
 """UCF101 as published: 101 actions, three splits (arXiv 1212.0402)."""
 
-from rvmae_jax.data.sources.published import (
-  Published,
-  check_choice,
-  list_finder,
-  read_lines,
-  video_stem,
-)
+from rvmae_jax.data.layout import check_choice, list_finder, read_lines
+from rvmae_jax.data.sources.published import Published, video_stem
 
 SPLITS = ('train', 'test')
 

@@ -7,10 +7,10 @@ PATH/ImageSets/2017/val.txt                 names, one a line
 
 import os
 
+from rvmae_jax.data.layout import find_part, read_lines
 from rvmae_jax.data.tracking.layout import (
   match_masks,
   require_folders,
-  require_list,
   subfolders,
 )
 from rvmae_jax.data.tracking.videos import TrackedVideo
@@ -60,7 +60,7 @@ class Davis:
       ),
       os.path.join(lists, str(year)),
     )
-    lines = require_list('davis', folder, f'{split}.txt')
+    lines = read_lines(find_part('davis', folder, 'list', [f'{split}.txt']))
     # Lists of 2016 have a line for each frame: /JPEGImages/480p/NAME/00000.jpg
     names = [
       line.split()[0].split('/')[-2] if '/' in line else line for line in lines

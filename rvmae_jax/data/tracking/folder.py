@@ -8,7 +8,8 @@ import re
 import numpy as np
 
 from rvmae_jax.data.decoding import IMAGE_SUFFIXES, image_files
-from rvmae_jax.data.tracking.layout import contents, match_masks
+from rvmae_jax.data.layout import contents
+from rvmae_jax.data.tracking.layout import match_masks
 from rvmae_jax.data.tracking.videos import TrackedVideo
 
 

@@ -11,11 +11,13 @@ import numpy as np
 from PIL import Image
 
 from rvmae_jax.data.decoding import image_files
-from rvmae_jax.data.tracking.layout import (
+from rvmae_jax.data.layout import (
+  check_choice,
   contents,
-  require_folders,
-  subfolders,
+  files_ending,
+  read_lines,
 )
+from rvmae_jax.data.tracking.layout import require_folders, subfolders
 from rvmae_jax.data.tracking.videos import TrackedVideo
 
 _SPLITS = {'train': '1', 'test': '2'}
@@ -39,8 +41,7 @@ class Jhmdb:
   top_k = 7
 
   def __init__(self, path: str, split: str = 'test', number: int = 1):
-    if split not in _SPLITS:
-      raise ValueError(f'jhmdb: split={split!r} is none of {list(_SPLITS)}.')
+    check_choice('jhmdb', 'split', split, _SPLITS)
     require_folders('jhmdb', path, 'Rename_Images', 'joint_positions')
     self._path = path
     lists = os.path.join(path, 'splits')
@@ -76,16 +77,9 @@ class Jhmdb:
 
 def _listed(folder: str, ending: str, wanted: str) -> list[str]:
   """'action/video' of the lines of all lists that end so."""
-  lists = sorted(n for n in os.listdir(folder) if n.endswith(ending))
-  if not lists:
-    raise FileNotFoundError(
-      f'jhmdb: looked for ACTION{ending} in {folder!r}. Found '
-      f'{contents(folder)}.'
-    )
   names = []
-  for name in lists:
-    with open(os.path.join(folder, name)) as file:
-      rows = [line.split() for line in file if line.strip()]
+  for name in files_ending('jhmdb', folder, ending):
+    rows = map(str.split, read_lines(os.path.join(folder, name)))
     action = name.removesuffix(ending)
     names += [
       f'{action}/{os.path.splitext(video)[0]}'

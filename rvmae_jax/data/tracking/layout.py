@@ -1,12 +1,9 @@
-"""Looking for a published layout, and saying what is there instead."""
+"""Folders of frames, and of the masks that belong to them."""
 
-import collections
 import os
-from collections.abc import Iterable
 
 from rvmae_jax.data.decoding import image_files
-
-_SHOWN = 6
+from rvmae_jax.data.layout import contents
 
 
 def require_folders(dataset: str, path: str, *names: str) -> None:
@@ -21,21 +18,6 @@ def require_folders(dataset: str, path: str, *names: str) -> None:
         f'{dataset}: looked for the folders {", ".join(names)} in {path!r}; '
         f'{name} is not there. Found {contents(path)}.'
       )
-
-
-def require_list(dataset: str, folder: str, name: str) -> list[str]:
-  """The lines of a list that are not empty.
-
-  Raises:
-    FileNotFoundError: shows the lists that are there.
-  """
-  path = os.path.join(folder, name)
-  if not os.path.isfile(path):
-    raise FileNotFoundError(
-      f'{dataset}: no list {name!r} in {folder!r}. Found {contents(folder)}.'
-    )
-  with open(path) as file:
-    return [line.strip() for line in file if line.strip()]
 
 
 def subfolders(path: str) -> list[str]:
@@ -78,25 +60,6 @@ def match_masks(dataset: str, images: str, masks: str) -> dict[int, str]:
       f'no mask of that name in {masks!r}. Found {contents(masks)}.'
     )
   return matched
-
-
-def contents(path: str) -> str:
-  """What a folder holds, in a few words."""
-  if not os.path.isdir(path):
-    return 'no such folder'
-  names = [name for name in sorted(os.listdir(path)) if name[0] != '.']
-  folders = [n + '/' for n in names if os.path.isdir(os.path.join(path, n))]
-  files = [n for n in names if n + '/' not in folders]
-  endings = collections.Counter(os.path.splitext(name)[1] for name in files)
-  if len(files) > _SHOWN:
-    files = [f'{count} files {end}' for end, count in endings.items()]
-  return _shown(folders + files) or 'nothing'
-
-
-def _shown(names: Iterable[str]) -> str:
-  names = list(names)
-  more = f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''
-  return ', '.join(names[:_SHOWN]) + more
 
 
 def _stem(path: str) -> str:

@@ -7,10 +7,10 @@ PATH/lists/val_videos.txt                    names, one a line
 
 import os
 
+from rvmae_jax.data.layout import find_part, read_lines
 from rvmae_jax.data.tracking.layout import (
   match_masks,
   require_folders,
-  require_list,
   subfolders,
 )
 from rvmae_jax.data.tracking.videos import TrackedVideo
@@ -41,7 +41,8 @@ class Vip:
     self._path = path
     lists = os.path.join(path, 'lists')
     if os.path.isdir(lists):
-      self._names = require_list('vip', lists, f'{split}_videos.txt')
+      file = find_part('vip', lists, 'list', [f'{split}_videos.txt'])
+      self._names = read_lines(file)
     else:
       self._names = subfolders(os.path.join(path, _MASKS))
 

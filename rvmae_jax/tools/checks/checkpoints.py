@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import json
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,6 +14,7 @@ import numpy as np
 from rvmae_jax import parts, weights
 from rvmae_jax.interop import hugging_face, rvm_released, sharded, vgg
 from rvmae_jax.models import build_model, rvm, videomae
+from rvmae_jax.registry import some_names
 from rvmae_jax.training import checkpointing
 
 _VARIANTS = {'rvm': rvm.VARIANTS, 'videomae': videomae.VARIANTS}
@@ -288,11 +289,8 @@ def _plain(value: Any) -> str:
   return str(value)
 
 
-def _some(names: Iterable[str], at_most: int = 10) -> str:
-  names = list(names)
-  more = f' and {len(names) - at_most} more' if len(names) > at_most else ''
-  count = f'{len(names)}: ' if names else ''
-  return f'{count}{"; ".join(names[:at_most])}{more}'
+def _some(names: Sequence[str]) -> str:
+  return f'{len(names)}: {some_names(names, between="; ")}' if names else ''
 
 
 def _flatten(params: Any) -> dict[str, Any]:

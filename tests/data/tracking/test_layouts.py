@@ -133,7 +133,7 @@ def test_a_mask_for_every_frame_is_not_needed(vip, tmp_path):
   ('name', 'missing', 'messages'),
   [
     ('davis', 'JPEGImages', ['JPEGImages/480p', 'Found Annotations/']),
-    ('davis', 'ImageSets/2017/val.txt', ["'val.txt'", 'Found nothing']),
+    ('davis', 'ImageSets/2017/val.txt', ['for val.txt', 'Found nothing']),
     ('davis', 'Annotations/480p/dog', ['dog', 'Found bear/, cows/']),
     ('davis', 'Annotations/480p/dog/00000.png', ['first frame', '00001.png']),
     ('vip', 'Annotations', ['Annotations/Category_ids', 'Images/, lists/']),
