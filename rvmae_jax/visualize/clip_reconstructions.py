@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rvmae_jax.visualize.psnr import psnr_figures
-from rvmae_jax.visualize.style import TEXT, new_figure, show, styled
+from rvmae_jax.visualize.style import name_row, new_figure, show, styled
 
 _GREY, _DARK = 0.55, 0.2
 _MOST_FRAMES = 8
@@ -60,15 +60,5 @@ def draw_clip_reconstructions(
     for axes, t in zip(row_axes, frames):
       title = f'frame {t}' if name == 'input' else ''
       show(axes, rows[name][clip, t], title)
-    row_axes[0].text(
-      -0.05,
-      0.5,
-      name,
-      transform=row_axes[0].transAxes,
-      ha='right',
-      va='center',
-      rotation='vertical',
-      color=TEXT,
-      fontsize=8.5,
-    )
+    name_row(row_axes[0], name, -0.05, rotation='vertical')
   return figure

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rvmae_jax.visualize.psnr import psnr_figures
-from rvmae_jax.visualize.style import TEXT, new_figure, show, styled
+from rvmae_jax.visualize.style import name_row, new_figure, show, styled
 
 _GREY = 0.55
 _ROWS = ('input', 'rebuilt', 'true')
@@ -78,9 +78,7 @@ def draw_reconstructions(
       show(column[1], rebuilt[clip, s], f'{ours:.1f} ({copied:.1f})')
       show(column[2], target[clip, s])
     for row, name in zip(axes[1:], _ROWS[1:]):
-      row[num_source - 1].text(
-        1, 0.5, name, ha='right', va='center', color=TEXT, fontsize=8.5
-      )
+      name_row(row[num_source - 1], name, 1)
   return figure
 
 

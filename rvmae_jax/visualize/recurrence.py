@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rvmae_jax.visualize.pca import pca_colours
-from rvmae_jax.visualize.style import TEXT, new_figure, show, styled
+from rvmae_jax.visualize.style import name_row, new_figure, show, styled
 
 
 def recurrence_figures(
@@ -95,13 +95,5 @@ def _draw_rows(rows, video):
     for t, picture in enumerate(pictures):
       title = f't = {t}' if number == 0 else ''
       image = show(axes[number, t], picture, title, extent=extent, **settings)
-    axes[number, 0].text(
-      -0.08 * video.shape[3],
-      video.shape[2] / 2,
-      name,
-      ha='right',
-      va='center',
-      color=TEXT,
-      fontsize=8.5,
-    )
+    name_row(axes[number, 0], name)
   return figure, axes, image

@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 
 from rvmae_jax.visualize.spacing import spread
-from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, show, styled
+from rvmae_jax.visualize.style import (
+  COLOURS,
+  TEXT,
+  name_row,
+  new_figure,
+  show,
+  styled,
+)
 
 
 def robustness_figures(
@@ -138,13 +145,5 @@ def draw_corruptions(
       if not number:
         title = f'severity {severities[column - 1]}' if column else 'clean'
       show(axes, examples[number, column], title)
-    row[0].text(
-      -0.08 * width,
-      height / 2,
-      name.replace('_', ' '),
-      ha='right',
-      va='center',
-      color=TEXT,
-      fontsize=8.5,
-    )
+    name_row(row[0], name.replace('_', ' '))
   return figure

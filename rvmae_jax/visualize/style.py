@@ -63,3 +63,16 @@ def show(axes: Any, picture: Any, title: str = '', **settings) -> Any:
   axes.set_axis_off()
   axes.set_title(title, fontsize=8, loc='center', pad=3)
   return axes.imshow(picture, interpolation='nearest', **settings)
+
+
+def name_row(axes: Any, name: str, x: float = -0.08, **settings) -> None:
+  """Writes what a row of pictures shows, to the left of `x`.
+
+  Args:
+    axes: of the row's first picture.
+    name: of the row.
+    x: 0 is the left edge of `axes`, 1 the right one.
+    **settings: of the text.
+  """
+  place = {'transform': axes.transAxes, 'ha': 'right', 'va': 'center'}
+  axes.text(x, 0.5, name, **place, **{'fontsize': 8.5, **settings})

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from rvmae_jax.visualize.film import Film
-from rvmae_jax.visualize.style import TEXT, new_figure, show, styled
+from rvmae_jax.visualize.style import name_row, new_figure, show, styled
 
 # Told apart on any background, and again from the start if there are more.
 _COLOURS = np.array(
@@ -74,18 +74,9 @@ def draw_tracks(drawn: Mapping[str, np.ndarray], title: str = '') -> Any:
   for number, (row, (source, frames)) in enumerate(zip(axes, drawn.items())):
     for column, time in zip(row, times):
       show(column, frames[time], '' if number else f'frame {time}')
-    row[0].text(
-      *(-0.04, 0.5),
-      _TITLES[source],
-      transform=row[0].transAxes,
-      rotation=90,
-      ha='right',
-      va='center',
-      color=TEXT,
-      fontsize=7.5,
-      in_layout=False,
-    )
-  figure.suptitle(title, color=TEXT, fontsize=9)
+    settings = {'rotation': 90, 'fontsize': 7.5, 'in_layout': False}
+    name_row(row[0], _TITLES[source], -0.04, **settings)
+  figure.suptitle(title, fontsize=9)
   return figure
 
 

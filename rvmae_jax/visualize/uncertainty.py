@@ -5,7 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, show, styled
+from rvmae_jax.visualize.style import (
+  COLOURS,
+  name_row,
+  new_figure,
+  show,
+  styled,
+)
 
 _ROWS = ('true', 'mean', 'error', 'spread')
 _MOST_COLUMNS = 8
@@ -60,16 +66,7 @@ def draw_maps(
       clip, column = divmod(place, columns + 1)
       if column:
         show(axes, pictures[clip, frames[column - 1]], **settings)
-    axes_of_row[0].text(
-      1,
-      0.5,
-      name,
-      transform=axes_of_row[0].transAxes,
-      ha='right',
-      va='center',
-      color=TEXT,
-      fontsize=8.5,
-    )
+    name_row(axes_of_row[0], name, 1)
   return figure
 
 
