@@ -9,6 +9,10 @@ A loss lives in the file of its family, and a family says what is compared:
   classification: (logits, class probabilities) -> one value per row
 """
 
+from collections.abc import Callable, Mapping
+
+import jax
+
 from rvmae_jax.registry import Registry
 
 LOSSES = Registry(
@@ -24,6 +28,13 @@ LOSSES = Registry(
     'temporal_l2': 'rvmae_jax.losses.temporal:l2',
   },
 )
+
+
+def weighted_terms(
+  weights: Mapping[str, float],
+) -> dict[str, tuple[Callable[..., jax.Array], float]]:
+  """Loss name -> (its function, its weight)."""
+  return {name: (LOSSES.get(name), weight) for name, weight in weights.items()}
 
 
 def family_of(name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rvmae_jax.losses import LOSSES
+from rvmae_jax.losses import weighted_terms
 from rvmae_jax.losses.contrastive import cosine_similarities, unit_length
 
 
@@ -29,9 +29,7 @@ class Contrastive:
   def __init__(self, losses: Mapping[str, float], temperature: float = 0.2):
     if temperature <= 0:
       raise ValueError(f'temperature={temperature} must be positive.')
-    self.losses = {
-      name: (LOSSES.get(name), weight) for name, weight in losses.items()
-    }
+    self.losses = weighted_terms(losses)
     self.temperature = temperature
 
   def __call__(

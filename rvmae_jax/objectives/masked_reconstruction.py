@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rvmae_jax.layers import patches
-from rvmae_jax.losses import LOSSES, family_of, pixel
+from rvmae_jax.losses import LOSSES, family_of, pixel, weighted_terms
 
 # Families of losses that this objective knows what to give to.
 _FAMILIES = ('pixel', 'temporal', 'perceptual', 'contrastive')
@@ -63,9 +63,7 @@ class MaskedReconstruction:
         )
     # Contrastive losses compare rows: the trainer must not cut a batch.
     self.needs_whole_batch = 'contrastive' in self.families.values()
-    self.losses = {
-      name: (LOSSES.get(name), weight) for name, weight in losses.items()
-    }
+    self.losses = weighted_terms(losses)
     self.patch_size, self.tubelet_size = patch_size, tubelet_size
     self.patches = patches
     self.normalize = normalize

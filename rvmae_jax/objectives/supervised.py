@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rvmae_jax.losses import LOSSES
+from rvmae_jax.losses import weighted_terms
 from rvmae_jax.losses.classification import smooth_labels
 from rvmae_jax.objectives.mixing import Mixing
 
@@ -33,9 +33,7 @@ class Supervised:
       raise ValueError(
         f'label_smoothing={label_smoothing} must be at least 0 and below 1.'
       )
-    self.losses = {
-      name: (LOSSES.get(name), weight) for name, weight in losses.items()
-    }
+    self.losses = weighted_terms(losses)
     self.num_classes = num_classes
     self.label_smoothing = label_smoothing
     self.mixing = Mixing(**mixing) if mixing else None
