@@ -214,12 +214,8 @@ class ARVideo(SeesTubelets, nn.Module):
     train: bool = False,
   ) -> jax.Array:
     """Tubelets [B, L, z*p*p*3] at places `ids` -> [B, L, D]."""
-    pixels = patches.normalize_colours(
-      patches.to_unit_float(pixels), self.pixel_mean, self.pixel_std
-    )
     _, table = self.positions(grid)
-    tokens = self.patch_embedding(pixels.astype(self.dtype))
-    tokens += (table if ids is None else table[ids]).astype(self.dtype)
+    tokens = self.embed_tubelets(pixels, table, ids)
     return self.encoder(tokens, num_clusters, train=train)
 
   def _decode(

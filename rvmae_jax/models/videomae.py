@@ -288,12 +288,8 @@ class VideoMAE(SeesTubelets, nn.Module):
     train: bool = False,
   ) -> jax.Array:
     """Tubelets [B, K, z*p*p*3] at places `ids` -> [B, G, P+K/G, D]."""
-    pixels = patches.normalize_colours(
-      patches.to_unit_float(pixels), self.pixel_mean, self.pixel_std
-    )
     prefix, table = self.positions(grid)
-    tokens = self.patch_embedding(pixels.astype(self.dtype))
-    tokens += (table if ids is None else table[ids]).astype(self.dtype)
+    tokens = self.embed_tubelets(pixels, table, ids)
     # [B, K, D] -> [B, G, K/G, D]
     tokens = tokens.reshape(len(pixels), self._num_groups(grid), -1, self.width)
     if self.num_prefix_tokens:
