@@ -237,6 +237,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
       if scalars:
         writer.write(step, scalars)
       if is_saving:
+        writer.flush()
         checkpointer.save(step, state, fetched.position)
       if is_stopping:
         checkpointer.wait()

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import sys
+import types
 
 # Before the first import of jax: one CPU plays eight devices, so that sharding
 # is tested in this process; everything else runs on the first of them.
@@ -37,10 +38,14 @@ def shared_dir() -> pathlib.Path:
 def bucket(tmp_path, monkeypatch):
   """A stand-in for cloud storage: `gs://bucket/x` is the file `x` in a folder.
 
+  Orbax and ArrayRecord, which speak to the storage themselves, find a server.
+
   Returns:
     The folder.
   """
   from etils import epath
+
+  from tests import storage_server
 
   def here(path):
     return str(path).replace('gs://bucket', str(tmp_path))
@@ -49,8 +54,28 @@ def bucket(tmp_path, monkeypatch):
     args = [here(a) if str(a).startswith('gs://') else a for a in args]
     return original(here(path), *args, **kwargs)
 
+  def found(original, pattern):
+    paths = original(here(pattern))
+    if here(pattern) == str(pattern):
+      return paths
+    return [path.replace(str(tmp_path), 'gs://bucket') for path in paths]
+
   # With TensorFlow installed, its own file system would be asked instead.
   monkeypatch.setattr(epath.gpath, '_is_tf_installed', lambda: False)
-  names = ('open', 'exists', 'isdir', 'mkdir', 'makedirs', 'replace', 'rename')
-  with epath.testing.mock_epath(**dict.fromkeys(names, redirected)):
+  # What Orbax asks of google-cloud-storage, an extra: the kind of bucket.
+  kind = types.SimpleNamespace(hierarchical_namespace_enabled=False)
+  client = types.SimpleNamespace(get_bucket=lambda name: kind)
+  google = types.SimpleNamespace(Client=lambda: client)
+  monkeypatch.setitem(sys.modules, 'google.cloud.storage', google)
+  names = (
+    *('open', 'exists', 'isdir', 'listdir', 'stat', 'mkdir', 'makedirs'),
+    *('replace', 'rename', 'remove', 'rmtree'),
+  )
+  with (
+    storage_server.serve(tmp_path) as address,
+    epath.testing.mock_epath(**dict.fromkeys(names, redirected), glob=found),
+  ):
+    monkeypatch.setenv('CLOUD_STORAGE_EMULATOR_ENDPOINT', address)
+    monkeypatch.setenv('TENSORSTORE_GCS_HTTP_URL', address)
+    monkeypatch.setenv('GOOGLE_AUTH_TOKEN_FOR_TESTING', 'none')
     yield tmp_path

@@ -175,7 +175,7 @@ def build_sources(configs: Mapping[str, Mapping[str, Any]]) -> list[Any]:
 
   Raises:
     ValueError: a weight that is not positive, a source without videos, or one
-      in a bucket.
+      other than shards in a bucket.
   """
   sources = []
   for alias, config in configs.items():
@@ -187,11 +187,12 @@ def build_sources(configs: Mapping[str, Mapping[str, Any]]) -> list[Any]:
         'source out instead.'
       )
     for name, value in arguments.items():
-      if isinstance(value, str) and '://' in value:
+      is_in_bucket = isinstance(value, str) and '://' in value
+      if is_in_bucket and arguments.get('name') != 'shards':
         raise ValueError(
-          f'data.sources.{alias}.{name}={value!r}: videos are read through the '
-          'file system. Mount the bucket (gcsfuse, mount-s3) on every machine '
-          'and give the folder where it is.'
+          f'data.sources.{alias}.{name}={value!r}: of a bucket, only shards '
+          '(tools/prepare) are read as they are. Mount it (gcsfuse, mount-s3) '
+          'on every machine and give the folder where it is.'
         )
     sources.append(SOURCES.build(arguments))
     if not len(sources[-1]):

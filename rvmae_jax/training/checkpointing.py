@@ -5,6 +5,7 @@ workdir/checkpoints/<step>/state    parameters, optimizer, counts
                            config   what made it
 """
 
+import importlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -32,11 +33,16 @@ class Checkpointer:
     config: of the run; kept in each checkpoint. Its `checkpoint` says when one
       is due (`every_steps`), how many of the newest stay (`keep_last`), and at
       which multiples they stay for good (`keep_every`, 0 = none).
+
+  Raises:
+    ModuleNotFoundError: a bucket (gs://) needs a package that is not here.
   """
 
   def __init__(self, workdir: epath.PathLike, config: ConfigDict):
     self._config = config
     self._directory = _absolute(workdir) / 'checkpoints'
+    if str(self._directory).startswith('gs://'):
+      _check_storage_client(workdir)
     self._manager = ocp.CheckpointManager(
       self._directory,
       options=ocp.CheckpointManagerOptions(
@@ -236,6 +242,17 @@ def _absolute(path: epath.PathLike) -> epath.Path:
   """Orbax takes no relative path; a bucket's (`gs://..`) is absolute."""
   path = epath.Path(path)
   return path if '://' in str(path) else path.absolute()
+
+
+def _check_storage_client(path: epath.PathLike) -> None:
+  """Checks for the package that Orbax asks what kind of bucket it writes to."""
+  try:
+    importlib.import_module('google.cloud.storage')
+  except ImportError as error:
+    raise ModuleNotFoundError(
+      f'Checkpoints in {path} need google-cloud-storage; install it, or this '
+      'package with its extra [gcs].'
+    ) from error
 
 
 def _saved_arrays(directory: epath.Path) -> Any:

@@ -15,6 +15,9 @@ from etils import epath
 
 from rvmae_jax.training import devices
 
+# A bucket takes a file anew as a whole, and one about once a second.
+_BUCKET_FLUSH_S = 60
+
 
 def show_own_lines() -> None:
   """Shows what this package tells; of libraries only warnings and errors."""
@@ -48,7 +51,8 @@ class MetricWriter:
 
   Only process 0 writes. Each write is one line of JSON, `{"step": ..,
   name: value, ..}`. A run that goes on from a checkpoint drops the lines past
-  it, so that the file has each step once.
+  it, so that the file has each step once. In a bucket (gs://) lines appear
+  about once a minute; `flush` before a checkpoint, and it has all before it.
 
   Args:
     workdir: where the files go.
@@ -74,6 +78,8 @@ class MetricWriter:
     path = workdir / 'metrics.jsonl'
     drop_lines_after(path, resumed_step)
     self._file = path.open('a')
+    self._flush_every_s = _BUCKET_FLUSH_S if '://' in str(workdir) else 0
+    self._flushed = time.monotonic()
     if clu:
       self._writers = _clu_writers(clu, workdir)
 
@@ -83,9 +89,16 @@ class MetricWriter:
       return
     scalars = {name: float(value) for name, value in scalars.items()}
     self._file.write(json.dumps({'step': step, **scalars}) + '\n')
-    self._file.flush()
+    if time.monotonic() - self._flushed >= self._flush_every_s:
+      self.flush()
     for writer in self._writers:
       writer.write_scalars(step, scalars)
+
+  def flush(self) -> None:
+    """Makes the lines written so far outlast this process."""
+    if self._file:
+      self._file.flush()
+      self._flushed = time.monotonic()
 
   def close(self) -> None:
     for writer in self._writers:

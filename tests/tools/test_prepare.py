@@ -14,6 +14,7 @@ import pytest
 from rvmae_jax.data.decoding import open_record
 from rvmae_jax.data.encoding import Encoding
 from rvmae_jax.data.fingerprints import identify
+from rvmae_jax.data.pipeline import build_sources
 from rvmae_jax.data.sources import SOURCES
 from rvmae_jax.data.sources.shards import Shards
 from rvmae_jax.tools import prepare
@@ -42,6 +43,21 @@ def videos(tmp_path):
       container.mux(stream.encode(None))
   (root / 'train/down/broken.mp4').write_bytes(b'no video' * 9)
   return root
+
+
+def test_shards_are_read_from_a_bucket(videos, tmp_path, bucket):
+  _run(videos, tmp_path / 'out')
+  config = {'name': 'shards', 'path': str(tmp_path / 'out')}
+  here, there = build_sources(
+    {'here': config, 'there': config | {'path': 'gs://bucket/out'}}
+  )
+  assert [*there.identities()] == [*here.identities()]
+  there = pickle.loads(pickle.dumps(there))
+  assert [there[i] for i in range(3)] == [here[i] for i in range(3)]
+  gone = next((tmp_path / 'out').glob('train*.array_record'))
+  gone.unlink()
+  with pytest.raises(FileNotFoundError, match=f'1 of 2 .*gs://.*{gone.name}'):
+    Shards('gs://bucket/out')
 
 
 def _run(videos, output, **changes):

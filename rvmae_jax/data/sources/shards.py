@@ -1,11 +1,11 @@
 """Videos of ArrayRecord shards, as tools/prepare writes them."""
 
 import json
-import os
 from collections.abc import Iterator
 
 import msgpack
 from array_record.python.array_record_data_source import ArrayRecordDataSource
+from etils import epath
 
 from rvmae_jax.data.fingerprints import Identity
 from rvmae_jax.data.records import Record
@@ -17,7 +17,7 @@ class Shards:
   """The records of shards; reads one at a time, whichever is asked for.
 
   Args:
-    path: a folder that tools/prepare has finished.
+    path: a folder that tools/prepare has finished; may be in a bucket (gs://).
     split: one of those that were prepared.
 
   Attributes:
@@ -38,19 +38,23 @@ class Shards:
     self.class_names = manifest['class_names']
     self._path, self._split = path, split
     files = [
-      os.path.abspath(os.path.join(path, shard['file']))
+      shard['file']
       for shard in manifest['splits'][split]['shards']
       # A shard of nothing but skipped videos is empty.
       if shard['num_videos']
     ]
-    missing = [file for file in files if not os.path.exists(file)]
+    # One look into the folder: in a bucket each takes a while.
+    folder = epath.Path(path)
+    there = {file.name for file in folder.iterdir()}
+    missing = [str(folder / file) for file in files if file not in there]
     if missing:
       raise FileNotFoundError(
         f'shards: {len(missing)} of {len(files)} shards in the manifest do not '
         f'exist, such as {missing[0]!r}. Run tools/prepare again.'
       )
     # Opens a shard when it is first read, and again in each worker process.
-    self._records = ArrayRecordDataSource(files) if files else []
+    paths = [str(folder / file) for file in files]
+    self._records = ArrayRecordDataSource(paths) if paths else []
 
   def __len__(self) -> int:
     return len(self._records)
@@ -67,14 +71,13 @@ class Shards:
 
 def read_manifest(path: str) -> dict:
   """What tools/prepare says of its shards; see its module docstring."""
-  file = os.path.join(path, MANIFEST)
-  if not os.path.isfile(file):
+  file = epath.Path(path) / MANIFEST
+  if not file.exists():
     raise FileNotFoundError(
-      f'shards: no {file!r}. Either {path!r} holds no shards, or tools/prepare '
-      'has not finished: start it again with the same arguments.'
+      f'shards: no {str(file)!r}. Either {path!r} holds no shards, or '
+      'tools/prepare has not finished: start it again with the same arguments.'
     )
-  with open(file, encoding='utf-8') as opened:
-    return json.load(opened)
+  return json.loads(file.read_text())
 
 
 def pack(record: Record) -> bytes:
