@@ -1,0 +1,92 @@
+"""Measurements as processes of their own, whose results stay."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rvmae_jax.data.writing import write_whole
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+  """A command whose last line is its result as JSON.
+
+  Attributes:
+    name: of its files.
+    command: arguments of Python.
+    limit_s: it is killed after so many seconds.
+    environment: variables besides those of this process.
+  """
+
+  name: str
+  command: tuple[str, ...]
+  limit_s: float
+  environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def measure(
+  measurement: Measurement, folder: pathlib.Path, left_s: float = float('inf')
+) -> dict[str, Any]:
+  """Runs a measurement, unless its result is there.
+
+  Its result goes to `<name>.json`, what else it prints to `<name>.log`. One
+  that failed or took too long is tried again next time.
+
+  Args:
+    measurement: what to run.
+    folder: of results.
+    left_s: seconds after which it is killed at the latest.
+
+  Returns:
+    `result`, or `failed`: why; `seconds` that it took.
+  """
+  path = folder / f'{measurement.name}.json'
+  if path.exists():
+    return json.loads(path.read_text())
+  log_path = folder / f'{measurement.name}.log'
+  start = time.monotonic()
+  with log_path.open('w') as log:
+    process = subprocess.Popen(
+      [sys.executable, *measurement.command],
+      stdout=subprocess.PIPE,
+      stderr=log,
+      text=True,
+      env={**os.environ, **measurement.environment},
+      start_new_session=True,  # Its workers are killed with it.
+    )
+    try:
+      printed, _ = process.communicate(
+        timeout=max(min(measurement.limit_s, left_s), 0)
+      )
+    except subprocess.TimeoutExpired:
+      return {'failed': f'killed after {time.monotonic() - start:.0f} s'}
+    finally:
+      if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    log.write(printed)
+  lines = printed.strip().splitlines()
+  if process.returncode:
+    told = log_path.read_text().strip().splitlines() or ['nothing was printed']
+    return {'failed': f'exit code {process.returncode}: {told[-1]}'}
+  found = {
+    'seconds': time.monotonic() - start,
+    'result': _parsed(lines[-1] if lines else ''),
+  }
+  write_whole(path, json.dumps(found, indent=1))
+  return found
+
+
+def _parsed(line: str) -> dict[str, Any]:
+  """The last line as JSON; of other programs than ours it is text."""
+  try:
+    return json.loads(line)
+  except ValueError:
+    return {'summary': line}
