@@ -24,7 +24,8 @@ from typing import Any
 from absl import app, flags
 
 from rvmae_jax.tools.benchmarks.measurement import measure
-from rvmae_jax.tools.benchmarks.suite import TARGETS, gpu_suite, quick_suite
+from rvmae_jax.tools.benchmarks.suite import gpu_suite, quick_suite
+from rvmae_jax.tools.benchmarks.targets import TARGETS
 
 # Figure -> title; all others stay in the files.
 _COLUMNS = {
@@ -102,7 +103,8 @@ def main(argv: list[str]) -> None:
     if args.only and name not in args.only:
       continue
     left_s = end - time.monotonic()
-    print(f'[{number}/{len(suite)}] {name}', flush=True)
+    most = min(measurement.limit_s, max(left_s, 0)) / 60
+    print(f'[{number}/{len(suite)}] {name}, at most {most:.1f} min', flush=True)
     found[name] = measure(measurement, folder, left_s)
     if 'failed' in found[name]:
       print(f'  failed: {found[name]["failed"]}', flush=True)
