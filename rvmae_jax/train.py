@@ -127,12 +127,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     logging.info('Nothing to do: config.total_steps=%d.', config.total_steps)
 
   # ---- Step ----
-  train_step = jax.jit(
-    parts.train_step,
-    in_shardings=(shardings, sharding.batch_sharding(mesh)),
-    out_shardings=(shardings, sharding.replicated(mesh)),
-    donate_argnums=0,
-  )
+  train_step = sharding.jit_step(parts.train_step, shardings, mesh)
 
   # ---- Evaluations ----
   functions = ModelFunctions(

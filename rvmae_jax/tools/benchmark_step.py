@@ -61,12 +61,7 @@ class StepBenchmark:
     self.parts = build_parts(config, make_model)
     shardings = sharding.state_shardings(self.parts.shapes, self.mesh)
     self.batch = sharding.global_batch(fake_batch(self.parts.spec), self.mesh)
-    step = jax.jit(
-      self.parts.train_step,
-      in_shardings=(shardings, sharding.batch_sharding(self.mesh)),
-      out_shardings=(shardings, sharding.replicated(self.mesh)),
-      donate_argnums=0,
-    )
+    step = sharding.jit_step(self.parts.train_step, shardings, self.mesh)
     self.init = jax.jit(self.parts.init, out_shardings=shardings)
     start = time.perf_counter()
     self.program = step.lower(self.parts.shapes, self.batch).compile()

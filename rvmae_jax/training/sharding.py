@@ -1,5 +1,6 @@
 """The device mesh, where each array lives on it, and global batches."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -95,6 +96,24 @@ def state_shardings(
     return NamedSharding(mesh, PartitionSpec(*spec))
 
   return jax.tree.map(place, shapes)
+
+
+def jit_step(
+  step: Callable[[Any, dict], tuple[Any, dict]], shardings: Any, mesh: Mesh
+) -> Any:
+  """A training step to be compiled for a mesh; it uses up the state it gets.
+
+  Args:
+    step: (state, batch) -> (state, metrics).
+    shardings: of the state, from `state_shardings`.
+    mesh: over which the rows of a batch are spread.
+  """
+  return jax.jit(
+    step,
+    in_shardings=(shardings, batch_sharding(mesh)),
+    out_shardings=(shardings, replicated(mesh)),
+    donate_argnums=0,
+  )
 
 
 def with_shardings(shapes: Any, shardings: Any) -> Any:

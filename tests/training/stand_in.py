@@ -47,12 +47,8 @@ def run(num_steps, mesh=None, batch_size=16, ema_decay=0.0, **options):
 
   shardings = sharding.state_shardings(jax.eval_shape(init), mesh)
   train_state = jax.jit(init, out_shardings=shardings)()
-  train_step = jax.jit(
-    step.make_train_step(loss_fn, update, seed=0, **options),
-    in_shardings=(shardings, sharding.batch_sharding(mesh)),
-    out_shardings=(shardings, sharding.replicated(mesh)),
-    donate_argnums=0,
-  )
+  train_step = step.make_train_step(loss_fn, update, seed=0, **options)
+  train_step = sharding.jit_step(train_step, shardings, mesh)
   metrics = []
   for batch in batches(num_steps, batch_size):
     batch = sharding.global_batch(batch, mesh)

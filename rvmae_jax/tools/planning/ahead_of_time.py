@@ -138,12 +138,7 @@ def compile_step(config: ConfigDict, tpus: Slice) -> CompiledStep:
   mesh = sharding.make_mesh(**config.mesh, devices=tpus.jax_devices)
   parts = build_parts(for_tpu(config))
   shardings = sharding.state_shardings(parts.shapes, mesh)
-  step = jax.jit(
-    parts.train_step,
-    in_shardings=(shardings, sharding.batch_sharding(mesh)),
-    out_shardings=(shardings, sharding.replicated(mesh)),
-    donate_argnums=0,
-  )
+  step = sharding.jit_step(parts.train_step, shardings, mesh)
   start = time.monotonic()
   try:
     compiled = step.lower(parts.shapes, parts.spec).compile()
