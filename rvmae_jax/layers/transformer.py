@@ -23,6 +23,23 @@ REMAT_POLICIES = {
 }
 
 
+def keep_rows_apart(tokens: jax.Array) -> jax.Array:
+  """Leaves each row of a batch on its device, where a mesh is in force.
+
+  Where parameters are spread over devices, too (`config.mesh.fsdp`), the
+  compiler might else spread the width of tokens like them, and exchange tokens
+  in every layer, which are far more than the parameters.
+
+  Args:
+    tokens: [B, ...].
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  if mesh.empty:
+    return tokens
+  rows = jax.sharding.PartitionSpec(mesh.axis_names)
+  return jax.lax.with_sharding_constraint(tokens, rows)
+
+
 def layer_norm(dtype: jnp.dtype, name: str | None = None) -> nn.LayerNorm:
   """LayerNorm with eps 1e-6; statistics are float32 whatever `dtype` is."""
   return nn.LayerNorm(epsilon=1e-6, dtype=dtype, name=name)
@@ -177,7 +194,7 @@ class BlockStack(nn.Module):
 
     def run(block, tokens, extra):
       arguments = () if extra is None else (extra,)
-      return block(tokens, *arguments), None
+      return keep_rows_apart(block(tokens, *arguments)), None
 
     if self.remat != 'none':
       policy = REMAT_POLICIES[self.remat]

@@ -108,8 +108,13 @@ def jit_step(
     shardings: of the state, from `state_shardings`.
     mesh: over which the rows of a batch are spread.
   """
+
+  def on_mesh(state, batch):
+    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+      return step(state, batch)
+
   return jax.jit(
-    step,
+    on_mesh,
     in_shardings=(shardings, batch_sharding(mesh)),
     out_shardings=(shardings, replicated(mesh)),
     donate_argnums=0,
