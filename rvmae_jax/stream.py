@@ -32,6 +32,10 @@ from absl import app, flags
 
 from rvmae_jax import weights
 from rvmae_jax.data.frames import read_frames, read_live
+from rvmae_jax.layers.bfloat16_products import (
+  bfloat16_kernels,
+  bfloat16_products,
+)
 from rvmae_jax.models import build_model
 from rvmae_jax.training.logging import show_own_lines
 
@@ -48,6 +52,8 @@ class Stream:
       features = stream(frame[None])  # [1, 1+h*w, D]
 
   It is compiled at the first frame; later ones take the same time and memory.
+  On a CPU a bfloat16 network multiplies bfloat16 and does the rest in float32,
+  which is faster and nearer to float32; see `layers.bfloat16_products`.
 
   Args:
     model: with `init_state` and `step`, such as RVM.
@@ -72,11 +78,17 @@ class Stream:
         'cannot take a stream; `python -m rvmae_jax.tools.extract` gives it '
         'windows of frames.'
       )
+    products = contextlib.nullcontext
+    if jax.default_backend() == 'cpu' and model.dtype == jnp.bfloat16:
+      products = bfloat16_products
+      params = bfloat16_kernels(params)  # Once, not at every frame.
+      model = model.clone(dtype=jnp.float32)
     self._params = jax.device_put(params)
 
     def step(params, state, frames):
       variables = {'params': params}
-      state, features = model.apply(variables, state, frames, method='step')
+      with products():
+        state, features = model.apply(variables, state, frames, method='step')
       return state, features.astype(jnp.float32)
 
     # The old state's memory is the new one's.

@@ -1,6 +1,7 @@
 """Streams: the same features frame by frame, whatever runs beside."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -30,6 +31,25 @@ def test_features_are_those_of_the_whole_video(network):
         stream(video[:, time]), whole[:, time], atol=1e-5
       )
     stream.reset()
+
+
+def test_a_bfloat16_network_streams_nearer_to_float32_than_it_encodes(network):
+  _, params, video, whole = network
+  video, whole = video[:, :2], whole[:, :2]
+  model = build_model({**_TINY, 'dtype': 'bfloat16'})
+  encode = jax.jit(lambda p: model.apply({'params': p}, video, method='encode'))
+  stream = Stream(model, params, (16, 24), num_streams=2)
+  streamed = np.stack([stream(frames) for frames in video.swapaxes(0, 1)], 1)
+  assert 0 < _distance(streamed, whole) < _distance(encode(params), whole)
+
+
+def test_a_state_takes_the_memory_of_the_one_before_it(network):
+  model, params, video, _ = network
+  stream = Stream(model, params, (16, 24), num_streams=2)
+  stream(video[:, 0])
+  before = stream._state
+  stream(video[:, 1])
+  assert before.is_deleted()
 
 
 def test_videos_of_any_length_run_side_by_side(network, tmp_path):
@@ -90,3 +110,7 @@ def test_a_network_of_clips_is_refused():
   model = build_model({'name': 'videomae', 'variant': 'tiny'})
   with pytest.raises(ValueError, match='VideoMAE carries no state'):
     Stream(model, {}, (32, 32))
+
+
+def _distance(features, others):
+  return float(jnp.sqrt(jnp.square(features - others).mean()))

@@ -5,11 +5,14 @@
     [--streams 1,4] [--frames 50]
 
 Weights are random, frames are noise and stay on the host until they are given,
-as those of a camera do. The two take turns, round after round, since machines
-drift. `allowed` is what the device's peak would allow, taken from a product of
-large matrices in the network's dtype. The last line is the result as JSON.
+as those of a camera do. All take turns, round after round, since machines
+drift. A bfloat16 network is measured beside a plain transcription in float32,
+too, which a CPU may take to be the faster one. `allowed` is what the device's
+peak would allow, taken from a product of large matrices in the network's dtype.
+The last line is the result as JSON.
 """
 
+import functools
 import json
 import statistics
 import time
@@ -23,6 +26,7 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax.models import build_model
+from rvmae_jax.models.rvm import RVM
 from rvmae_jax.stream import Stream
 from rvmae_jax.tools.benchmark_step import PLAIN
 from rvmae_jax.tools.benchmarks.plain_rvm import PlainRVM
@@ -47,7 +51,7 @@ def benchmark_stream(
     frames_a_round: steps of each in every round.
 
   Returns:
-    'stream' and the plain transcription -> `p50_ms`, `p95_ms` of a step,
+    'stream' and plain transcriptions -> `p50_ms`, `p95_ms` of a step,
     `frames_per_s` of all videos, `ratio` to the plain one's speed, and
     `allowed`: the share of the time that the device's peak would need.
   """
@@ -57,25 +61,22 @@ def benchmark_stream(
   )
   init = jax.jit(lambda rng: model.init(rng, frames[:, None], method='encode'))
   params = init(jax.random.key(0))['params']
-  plain = PlainRVM(model)
-  state = plain.init_state(num_streams, *size)
-  step = jax.jit(plain.step)
-
-  def plain_stream(frames: np.ndarray) -> jax.Array:
-    nonlocal state
-    state = step(params, state, frames)
-    return state
-
   contestants = {
     'stream': Stream(model, params, size, num_streams),
-    PLAIN: plain_stream,
+    PLAIN: plain_stream(model, params, size, num_streams),
   }
+  if model.dtype != jnp.float32:
+    wide = model.clone(dtype=jnp.float32)
+    contestants[f'{PLAIN}, float32'] = plain_stream(
+      wide, params, size, num_streams
+    )
   times_s = {name: [] for name in contestants}
   for take in contestants.values():
     take(frames)  # Compiles.
   for _ in range(_NUM_ROUNDS):
     for name, take in contestants.items():
       times_s[name] += _time(take, frames, frames_a_round)
+  state = model.init_state(num_streams, *size)
   flops = count(
     jax.make_jaxpr(
       lambda p, s, f: model.apply({'params': p}, s, f, method='step')
@@ -95,10 +96,28 @@ def benchmark_stream(
   }
 
 
+def plain_stream(
+  model: RVM, params: Any, size: tuple[int, int], num_streams: int
+) -> Callable[[np.ndarray], jax.Array]:
+  """The plain transcription, given one frame at a time as a `Stream` is."""
+  plain = PlainRVM(model)
+  state = plain.init_state(num_streams, *size)
+  step = jax.jit(plain.step)
+
+  def take(frames):
+    nonlocal state
+    state = step(params, state, frames)
+    return state
+
+  return take
+
+
 def peak_flops_per_s(dtype: str) -> float:
-  """The best of a few products of large matrices on this device."""
+  """The best of a few products of large matrices, summed in float32."""
   matrix = jnp.ones((_MATRIX, _MATRIX), dtype)
-  product = jax.jit(jnp.matmul)
+  product = jax.jit(
+    functools.partial(jnp.matmul, preferred_element_type=jnp.float32)
+  )
   seconds = min(_time(lambda m: product(m, m), matrix, 6)[1:])
   return 2 * _MATRIX**3 / seconds
 
