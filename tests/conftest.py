@@ -2,7 +2,9 @@
 
 import os
 import pathlib
+import shutil
 import sys
+import tempfile
 import types
 
 # Before the first import of jax: one CPU plays eight devices, so that sharding
@@ -13,9 +15,25 @@ os.environ['XLA_FLAGS'] = (
 )
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
+# Most of the time would go into compiling small programs: once for all tests
+# and for the processes that they start, and without what makes programs fast.
+os.environ.setdefault(
+  'JAX_COMPILATION_CACHE_DIR',
+  os.path.join(tempfile.gettempdir(), f'compiled_{os.getpid()}'),
+)
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', 'true')
+
 import pytest
 
 _SHARED = pathlib.Path(__file__).resolve().parents[2] / 'shared'
+
+
+def pytest_unconfigure():
+  """Removes the compiled programs, unless a folder was given to keep them."""
+  folder = os.environ['JAX_COMPILATION_CACHE_DIR']
+  if folder.endswith(f'compiled_{os.getpid()}'):
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope='module', autouse=True)

@@ -14,7 +14,6 @@ import time
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from rvmae_jax import export
 from rvmae_jax.config_utils import load_config
@@ -29,20 +28,6 @@ from rvmae_jax.transfer import start_from
 
 RECIPE = str(pathlib.Path(__file__).with_name('tiny_recipe.py'))
 MOCO = pathlib.Path(__file__).parents[1] / 'configs' / 'moco_v3.py'
-
-
-@pytest.fixture(scope='module', autouse=True)
-def quick_compilation(tmp_path_factory):
-  """Compiles with few optimizations, and every program once for all tests."""
-
-  def set_up(cache_dir, is_quick):
-    compilation_cache.reset_cache()
-    jax.config.update('jax_compilation_cache_dir', cache_dir)
-    jax.config.update('jax_disable_most_optimizations', is_quick)
-
-  set_up(str(tmp_path_factory.mktemp('compiled')), True)
-  yield
-  set_up(None, False)
 
 
 def _config(num_steps=4, **changes):

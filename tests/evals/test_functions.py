@@ -22,7 +22,7 @@ def network():
   """A small model, its parameters of seed 3 and a batch."""
   model = build_model({'name': 'rvm', 'variant': 'tiny', 'patch_size': 8})
   batch = fake_batch(_SPEC)
-  params = model.init(jax.random.key(3), batch)['params']
+  params = jax.jit(model.init)(jax.random.key(3), batch)['params']
   return model, params, batch
 
 

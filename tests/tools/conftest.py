@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(scope='module')
 def quick_steps():
-  """Training steps compile fast and run on one of the simulated devices.
+  """Training steps run on one of the simulated devices.
 
   On eight, which share a core or two, they wait for each other most of the
   time; what they compute is not what benchmarks are tested for.
@@ -17,6 +17,4 @@ def quick_steps():
   mesh = sharding.make_mesh(devices=jax.devices()[:1])
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(sharding, 'make_mesh', lambda **axes: mesh)
-    jax.config.update('jax_disable_most_optimizations', True)
     yield
-    jax.config.update('jax_disable_most_optimizations', False)
