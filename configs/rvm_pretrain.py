@@ -33,6 +33,7 @@ def get_config(arg=None):
     'dtype': 'bfloat16',
     'attention': 'auto',
     'remat': 'none',
+    'core_remat': 'full',
     'scan_layers': False,
     'time_unroll': 1,
   }

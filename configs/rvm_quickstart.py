@@ -40,6 +40,7 @@ def get_config(arg=None):
     'dtype': 'float32',
     'attention': 'auto',
     'remat': 'none',
+    'core_remat': 'full',
     'scan_layers': False,
     'time_unroll': 1,
   }

@@ -27,7 +27,7 @@ def get_config(arg=None):
     f'runlocal={arg.runlocal}'
   )
   config.model.name = 'siammae'
-  del config.model['time_unroll']
+  del config.model['core_remat'], config.model['time_unroll']
   config.objective.patches = 'hidden'
   config.objective.normalize = 'patch'
 

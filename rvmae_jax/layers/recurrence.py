@@ -20,7 +20,14 @@ Stats = dict[str, jax.Array]
 
 
 class Core(nn.Module):
-  """The settings that all cores share."""
+  """The settings that all cores share.
+
+  Attributes:
+    remat: what each block keeps for the backward pass, see `REMAT_POLICIES` of
+      `layers.transformer`. Nothing, unless told otherwise: in a recurrence, to
+      store it at every step and fetch it again takes longer than to make it
+      again.
+  """
 
   num_blocks: int
   num_heads: int
@@ -28,7 +35,7 @@ class Core(nn.Module):
   width: int
   dtype: jnp.dtype = jnp.float32
   attention: str = 'auto'
-  remat: str = 'none'
+  remat: str = 'full'
   scan_layers: bool = False
 
 

@@ -60,6 +60,7 @@ class RecurrentAutoencoder(FrameEncoder):
       frame has another; () makes it for each grid anew.
     output_scale: factor on the initial kernel of the output layer.
     output_bias: its initial bias (0.5 is mid-grey).
+    core_remat: `remat` of a recurrent core (see `layers.recurrence.Core`).
     time_unroll: frames in one iteration of the scan over time.
     others: see `FrameEncoder`; the state is float32 as well.
   """
@@ -77,6 +78,7 @@ class RecurrentAutoencoder(FrameEncoder):
   position_grid: tuple[int, ...] = ()
   output_scale: float = 1.0
   output_bias: float = 0.0
+  core_remat: str = 'full'
   time_unroll: int = 1
 
   # Whether a group of the decoder's queries sees only its share of the context
@@ -93,16 +95,13 @@ class RecurrentAutoencoder(FrameEncoder):
           f'Unknown {field} {getattr(self, field)!r}; use one of {known}.'
         )
     super().setup()
-    shared = {
-      'dtype': self.dtype,
-      'attention': self.attention,
-      'remat': self.remat,
-    }
+    shared = {'dtype': self.dtype, 'attention': self.attention}
     self.core = CORES[self.core_kind](
       self.core_blocks,
       self.core_heads,
       self.core_mlp_dim,
       self.width,
+      remat=self.core_remat if self.is_recurrent else self.remat,
       scan_layers=self.scan_layers,
       **shared,
     )
@@ -111,6 +110,7 @@ class RecurrentAutoencoder(FrameEncoder):
       self.decoder_blocks,
       self.decoder_heads,
       self.decoder_mlp_dim,
+      remat=self.remat,
       scan=self.scan_layers,
       causal=self.causal,
       **shared,

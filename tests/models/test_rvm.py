@@ -227,6 +227,7 @@ def test_wrong_config_is_answered(config, message):
   [
     ({'patch_size': 7}, 'Patches of 7 do not tile a 32x32 frame'),
     ({'remat': 'some'}, "Unknown remat 'some'"),
+    ({'core_remat': 'any'}, "Unknown remat 'any'"),
     ({'attention': 'flash'}, "Unknown attention 'flash'"),
     ({'position': 'learned'}, "Unknown position 'learned'"),
     ({'core_kind': 'gru'}, "Unknown core_kind 'gru'"),
@@ -248,7 +249,13 @@ def test_flops_agree_with_xla(variant, size):
   """XLA counts a loop's body once, so its copy is unrolled in time."""
   spec = make_spec(4, 4, (size, size), patch=16, batch=1)
   model = build_model(
-    {'name': 'rvm', 'variant': variant, 'time_unroll': 4, 'attention': 'xla'}
+    {
+      'name': 'rvm',
+      'variant': variant,
+      'time_unroll': 4,
+      'attention': 'xla',
+      'core_remat': 'none',
+    }
   )
   variables = jax.eval_shape(model.init, jax.random.key(0), spec)
 

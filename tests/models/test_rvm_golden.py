@@ -115,6 +115,7 @@ def test_loss_and_gradients(golden):
     {'scan_layers': True},
     {'remat': 'full'},
     {'remat': 'dots', 'scan_layers': True},
+    {'core_remat': 'none'},
     {'time_unroll': 3},
   ],
   ids=str,
