@@ -199,10 +199,9 @@ class _Search:
       attempt = Attempt(changes, 0, fixed, False, reason=reason)
       self.tell(format_attempt(attempt, self.tpus.hbm_bytes))
       return [attempt]
-    attempts, bytes_a_row = [], 0.0
+    attempts = []
     for steps, rows in _microbatches(self.config, len(self.tpus.jax_devices)):
-      # The last attempt tells how hopeless this one is.
-      if rows > 1 and fixed + rows * bytes_a_row > 1.1 * self.usable_bytes:
+      if attempts and self._is_hopeless(attempts, fixed, rows):
         continue
       if steps != self.config.accumulation_steps:
         changes = {**changes, 'accumulation_steps': steps}
@@ -210,8 +209,21 @@ class _Search:
       attempts.append(attempt)
       if attempt.fits:
         break
-      bytes_a_row = max(attempt.peak_bytes - fixed, 0.0) / rows
     return attempts
+
+  def _is_hopeless(
+    self, attempts: list[Attempt], fixed: float, rows: int
+  ) -> bool:
+    """By a line through the last two attempts, or one and the state alone.
+
+    One attempt is not enough to give up on single rows.
+    """
+    points = [(0, fixed), *((a.rows, a.peak_bytes) for a in attempts)]
+    (rows_0, bytes_0), (rows_1, bytes_1) = points[-2:]
+    if not bytes_1 or (rows == 1 and len(attempts) == 1):
+      return False
+    slope = (bytes_1 - bytes_0) / (rows_1 - rows_0)
+    return bytes_1 + slope * (rows - rows_1) > 1.1 * self.usable_bytes
 
   def attempt(self, changes: Mapping[str, Any], rows: int) -> Attempt:
     """One way, compiled; `rows` are those of a microbatch on a device."""

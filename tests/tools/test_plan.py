@@ -129,6 +129,22 @@ def test_then_remat(config):
   }
 
 
+def test_two_attempts_tell_that_fewer_clips_will_not_help(config):
+  """Seen with RVM-H: 18.7 GiB with 8 clips at once, and 18.2 with 4."""
+  tpus, log = _slice(16 * _MIB), []
+
+  def compile_step(config, _):
+    log.append((config.mesh.fsdp, config.accumulation_steps))
+    rows = config.batch_size // 8 // config.accumulation_steps
+    raise DoesNotFit('too much', (17.7 + 0.125 * rows) * _MIB)
+
+  remat = config_utils.from_json(config_utils.to_json(config))
+  with remat.unlocked():
+    remat.model.remat = 'full'
+  plan_lib.make_plan(remat, tpus, compile_step, tell=lambda _: None)
+  assert log[:3] == [(1, 1), (1, 2), (4, 1)]
+
+
 def test_state_that_does_not_fit_is_sharded(config):
   plan, log = _plan(config, hbm_mib=14, mib_a_clip=0.1)
   assert plan.attempts[0].reason.startswith('parameters and optimizer')

@@ -31,8 +31,8 @@ def expected_seconds(program: str, clock_hz: float) -> dict[str, float]:
 
   Returns:
     Part -> seconds. A part is a top-level module of the network, forward and
-    backward together; 'optimizer' is all outside the network, from norms of
-    the gradient to the new parameters; 'rest' is what is small.
+    backward together; 'optimizer' is what follows the gradient; 'rest' is what
+    is small, or has no name.
   """
   cycles = collections.Counter()
   for line, times in lines_as_run(program):
@@ -51,7 +51,7 @@ def _part(name: str) -> str:
   """'jit(step)/jvp(RVM)/RVM._decode/decoder/blocks/add' -> 'decoder'."""
   found = _NETWORK.search(name)
   if not found:
-    return OPTIMIZER
+    return OPTIMIZER if name else REST
   network, path = found.groups()
   for scope in path.split('/')[:-1]:
     module = scope.partition('.')[0]

@@ -42,6 +42,11 @@ def test_an_operation_belongs_to_a_module(name, part):
   assert expected_seconds(_program(_operation(300, name)), 1e3) == {part: 0.3}
 
 
+def test_what_has_no_name_is_part_of_the_rest():
+  program = _program('  %b = f32[8] broadcast(%z), x="estimated_cycles":"7"')
+  assert expected_seconds(program, 1) == {'rest': 7.0}
+
+
 def test_loops_count_and_small_parts_are_told_together():
   program = '\n'.join(
     [
