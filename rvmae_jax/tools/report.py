@@ -9,13 +9,13 @@ of `rvmae_jax.evaluate`. What is missing is left out, and said.
 import html
 import io
 import json
-import pathlib
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import app, flags
+from etils import epath
 
 from rvmae_jax.tools.reporting.sections import evaluation_sections
 from rvmae_jax.tools.reporting.tables import (
@@ -34,21 +34,21 @@ _PREFERRED = 'mean_std_8'
 
 
 def write_report(
-  workdir: str | pathlib.Path,
-  evaluation: str | pathlib.Path,
-  out: str | pathlib.Path,
+  workdir: epath.PathLike,
+  evaluation: epath.PathLike,
+  out: epath.PathLike,
 ) -> None:
   """Writes the report of a run.
 
   Args:
-    workdir: of the run.
+    workdir: of the run; all three may be in a bucket (gs://).
     evaluation: workdir of `rvmae_jax.evaluate`.
     out: the file to write.
 
   Raises:
     FileNotFoundError: `workdir` holds no run.
   """
-  workdir, evaluation = pathlib.Path(workdir), pathlib.Path(evaluation)
+  workdir, evaluation = epath.Path(workdir), epath.Path(evaluation)
   if not (workdir / 'config.json').exists():
     raise FileNotFoundError(
       f'No config.json in {workdir}; --workdir must be that of a training run.'
@@ -70,7 +70,7 @@ def write_report(
     _repeat(workdir, measured),
     _settings(config, measured),
   ]
-  pathlib.Path(out).write_text(page.page(title, body))
+  epath.Path(out).write_text(page.page(title, body))
 
 
 def _origin(config: Mapping[str, Any]) -> str:
@@ -118,7 +118,7 @@ def _findings(results: Mapping[str, Any]) -> str:
   return f'<ul class="findings">{items}</ul>' if items else ''
 
 
-def _curves(path: pathlib.Path) -> str:
+def _curves(path: epath.Path) -> str:
   history = read_history(path) if path.exists() else {}
   if 'loss' not in history:
     return ''
@@ -152,7 +152,7 @@ def _all_numbers(results: Mapping[str, Any]) -> str:
   return page.section('All numbers', ''.join(parts)) if parts else ''
 
 
-def _repeat(workdir: pathlib.Path, measured: Mapping[str, Any]) -> str:
+def _repeat(workdir: epath.Path, measured: Mapping[str, Any]) -> str:
   command = workdir / 'command.txt'
   commands = [command.read_text().strip()] if command.exists() else []
   if 'command' in measured:
@@ -181,10 +181,10 @@ def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
   args = flags.FLAGS
-  workdir = pathlib.Path(args.workdir)
-  out = pathlib.Path(args.out or workdir / 'report.html')
+  workdir = epath.Path(args.workdir)
+  out = epath.Path(args.out or workdir / 'report.html')
   write_report(workdir, args.evaluation or workdir / 'evaluation', out)
-  print(f'{out} ({out.stat().st_size / 1e6:.1f} MB)')
+  print(f'{out} ({out.stat().length / 1e6:.1f} MB)')
 
 
 if __name__ == '__main__':

@@ -1,11 +1,11 @@
 """Curves of a run, from its metrics.jsonl."""
 
 import json
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from etils import epath
 
 from rvmae_jax.visualize.style import COLOURS, new_figure, styled
 
@@ -13,10 +13,10 @@ from rvmae_jax.visualize.style import COLOURS, new_figure, styled
 History = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-def read_history(path: str | pathlib.Path) -> History:
+def read_history(path: epath.PathLike) -> History:
   """All scalars of a metrics.jsonl, by name; a line cut short is left out."""
   points: dict[str, list[tuple[int, float]]] = {}
-  for line in pathlib.Path(path).read_text().splitlines():
+  for line in epath.Path(path).read_text().splitlines():
     try:
       scalars = json.loads(line)
     except json.JSONDecodeError:  # The run is writing it.

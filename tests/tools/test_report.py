@@ -104,6 +104,14 @@ def test_numbers_stand_beside_their_baselines(run):
   assert 'at most 2.5 points' in text  # 0.5 / sqrt(400)
 
 
+def test_a_run_in_a_bucket_is_reported_there(run, bucket):
+  text = run(reconstruction=_RECONSTRUCTION, linear_probe=_PROBE)
+  (bucket / 'report.html').unlink()
+  folder = 'gs://bucket'
+  write_report(folder, f'{folder}/evaluation', f'{folder}/report.html')
+  assert (bucket / 'report.html').read_text() == text
+
+
 def test_deviations_and_what_the_network_alone_is_asked(run):
   probe = _PROBE | {
     'trained/mean_std_8/top1_std': 0.012,

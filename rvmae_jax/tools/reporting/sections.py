@@ -4,10 +4,11 @@ An evaluation that no section lists has one of its own, with its numbers as they
 are and its pictures.
 """
 
-import pathlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
+
+from etils import epath
 
 from rvmae_jax.tools.reporting import tables as report_tables
 from rvmae_jax.visualize import page
@@ -133,7 +134,7 @@ CAPTIONS = {
 
 
 def evaluation_sections(
-  results: Results, folder: pathlib.Path
+  results: Results, folder: epath.Path
 ) -> list[tuple[str, str]]:
   """Heading and HTML of every section that has something to show.
 
@@ -167,11 +168,11 @@ def evaluation_sections(
   return found
 
 
-def _pictures(results: Results, folder: pathlib.Path) -> Iterable[str]:
+def _pictures(results: Results, folder: epath.Path) -> Iterable[str]:
   """The first picture of each kind; those of other evaluations folded away."""
   shown = set()
   for alias, result in results.items():
-    for path in map(pathlib.Path, result['pictures']):
+    for path in map(epath.Path, result['pictures']):
       # Numbers and `film` tell pictures of a kind apart.
       kind = re.sub(r'(_\d+)?(_film)?$', '', path.stem)
       heading, caption = CAPTIONS.get(
