@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -86,8 +86,12 @@ def make_encoder(
   )
 
 
-def check_sources(sources: Iterable[str]) -> None:
+def check_sources(sources: Sequence[str]) -> None:
   """ValueError, with near names, if one of them is not among `SOURCES`."""
+  if not sources:
+    raise ValueError(
+      f'No sources of features; name at least one of {list(SOURCES)}.'
+    )
   check_known('source of features', SOURCES, *sources)
 
 

@@ -61,13 +61,7 @@ def dot_product_attention(
     return blockwise_attention(query, key, value, mask)
   if implementation == 'headwise':
     return headwise_attention(query, key, value, mask)
-  return jax.nn.dot_product_attention(
-    query,
-    key,
-    value,
-    mask=None if mask is None else mask[None, None],
-    implementation='xla',
-  )
+  return plain_attention(query, key, value, mask)
 
 
 def cluster_mask(
@@ -92,6 +86,19 @@ def cluster_mask(
   query_cluster = np.arange(num_queries) // (num_queries // num_clusters)
   key_cluster = np.arange(num_keys) // (num_keys // num_clusters)
   return query_cluster[:, None] >= key_cluster
+
+
+def plain_attention(
+  query: jax.Array,
+  key: jax.Array,
+  value: jax.Array,
+  mask: np.ndarray | None = None,
+) -> jax.Array:
+  """Attention with all logits at once; shapes as for `blockwise_attention`."""
+  whole = None if mask is None else mask[None, None]
+  return jax.nn.dot_product_attention(
+    query, key, value, mask=whole, implementation='xla'
+  )
 
 
 def blockwise_attention(
@@ -168,13 +175,7 @@ def headwise_attention(
     n for n in range(1, num_heads + 1) if num_heads % n == 0 and n <= most
   )
   if at_once == num_heads:
-    return jax.nn.dot_product_attention(
-      query,
-      key,
-      value,
-      mask=None if mask is None else mask[None, None],
-      implementation='xla',
-    )
+    return plain_attention(query, key, value, mask)
 
   def split(tokens):
     # [B, N, heads, d] -> [B, N, groups, g, d] -> [groups, B, g, N, d]

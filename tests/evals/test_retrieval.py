@@ -113,6 +113,15 @@ def test_videos_without_labels_find_nothing():
   assert evaluation.run(Brightness()) == {}
 
 
-def test_an_unknown_source_is_refused_before_anything_is_read():
-  with pytest.raises(ValueError, match="source of features 'pixel'"):
-    _evaluation(test={}, sources=('trained', 'pixel'))
+@pytest.mark.parametrize(
+  ('sources', 'message'),
+  [
+    (('trained', 'pixel'), "source of features 'pixel'"),
+    ((), 'No sources of features'),
+  ],
+)
+def test_sources_that_cannot_be_are_refused_before_anything_is_read(
+  sources, message
+):
+  with pytest.raises(ValueError, match=message):
+    _evaluation(test={}, sources=sources)
