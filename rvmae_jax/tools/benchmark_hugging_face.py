@@ -24,6 +24,7 @@ from ml_collections import ConfigDict, config_flags
 from rvmae_jax.interop.hugging_face_config import config_json
 from rvmae_jax.models import build_model
 from rvmae_jax.tools.benchmark_step import StepBenchmark, print_table
+from rvmae_jax.tools.benchmarks.timing import seconds_of
 
 _NUM_ROUNDS = 5
 _OURS = 'rvmae_jax'
@@ -85,12 +86,7 @@ class TorchBenchmark:
 
   def run_round(self, seconds: float) -> None:
     """Runs steps for about `seconds` after one that is not counted."""
-    self._step()
-    num_steps, start = 0, time.perf_counter()
-    while num_steps == 0 or time.perf_counter() - start < seconds:
-      self._step()
-      num_steps += 1
-    self.step_s.append((time.perf_counter() - start) / num_steps)
+    self.step_s.append(seconds_of(self._step, seconds))
 
   def result(self) -> dict[str, Any]:
     """Figures as `StepBenchmark.result` names them, but for MFU."""

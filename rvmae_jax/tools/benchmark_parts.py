@@ -13,10 +13,8 @@ besides is `unexplained`; below zero, the compiler overlaps parts. The last line
 is the result as JSON.
 """
 
-import functools
 import json
 import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -30,29 +28,13 @@ from rvmae_jax.models.rvm import RVM
 from rvmae_jax.parts import Parts
 from rvmae_jax.tools.benchmark_step import StepBenchmark
 from rvmae_jax.tools.benchmarks.peak import peak_of
+from rvmae_jax.tools.benchmarks.timing import seconds_of
 from rvmae_jax.tools.benchmarks.traffic import step_traffic
 from rvmae_jax.training import devices, sharding
 
 _NUM_ROUNDS = 5
 # What of `flops_per_clip` the encoder does before the core or the decoder.
 _ENCODER = ('patch_embedding', 'encoder', 'source_encoder')
-
-
-class _Timed:
-  """What can be run, and the seconds of a run, one figure a round."""
-
-  def __init__(self, run: Callable[[], Any]):
-    self._run = run
-    self.seconds: list[float] = []
-
-  def run_round(self, seconds: float) -> None:
-    """Runs for about `seconds` after one time that is not counted."""
-    jax.block_until_ready(self._run())
-    times, start = 0, time.perf_counter()
-    while times == 0 or time.perf_counter() - start < seconds:
-      jax.block_until_ready(self._run())
-      times += 1
-    self.seconds.append((time.perf_counter() - start) / times)
 
 
 def benchmark_parts(config: ConfigDict, seconds: float = 20) -> dict[str, Any]:
@@ -75,14 +57,17 @@ def benchmark_parts(config: ConfigDict, seconds: float = 20) -> dict[str, Any]:
   config.accumulation_steps = 1
   step = StepBenchmark(config)
   part_flops = flops_by_part(step.parts)
-  programs = {name: _Timed(run) for name, run in _programs(step).items()}
+  programs = _programs(step)
+  times_s = {name: [] for name in programs}
+  share_s = seconds / (1 + len(programs)) / _NUM_ROUNDS
   for i in range(_NUM_ROUNDS):
     logging.info('Round %d of %d.', i + 1, _NUM_ROUNDS)
-    for program in (step, *programs.values()):
-      program.run_round(seconds / (1 + len(programs)) / _NUM_ROUNDS)
+    step.run_round(share_s)
+    for name, run in programs.items():
+      times_s[name].append(seconds_of(run, share_s))
 
   step_s = statistics.median(step.step_s)
-  medians_s = {k: statistics.median(p.seconds) for k, p in programs.items()}
+  medians_s = {name: statistics.median(s) for name, s in times_s.items()}
   # A part is what a beginning takes beyond the one before it.
   part_s, before_s = {}, 0.0
   for name in part_flops:
@@ -95,12 +80,12 @@ def benchmark_parts(config: ConfigDict, seconds: float = 20) -> dict[str, Any]:
 
   peak = peak_of(step.mesh, config.model.get('dtype', 'float32'))
   rows = {}
-  for name, seconds in part_s.items():
-    rows[name] = {'ms': 1e3 * seconds, 'share': seconds / step_s}
+  for name, time_s in part_s.items():
+    rows[name] = {'ms': 1e3 * time_s, 'share': time_s / step_s}
     if name in part_flops:
       num_flops = part_flops[name] * config.batch_size
       rows[name]['tflops'] = num_flops / 1e12
-      rows[name]['mfu'] = num_flops / seconds / peak.flops_per_s
+      rows[name]['mfu'] = num_flops / time_s / peak.flops_per_s
   return {
     'parts': rows,
     'memory': _memory(step),
@@ -138,28 +123,32 @@ def flops_by_part(parts: Parts) -> dict[str, int]:
 
 
 def _programs(step: StepBenchmark) -> dict[str, Callable[[], Any]]:
-  """What is timed beside the step; the last beginning is called 'decoder'."""
+  """What is timed beside the step; the last of its beginnings is 'decoder'."""
+
+  def compiled(function, *arguments):
+    program = jax.jit(function)
+    return lambda: jax.block_until_ready(program(*arguments))
+
   parts, batch = step.parts, step.batch
   state, grads = step.init(), step.init().params
   rng = jax.random.key(0)
   programs = {}
   for name, function in _beginnings(parts).items():
-    shape = jax.eval_shape(function, state.params, batch)
+    features = jax.eval_shape(function, state.params, batch)
     # Not ones: the compiler would know what a product with them is.
-    cotangent = jax.random.normal(rng, shape.shape, shape.dtype)
-    programs[name] = functools.partial(
-      jax.jit(_gradient(function)), state.params, batch, cotangent
+    cotangent = jax.random.normal(rng, features.shape, features.dtype)
+    programs[name] = compiled(
+      _gradient(function), state.params, batch, cotangent
     )
-  programs['decoder'] = functools.partial(
-    jax.jit(jax.value_and_grad(parts.loss_fn, has_aux=True)),
-    *(state.params, batch, rng),
-  )
-  programs['update'] = functools.partial(
-    jax.jit(parts.update), state, 1.0, {}, grads
-  )
+  gradient = jax.value_and_grad(parts.loss_fn, has_aux=True)
   host = fake_batch(parts.spec)
-  programs['input'] = lambda: sharding.global_batch(host, step.mesh)
-  return programs
+  return programs | {
+    'decoder': compiled(gradient, state.params, batch, rng),
+    'update': compiled(parts.update, state, 1.0, {}, grads),
+    'input': lambda: jax.block_until_ready(
+      sharding.global_batch(host, step.mesh)
+    ),
+  }
 
 
 def _beginnings(parts: Parts) -> dict[str, Callable[[Any, dict], jax.Array]]:

@@ -33,6 +33,7 @@ from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.benchmarks.peak import peak_of
 from rvmae_jax.tools.benchmarks.plain_rvm import PlainRVM
+from rvmae_jax.tools.benchmarks.timing import seconds_of
 from rvmae_jax.training import sharding
 
 _NUM_ROUNDS = 5
@@ -74,14 +75,14 @@ class StepBenchmark:
     The state is made anew and dropped again, so that configs measured in turn
     do not have to fit into memory together.
     """
-    state, metrics = self.program(self.init(), self.batch)
-    jax.block_until_ready(metrics)
-    num_steps, start = 0, time.perf_counter()
-    while num_steps == 0 or time.perf_counter() - start < seconds:
+    state = self.init()
+
+    def step():
+      nonlocal state
       state, metrics = self.program(state, self.batch)
       jax.block_until_ready(metrics)
-      num_steps += 1
-    self.step_s.append((time.perf_counter() - start) / num_steps)
+
+    self.step_s.append(seconds_of(step, seconds))
 
   def result(self) -> dict[str, Any]:
     """Figures by name; without MFU where the model counts no FLOPs."""
