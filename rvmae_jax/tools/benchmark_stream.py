@@ -8,11 +8,10 @@ Weights are random, frames are noise and stay on the host until they are given,
 as those of a camera do. All take turns, round after round, since machines
 drift. A bfloat16 network is measured beside a plain transcription in float32,
 too, which a CPU may take to be the faster one. `allowed` is what the device's
-peak would allow, taken from a product of large matrices in the network's dtype.
-The last line is the result as JSON.
+peak would allow (`rvmae_jax.tools.benchmarks.peak`). The last line is the
+result as JSON.
 """
 
-import functools
 import json
 import statistics
 import time
@@ -29,11 +28,12 @@ from rvmae_jax.models import build_model
 from rvmae_jax.models.rvm import RVM
 from rvmae_jax.stream import Stream
 from rvmae_jax.tools.benchmark_step import PLAIN
+from rvmae_jax.tools.benchmarks.peak import peak_of
 from rvmae_jax.tools.benchmarks.plain_rvm import PlainRVM
 from rvmae_jax.tools.benchmarks.program import count
+from rvmae_jax.training import sharding
 
 _NUM_ROUNDS = 5
-_MATRIX = 2048
 
 
 def benchmark_stream(
@@ -82,7 +82,9 @@ def benchmark_stream(
       lambda p, s, f: model.apply({'params': p}, s, f, method='step')
     )(params, state, frames)
   ).flops
-  floor_s = flops / peak_flops_per_s(config.get('dtype', 'float32'))
+  mesh = sharding.make_mesh(devices=jax.devices()[:1])
+  peak = peak_of(mesh, config.get('dtype', 'float32'))
+  floor_s = flops / peak.flops_per_s
   medians = {name: statistics.median(times) for name, times in times_s.items()}
   return {
     name: {
@@ -110,16 +112,6 @@ def plain_stream(
     return state
 
   return take
-
-
-def peak_flops_per_s(dtype: str) -> float:
-  """The best of a few products of large matrices, summed in float32."""
-  matrix = jnp.ones((_MATRIX, _MATRIX), dtype)
-  product = jax.jit(
-    functools.partial(jnp.matmul, preferred_element_type=jnp.float32)
-  )
-  seconds = min(_time(lambda m: product(m, m), matrix, 6)[1:])
-  return 2 * _MATRIX**3 / seconds
 
 
 def _time(take: Callable[[Any], jax.Array], given: Any, times: int):
