@@ -63,13 +63,13 @@ def quick_suite(folder: pathlib.Path) -> list[Measurement]:
   recipe = 'configs/{}.py:variant=tiny,runlocal'.format
   small = '--config.batch_size=2', '--config.data.crop.size=(32, 32)'
   rvm = '--config', recipe('rvm_pretrain'), *small
-  brief = '--seconds=0.1'
+  videomae = '--config', recipe('videomae'), *small, '--seconds=0.1'
   return [
     _tool('attention', '--tokens=5', '--rows=1', '--heads=1'),
-    _tool('step', *rvm, '--plain', brief, name='rvm_plain'),
-    _hugging_face('hugging_face', recipe('videomae'), 2, brief),
+    _tool('step', *videomae),
+    _tool('parts', *videomae),
+    _tool('hugging_face', *videomae),
     _tool('run', *rvm, f'--workdir={folder}/run', '--sprites=4', '--steps=10'),
-    _tool('parts', '--config', recipe('videomae'), *small, brief),
     _tool('stream', *rvm, '--size=16x16', '--streams=1', '--frames=2'),
   ]
 
