@@ -1,7 +1,7 @@
 """Features of videos frame by frame, as they come, from a recurrent network.
 
   python -m rvmae_jax.stream --checkpoint runs/rvm --video FILE [--video ...] \\
-    [--size 256x256] [--out FEATURES] [--tokens]
+    [--size 256x256] [--dtype bfloat16] [--out FEATURES] [--tokens]
 
 A video is a file, a folder of images, or what FFmpeg calls a URL: a network
 camera (`rtsp://...`), or a camera of this machine (`/dev/video0`). Several are
@@ -262,7 +262,10 @@ def main(argv: list[str]) -> None:
   names = [pathlib.Path(video).stem for video in args.video]
   if args.out and len(set(names)) < len(names):
     raise app.UsageError(f'Two videos would be written to one file: {names}.')
-  stream = Stream(build_model(config.model), params, size, len(names))
+  fields = dict(config.model)
+  if args.dtype:
+    fields['dtype'] = args.dtype
+  stream = Stream(build_model(fields), params, size, len(names))
   arrays = []
   if args.out:
     out = pathlib.Path(args.out)
@@ -283,6 +286,12 @@ if __name__ == '__main__':
   )
   flags.DEFINE_multi_string('video', None, 'File, folder of images, or URL.')
   flags.DEFINE_string('size', '', 'HEIGHTxWIDTH of frames; default: training.')
+  flags.DEFINE_enum(
+    'dtype',
+    None,
+    ['float32', 'bfloat16'],
+    'Of the computation; default: training.',
+  )
   flags.DEFINE_string('out', '', 'Folder for the features.')
   flags.DEFINE_bool('tokens', False, 'Keep every token, not their mean.')
   flags.mark_flags_as_required(['checkpoint', 'video'])
