@@ -14,6 +14,7 @@
 #SBATCH --job-name=rvmae_jax
 #SBATCH --ntasks-per-node=1
 #SBATCH --gpus-per-node=8
+#SBATCH --exclusive
 #SBATCH --output=%x-%j.log
 #SBATCH --open-mode=append
 #SBATCH --signal=B:TERM@300
@@ -30,9 +31,10 @@ esac
 # This script runs on the first node, and there so does process 0.
 coordinator=$(hostname):$((20000 + ${SLURM_JOB_ID:-0} % 20000))
 
-# srun tells each process its number only when it starts it.
+# All of a node's cores are for its loader; SLURM would give a task one. srun
+# tells each process its number only when it starts it.
 # shellcheck disable=SC2016
-train=(srun bash -c 'exec "$@" --process_id="$SLURM_PROCID"' -
+train=(srun --cpus-per-task="${SLURM_CPUS_ON_NODE:-1}" bash -c 'exec "$@" --process_id="$SLURM_PROCID"' -
   python -m rvmae_jax.train "$@"
   --coordinator="$coordinator" --num_processes="${SLURM_NTASKS:-1}")
 

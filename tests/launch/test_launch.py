@@ -106,8 +106,10 @@ def test_dry_slurm_shows_the_same_command_for_every_process():
     *TRAIN,
     SLURM_JOB_ID='7',
     SLURM_NTASKS='4',
+    SLURM_CPUS_ON_NODE='96',
   )
   (srun,) = [line for line in out.splitlines() if line.startswith('srun')]
+  assert srun.startswith('srun --cpus-per-task=96 ')
   assert f'{COMMAND} --coordinator=' in srun
   assert srun.endswith(':20007 --num_processes=4')
 
@@ -115,7 +117,7 @@ def test_dry_slurm_shows_the_same_command_for_every_process():
 def test_slurm_gives_each_process_its_number(stand_in):
   environment = stand_in(
     python='echo "python $*"',
-    srun='for i in 0 1; do SLURM_PROCID=$i "$@"; done',
+    srun='shift; for i in 0 1; do SLURM_PROCID=$i "$@"; done',
     hostname='echo node1',
   )
   out = _bash(
