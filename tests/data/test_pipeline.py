@@ -363,7 +363,7 @@ def test_nothing_but_bad_videos_is_an_error():
     ({'sources': {'a': {'num_videos': 0}}}, 'data.sources.a holds no video'),
     (
       {'sources': {'a': {'path': 'gs://bucket/videos'}}},
-      "data.sources.a.path='gs://bucket/videos': .* Mount the bucket",
+      "data.sources.a.path='gs://bucket/videos': .* Mount it",
     ),
     ({'clip': {'name': 'uniform', 'num_frames': 4}}, 'hides target frames'),
     ({'mask': {'name': 'target', 'ratio': 0.99}}, 'Mask ratio 0.99'),
