@@ -16,9 +16,10 @@ from typing import Any
 
 import jax
 from absl import app, flags
+from ml_collections import ConfigDict
 
 from rvmae_jax.config_utils import load_config
-from rvmae_jax.parts import build_parts
+from rvmae_jax.parts import Parts, build_parts
 from rvmae_jax.tools.benchmarks.program import count
 
 FIGURES = pathlib.Path('tests/tools/step_figures.json')
@@ -42,25 +43,38 @@ def step_figures(spec: str, configs: pathlib.Path = CONFIGS) -> dict[str, int]:
   Returns:
     `parameters`; `model_flops` by our formulas, 0 where the model has none;
     `flops`, `matmuls`, `operations`, `loops` of the program, see
-    `rvmae_jax.tools.benchmarks.program`; `temporary_bytes` that XLA plans
-    besides state and batch.
+    `rvmae_jax.tools.benchmarks.program`; `flops_once` where nothing is computed
+    again; `temporary_bytes` that XLA plans besides state and batch.
   """
   config = load_config(f'{configs}/{spec}')
   config.accumulation_steps = 1
   if 'attention' in config.model:
     config.model.attention = 'xla'  # What 'auto' means differs by device.
   config.batch_size = _CLIPS * config.data.get('repeats', 1)
-  parts = build_parts(config)
-  step = jax.jit(parts.train_step, donate_argnums=0)
-  traced = step.trace(parts.shapes, parts.spec)
+  parts, traced = _trace(config)
   # Unoptimised machine code takes half the time and the same memory.
   compiled = traced.lower().compile({'xla_backend_optimization_level': 0})
   return {
     'parameters': sum(p.size for p in jax.tree.leaves(parts.shapes.params)),
     'model_flops': int((parts.flops_per_clip or 0) * config.batch_size),
     **count(traced.jaxpr)._asdict(),
+    'flops_once': count(_trace(_keeping_all(config))[1].jaxpr).flops,
     'temporary_bytes': compiled.memory_analysis().temp_size_in_bytes,
   }
+
+
+def _trace(config: ConfigDict) -> tuple[Parts, jax.stages.Traced]:
+  parts = build_parts(config)
+  step = jax.jit(parts.train_step, donate_argnums=0)
+  return parts, step.trace(parts.shapes, parts.spec)
+
+
+def _keeping_all(config: ConfigDict) -> ConfigDict:
+  config = ConfigDict(config.to_dict())
+  for entry in ('remat', 'core_remat'):
+    if entry in config.model:
+      config.model[entry] = 'none'
+  return config
 
 
 def differences(
