@@ -10,6 +10,8 @@ from rvmae_jax.tools.benchmarks.measurement import Measurement
 _SETTINGS = (
   'model.attention=xla',
   'model.attention=blockwise',
+  'model.attention=headwise',
+  'model.core_remat=none',
   'model.scan_layers=True',
   'model.time_unroll=4',
   'optimizer.moment_dtype=bfloat16',
