@@ -6,9 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 
 IMPLEMENTATIONS = ('auto', 'xla', 'blockwise', 'headwise', 'cudnn')
-# So many groups of heads are written out one by one: a loop first fills its
-# result with zeros, which shows where a group is quickly done.
-_FEW_GROUPS = 4
 # What 'auto' means there; on GPUs it depends on the tokens.
 BEST_ON = {'cpu': 'blockwise', 'tpu': 'headwise'}
 
@@ -188,11 +185,9 @@ def headwise_attention(
   attend = jax.checkpoint(
     lambda query, key, value: _attend(query, key.swapaxes(-1, -2), value, mask)
   )
-  groups = split(query), split(key), split(value)
-  if num_heads <= _FEW_GROUPS * at_once:
-    mixed = jnp.stack([attend(*group) for group in zip(*groups)])
-  else:
-    mixed = jax.lax.map(lambda group: attend(*group), groups)
+  mixed = jax.lax.map(
+    lambda group: attend(*group), (split(query), split(key), split(value))
+  )
   # [groups, B, g, Q, d] -> [B, Q, groups, g, d] -> [B, Q, heads, d]
   return mixed.transpose(1, 3, 0, 2, 4).reshape(query.shape)
 
