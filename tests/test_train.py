@@ -297,12 +297,19 @@ def _start_two(workdir, num_steps, *arguments, first=()):
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one_which_goes_on_with_their_run(tmp_path):
-  for process in _start_two(tmp_path / 'two', 3, '--config.mesh.fsdp=2'):
+@pytest.mark.parametrize(
+  ('method', 'fsdp'), [('contrastive=False', 2), ('contrastive', 8)]
+)
+def test_two_processes_equal_one_which_goes_on_with_their_run(
+  tmp_path, method, fsdp
+):
+  """Also where rows of both meet in the loss, and both hold a part of all."""
+  two, one = tmp_path / 'two', tmp_path / 'one'
+  for process in _start_two(two, f'3,{method}', f'--config.mesh.fsdp={fsdp}'):
     _finish(process)
-  train(_config(4), str(tmp_path / 'two'))
-  train(_config(4), str(tmp_path / 'one'))
-  _assert_same_run(tmp_path / 'two', tmp_path / 'one')
+  for workdir in (two, one):
+    train(_config(f'4,{method}'), str(workdir))
+  _assert_same_run(two, one)
 
 
 @pytest.mark.slow

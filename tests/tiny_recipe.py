@@ -6,8 +6,8 @@ from rvmae_jax.config_utils import parse_arg
 
 
 def get_config(arg=None):
-  """The config; `steps=N` sets its length."""
-  arg = parse_arg(arg, steps=4)
+  """The config; `steps=N` sets its length, `contrastive` takes MoCo v3."""
+  arg = parse_arg(arg, steps=4, contrastive=False)
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.total_steps = arg.steps
@@ -76,4 +76,31 @@ def get_config(arg=None):
     'clu': (),
   }
   config.evals = ml_collections.ConfigDict()
+  if arg.contrastive:
+    _compare_views(config)
   return config
+
+
+def _compare_views(config):
+  """MoCo v3: a loss, batch norms and a momentum encoder over all rows."""
+  config.model = {
+    'name': 'moco_v3',
+    'variant': 'tiny',
+    'width': 32,
+    'encoder_blocks': 1,
+    'encoder_mlp_dim': 32,
+    'patch_size': 8,
+    'tubelet_size': 2,
+    'hidden_dim': 16,
+    'output_dim': 8,
+    'dtype': 'float32',
+  }
+  config.objective = {'name': 'contrastive'}
+  config.losses = {'info_nce': 1.0}
+  config.ema_decay = 0.9
+  uniform = {'name': 'uniform', 'num_frames': 2}
+  config.data.clip = {'name': 'two_views', 'clip': uniform}
+  config.data.mask = {}
+  # Adam would divide the biases before a batch norm, whose gradient is 0 but
+  # for rounding, by their own size.
+  config.optimizer = {'name': 'sgd', 'lr_per_256': 0.1, 'momentum': 0.9}
