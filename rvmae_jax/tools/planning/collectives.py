@@ -24,6 +24,7 @@ _ARRAY = re.compile(r'\b([a-z]+\d*\w*)\[([\d,]*)\]')
 _OPERATION = re.compile(
   rf'^\s+(?:ROOT )?%?[\w.-]+ = (.*?) ({"|".join(KINDS)})(-start)?\((.*)$'
 )
+_CHANNEL = re.compile(r'\bchannel_id=(\d+)')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +66,8 @@ def find_collectives(program: str) -> list[Collective]:
     One entry a kind and group size, the largest first.
   """
   counts, sizes = collections.Counter(), collections.Counter()
-  for line, times in lines_as_run(program):
-    match = _OPERATION.match(line)
-    if not match:
-      continue
-    result, kind, start, rest = match.groups()
+  for line, times in _exchanges(program):
+    result, kind, start, rest = _OPERATION.match(line).groups()
     group = _group_size(kind, rest)
     if group > 1:
       num_bytes = _num_bytes(kind, bool(start), result, group)
@@ -79,6 +77,27 @@ def find_collectives(program: str) -> list[Collective]:
     Collective(*key, counts[key], num_bytes)
     for key, num_bytes in sizes.most_common()
   ]
+
+
+def _exchanges(program: str) -> list[tuple[str, int]]:
+  """The line of each exchange, and how often it is run.
+
+  For TPUs an exchange that goes on beside other work is written down in every
+  fusion that it accompanies, loops' bodies among them, under one channel. Its
+  start and its end are run once each, so the smallest number is its own.
+  """
+  lines = [
+    (line, times)
+    for line, times in lines_as_run(program)
+    if _OPERATION.match(line)
+  ]
+  channels = {}
+  for index, (line, times) in enumerate(lines):
+    found = _CHANNEL.search(line)
+    channel = found[1] if found else ('none', index)
+    if times < channels.get(channel, (line, math.inf))[1]:
+      channels[channel] = line, times
+  return list(channels.values())
 
 
 def _num_bytes(kind: str, is_start: bool, result: str, group_size: int) -> int:

@@ -51,6 +51,52 @@ def test_every_kind_is_counted_as_often_as_it_runs():
   ]
 
 
+# As TPUs write an exchange that goes on while something else is computed.
+ACCOMPANIED = """\
+%begin (p: bf16[2,128]) -> bf16[8,128] {
+  %g.0 = bf16[8,128]{1,0} all-gather(%p), channel_id=7, \
+replica_groups=[2,4]<=[8], dimensions={0}
+  ROOT %c = bf16[8,128] custom-call(%g.0), \
+custom_call_target="AsyncCollectiveStart"
+}
+
+%beside (p: bf16[2,128]) -> bf16[8,128] {
+  %g.1 = bf16[8,128]{1,0} all-gather(%p), channel_id=7, \
+replica_groups=[2,4]<=[8], dimensions={0}
+}
+
+%end (p: bf16[2,128]) -> bf16[8,128] {
+  %g.2 = bf16[8,128]{1,0} all-gather(%p), channel_id=7, \
+replica_groups=[2,4]<=[8], dimensions={0}
+  ROOT %c = bf16[8,128] custom-call(%g.2), \
+custom_call_target="AsyncCollectiveDone"
+}
+
+%groups (s: (s32[], bf16[8,128])) -> (s32[], bf16[8,128]) {
+  %f.1 = bf16[8,128] fusion(%s), kind=kOutput, calls=%beside
+}
+
+%layers (s: (s32[], bf16[8,128])) -> (s32[], bf16[8,128]) {
+  %f.0 = bf16[8,128] fusion(%s), kind=kCustom, calls=%begin
+  %inner = (s32[], bf16[8,128]) while(%s), condition=%c1, body=%groups, \
+backend_config={"known_trip_count":{"n":"16"}}
+  %f.2 = bf16[8,128] fusion(%s), kind=kCustom, calls=%end
+}
+
+ENTRY %main (p: f32[4]) -> f32[] {
+  %outer = (s32[], bf16[8,128]) while(%p), condition=%c2, body=%layers, \
+backend_config={"known_trip_count":{"n":"3"}}
+}
+"""
+
+
+def test_an_exchange_beside_other_work_is_one():
+  """Not 3 + 48 + 3, as often as its lines are run."""
+  assert find_collectives(ACCOMPANIED) == [
+    Collective('all-gather', 4, 3, 3 * 2048)
+  ]
+
+
 @pytest.mark.parametrize(
   ('groups', 'size'),
   [
