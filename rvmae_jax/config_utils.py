@@ -1,5 +1,6 @@
 """Reading, checking and saving configs."""
 
+import ast
 import importlib.util
 import json
 import pathlib
@@ -81,6 +82,35 @@ def load_recipe(
   module = importlib.util.module_from_spec(module_spec)
   module_spec.loader.exec_module(module)
   return module
+
+
+def with_values(
+  config: ml_collections.ConfigDict, changes: str
+) -> ml_collections.ConfigDict:
+  """The config with other values.
+
+  Args:
+    config: a recipe; it is not changed.
+    changes: 'model.remat=full,batch_size=8'.
+
+  Raises:
+    ValueError: not of that form, or a key that the config does not have.
+  """
+  config = ml_collections.ConfigDict(config.to_dict()).lock()
+  for change in filter(None, changes.split(',')):
+    key, equals, text = change.partition('=')
+    if not equals:
+      raise ValueError(f'{change!r} in {changes!r} is not key=value.')
+    try:
+      value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+      value = text
+    try:
+      with config.ignore_type():
+        config.update_from_flattened_dict({key: value})
+    except KeyError as error:
+      raise ValueError(f'{change!r}: {error.args[0]}') from None
+  return config
 
 
 def token_size(model: ml_collections.ConfigDict) -> dict[str, int]:

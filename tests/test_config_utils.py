@@ -82,3 +82,32 @@ def test_json_brings_the_same_config_back():
   back = config_utils.from_json(config_utils.to_json(config))
   assert back.to_dict() == config.to_dict()
   assert back.is_locked
+
+
+@pytest.fixture(name='values')
+def _values():
+  return ml_collections.ConfigDict(
+    {'model': {'dtype': 'float32'}, 'weight_decay': 0.05}
+  )
+
+
+def test_values_are_read_as_python_or_as_text(values):
+  changed = config_utils.with_values(
+    values, 'model.dtype=bfloat16,weight_decay=0'
+  )
+  assert changed.model.dtype == 'bfloat16'
+  assert changed.weight_decay == 0
+  assert values.model.dtype == 'float32'
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ('model.dtype', "'model.dtype' .* is not key=value"),
+    ('model.dtyp=bfloat16', '\'model.dtyp=bfloat16\': .* Did you mean "dtype"'),
+    ('modle.dtype=bfloat16', "'modle.dtype=bfloat16': .*modle"),
+  ],
+)
+def test_wrong_changes_are_answered(values, changes, message):
+  with pytest.raises(ValueError, match=message):
+    config_utils.with_values(values, changes)

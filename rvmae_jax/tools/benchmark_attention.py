@@ -10,7 +10,6 @@ ratio to the first implementation's. One that fails is reported. The last line
 is the result as JSON.
 """
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ import jax.numpy as jnp
 from absl import app, flags
 
 from rvmae_jax.layers.attention import dot_product_attention
+from rvmae_jax.tools.benchmarks.measurement import print_result
 
 _HEAD_WIDTH = 64
 _TIMES = 10
@@ -115,8 +115,7 @@ def main(argv: list[str]) -> None:
         for key, value in figures.items()
       )
       print(f'{num_tokens:6} {name:10}', *texts, flush=True)
-  device = jax.devices()[0].device_kind
-  print(json.dumps({'device': device, 'jax': jax.__version__, **results}))
+  print_result(results)
 
 
 if __name__ == '__main__':

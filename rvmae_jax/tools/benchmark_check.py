@@ -52,13 +52,17 @@ def step_figures(spec: str, configs: pathlib.Path = CONFIGS) -> dict[str, int]:
     config.model.attention = 'xla'  # What 'auto' means differs by device.
   config.batch_size = _CLIPS * config.data.get('repeats', 1)
   parts, traced = _trace(config)
+  keeping_all = _keeping_all(config)
+  traced_once = traced
+  if keeping_all.to_dict() != config.to_dict():
+    _, traced_once = _trace(keeping_all)
   # Unoptimised machine code takes half the time and the same memory.
   compiled = traced.lower().compile({'xla_backend_optimization_level': 0})
   return {
     'parameters': sum(p.size for p in jax.tree.leaves(parts.shapes.params)),
     'model_flops': int((parts.flops_per_clip or 0) * config.batch_size),
     **count(traced.jaxpr)._asdict(),
-    'flops_once': count(_trace(_keeping_all(config))[1].jaxpr).flops,
+    'flops_once': count(traced_once.jaxpr).flops,
     'temporary_bytes': compiled.memory_analysis().temp_size_in_bytes,
   }
 

@@ -12,18 +12,17 @@ turns on one machine, round after round, since machines drift. Needs
 `pip install torch transformers`. The last line is the result as JSON.
 """
 
-import json
 import statistics
 import time
 from typing import Any
 
-import jax
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax.interop.hugging_face_config import config_json
 from rvmae_jax.models import build_model
 from rvmae_jax.tools.benchmark_step import StepBenchmark, print_table
+from rvmae_jax.tools.benchmarks.measurement import print_result
 from rvmae_jax.tools.benchmarks.timing import seconds_of
 
 _NUM_ROUNDS = 5
@@ -157,8 +156,7 @@ def main(argv: list[str]) -> None:
   args = flags.FLAGS
   results = benchmark_hugging_face(args.config, args.seconds, args.compile)
   print_table(results)
-  device = jax.devices()[0].device_kind
-  print(json.dumps({'device': device, 'jax': jax.__version__, **results}))
+  print_result(results)
 
 
 if __name__ == '__main__':

@@ -13,7 +13,6 @@ besides is `unexplained`; below zero, the compiler overlaps parts. The last line
 is the result as JSON.
 """
 
-import json
 import statistics
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +26,7 @@ from rvmae_jax.models import flops
 from rvmae_jax.models.rvm import RVM
 from rvmae_jax.parts import Parts
 from rvmae_jax.tools.benchmark_step import StepBenchmark
+from rvmae_jax.tools.benchmarks.measurement import print_result
 from rvmae_jax.tools.benchmarks.peak import peak_of
 from rvmae_jax.tools.benchmarks.timing import seconds_of
 from rvmae_jax.tools.benchmarks.traffic import step_traffic
@@ -230,8 +230,7 @@ def main(argv: list[str]) -> None:
   args = flags.FLAGS
   result = benchmark_parts(args.config, args.seconds)
   print_table(result)
-  device = jax.devices()[0].device_kind
-  print(json.dumps({'device': device, 'jax': jax.__version__, **result}))
+  print_result(result)
 
 
 if __name__ == '__main__':

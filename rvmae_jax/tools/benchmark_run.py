@@ -16,12 +16,12 @@ import pathlib
 import shutil
 import statistics
 
-import jax
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax.data.encoding import Encoding
 from rvmae_jax.data.sources.moving_sprites import MovingSprites
+from rvmae_jax.tools.benchmarks.measurement import print_result
 from rvmae_jax.tools.inputs import HELP, open_source
 from rvmae_jax.tools.prepare import prepare
 from rvmae_jax.train import train
@@ -117,8 +117,7 @@ def main(argv: list[str]) -> None:
     f'{result["clips_per_s"]:.1f} clips/s on {result["cores"]} core(s), '
     f'{result["data_wait_share"]:.1%} of the time waiting for data'
   )
-  device = jax.devices()[0].device_kind
-  print(json.dumps({'device': device, 'jax': jax.__version__, 'run': result}))
+  print_result({'run': result})
 
 
 if __name__ == '__main__':

@@ -14,9 +14,7 @@ MFU is of the maker's figure or, where there is none, of a measured peak
 (`rvmae_jax.tools.benchmarks.peak`). The last line is the result as JSON.
 """
 
-import ast
 import contextlib
-import json
 import statistics
 import time
 import types
@@ -28,9 +26,11 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax.batch import fake_batch
+from rvmae_jax.config_utils import with_values
 from rvmae_jax.memory import planned_bytes
 from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts
+from rvmae_jax.tools.benchmarks.measurement import print_result
 from rvmae_jax.tools.benchmarks.peak import peak_of
 from rvmae_jax.tools.benchmarks.plain_rvm import PlainRVM
 from rvmae_jax.tools.benchmarks.timing import seconds_of
@@ -159,30 +159,6 @@ def benchmark_step(
   return results
 
 
-def with_values(config: ConfigDict, changes: str) -> ConfigDict:
-  """The config with other values.
-
-  Args:
-    config: a recipe; it is not changed.
-    changes: 'model.remat=full,batch_size=8'.
-
-  Raises:
-    ValueError: not of that form, or a key that the config does not have.
-  """
-  config = ConfigDict(config.to_dict())
-  for change in filter(None, changes.split(',')):
-    key, equals, text = change.partition('=')
-    if not equals:
-      raise ValueError(f'{change!r} in {changes!r} is not key=value.')
-    try:
-      value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-      value = text
-    with config.ignore_type():
-      config.lock().update_from_flattened_dict({key: value})
-  return config
-
-
 def print_table(results: dict[str, dict[str, Any]]) -> None:
   """One row a config."""
   columns = {
@@ -218,8 +194,7 @@ def main(argv: list[str]) -> None:
     {PLAIN: lambda model: PlainRVM(build_model(model))},
   )
   print_table(results)
-  device = jax.devices()[0].device_kind
-  print(json.dumps({'device': device, 'jax': jax.__version__, **results}))
+  print_result(results)
 
 
 if __name__ == '__main__':

@@ -12,7 +12,6 @@ peak would allow (`rvmae_jax.tools.benchmarks.peak`). The last line is the
 result as JSON.
 """
 
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from rvmae_jax.models import build_model
 from rvmae_jax.models.rvm import RVM
 from rvmae_jax.stream import Stream
 from rvmae_jax.tools.benchmark_step import PLAIN
+from rvmae_jax.tools.benchmarks.measurement import print_result
 from rvmae_jax.tools.benchmarks.peak import peak_of
 from rvmae_jax.tools.benchmarks.plain_rvm import PlainRVM
 from rvmae_jax.tools.benchmarks.program import count
@@ -141,8 +141,7 @@ def main(argv: list[str]) -> None:
   print(' ' * width, *(f'{column:>13}' for column in columns))
   for name, figures in results.items():
     print(f'{name:{width}}', *(f'{figures[c]:13.4g}' for c in columns))
-  device = jax.devices()[0].device_kind
-  print(json.dumps({'device': device, 'jax': jax.__version__, **results}))
+  print_result(results)
 
 
 if __name__ == '__main__':

@@ -21,8 +21,8 @@ _DATA = ConfigDict(
     'mask': {'name': 'target', 'ratio': 0.75},
   }
 )
-_TINY = {'variant': 'tiny', 'patch_size': 8}
-_BESIDE = {'name': 'videomae', **_TINY, 'encoder_blocks': 1}
+_TINY = {'variant': 'tiny', 'patch_size': 8, 'encoder_blocks': 1}
+_BESIDE = {'name': 'videomae', **_TINY}
 
 
 def test_every_case_is_measured_and_counted(tmp_path):

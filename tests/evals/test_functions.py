@@ -20,7 +20,8 @@ _SPEC = {
 @pytest.fixture(scope='module')
 def network():
   """A small model, its parameters of seed 3 and a batch."""
-  model = build_model({'name': 'rvm', 'variant': 'tiny', 'patch_size': 8})
+  small = {'patch_size': 8, 'encoder_blocks': 1, 'decoder_blocks': 1}
+  model = build_model({'name': 'rvm', 'variant': 'tiny', **small})
   batch = fake_batch(_SPEC)
   params = jax.jit(model.init)(jax.random.key(3), batch)['params']
   return model, params, batch

@@ -8,20 +8,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rvmae_jax.batch import fake_batch
 from rvmae_jax.models import build_model
 from rvmae_jax.objectives.contrastive import Contrastive
+from tests import tiny_recipe
 
-MODEL = build_model(
-  {
-    'name': 'moco_v3',
-    'variant': 'tiny',
-    'width': 32,
-    'encoder_blocks': 1,
-    'encoder_mlp_dim': 32,
-    'patch_size': 8,
-    'tubelet_size': 2,
-    'hidden_dim': 16,
-    'output_dim': 8,
-  }
-)
+MODEL = build_model(tiny_recipe.get_config('contrastive').model)
 CLIPS = jax.ShapeDtypeStruct((16, 2, 16, 16, 3), np.uint8)
 
 

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from rvmae_jax.config_utils import load_config
+from rvmae_jax.config_utils import load_config, with_values
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools import benchmark_step
 
@@ -17,7 +17,7 @@ def _results(quick_steps):
   config.unlock().model.attention = 'auto'
   changes = ('batch_size=16', 'model.attention=cudnn')
   configs = {'as given': config} | {
-    text: benchmark_step.with_values(config, text) for text in changes
+    text: with_values(config, text) for text in changes
   }
   return benchmark_step.benchmark_step(configs, seconds=0.5)
 
@@ -59,25 +59,3 @@ def test_table_has_a_row_for_each_config(results, capsys):
   assert header.split()[:2] == ['clips/s', 'ratio']
   assert [row.split()[0] for row in rows] == ['as', *list(results)[1:]]
   assert 'failed: ' in rows[-1]
-
-
-def test_values_are_read_as_python_or_as_text():
-  config = load_config(RECIPE)
-  changed = benchmark_step.with_values(
-    config, 'model.dtype=bfloat16,optimizer.weight_decay=0'
-  )
-  assert changed.model.dtype == 'bfloat16'
-  assert changed.optimizer.weight_decay == 0
-  assert config.model.dtype == 'float32'
-
-
-@pytest.mark.parametrize(
-  ('changes', 'error', 'message'),
-  [
-    ('model.dtype', ValueError, 'is not key=value'),
-    ('model.dtyp=bfloat16', KeyError, 'Did you mean "dtype"'),
-  ],
-)
-def test_wrong_changes_are_answered(changes, error, message):
-  with pytest.raises(error, match=message):
-    benchmark_step.with_values(load_config(RECIPE), changes)

@@ -1,4 +1,8 @@
-"""Measurements as processes of their own, whose results stay."""
+"""Measurements as processes of their own, whose results stay.
+
+A benchmark prints its result as its last line (`print_result`), from where
+`measure` takes it.
+"""
 
 import dataclasses
 import json
@@ -11,7 +15,15 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+
 from rvmae_jax.data.writing import write_whole
+
+
+def print_result(result: Mapping[str, Any]) -> None:
+  """One line of JSON: the device, jax's version, and the result."""
+  device = jax.devices()[0].device_kind
+  print(json.dumps({'device': device, 'jax': jax.__version__, **result}))
 
 
 @dataclasses.dataclass(frozen=True)

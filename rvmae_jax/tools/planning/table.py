@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from rvmae_jax.tools.planning.attempts import Attempt, Plan
 from rvmae_jax.tools.planning.bounds import SECONDS_A_DAY, run_days
 
 _GIB = 2**30
 
 
-def format_attempt(attempt: Any, hbm_bytes: float) -> str:
-  """One line on a `plan.Attempt`."""
+def format_attempt(attempt: Attempt, hbm_bytes: float) -> str:
+  """One line on what was tried."""
   verdict = 'fits' if attempt.fits else 'does not fit'
   used = f'{attempt.peak_bytes / _GIB:.2f} of {hbm_bytes / _GIB:.0f} GiB'
   if not attempt.peak_bytes:
@@ -25,8 +26,8 @@ def format_changes(changes: dict[str, Any]) -> str:
   return ' '.join(f'--config.{key}={value}' for key, value in changes.items())
 
 
-def format_summary(plan: Any, num_steps: int, mfu: float) -> str:
-  """What to do, and what it takes; of a `plan.Plan`."""
+def format_summary(plan: Plan, num_steps: int, mfu: float) -> str:
+  """What to do, and what it takes."""
   chosen = plan.chosen
   title = (
     f'{plan.slice_name}: {plan.num_chips} chips, {plan.batch_size} clips a step'
@@ -76,15 +77,15 @@ def format_summary(plan: Any, num_steps: int, mfu: float) -> str:
   return '\n'.join([title, *(f'  {name:18} {text}' for name, text in rows)])
 
 
-def format_variants(variants: dict[str, Any], hbm_bytes: float) -> str:
-  """One row for each `plan.Attempt`, by what is set; the first is the basis."""
+def format_variants(variants: dict[str, Attempt], hbm_bytes: float) -> str:
+  """One row for each attempt, by what is set; the first is the basis."""
   width = max(map(len, variants))
   lines = [f'{"":{width}}  clips     GiB  expected ms   ratio    MFU']
   basis = None
   for name, attempt in variants.items():
     gib = attempt.peak_bytes / _GIB
     cells = f'{name:{width}}  {attempt.rows:5}  {gib:6.2f}'
-    seconds = expected_step_s(attempt)
+    seconds = attempt.expected_step_s
     if not attempt.fits:
       cells += f'  does not fit {hbm_bytes / _GIB:.0f} GiB'
     elif seconds:
@@ -95,16 +96,7 @@ def format_variants(variants: dict[str, Any], hbm_bytes: float) -> str:
   return '\n'.join(lines)
 
 
-def expected_step_s(attempt: Any) -> float:
-  """What the compiler expects of a `plan.Attempt`, or the network if slower.
-
-  0 where the compiler says nothing.
-  """
-  expected = sum(attempt.step.expected_s.values()) if attempt.step else 0.0
-  return max(expected, attempt.bounds.network_s) if expected else 0.0
-
-
-def _expected(attempt: Any) -> list[tuple[str, str]]:
+def _expected(attempt: Attempt) -> list[tuple[str, str]]:
   seconds = attempt.step.expected_s
   total = sum(seconds.values())
   if not total:
@@ -119,8 +111,8 @@ def _expected(attempt: Any) -> list[tuple[str, str]]:
   ]
 
 
-def _expected_days(attempt: Any, num_steps: int) -> str:
-  seconds = expected_step_s(attempt)
+def _expected_days(attempt: Attempt, num_steps: int) -> str:
+  seconds = attempt.expected_step_s
   if not seconds:
     return ''
   days = num_steps * seconds / SECONDS_A_DAY

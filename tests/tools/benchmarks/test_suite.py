@@ -5,8 +5,7 @@ import pathlib
 
 import pytest
 
-from rvmae_jax.config_utils import load_config
-from rvmae_jax.tools.benchmark_step import with_values
+from rvmae_jax.config_utils import load_config, with_values
 from rvmae_jax.tools.benchmarks.suite import gpu_suite, quick_suite
 
 _FOLDER = pathlib.Path('out')

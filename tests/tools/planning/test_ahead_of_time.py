@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from rvmae_jax import config_utils
-from rvmae_jax.tools.plan import make_plan
 from rvmae_jax.tools.planning import ahead_of_time
+from rvmae_jax.tools.planning.search import make_plan
 
 ROOT = pathlib.Path(__file__).parents[3]
 needs_compiler = pytest.mark.skipif(

@@ -12,7 +12,8 @@ import jax
 import pytest
 
 from rvmae_jax import config_utils
-from rvmae_jax.tools import plan as plan_lib
+from rvmae_jax.tools.plan import to_json
+from rvmae_jax.tools.planning import search
 from rvmae_jax.tools.planning.ahead_of_time import (
   CompiledStep,
   DoesNotFit,
@@ -23,7 +24,7 @@ from rvmae_jax.tools.planning.table import format_summary, format_variants
 from rvmae_jax.training import devices
 
 _MIB = 2**20
-RECIPE = pathlib.Path(__file__).parents[2] / 'configs/rvm_quickstart.py'
+RECIPE = pathlib.Path(__file__).parents[3] / 'configs/rvm_quickstart.py'
 
 
 @pytest.fixture(name='config', scope='module')
@@ -60,7 +61,7 @@ def _compiler(tpus, bytes_a_clip, log):
 def _plan(config, hbm_mib, mib_a_clip):
   tpus, log = _slice(hbm_mib * _MIB), []
   compile_step = _compiler(tpus, mib_a_clip * _MIB, log)
-  plan = plan_lib.make_plan(config, tpus, compile_step, tell=lambda _: None)
+  plan = search.make_plan(config, tpus, compile_step, tell=lambda _: None)
   return plan, log
 
 
@@ -87,7 +88,7 @@ def test_variants_are_compared_by_what_the_compiler_expects(config):
     return CompiledStep(15 * _MIB, 30 * _MIB, [], 1.0, expected_s)
 
   changes = ['model.remat=full', 'model.remat=full,batch_size=128']
-  variants = plan_lib.compare_variants(
+  variants = search.compare_variants(
     config, changes, tpus, compile_step, tell=lambda _: None
   )
   assert list(variants) == ['as given', *changes]
@@ -101,7 +102,7 @@ def test_variants_are_compared_by_what_the_compiler_expects(config):
 def test_the_compilers_time_is_told_beside_the_bounds(config):
   tpus = _slice(100 * _MIB)
   expected_s = {'decoder': 0.75, 'core': 0.25}
-  plan = plan_lib.make_plan(
+  plan = search.make_plan(
     config,
     tpus,
     lambda *_: CompiledStep(15 * _MIB, 30 * _MIB, [], 1.0, expected_s),
@@ -141,7 +142,7 @@ def test_two_attempts_tell_that_fewer_clips_will_not_help(config):
   remat = config_utils.from_json(config_utils.to_json(config))
   with remat.unlocked():
     remat.model.remat = 'full'
-  plan_lib.make_plan(remat, tpus, compile_step, tell=lambda _: None)
+  search.make_plan(remat, tpus, compile_step, tell=lambda _: None)
   assert log[:3] == [(1, 1), (1, 2), (4, 1)]
 
 
@@ -160,7 +161,7 @@ def test_the_compiler_looks_at_temporaries_alone(config):
     temporary = 95 * _MIB / config.accumulation_steps
     return CompiledStep(15 * _MIB, temporary, [], 1.0)
 
-  plan = plan_lib.make_plan(config, tpus, compile_step, tell=lambda _: None)
+  plan = search.make_plan(config, tpus, compile_step, tell=lambda _: None)
   first, second = plan.attempts
   assert not first.fits and 'no room for the state' in first.reason
   assert second.fits and second.changes == {'accumulation_steps': 2}
@@ -171,21 +172,21 @@ def test_nothing_fits_is_said_with_the_reason(config):
   assert plan.chosen is None
   text = format_summary(plan, num_steps=1000, mfu=0.4)
   assert 'nothing fits' in text and 'Take a larger slice' in text
-  json.dumps(plan_lib.to_json(plan, 1000, 0.4))
+  json.dumps(to_json(plan, 1000, 0.4))
 
 
 def test_state_is_counted_as_it_is_sharded(config):
   from rvmae_jax import parts
 
   shapes = parts.build_parts(config).shapes
-  whole = plan_lib.state_bytes(config, shapes, _slice(1))
+  whole = search.state_bytes(config, shapes, _slice(1))
   num_params = sum(leaf.size for leaf in jax.tree.leaves(shapes.params))
   # Parameters and two moments, and a few counts.
   assert whole == pytest.approx(12 * num_params, rel=1e-4)
   sharded = config_utils.from_json(config_utils.to_json(config))
   with sharded.unlocked():
     sharded.mesh = {'data': 1, 'fsdp': 8}
-  eighth = plan_lib.state_bytes(sharded, shapes, _slice(1))
+  eighth = search.state_bytes(sharded, shapes, _slice(1))
   assert whole / 8 < eighth < whole / 6
 
 

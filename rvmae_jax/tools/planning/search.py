@@ -1,0 +1,238 @@
+"""Looks for a way to run a config that fits into the chips of a slice."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from rvmae_jax.config_utils import with_values
+from rvmae_jax.parts import build_parts
+from rvmae_jax.tools.planning import ahead_of_time
+from rvmae_jax.tools.planning.ahead_of_time import (
+  CompiledStep,
+  DoesNotFit,
+  Slice,
+)
+from rvmae_jax.tools.planning.attempts import Attempt, Plan
+from rvmae_jax.tools.planning.bounds import step_bounds
+from rvmae_jax.tools.planning.table import format_attempt, format_changes
+from rvmae_jax.training import guards, sharding
+
+# What of a chip's memory a program may plan with; the runtime keeps the rest.
+_USABLE = 0.97
+
+Compile = Callable[[ConfigDict, Slice], CompiledStep]
+
+
+def _print_now(line: str) -> None:
+  print(line, flush=True)
+
+
+def make_plan(
+  config: ConfigDict,
+  tpus: Slice,
+  compile_step: Compile = ahead_of_time.compile_step,
+  tell: Callable[[str], None] = _print_now,
+) -> Plan:
+  """Finds a way to run a config on a slice.
+
+  Args:
+    config: a recipe, with the batch that is wanted.
+    tpus: where it is to run.
+    compile_step: compiles a config, or raises DoesNotFit.
+    tell: gets a line before and after each compile.
+
+  Raises:
+    ValueError: the batch cannot be spread over the slice.
+  """
+  search = _Search(config, tpus, compile_step, tell)
+  attempts = []
+  for changes in _ways(config, len(tpus.jax_devices)):
+    attempts += search.try_way(changes)
+    if attempts[-1].fits:
+      break
+  return Plan(
+    tpus.name,
+    tpus.num_chips,
+    tpus.hbm_bytes,
+    config.batch_size,
+    search.flops,
+    attempts,
+    search.most_rows(attempts[-1]) if attempts[-1].fits else 0,
+  )
+
+
+def compare_variants(
+  config: ConfigDict,
+  changes: Sequence[str],
+  tpus: Slice,
+  compile_step: Compile = ahead_of_time.compile_step,
+  tell: Callable[[str], None] = _print_now,
+) -> dict[str, Attempt]:
+  """A config as given and with other values, each compiled as it is.
+
+  Args:
+    config: a recipe.
+    changes: such as 'model.remat=full,batch_size=8', one a variant.
+    tpus: where it is to run.
+    compile_step: compiles a config, or raises DoesNotFit.
+    tell: gets a line before and after each compile.
+
+  Returns:
+    'as given' and the changes -> what came of it.
+
+  Raises:
+    ValueError: changes of another form, or of entries that are not there.
+  """
+  configs = {'as given': config}
+  configs |= {text: with_values(config, text) for text in changes}
+  attempts = {}
+  for name, variant in configs.items():
+    tell(f'{name}:')
+    search = _Search(variant, tpus, compile_step, tell)
+    _, rows = next(_microbatches(variant, len(tpus.jax_devices)))
+    attempts[name] = search.attempt({}, rows)
+  return attempts
+
+
+class _Search:
+  """Compiles a config in ways that take less and less memory."""
+
+  def __init__(
+    self,
+    config: ConfigDict,
+    tpus: Slice,
+    compile_step: Compile,
+    tell: Callable[[str], None],
+  ):
+    self.config, self.tpus = config, tpus
+    self.compile_step, self.tell = compile_step, tell
+    parts = build_parts(ahead_of_time.for_tpu(config))
+    self.shapes = parts.shapes
+    self.flops = (parts.flops_per_clip or 0) * config.batch_size
+    self.usable_bytes = _USABLE * tpus.hbm_bytes
+
+  def try_way(self, changes: Mapping[str, Any]) -> list[Attempt]:
+    """One way with more and more microbatches, until one fits."""
+    fixed = state_bytes(_with(self.config, changes), self.shapes, self.tpus)
+    if fixed > self.usable_bytes:
+      reason = 'parameters and optimizer alone do not fit'
+      attempt = Attempt(changes, 0, fixed, False, reason=reason)
+      self.tell(format_attempt(attempt, self.tpus.hbm_bytes))
+      return [attempt]
+    attempts = []
+    for steps, rows in _microbatches(self.config, len(self.tpus.jax_devices)):
+      if attempts and self._is_hopeless(attempts, fixed, rows):
+        continue
+      if steps != self.config.accumulation_steps:
+        changes = {**changes, 'accumulation_steps': steps}
+      attempt = self.attempt(changes, rows)
+      attempts.append(attempt)
+      if attempt.fits:
+        break
+    return attempts
+
+  def _is_hopeless(
+    self, attempts: list[Attempt], fixed: float, rows: int
+  ) -> bool:
+    """By a line through the last two attempts, or one and the state alone.
+
+    One attempt is not enough to give up on single rows.
+    """
+    points = [(0, fixed), *((a.rows, a.peak_bytes) for a in attempts)]
+    (rows_0, bytes_0), (rows_1, bytes_1) = points[-2:]
+    if not bytes_1 or (rows == 1 and len(attempts) == 1):
+      return False
+    slope = (bytes_1 - bytes_0) / (rows_1 - rows_0)
+    return bytes_1 + slope * (rows - rows_1) > 1.1 * self.usable_bytes
+
+  def attempt(self, changes: Mapping[str, Any], rows: int) -> Attempt:
+    """One way, compiled; `rows` are those of a microbatch on a device."""
+    self.tell(f'Compiling {format_changes(changes) or "as given"} ..')
+    config = _with(self.config, changes)
+    try:
+      step = self.compile_step(config, self.tpus)
+    except DoesNotFit as error:
+      attempt = Attempt(changes, rows, error.used_bytes, False)
+    else:
+      bounds = step_bounds(
+        chip=self.tpus.chip,
+        num_chips=self.tpus.num_chips,
+        flops=self.flops,
+        state_bytes=step.state_bytes,
+        temporary_bytes=step.temporary_bytes,
+        collectives=step.collectives,
+        accumulation_steps=config.accumulation_steps,
+      )
+      fits = step.peak_bytes <= self.usable_bytes
+      # The compiler's limit is on temporaries alone.
+      reason = '' if fits else 'it compiles, but leaves no room for the state'
+      attempt = Attempt(
+        changes, rows, step.peak_bytes, fits, step, bounds, reason
+      )
+    self.tell(format_attempt(attempt, self.tpus.hbm_bytes))
+    return attempt
+
+  def most_rows(self, attempt: Attempt) -> int:
+    """About how many clips a device could take at once, if each costs alike."""
+    bytes_a_row = attempt.step.temporary_bytes / attempt.rows
+    free = self.usable_bytes - attempt.step.state_bytes
+    return max(int(free / bytes_a_row), attempt.rows)
+
+
+def _ways(config: ConfigDict, num_devices: int) -> Iterator[dict[str, Any]]:
+  """Changes that save memory, the cheap ones first; each includes the last."""
+  changes = {}
+  yield dict(changes)
+  if config.model.get('remat') == 'none':
+    changes['model.remat'] = 'full'
+    yield dict(changes)
+  fsdp = 4
+  while fsdp < num_devices:
+    if fsdp > config.mesh.fsdp:
+      changes['mesh.fsdp'] = fsdp
+      yield dict(changes)
+    fsdp *= 4
+  if num_devices > max(config.mesh.fsdp, 1):
+    changes['mesh.fsdp'] = num_devices
+    yield dict(changes)
+
+
+def _microbatches(
+  config: ConfigDict, num_devices: int
+) -> Iterator[tuple[int, int]]:
+  """Numbers of microbatches, and the whole rows that each device has of one."""
+  guards.check_divisible(
+    config.batch_size,
+    devices=num_devices,
+    processes=1,
+    accumulation_steps=config.accumulation_steps,
+  )
+  rows = config.batch_size // num_devices
+  for steps in range(config.accumulation_steps, rows + 1):
+    if rows % steps == 0:
+      yield steps, rows // steps
+
+
+def state_bytes(config: ConfigDict, shapes: Any, tpus: Slice) -> float:
+  """Parameters, optimizer and running mean on one device.
+
+  Args:
+    config: whose mesh shards them.
+    shapes: of the training state.
+    tpus: the slice.
+  """
+  mesh = sharding.make_mesh(**config.mesh, devices=tpus.jax_devices)
+  places = sharding.state_shardings(shapes, mesh)
+  return sum(
+    np.prod(place.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+    for leaf, place in zip(jax.tree.leaves(shapes), jax.tree.leaves(places))
+  )
+
+
+def _with(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
+  config = ConfigDict(config.to_dict())
+  config.update_from_flattened_dict(changes)
+  return config
