@@ -104,7 +104,7 @@ def test_values_are_read_as_python_or_as_text(values):
   ('changes', 'message'),
   [
     ('model.dtype', "'model.dtype' .* is not key=value"),
-    ('model.dtyp=bfloat16', '\'model.dtyp=bfloat16\': .* Did you mean "dtype"'),
+    ('model.dtyp=bfloat16', 'dtyp=bfloat16.: (.|\n)*Did you mean "dtype"'),
     ('modle.dtype=bfloat16', "'modle.dtype=bfloat16': .*modle"),
   ],
 )
