@@ -1,14 +1,16 @@
-"""Weights that no run of ours made: a released RVM, VideoMAE, ViTMAE and so on.
+"""Weights whose own videos tell nothing: a released RVM, VideoMAE, ViTMAE ..
 
   python -m rvmae_jax.evaluate --config configs/eval_imported.py:videos=DIR \\
     --checkpoint videomae-base/model.safetensors --workdir runs/imported
 
 `python -m rvmae_jax.tools.doctor checkpoint FILE` says what a file is. Such
 files bring no data config: clips, masks and frame sizes are those of the paper,
-videos come from here. What the network does not rebuild is left out.
+videos come from here. What the network does not rebuild is left out. It serves
+a run as well whose source, by the alias `videos`, has no labels.
 
 Arguments: videos=a folder of videos (class = folder), or empty for the embedded
-moving sprites, scaled up; size=pixels of a frame, 0 as the network had them;
+moving sprites; size=pixels of a frame, 0 as the network had them (sprites of 32
+are scaled up to it);
 num_frames=of the clips that probes see; batch_size; runlocal takes a handful of
 videos.
 Cost: 64 videos rebuilt and 720 encoded, those twice (a random network beside).
@@ -60,4 +62,9 @@ def get_source(arg, split, num_videos):
   if arg.runlocal:
     num_videos = 24
   split = split if split == 'val' else f'probe_{split}'
-  return {'name': 'moving_sprites', 'split': split, 'num_videos': num_videos}
+  return {
+    'name': 'moving_sprites',
+    'split': split,
+    'num_videos': num_videos,
+    'size': arg.size or 32,
+  }

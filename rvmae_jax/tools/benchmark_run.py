@@ -92,7 +92,8 @@ def _run_config(config: ConfigDict, shards: str, num_steps: int) -> ConfigDict:
   """The config of a run that does nothing but train on shards."""
   config = ConfigDict(config.to_dict())
   source = {'name': 'shards', 'path': shards, 'split': 'train'}
-  config.data.sources = ConfigDict({'shards': source})
+  # So named that `eval_imported` puts others in their place.
+  config.data.sources = ConfigDict({'videos': source})
   config.total_steps = num_steps
   config.schedule.warmup_steps = num_steps // _NUM_PARTS
   config.evals = ConfigDict()

@@ -44,6 +44,6 @@ def test_all_of_it_runs_on_a_cpu(tmp_path):
   failed = [line for line in printed.splitlines() if ': failed' in line]
   # Needs PyTorch, which may not be there.
   assert all('pip install torch' in line for line in failed), printed
-  measured = {'attention', 'step', 'parts', 'run', 'stream'}
+  measured = {'attention', 'step', 'parts', 'run', 'probe', 'stream'}
   assert measured <= {path.stem for path in tmp_path.glob('*.json')}
   assert 'waiting for data' in printed

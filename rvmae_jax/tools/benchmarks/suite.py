@@ -66,12 +66,14 @@ def quick_suite(folder: pathlib.Path) -> list[Measurement]:
   small = '--config.batch_size=2', '--config.data.crop.size=(32, 32)'
   rvm = '--config', recipe('rvm_pretrain'), *small
   videomae = '--config', recipe('videomae'), *small, '--seconds=0.1'
+  unlabelled = 'configs/eval_imported.py:runlocal,num_frames=4,size=32'
   return [
     _tool('attention', '--tokens=5', '--rows=1', '--heads=1'),
     _tool('step', *videomae),
     _tool('parts', *videomae),
     _tool('hugging_face', *videomae),
     _tool('run', *rvm, f'--workdir={folder}/run', '--sprites=4', '--steps=10'),
+    _evaluate('probe', unlabelled, f'{folder}/run/run'),
     _tool('stream', *rvm, '--size=16x16', '--streams=1', '--frames=2'),
   ]
 
@@ -94,7 +96,8 @@ def _step(
     *(f'--against={changes}' for changes in against),
     *(('--plain',) if plain else ()),
     name=name,
-    limit_s=180 + 90 * len(against),
+    # Mostly to compile; that of the plain one takes as long as five others.
+    limit_s=300 + 100 * (len(against) + 5 * plain),
   )
 
 
@@ -128,21 +131,27 @@ def _run(
   )
 
 
+def _evaluate(name: str, config: str, run: str) -> Measurement:
+  command = (
+    *('-m', 'rvmae_jax.evaluate', '--config', config),
+    *(f'--checkpoint={run}', f'--workdir={run}/evaluation'),
+  )
+  return Measurement(name, command, 600)
+
+
 def _run_of_note(
   folder: pathlib.Path, config: str, videos: str, davis: str
 ) -> list[Measurement]:
-  """Trains, draws the loss, and follows masks beside random weights."""
+  """Trains, probes, follows masks beside random weights, draws all of it."""
   run = f'{folder}/note/run'
+  probe = 'configs/eval_imported.py:size=256'
   tracking = 'configs/eval_label_propagation.py'
   if davis:
     tracking += f':dataset=davis,path={os.path.abspath(davis)}'
-  evaluate = (
-    *('-m', 'rvmae_jax.evaluate', '--config', tracking),
-    *(f'--checkpoint={run}', f'--workdir={run}/evaluation'),
-  )
   report = ('-m', 'rvmae_jax.tools.report', f'--workdir={run}')
   return [
     _run('note', config, folder, videos, '--sprites=2000', '--steps=4000'),
-    Measurement('note_tracking', evaluate, 600),
+    _evaluate('note_probe', probe, run),
+    _evaluate('note_tracking', tracking, run),
     Measurement('note_report', report, 120),
   ]
