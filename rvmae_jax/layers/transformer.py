@@ -172,6 +172,10 @@ class BlockStack(nn.Module):
   one block's with a leading axis of `num_blocks` (see `stack_blocks`), which
   compiles in the time of one block.
 
+  Tokens may be a tuple of arrays that do not see each other. One pass over the
+  blocks for all of them takes each block's parameters once, and adds to its
+  gradient in place; a scan for each of them would leave as many gradients.
+
   Attributes:
     block: makes a block; called with `name`.
     remat: a key of `REMAT_POLICIES`.
@@ -183,9 +187,7 @@ class BlockStack(nn.Module):
   scan: bool = False
 
   @nn.compact
-  def __call__(
-    self, tokens: jax.Array, per_block: jax.Array | None = None
-  ) -> jax.Array:
+  def __call__(self, tokens: Any, per_block: jax.Array | None = None) -> Any:
     """Runs the stack; `per_block[i]` is the second argument of block i."""
     if self.remat not in REMAT_POLICIES:
       raise ValueError(
@@ -194,7 +196,11 @@ class BlockStack(nn.Module):
 
     def run(block, tokens, extra):
       arguments = () if extra is None else (extra,)
-      return keep_rows_apart(block(tokens, *arguments)), None
+
+      def apply(tokens):
+        return keep_rows_apart(block(tokens, *arguments))
+
+      return jax.tree.map(apply, tokens), None
 
     if self.remat != 'none':
       policy = REMAT_POLICIES[self.remat]
@@ -215,6 +221,8 @@ class BlockStack(nn.Module):
 
 class Encoder(nn.Module):
   """Self-attention blocks and a final norm; [..., N, D] -> [..., N, D].
+
+  Tokens may be a tuple of arrays, see `BlockStack`.
 
   Attributes:
     block: what to stack, if not `SelfAttentionBlock`; takes its fields.
@@ -238,8 +246,8 @@ class Encoder(nn.Module):
 
   @nn.compact
   def __call__(
-    self, tokens: jax.Array, num_clusters: int = 1, *, train: bool = False
-  ) -> jax.Array:
+    self, tokens: Any, num_clusters: int = 1, *, train: bool = False
+  ) -> Any:
     """Encodes tokens; for `num_clusters` see `SelfAttentionBlock`."""
     block = functools.partial(
       self.block,
@@ -260,7 +268,9 @@ class Encoder(nn.Module):
     tokens = BlockStack(
       block, self.num_blocks, self.remat, self.scan, name='blocks'
     )(tokens, drop_rates)
-    return layer_norm(self.dtype, 'norm')(tokens) if self.final_norm else tokens
+    if not self.final_norm:
+      return tokens
+    return jax.tree.map(layer_norm(self.dtype, 'norm'), tokens)
 
 
 class CrossEncoder(nn.Module):

@@ -87,19 +87,58 @@ class FrameEncoder(nn.Module, kw_only=True):
         order.
       train: whether `drop_path` is on.
     """
+    tokens = self.encoder(self._tokens(pixels, grid, ids), train=train)
+    # [B*T, 1+K, D] -> [B, T, 1+K, D]
+    return tokens.reshape(*pixels.shape[:2], -1, self.width)
+
+  def encode_pair(
+    self, video: jax.Array, target: jax.Array, ids_keep: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
+    """Whole frames, and the visible patches of others, each frame by itself.
+
+    The same as `encode_frames` and `encode_patches`, in one pass over the
+    blocks (see `layers.transformer.BlockStack`).
+
+    Args:
+      video: [B, T, H, W, 3].
+      target: [B, S, H, W, 3].
+      ids_keep: [B, S, K], places of the visible patches in the grid.
+
+    Returns:
+      [B, T, 1+N, D] and [B, S, 1+K, D].
+    """
+    pixels = patches.patchify(video, self.patch_size)
+    visible = patches.take_tokens(
+      patches.patchify(target, self.patch_size), ids_keep
+    )
+    whole, parts = self.encoder(
+      (
+        self._tokens(pixels, self.patch_grid(video.shape)),
+        self._tokens(visible, self.patch_grid(target.shape), ids_keep),
+      )
+    )
+    # [B*T, 1+N, D] -> [B, T, 1+N, D]
+    return (
+      whole.reshape(*video.shape[:2], -1, self.width),
+      parts.reshape(*target.shape[:2], -1, self.width),
+    )
+
+  def _tokens(
+    self,
+    pixels: jax.Array,
+    grid: tuple[int, int],
+    ids: jax.Array | None = None,
+  ) -> jax.Array:
+    """Patches as the encoder takes them: [B, T, K, p*p*3] -> [B*T, 1+K, D]."""
     table = self.encoder_positions(grid)
     tokens = self.embed_patches(pixels)
     tokens += table if ids is None else table[ids]
-    batch_size, num_frames = tokens.shape[:2]
     # [B, T, K, D] -> [B*T, K, D]
-    tokens = tokens.reshape(batch_size * num_frames, -1, self.width)
+    tokens = tokens.reshape(-1, *tokens.shape[2:])
     cls = jnp.broadcast_to(
       self.cls_token().astype(self.dtype), (len(tokens), 1, self.width)
     )
-    tokens = jnp.concatenate([cls, tokens], axis=1)
-    tokens = self.encoder(tokens, train=train)
-    # [B*T, 1+K, D] -> [B, T, 1+K, D]
-    return tokens.reshape(batch_size, num_frames, -1, self.width)
+    return jnp.concatenate([cls, tokens], axis=1)
 
   def embed_patches(self, pixels: jax.Array) -> jax.Array:
     """Pixels of patches as tokens: [..., p*p*3] -> [..., D]."""

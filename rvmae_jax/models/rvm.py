@@ -66,11 +66,12 @@ class RVM(RecurrentAutoencoder):
       ValueError: patches do not tile the frame.
     """
     del train
-    features, state, stats = self.core.run(
-      self.encode_frames(batch['video']), self.time_unroll
-    )
+    target, ids_keep = batch['target'], batch['ids_keep']
+    tokens, visible = self.encode_pair(batch['video'], target, ids_keep)
+    features, state, stats = self.core.run(tokens, self.time_unroll)
+    grid = self.patch_grid(target.shape)
     pred = self._decode(
-      features, batch['target'], batch['target_delta'], batch['ids_keep']
+      features, visible, grid, batch['target_delta'], ids_keep
     )
     return {
       'pred': pred,
@@ -112,25 +113,20 @@ class RVM(RecurrentAutoencoder):
   def _decode(
     self,
     features: jax.Array,
-    target: jax.Array,
+    visible: jax.Array,
+    grid: tuple[int, int],
     delta: jax.Array,
     ids_keep: jax.Array,
   ) -> jax.Array:
     """Rebuilds target frames from source features; -> [B, S, N, p*p*3]."""
-    grid = self.patch_grid(target.shape)
-    num_tokens = grid[0] * grid[1]
-
-    # Visible patches alone are embedded and encoded, each frame by itself.
-    pixels = patches.patchify(target, self.patch_size)
-    visible = self.encode_patches(
-      patches.take_tokens(pixels, ids_keep), grid, ids_keep
-    )
-
     # Queries: CLS, then the grid with the mask token at hidden places.
     visible = self.decoder_embedding(visible)
     cls, visible = visible[:, :, :1], visible[:, :, 1:]
     tokens = patches.put_back(
-      visible, ids_keep, self.mask_token()[0].astype(self.dtype), num_tokens
+      visible,
+      ids_keep,
+      self.mask_token()[0].astype(self.dtype),
+      grid[0] * grid[1],
     )
     one_hot_delta = jax.nn.one_hot(delta, self.max_delta, dtype=self.dtype)
     tokens += self.delta_embedding(one_hot_delta)[:, :, None]

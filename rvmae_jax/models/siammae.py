@@ -118,11 +118,7 @@ class SiamMAE(FrameEncoder):
     del train
     target, ids_keep = batch['target'], batch['ids_keep']
     grid = self.patch_grid(target.shape)
-    features = self.encode_frames(batch['video'])
-    pixels = patches.patchify(target, self.patch_size)
-    visible = self.encode_patches(
-      patches.take_tokens(pixels, ids_keep), grid, ids_keep
-    )
+    features, visible = self.encode_pair(batch['video'], target, ids_keep)
     pred = self._decode(features, visible, grid, ids_keep)
     return {'pred': pred, 'features': features}
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from rvmae_jax.batch import fake_batch
+from rvmae_jax.layers import patches
 from rvmae_jax.models import build_model, flops
+from rvmae_jax.tools.benchmarks.program import count
 
 # (encoder + core, decoder) in millions of parameters, from the paper.
 PAPER_SIZES = {
@@ -155,6 +157,28 @@ def test_program_size_does_not_grow_with_time():
     )
 
   assert program_lines(4) == program_lines(16) == program_lines(64)
+
+
+@pytest.mark.parametrize('scan_layers', [False, True])
+def test_sources_and_targets_pass_the_blocks_together(scan_layers):
+  """The same numbers as apart, of a program that has the blocks once."""
+  fields = {'variant': 'tiny', 'patch_size': 8, 'scan_layers': scan_layers}
+  model = build_model({'name': 'rvm', **fields})
+  batch = fake_batch(make_spec())
+  params = jax.jit(model.init)(jax.random.key(0), batch)
+  target, ids_keep = batch['target'], batch['ids_keep']
+  whole, visible = model.apply(
+    params, batch['video'], target, ids_keep, method='encode_pair'
+  )
+  alone = model.apply(params, batch['video'], method='encode_frames')
+  np.testing.assert_allclose(whole, alone, atol=1e-6)
+  pixels = patches.take_tokens(patches.patchify(target, 8), ids_keep)
+  alone = model.apply(params, pixels, (4, 4), ids_keep, method='encode_patches')
+  np.testing.assert_allclose(visible, alone, atol=1e-6)
+  if scan_layers:
+    # Encoder, time, its core, decoder.
+    loops = count(jax.make_jaxpr(model.apply)(params, batch)).loops
+    assert loops == 4
 
 
 def test_encodes_without_the_decoders_parameters(tiny):
