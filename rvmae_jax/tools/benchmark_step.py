@@ -32,12 +32,11 @@ from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.benchmarks.measurement import print_result
 from rvmae_jax.tools.benchmarks.peak import peak_of
-from rvmae_jax.tools.benchmarks.plain_rvm import PlainRVM
+from rvmae_jax.tools.benchmarks.plain_rvm import PLAIN, PlainRVM
 from rvmae_jax.tools.benchmarks.timing import seconds_of
 from rvmae_jax.training import sharding
 
 _NUM_ROUNDS = 5
-PLAIN = 'plain transcription'
 
 MakeModel = Callable[[ConfigDict], Any]
 

@@ -26,10 +26,9 @@ from ml_collections import ConfigDict, config_flags
 from rvmae_jax.models import build_model
 from rvmae_jax.models.rvm import RVM
 from rvmae_jax.stream import Stream
-from rvmae_jax.tools.benchmark_step import PLAIN
 from rvmae_jax.tools.benchmarks.measurement import print_result
 from rvmae_jax.tools.benchmarks.peak import peak_of
-from rvmae_jax.tools.benchmarks.plain_rvm import PlainRVM
+from rvmae_jax.tools.benchmarks.plain_rvm import PLAIN, PlainRVM
 from rvmae_jax.tools.benchmarks.program import count
 from rvmae_jax.training import sharding
 

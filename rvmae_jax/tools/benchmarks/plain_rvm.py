@@ -17,6 +17,8 @@ from rvmae_jax.layers import patches
 from rvmae_jax.models.rvm import RVM
 
 Params = Mapping[str, Any]
+# How benchmarks call it.
+PLAIN = 'plain transcription'
 
 
 class PlainRVM:

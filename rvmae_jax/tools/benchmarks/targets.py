@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from rvmae_jax.tools.benchmark_step import PLAIN
+from rvmae_jax.tools.benchmarks.plain_rvm import PLAIN
 
 # Measurement (see `suite`) -> its result, as its command printed it.
 Results = Mapping[str, dict[str, Any]]

@@ -1,6 +1,6 @@
 """Targets beside what was found, worked by hand."""
 
-from rvmae_jax.tools.benchmark_step import PLAIN
+from rvmae_jax.tools.benchmarks.plain_rvm import PLAIN
 from rvmae_jax.tools.benchmarks.targets import TARGETS
 
 
