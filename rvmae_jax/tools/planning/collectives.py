@@ -5,7 +5,7 @@ import dataclasses
 import math
 import re
 
-from rvmae_jax.tools.planning.program import lines_as_run
+from rvmae_jax.tools.planning.program import Line, lines_as_run
 
 KINDS = (
   'all-reduce',
@@ -25,6 +25,8 @@ _OPERATION = re.compile(
   rf'^\s+(?:ROOT )?%?[\w.-]+ = (.*?) ({"|".join(KINDS)})(-start)?\((.*)$'
 )
 _CHANNEL = re.compile(r'\bchannel_id=(\d+)')
+# For TPUs, a function of an all-reduce and the slice that is kept of it.
+_REDUCE_SCATTER = re.compile(r'all-reduce-scatter\b')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,37 +68,35 @@ def find_collectives(program: str) -> list[Collective]:
     One entry a kind and group size, the largest first.
   """
   counts, sizes = collections.Counter(), collections.Counter()
-  for line, times in _exchanges(program):
-    result, kind, start, rest = _OPERATION.match(line).groups()
+  for line in _exchanges(program):
+    result, kind, start, rest = _OPERATION.match(line.text).groups()
     group = _group_size(kind, rest)
     if group > 1:
       num_bytes = _num_bytes(kind, bool(start), result, group)
-      counts[kind, group] += times
-      sizes[kind, group] += times * num_bytes
+      if _REDUCE_SCATTER.match(line.function):
+        kind = 'reduce-scatter'
+      counts[kind, group] += line.times
+      sizes[kind, group] += line.times * num_bytes
   return [
     Collective(*key, counts[key], num_bytes)
     for key, num_bytes in sizes.most_common()
   ]
 
 
-def _exchanges(program: str) -> list[tuple[str, int]]:
-  """The line of each exchange, and how often it is run.
+def _exchanges(program: str) -> list[Line]:
+  """The line of each exchange.
 
   For TPUs an exchange that goes on beside other work is written down in every
   fusion that it accompanies, loops' bodies among them, under one channel. Its
   start and its end are run once each, so the smallest number is its own.
   """
-  lines = [
-    (line, times)
-    for line, times in lines_as_run(program)
-    if _OPERATION.match(line)
-  ]
   channels = {}
-  for index, (line, times) in enumerate(lines):
-    found = _CHANNEL.search(line)
-    channel = found[1] if found else ('none', index)
-    if times < channels.get(channel, (line, math.inf))[1]:
-      channels[channel] = line, times
+  for index, line in enumerate(lines_as_run(program)):
+    if _OPERATION.match(line.text):
+      found = _CHANNEL.search(line.text)
+      channel = found[1] if found else ('none', index)
+      known = channels.setdefault(channel, line)
+      channels[channel] = min(known, line, key=lambda line: line.times)
   return list(channels.values())
 
 

@@ -35,11 +35,11 @@ def expected_seconds(program: str, clock_hz: float) -> dict[str, float]:
     is small, or has no name.
   """
   cycles = collections.Counter()
-  for line, times in lines_as_run(program):
-    found = _CYCLES.search(line)
+  for line in lines_as_run(program):
+    found = _CYCLES.search(line.text)
     if found:
-      name = _NAME.search(line)
-      cycles[_part(name[1] if name else '')] += times * int(found[1])
+      name = _NAME.search(line.text)
+      cycles[_part(name[1] if name else '')] += line.times * int(found[1])
   total = sum(cycles.values())
   parts = collections.Counter()
   for part, number in cycles.items():

@@ -2,6 +2,7 @@
 
 import collections
 import re
+from typing import NamedTuple
 
 _FUNCTION = re.compile(r'^(ENTRY )?%?([\w.-]+) .*\{$')
 _CALLED = re.compile(
@@ -13,7 +14,21 @@ _CONDITION = re.compile(r'\bcondition=%?([\w.-]+)')
 _LIMIT = re.compile(r' s32\[\]\S* constant\((\d+)\)')
 
 
-def lines_as_run(program: str) -> list[tuple[str, int]]:
+class Line(NamedTuple):
+  """One operation.
+
+  Attributes:
+    text: as XLA writes it.
+    times: how often it is run.
+    function: name of the function that it stands in.
+  """
+
+  text: str
+  times: int
+  function: str
+
+
+def lines_as_run(program: str) -> list[Line]:
   """Every line that is run, and how often; loops count as often as they turn.
 
   Args:
@@ -37,7 +52,7 @@ def lines_as_run(program: str) -> list[tuple[str, int]]:
 
   visit(entry, 1)
   return [
-    (line, times[name])
+    Line(line, times[name], name)
     for name, lines in functions.items()
     for line in lines
     if times[name]

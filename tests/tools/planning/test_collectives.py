@@ -97,6 +97,23 @@ def test_an_exchange_beside_other_work_is_one():
   ]
 
 
+def test_a_slice_of_a_sum_is_sent_once():
+  program = """
+%all-reduce-scatter.1 (i: f32[64]) -> f32[16] {
+  %r = f32[64]{0} all-reduce(%i), channel_id=1, replica_groups={{0,1,2,3}}, \
+to_apply=%add
+  ROOT %s = f32[16]{0} dynamic-slice(%r, %n), dynamic_slice_sizes={16}
+}
+
+ENTRY %main (p: f32[64]) -> f32[16] {
+  ROOT %f = f32[16]{0} fusion(%p), kind=kCustom, calls=%all-reduce-scatter.1
+}
+"""
+  [found] = find_collectives(program)
+  assert found == Collective('reduce-scatter', 4, 1, 256)
+  assert found.sent_bytes == 192
+
+
 @pytest.mark.parametrize(
   ('groups', 'size'),
   [

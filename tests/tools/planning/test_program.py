@@ -35,7 +35,7 @@ ENTRY %main (p: f32[8]) -> f32[8] {
 
 
 def _times(program, word):
-  return sum(times for line, times in lines_as_run(program) if word in line)
+  return sum(line.times for line in lines_as_run(program) if word in line.text)
 
 
 def test_loops_in_loops_multiply():
