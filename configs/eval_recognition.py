@@ -72,7 +72,12 @@ def get_config(arg=None):
       **probe,
       'poolings': ('mean', 'mean_std_8'),
     },
-    'attentive_probe': {'name': 'attentive_probe', **probe},
+    'attentive_probe': {
+      'name': 'attentive_probe',
+      # False: encoded again every epoch, where tokens do not fit into memory.
+      'cache': True,
+      **probe,
+    },
     'knn': {'name': 'knn', **probe},
     'retrieval': {'name': 'retrieval', **probe},
   }

@@ -32,7 +32,7 @@ from rvmae_jax.batch import fake_batch
 from rvmae_jax.data import manifest
 from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.data.writing import write_whole
-from rvmae_jax.evals import build_eval, leakage
+from rvmae_jax.evals import EVALS, build_eval, leakage
 from rvmae_jax.evals.fitting import unfit_evals
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.tables import format_tables
@@ -97,15 +97,14 @@ def evaluate(
     print(f'{alias}: left out, since {reason}')
   entries = {k: entry for k, entry in config.evals.items() if k not in unfit}
   weights_digest = digest(params)
-  finished, results = _read(workdir / 'metrics.json'), {}
+  finished, results = _read(workdir / 'metrics.json', weights_digest), {}
   spent_s, num_done = 0.0, 0
   for number, (alias, entry) in enumerate(entries.items(), start=1):
     progress = f'[{number}/{len(entries)}] {alias}'
-    key = hashlib.sha256(
-      _json(
-        [entry, data, config.batch_size, config.seed, weights_digest]
-      ).encode()
-    ).hexdigest()
+    asked = [entry, data, config.batch_size, config.seed, weights_digest]
+    if getattr(EVALS.get(entry.name), 'is_of_device', False):
+      asked.append(jax.devices()[0].device_kind)
+    key = hashlib.sha256(_json(asked).encode()).hexdigest()
     if finished.get(alias, {}).get('key') == key:
       results[alias] = finished[alias]
       print(f'{progress}: finished before, in {workdir}')
@@ -188,8 +187,13 @@ def _json(value: Any) -> str:
   return json.dumps(value, indent=2, default=plain)
 
 
-def _read(path: epath.Path) -> dict[str, Any]:
-  return json.loads(path.read_text())['evaluations'] if path.exists() else {}
+def _read(path: epath.Path, weights_digest: str) -> dict[str, Any]:
+  """Evaluations that were finished before, if they were of these weights."""
+  found = json.loads(path.read_text()) if path.exists() else {}
+  if found and found.get('weights') != weights_digest:
+    print(f'{path} is of other weights, and is replaced.')
+    return {}
+  return found.get('evaluations', {})
 
 
 def main(argv: list[str]) -> None:

@@ -1,4 +1,7 @@
-"""What a compiled program needs of a device's memory."""
+"""What a compiled program needs of a device's memory; what the host has."""
+
+import pathlib
+import re
 
 import jax
 
@@ -15,3 +18,12 @@ def planned_bytes(program: jax.stages.Compiled) -> int:
     - memory.alias_size_in_bytes
     + memory.temp_size_in_bytes
   )
+
+
+def free_memory() -> float:
+  """Bytes of the host's memory that programs may still take; inf if unknown."""
+  path = pathlib.Path('/proc/meminfo')  # Linux alone has it.
+  if not path.exists():
+    return float('inf')
+  found = re.search(r'MemAvailable:\s+(\d+) kB', path.read_text())
+  return 1024 * int(found[1]) if found else float('inf')

@@ -75,6 +75,9 @@ def test_writes_numbers_arrays_and_pictures_and_repeats_only_changes(
   other = jax.tree.map(lambda leaf: leaf + 1, params)
   evaluate(_config(probe=probe), other, run_config, tmp_path)
   assert len(ran) == 2
+  # What the first network rebuilt is no number of the second.
+  written = json.loads((tmp_path / 'metrics.json').read_text())
+  assert list(written['evaluations']) == ['probe']
 
 
 def test_unlabelled_videos_are_measured_but_not_probed(

@@ -15,9 +15,11 @@ from rvmae_jax.evals.heads import AttentiveHead, ManyHeads
 from rvmae_jax.evals.probing import Answers, Probe
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.token_rows import EncodedRows, KeptRows, Networks
-from rvmae_jax.evals.videos import Videos
+from rvmae_jax.evals.videos import Videos, check_same_classes
 
 _POOLING = 'attentive'  # Its place in the names of numbers.
+# Of so few videos, drawn one by one, it may be that none is held out.
+_FEW = 200
 
 
 class _Chosen(NamedTuple):
@@ -37,9 +39,9 @@ class AttentiveProbeEval(Probe):
   (`validation_top1`), which none learned from, is asked about the test videos.
 
   Training videos are encoded once and their tokens kept in memory, in float16;
-  the log says how much that is. With `cache=False` they are read and encoded
-  again every epoch, so that sets of any size fit, and clips and crops are drawn
-  anew as in training.
+  the log says how much that is, and what will not fit is refused at the start.
+  With `cache=False` they are read and encoded again every epoch, so that sets
+  of any size fit, and clips and crops are drawn anew as in training.
 
   The head is that of RVM's paper (arXiv 2512.13684), see `heads.AttentiveHead`.
 
@@ -47,7 +49,7 @@ class AttentiveProbeEval(Probe):
     learning_rates: of AdamW, along a cosine to 0.
     weight_decays: combined with each rate.
     num_epochs: over the training videos, in batches of `videos.batch_size`.
-    held_out: the share of training videos that chooses.
+    held_out: the share of training videos that chooses; one of them at least.
     width: of the head; 0 takes that of the tokens. The paper's is 768.
     num_heads: of its attention; 0 takes one for each 64 channels.
     cache: whether tokens of training videos are kept.
@@ -67,10 +69,17 @@ class AttentiveProbeEval(Probe):
       self.videos.changed({'mask': None}).changed(changes)
       for changes in (self.train, self.test)
     )
+    check_same_classes(train, test)
     num_classes = train.num_classes
     if num_classes < 2:
       logging.info('Attentive probe skipped: its train videos have no classes.')
       return None
+    self._limits = np.full((self.seeds, 1), self.held_out)
+    if train.num_videos <= _FEW:
+      draws = self._draw(train.labelled_places())
+      self._limits = np.maximum(
+        self._limits, draws.min(1, initial=1.0, keepdims=True)
+      )
     networks = Networks(functions, sources, self.seeds, self.videos.seed)
     train_rows = (KeptRows if self.cache else EncodedRows)(networks, train)
     if not train_rows.num_videos:
@@ -174,17 +183,18 @@ class AttentiveProbeEval(Probe):
     )
 
   def _is_held_out(self, places: np.ndarray) -> np.ndarray:
-    """Which records choose, for each seed: [seeds, B] bool.
+    """Which records choose, for each seed: [seeds, B] bool."""
+    return self._draw(places) <= self._limits
+
+  def _draw(self, places: np.ndarray) -> np.ndarray:
+    """A number in [0, 1) for each seed and record: [seeds, B].
 
     Drawn record by record, so that it does not depend on their order.
     """
+    seeds = self.videos.seed + np.arange(self.seeds)
     return np.array(
       [
-        [
-          np.random.default_rng([self.videos.seed + number, *place]).random()
-          < self.held_out
-          for place in places.tolist()
-        ]
-        for number in range(self.seeds)
+        [np.random.default_rng([seed, *place]).random() for place in places]
+        for seed in seeds
       ]
-    )
+    ).reshape(self.seeds, len(places))

@@ -10,6 +10,7 @@ import numpy as np
 from absl import logging
 
 from rvmae_jax.data.frames import frame_times_s, read_frames
+from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.data.tracking.videos import TrackedVideo
 from rvmae_jax.evals.dense import DenseEncoder
@@ -83,7 +84,8 @@ class LongVideoEval:
     the second half of the frames so far (`copy` has the first mask everywhere);
     `live_mib` of arrays and `resident_mib` of the process at the last video.
 
-    Nothing at all where no video is long enough.
+    Nothing at all where no video is long enough. One that cannot be read is
+    left out, and logged.
     """
     del step
     videos = list(itertools.islice(self._long_videos(), self.num_videos))
@@ -100,18 +102,30 @@ class LongVideoEval:
     watched = collections.defaultdict(list)
     overlaps = collections.defaultdict(list)
     for video in progress(videos, len(videos), 'Long videos'):
+      watches = {}
       for name, encoder in encoders.items():
         fresh = dataclasses.replace(encoder, reset_every=0)
-        watch = WatchedEncoder(
+        watches[name] = WatchedEncoder(
           warmed_up(encoder, warm_up),
           self.lengths,
           fresh if functions.is_recurrent else None,
           self.context,
         )
-        overlaps[name].append(self._follow(video, watch))
+      try:
+        found = {
+          name: self._follow(video, watch) for name, watch in watches.items()
+        }
+        found['copy'] = self._follow(video, None)
+      except VideoError as error:
+        logging.warning('Left out of long videos: %s', error)
+        continue
+      for name, curve in found.items():
+        overlaps[name].append(curve)
+      for name, watch in watches.items():
         watched[name].append(watch)
-      overlaps['copy'].append(self._follow(video, None))
-    metrics = {'num_videos': len(videos)}
+    if not overlaps:
+      return {}
+    metrics = {'num_videos': len(overlaps['copy'])}
     for name in (*encoders, 'copy'):
       columns = self._columns(watched[name], np.array(overlaps[name]))
       for number, length in enumerate(self.lengths):
@@ -142,7 +156,12 @@ class LongVideoEval:
       records = self.videos.records()
       videos = (TrackedVideo(record['path'], record, {}) for record in records)
     for video in videos:
-      if len(frame_times_s(video.video)) >= self.lengths[-1]:
+      try:
+        num_frames = len(frame_times_s(video.video))
+      except VideoError as error:
+        logging.warning('Left out of long videos: %s', error)
+        continue
+      if num_frames >= self.lengths[-1]:
         yield video
 
   def _follow(

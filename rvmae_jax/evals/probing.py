@@ -25,7 +25,7 @@ from rvmae_jax.evals.features import FeatureSet, check_sources, extract
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.pooling import POOLINGS
 from rvmae_jax.evals.strata import accuracy_by_group, read_columns
-from rvmae_jax.evals.videos import Videos
+from rvmae_jax.evals.videos import Videos, check_same_classes
 from rvmae_jax.evals.views import Views
 from rvmae_jax.metrics.classification import chance_accuracy
 from rvmae_jax.registry import check_known
@@ -53,8 +53,9 @@ class Probe(abc.ABC):
 
   A test video may be seen as several views, whose class probabilities are
   averaged. Views are cut out of one longer and wider clip: VideoMAE's 5 x 3 on
-  Kinetics are `num_clips=5, num_crops=3` with `test={'clip': {'num_frames':
-  80}, 'crop': {'size': (224, 400)}, ...}`.
+  Kinetics are `num_clips=5, num_crops=3` with `test={'clip': {'num_clips': 5},
+  'crop': {'size': (224, 400)}, ...}` and clips of 16 frames; the sampler takes
+  them from the first possible start to the last.
 
   Attributes:
     videos: what to read; its clips should be as long as the features need.
@@ -203,6 +204,7 @@ class FeatureProbe(Probe):
     train_videos, test_videos = (
       self.videos.changed(changes) for changes in (self.train, self.test)
     )
+    check_same_classes(train_videos, test_videos)
     pairs = []
     for number in range(self.seeds):
       seed = self.videos.seed + number

@@ -17,7 +17,7 @@ from rvmae_jax.evals.features import (
 )
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.pooling import POOLINGS
-from rvmae_jax.evals.videos import Videos
+from rvmae_jax.evals.videos import Videos, check_same_classes
 from rvmae_jax.metrics import retrieval
 from rvmae_jax.registry import check_known
 
@@ -80,6 +80,8 @@ class RetrievalEval:
     """
     del step
     self.arrays = {}
+    queried, searched = self._query_and_gallery_videos()
+    check_same_classes(searched, queried)
     runs = collections.defaultdict(list)
     for number in range(self.seeds):
       found = self._extract(functions, self.videos.seed + number)

@@ -18,6 +18,7 @@ from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.heads import shuffled
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import Videos
+from rvmae_jax.memory import free_memory
 
 
 class Rows(NamedTuple):
@@ -90,11 +91,22 @@ class KeptRows:
   Args:
     networks: that encode.
     videos: of which those with a label are kept.
+    free_bytes: of memory; what is free if not given.
+
+  Raises:
+    ValueError: by the first batch, there is no room for all of them.
   """
 
-  def __init__(self, networks: Networks, videos: Videos):
+  def __init__(
+    self, networks: Networks, videos: Videos, free_bytes: int | None = None
+  ):
     batches = progress(videos.batches(), videos.num_videos, 'tokens')
-    kept = [networks.rows(batch).take(labelled(batch)) for batch in batches]
+    kept = []
+    for batch in batches:
+      rows = networks.rows(batch)
+      if not kept:
+        _check_room(rows, videos.num_videos, free_bytes)
+      kept.append(rows.take(labelled(batch)))
     self._rows = Rows(
       {
         name: np.concatenate([rows.tokens[name] for rows in kept])
@@ -126,6 +138,21 @@ class KeptRows:
       yield self._rows.take(slice(start, start + self._batch_size))
 
 
+def _check_room(rows: Rows, num_videos: int, free_bytes: int | None) -> None:
+  """Raises if the tokens of so many videos do not fit into memory."""
+  if free_bytes is None:
+    free_bytes = free_memory()
+  size = sum(tokens.nbytes for tokens in rows.tokens.values())
+  whole = size / len(rows.labels) * num_videos
+  # While they are joined they are there twice.
+  if 2 * whole > free_bytes:
+    raise ValueError(
+      f'The tokens of {num_videos} videos would take {whole / 1e9:.1f} GB, and '
+      f'twice that for a moment, of {free_bytes / 1e9:.1f} that are free. Set '
+      'cache=False of the attentive probe, to encode them again every epoch.'
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class EncodedRows:
   """Training videos, read and encoded again for every batch.
@@ -154,10 +181,10 @@ class EncodedRows:
       yield self.networks.rows(batch)
 
   def all_batches(self) -> Iterator[Rows]:
-    """Every video once."""
+    """Every video with a label once."""
     batches = progress(self.videos.batches(), self.num_videos, 'held-out')
     for batch in batches:
-      yield self.networks.rows(batch)
+      yield self.networks.rows(batch).take(labelled(batch))
 
 
 def normalise(tokens: np.ndarray) -> np.ndarray:

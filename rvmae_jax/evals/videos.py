@@ -47,9 +47,7 @@ class Videos:
   @property
   def num_videos(self) -> int:
     """Videos in a pass."""
-    at_most = self.data.get('max_videos', 0)
-    sizes = (len(source) for source in self._sources)
-    return sum(min(size, at_most or size) for size in sizes)
+    return sum(self._sizes)
 
   @property
   def class_names(self) -> list[str]:
@@ -92,10 +90,27 @@ class Videos:
     """
     return self._sources[source][record]
 
+  def labelled_places(self) -> np.ndarray:
+    """`host/source` and `host/record` of all records with a label, [n, 2]."""
+    places = [
+      (number, record)
+      for number, source in enumerate(self._sources)
+      for record in range(self._sizes[number])
+      if source[record]['label'] >= 0
+    ]
+    return np.array(places, int).reshape(-1, 2)
+
   def records(self) -> Iterator[dict[str, Any]]:
     """All records, source by source."""
     for source in self._sources:
       yield from (source[number] for number in range(len(source)))
+
+  @property
+  def _sizes(self) -> list[int]:
+    """Videos of each source in a pass."""
+    at_most = self.data.get('max_videos', 0)
+    sizes = (len(source) for source in self._sources)
+    return [min(size, at_most or size) for size in sizes]
 
   def _dataset(self, *, train: bool):
     return make_dataset(
@@ -117,9 +132,42 @@ def override(base: Mapping[str, Any], changes: Mapping[str, Any]) -> ConfigDict:
 
   Nested entries merge, so `{'sources': {'own': {'split': 'val'}}}` keeps all
   else. None removes an entry. An entry whose `name` changes is replaced whole,
-  since the settings of one clip sampler mean nothing to another.
+  since the settings of one clip sampler mean nothing to another. Of several
+  `sources`, those that the changes do not name are left out: an evaluation of
+  one of them is not asked about the others.
+
+  Raises:
+    ValueError: the changes name a source that is not there, and not what it is.
   """
-  return ConfigDict(_merge(ConfigDict(base).to_dict(), ConfigDict(changes)))
+  changes = ConfigDict(changes)
+  merged = _merge(ConfigDict(base).to_dict(), changes)
+  named = [k for k, v in (changes.get('sources') or {}).items() if v]
+  for alias in named:
+    if 'name' not in merged['sources'][alias]:
+      raise ValueError(
+        f'There is no source {alias!r} to be changed, but '
+        f'{", ".join(map(repr, base["sources"]))}. Give the one that is meant, '
+        'often as `source=` after the colon of --config, or the name of '
+        'another.'
+      )
+  if named:
+    merged['sources'] = {alias: merged['sources'][alias] for alias in named}
+  return ConfigDict(merged)
+
+
+def check_same_classes(train: Videos, test: Videos) -> None:
+  """Checks that a label means the same in both; names may be missing.
+
+  Raises:
+    ValueError: a number stands for two classes.
+  """
+  for number, names in enumerate(zip(train.class_names, test.class_names)):
+    if names[0] != names[1]:
+      raise ValueError(
+        f'Label {number} is {names[0]!r} among the videos to learn from and '
+        f'{names[1]!r} among those to be asked about. Each list or folder '
+        'numbers its own classes: put all videos into one, with a split each.'
+      )
 
 
 def _merge(base: dict[str, Any], changes: ConfigDict) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """The attentive probe on tokens that somebody else knows the meaning of."""
 
+import collections
+
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
 from rvmae_jax.evals.attentive_probe import AttentiveProbeEval
+from rvmae_jax.evals.token_rows import EncodedRows, KeptRows, Networks
 from rvmae_jax.evals.videos import Videos
 
 _CLASSES = 4
@@ -143,3 +146,45 @@ def test_videos_without_classes_are_not_probed():
 def test_heads_that_do_not_divide_the_width_are_an_error():
   with pytest.raises(ValueError, match=r'32 wide .* num_heads=5'):
     _run(Oracle(), num_heads=5)
+
+
+def test_of_few_videos_one_at_least_chooses():
+  """Of 8 drawn at 10 %, none would be in four seeds of ten."""
+  few = {'sources': {'noise': {'num_videos': 8}}}
+  evaluation = AttentiveProbeEval(
+    videos=_VIDEOS.changed(few),
+    train=_split('train'),
+    test=_split('test'),
+    learning_rates=(1e-2,),
+    weight_decays=(0.0,),
+    num_epochs=1,
+    seeds=6,
+  )
+  network = Oracle()
+  network._labels = collections.defaultdict(int)
+  metrics = evaluation.run(network)
+  assert np.isfinite(metrics['trained/attentive/validation_top1'])
+  held_out = evaluation._is_held_out(np.array([[0, n] for n in range(8)]))
+  assert (held_out.sum(1) >= 1).all() and (held_out.sum(1) == 1).any()
+
+
+@pytest.mark.parametrize('kind', [KeptRows, EncodedRows])
+def test_padding_is_no_row(kind):
+  """Of 10 videos in batches of 16."""
+  few = _VIDEOS.changed(
+    {'mask': None, 'sources': {'noise': {'num_videos': 10}}}
+  )
+  network = Oracle()
+  network._labels = collections.defaultdict(int)
+  rows = kind(Networks(network, ('trained',), 1, 0), few).all_batches()
+  assert [len(part.labels) for part in rows] == [10]
+
+
+def test_tokens_that_do_not_fit_are_refused_by_the_first_batch():
+  networks = Networks(Oracle(), ('trained',), 1, 0)
+  videos = _VIDEOS.changed({'mask': None, **_split('train')})
+  # 96 videos of 2 x 3 tokens of 32 float16
+  size = 96 * 6 * 32 * 2
+  KeptRows(networks, videos, free_bytes=2 * size)
+  with pytest.raises(ValueError, match=r'96 videos .* cache=False'):
+    KeptRows(networks, videos, free_bytes=2 * size - 1)

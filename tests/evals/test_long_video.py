@@ -118,3 +118,15 @@ def test_without_a_long_video_nothing_is_measured():
 def test_lengths_rise():
   with pytest.raises(ValueError, match=r'lengths=\(8, 4\) must be positive'):
     LongVideoEval(videos=_VIDEOS, lengths=(8, 4))
+
+
+def test_a_video_that_cannot_be_read_is_left_out(tmp_path):
+  (tmp_path / 'cut.mp4').write_bytes(b'no video')
+  listing = tmp_path / 'list.csv'
+  listing.write_text('path\ncut.mp4\n')
+  source = {'name': 'listing', 'path': str(listing), 'split': 'all'}
+  data = _VIDEOS.data.to_dict()
+  data['sources'] = {'cut': source, **data['sources']}
+  videos = Videos(ConfigDict(data), patch_size=8, batch_size=1)
+  metrics = LongVideoEval(videos=videos, lengths=(4, 16)).run(Counter())
+  assert metrics['num_videos'] == 3
