@@ -24,6 +24,7 @@ SSv2 69.6; UCF101 91.3.
 
 from rvmae_jax.config_utils import load_recipe, parse_arg
 from rvmae_jax.models.classifier import classifier_config
+from rvmae_jax.registry import check_known
 
 videomae = load_recipe('videomae.py', beside=__file__)
 
@@ -82,6 +83,7 @@ def get_config(arg=None):
     shards='',
     runlocal=False,
   )
+  check_known('dataset', DATASETS, arg.dataset)
   dataset = DATASETS[arg.dataset]
   config = videomae.get_config(
     f'dataset={arg.dataset},videos={arg.videos},published={arg.published},'
@@ -131,7 +133,8 @@ def get_config(arg=None):
       'num_batches': 0,
       'data': val,
     },
-    # Once, at the end; of wide videos the crops are left, middle and right.
+    # Once, at the end. At a stride, clips start evenly from the first possible
+    # frame to the last; of wide videos the crops are left, middle and right.
     'accuracy_views': {
       'name': 'accuracy',
       'every_steps': config.total_steps,
@@ -140,7 +143,7 @@ def get_config(arg=None):
       'num_crops': 3,
       'data': {
         **val,
-        'clip': {'num_frames': num_clips * NUM_FRAMES},
+        'clip': {'num_clips': num_clips},
         'crop': {'size': (224, 400)},
       },
     },

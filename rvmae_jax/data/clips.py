@@ -132,26 +132,42 @@ class Uniform:
     stride: frames in a step; 0 spreads the frames over the video: one at
       random from each of T equal parts, its middle frame in evaluation.
     step_s: seconds in a step; replaces `stride` if greater than 0.
+    num_clips: of T frames each, one after the other in `video`. At a stride
+      their starts are drawn, and in evaluation lie evenly from the first at
+      which a clip fits to the last: they overlap in a short video, and in one
+      too short for a clip all are the same. Of frames that are spread over the
+      video, num_clips * T in all, each clip has every `num_clips`-th.
 
   Raises:
     ValueError: a number is out of range.
   """
 
-  def __init__(self, num_frames: int, stride: int = 0, step_s: float = 0.0):
-    _check_counts(num_frames=num_frames)
+  def __init__(
+    self,
+    num_frames: int,
+    stride: int = 0,
+    step_s: float = 0.0,
+    num_clips: int = 1,
+  ):
+    _check_counts(num_frames=num_frames, num_clips=num_clips)
     self.num_frames = num_frames
+    self.num_clips = num_clips
     self.grid = StepGrid(stride or 1, step_s) if stride or step_s else None
 
   def __call__(
     self, timestamps_s: np.ndarray, rng: np.random.Generator | None = None
   ) -> Clip:
-    """Draws a clip with `video` [T]."""
+    """Draws a clip with `video` [num_clips * T]."""
     if self.grid is not None:
-      frames = self.grid.place(np.arange(self.num_frames), timestamps_s, rng)
+      steps = np.arange(self.num_frames)
+      frames = self.grid.place(steps, timestamps_s, rng, self.num_clips)
     else:
-      within = 0.5 if rng is None else rng.random(self.num_frames)
-      parts = (np.arange(self.num_frames) + within) / self.num_frames
+      num_parts = self.num_clips * self.num_frames
+      within = 0.5 if rng is None else rng.random(num_parts)
+      parts = (np.arange(num_parts) + within) / num_parts
       frames = (parts * len(timestamps_s)).astype(int)
+      # [T * num_clips] -> [num_clips * T]
+      frames = frames.reshape(-1, self.num_clips).T.reshape(-1)
     return Clip(frames={'video': frames})
 
 
@@ -208,18 +224,36 @@ class StepGrid:
     steps: np.ndarray,
     timestamps_s: np.ndarray,
     rng: np.random.Generator | None,
+    num_clips: int = 1,
   ) -> np.ndarray:
     """Frame indices of `steps` from a start at which they fit.
 
     The start is drawn from `rng`; without one it is the middle of all possible
     starts. Where nothing fits, the video plays to and fro from its beginning.
+
+    Args:
+      steps: [n] from 0.
+      timestamps_s: of the video's frames.
+      rng: or None, in evaluation.
+      num_clips: as many starts; without `rng` evenly from the first to the last
+        of all that are possible.
+
+    Returns:
+      [num_clips * n], clip after clip.
     """
     positions, step = self._axis(timestamps_s)
     end = positions[-1]
     last_start = end - steps.max() * step
     num_starts = max(1, np.sum(positions <= last_start + _ROUNDING))
-    start = (num_starts - 1) // 2 if rng is None else rng.integers(num_starts)
-    wanted = positions[start] + steps * step
+    possible = positions[:num_starts]
+    if rng is not None:
+      starts = rng.integers(num_starts, size=num_clips)
+    elif num_clips == 1:
+      starts = np.array([(num_starts - 1) // 2])
+    else:
+      starts = _nearest(possible, np.linspace(0, possible[-1], num_clips))
+    # [num_clips, n] -> [num_clips * n]
+    wanted = (possible[starts, None] + steps * step).reshape(-1)
     if wanted.max() > end + _ROUNDING:
       wanted = end - np.abs(end - wanted % (2 * end)) if end else wanted * 0
     return _nearest(positions, wanted)

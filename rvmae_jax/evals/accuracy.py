@@ -23,12 +23,13 @@ class AccuracyEval:
   Each video may be seen as several views, whose class probabilities are
   averaged. Views are cut out of one longer and wider clip: VideoMAE's 5 x 3 on
   Kinetics are `num_clips=5, num_crops=3` with
-  `data={'clip': {'num_frames': 80}, 'crop': {'size': (224, 400)}}`.
+  `data={'clip': {'num_clips': 5}, 'crop': {'size': (224, 400)}}`, in which the
+  sampler takes 5 clips from the first possible start to the last.
 
   Attributes:
     videos: what to read; without masks.
     num_batches: of the videos; 0 takes all.
-    num_clips: equal parts in time; of frames that are spread over the video
+    num_clips: equal parts in time; of one clip that is spread over the video
       (`data.clip.stride` 0), every `num_clips`-th frame instead.
     num_crops: squares from the left to the right edge (or from top to bottom).
     strata: columns by whose values accuracy is split, see `evals.strata`.

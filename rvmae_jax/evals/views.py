@@ -11,10 +11,13 @@ from rvmae_jax.evals.videos import Videos
 class Views:
   """Cuts clips in time and space; VideoMAE's 5 x 3 are `Views(5, 3)`.
 
+  They need a longer clip: VideoMAE's starts of 5 clips, from the first possible
+  to the last, are those of the sampler `uniform` with `num_clips=5`.
+
   Attributes:
     num_clips: equal parts in time.
     num_crops: squares from the left to the right edge (or from top to bottom).
-    is_spread: whether the frames are spread over the video; every
+    is_spread: whether the frames are one clip spread over the video; every
       `num_clips`-th frame is then a part, so that each spans the whole.
   """
 
@@ -31,10 +34,22 @@ class Views:
 
   @classmethod
   def of(cls, videos: Videos, num_clips: int, num_crops: int) -> 'Views':
-    """Views of the clips that an evaluation reads."""
+    """Views of the clips that an evaluation reads.
+
+    Raises:
+      ValueError: the sampler gives another number of clips than is asked for.
+    """
     clip = videos.data.clip
-    is_spread = not (clip.get('stride', 0) or clip.get('step_s', 0))
-    return cls(num_clips, num_crops, is_spread)
+    while 'clip' in clip:  # Of a wrapper.
+      clip = clip.clip
+    sampled = clip.get('num_clips', 1)
+    if sampled not in (1, num_clips):
+      raise ValueError(
+        f'data.clip.num_clips={sampled} gives other clips than num_clips='
+        f'{num_clips} of the evaluation cuts; set both to the same number.'
+      )
+    is_strided = clip.get('stride', 0) or clip.get('step_s', 0)
+    return cls(num_clips, num_crops, not is_strided and sampled == 1)
 
   def __len__(self) -> int:
     return self.num_clips * self.num_crops

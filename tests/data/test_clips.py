@@ -163,6 +163,54 @@ def test_uniform_at_a_stride_starts_anywhere_it_fits():
   assert Uniform(num_frames=3, stride=2)(FPS_25[:8]).frames['video'][0] == 1
 
 
+@pytest.mark.parametrize(
+  ('num_frames', 'wanted'),
+  [
+    # A clip spans 4 frames: starts 0 to 7, and in the middle 3.5, the earlier.
+    (12, [[0, 2, 4], [3, 5, 7], [7, 9, 11]]),
+    # Starts 0 to 1: they overlap, and none plays backwards.
+    (6, [[0, 2, 4], [0, 2, 4], [1, 3, 5]]),
+    # Too short for one: each plays 0 1 2 3 2 to and fro from the beginning.
+    (4, [[0, 2, 2]] * 3),
+    (1, [[0, 0, 0]] * 3),
+  ],
+)
+def test_clips_of_a_test_start_from_the_first_place_to_the_last(
+  num_frames, wanted
+):
+  sampler = Uniform(num_frames=3, stride=2, num_clips=3)
+  frames = sampler(FPS_25[:num_frames]).frames['video']
+  np.testing.assert_array_equal(frames.reshape(3, 3), wanted)
+
+
+def test_starts_of_a_test_are_even_in_time_not_in_frames():
+  # 10 fps for 0.4 s, then 20 fps up to 0.8 s; a clip takes 0.2 s.
+  timestamps_s = np.append([0, 0.1, 0.2, 0.3], np.arange(8, 17) / 20)
+  frames = Uniform(num_frames=2, step_s=0.2, num_clips=3)(timestamps_s).frames
+  # At 0, 0.3 and 0.6 s.
+  np.testing.assert_array_equal(frames['video'], [0, 2, 3, 6, 8, 12])
+
+
+def test_clips_of_training_start_anywhere_they_fit():
+  starts = set()
+  for clip in _many(Uniform(num_frames=3, stride=2, num_clips=2), FPS_25[:6]):
+    clips = clip.frames['video'].reshape(2, 3)
+    np.testing.assert_array_equal(np.diff(clips), 2)
+    starts.add(tuple(clips[:, 0]))
+  assert starts == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+def test_clips_that_are_spread_take_turns():
+  # Six parts of 2 frames; their middle frames are 1, 3, ..., 11.
+  clip = Uniform(num_frames=3, num_clips=2)(FPS_25[:12])
+  np.testing.assert_array_equal(clip.frames['video'], [1, 5, 9, 3, 7, 11])
+
+
+def test_no_clip_is_refused():
+  with pytest.raises(ValueError, match=r'clip\.num_clips=0 must be at least 1'):
+    Uniform(num_frames=3, stride=2, num_clips=0)
+
+
 def test_two_views_are_independent_clips_of_one_sampler():
   clip = {'name': 'uniform', 'num_frames': 3, 'stride': 2}
   sampler = CLIPS.build({'name': 'two_views', 'clip': clip})
