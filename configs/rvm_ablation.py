@@ -20,14 +20,14 @@
 
 Arguments: ablation=one of the table; paper changes configs/rvm_pretrain.py, in
 place of configs/rvm_quickstart.py, and hands it its arguments variant and
-videos; shards and runlocal as both have them.
+videos (variant=S if not given); shards and runlocal as both have them.
 Cost: that of configs/rvm_quickstart.py or configs/rvm_pretrain.py.
 Expect (paper, S, 500 M clips, frozen, SSv2): 1 source frame 41.0, 2 frames
 47.2, 4 frames 52.3; attention 49.1.
 """
 
 from rvmae_jax.config_utils import load_recipe, parse_arg
-from rvmae_jax.registry import near_names
+from rvmae_jax.registry import check_known
 
 rvm_pretrain = load_recipe('rvm_pretrain.py', beside=__file__)
 rvm_quickstart = load_recipe('rvm_quickstart.py', beside=__file__)
@@ -55,22 +55,25 @@ def get_config(arg=None):
     arg,
     ablation='none',
     paper=False,
-    variant='S',
+    variant='',
     videos='',
     shards='',
     runlocal=False,
   )
-  if arg.ablation not in ABLATIONS:
-    raise ValueError(
-      f'Unknown ablation {arg.ablation!r}. '
-      f'{near_names(arg.ablation, ABLATIONS)}'
-    )
+  check_known('ablation', ABLATIONS, arg.ablation)
   common = f'shards={arg.shards},runlocal={arg.runlocal}'
   if arg.paper:
     config = rvm_pretrain.get_config(
-      f'variant={arg.variant},videos={arg.videos},{common}'
+      f'variant={arg.variant or "S"},videos={arg.videos},{common}'
     )
   else:
+    for name in ('variant', 'videos'):
+      if arg[name]:
+        raise ValueError(
+          f"{name}={arg[name]!r} is for the paper's recipe, and this is the "
+          f'quick start, which has none. Add `paper`, or leave {name} out; '
+          'shards=DIR gives the quick start videos of yours.'
+        )
     config = rvm_quickstart.get_config(common)
   config.model.core_kind = 'gated'
   config.model.decoder_context = 'all'

@@ -81,6 +81,18 @@ def test_more_arguments_run_in_shapes(spec):
   test_a_step_runs_in_shapes(f'{spec},runlocal')
 
 
+@pytest.mark.parametrize('argument', ['variant=B', 'videos=DIR'])
+def test_what_only_the_paper_s_ablations_take(argument):
+  name, value = argument.split('=')
+  spec = f'{CONFIGS}/rvm_ablation.py:{argument}'
+  with pytest.raises(ValueError, match=f"{name}='{value}' .*Add `paper`, or"):
+    load_config(spec)
+  config = load_config(f'{spec},paper')
+  wanted = load_config(f'{CONFIGS}/rvm_pretrain.py:{argument}')
+  assert config.model.variant == wanted.model.variant
+  assert config.data == wanted.data
+
+
 @pytest.mark.parametrize('name', ['kinetics', 'ssv2', 'ucf101', 'diving48'])
 def test_published_datasets_are_read_by_their_readers(name):
   spec = f'{CONFIGS}/finetune.py:dataset={name},videos=DIR,published'
