@@ -14,6 +14,7 @@ Expect (paper, ViT-B fine-tuned, 800 epochs): K400 81.2, SSv2 70.9.
 """
 
 from rvmae_jax.config_utils import load_recipe, parse_arg
+from rvmae_jax.registry import check_known
 
 videomae = load_recipe('videomae.py', beside=__file__)
 
@@ -40,13 +41,15 @@ def get_config(arg=None):
 
   t = config.data.clip.num_frames // config.model.tubelet_size
   h, w = (side // config.model.patch_size for side in config.data.crop.size)
+  clusters = {
+    'spatio_temporal': (t // 2, h // 2, w // 2),
+    'spatial': (1, h, w),
+    'temporal': (t, 1, 1),
+  }
+  check_known('clusters', clusters, arg.clusters)
   config.data.mask = {
     'name': 'clusters',
-    'cluster': {
-      'spatio_temporal': (t // 2, h // 2, w // 2),
-      'spatial': (1, h, w),
-      'temporal': (t, 1, 1),
-    }[arg.clusters],
+    'cluster': clusters[arg.clusters],
     'order': arg.order,
     # Share of each cluster's tokens that the encoder is spared.
     'ratio': 0.8,

@@ -19,6 +19,8 @@ K400 81.2 after 800, 81.8 after 1,600.
 """
 
 from rvmae_jax.config_utils import load_recipe, parse_arg
+from rvmae_jax.data.flow import FLOWS
+from rvmae_jax.registry import check_known
 
 videomae = load_recipe('videomae.py', beside=__file__)
 
@@ -38,6 +40,7 @@ def get_config(arg=None):
     f'variant={arg.variant},dataset={arg.dataset},videos={arg.videos},'
     f'shards={arg.shards},runlocal={arg.runlocal}'
   )
+  check_known('motion', (*FLOWS.names(), 'difference'), arg.motion)
   if arg.motion == 'difference':
     config.data.mask.name = 'frame_difference'
   else:

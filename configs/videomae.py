@@ -18,6 +18,7 @@ Expect (paper, ViT-B fine-tuned, 800 epochs): K400 80.0, SSv2 69.6; UCF101 91.3.
 import ml_collections
 
 from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.registry import check_known
 
 # Frames in a step, share of hidden tubes, clips in an epoch, epochs.
 DATASETS = {
@@ -44,6 +45,7 @@ def get_config(arg=None):
     shards='',
     runlocal=False,
   )
+  check_known('dataset', DATASETS, arg.dataset)
   dataset = DATASETS[arg.dataset]
   config = ml_collections.ConfigDict()
   config.seed = 0

@@ -93,6 +93,20 @@ def test_what_only_the_paper_s_ablations_take(argument):
   assert config.data == wanted.data
 
 
+@pytest.mark.parametrize(
+  ('spec', 'message'),
+  [
+    ('videomae.py:dataset=ssv3', "Unknown dataset 'ssv3'. .*mean 'ssv2'"),
+    ('finetune.py:dataset=kinetic', "Unknown dataset.*mean 'kinetics'"),
+    ('arvideo.py:clusters=spatal', "Unknown clusters 'spatal'.*mean 'spatial'"),
+    ('mgmae.py:motion=farnback', "Unknown motion.*mean 'farneback'"),
+  ],
+)
+def test_an_unknown_choice_is_answered_with_near_ones(spec, message):
+  with pytest.raises(ValueError, match=message):
+    load_config(f'{CONFIGS}/{spec}')
+
+
 @pytest.mark.parametrize('name', ['kinetics', 'ssv2', 'ucf101', 'diving48'])
 def test_published_datasets_are_read_by_their_readers(name):
   spec = f'{CONFIGS}/finetune.py:dataset={name},videos=DIR,published'
