@@ -134,6 +134,7 @@ def evaluate(
       print(f'about {left_s:.0f} s left' if left_s else 'all done')
     if alias in leaks:
       results[alias]['leakage'] = dataclasses.asdict(leaks[alias])
+      print(f'  Not to be trusted: {leakage.of_result(results[alias])}')
     print(format_tables(results[alias]['metrics']) or '  nothing to measure\n')
     # After each, so that a run cut short loses one evaluation at most.
     content = origin | {

@@ -105,6 +105,17 @@ def describe(leaks: Mapping[str, Leak]) -> str:
   )
 
 
+def of_result(result: Mapping[str, Any]) -> str:
+  """What is to be said beside a result of metrics.json; '' without a leak."""
+  if 'leakage' not in result:
+    return ''
+  leak = result['leakage']
+  return (
+    f'{leak["num_shared"]} of its {leak["num_videos"]} test videos were '
+    'trained on.'
+  )
+
+
 def refuse(leaks: Mapping[str, Leak]) -> None:
   """Raises if there are any.
 

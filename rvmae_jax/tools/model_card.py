@@ -61,7 +61,7 @@ def write_card(
 
   Raises:
     FileNotFoundError: `workdir` holds no run.
-    ValueError: an evaluation is of another run.
+    ValueError: an evaluation is of another run, or of untrained weights.
   """
   workdir = pathlib.Path(workdir)
   if not (workdir / 'config.json').exists():
@@ -70,14 +70,13 @@ def write_card(
     )
   texts = texts or {}
   config = config_utils.from_json((workdir / 'config.json').read_text())
-  measured = [
-    _read_evaluation(path, config)
-    for path in (pathlib.Path(e) / 'metrics.json' for e in evaluations)
-    if path.exists()
-  ]
+  paths = [pathlib.Path(folder) / 'metrics.json' for folder in evaluations]
+  paths = [path for path in paths if path.exists()]
+  measured = [_read_evaluation(path, config) for path in paths]
   results = {}
-  for found in measured:
-    results |= found['evaluations']
+  for folder, found in zip(_folder_names(paths), measured):
+    for alias, result in found['evaluations'].items():
+      results[f'{folder}{alias}'] = result
   name = f'{config.model.name.upper()} {config.model.get("variant", "")}'
   data = manifests.read(workdir)
   parts = _parts(config)
@@ -101,6 +100,11 @@ def _read_evaluation(path: pathlib.Path, config: ConfigDict) -> dict[str, Any]:
   """What an evaluation has measured, if it was of a run with this config."""
   found = json.loads(path.read_text())
   wanted = json.loads(config_utils.to_json(config))
+  if found.get('untrained'):
+    raise ValueError(
+      f'{path} was measured on fresh parameters (--untrained), which say '
+      'nothing of the run; leave it out.'
+    )
   other = found.get('run_config', wanted)
   differing = [k for k in _IDENTITY if other.get(k) != wanted[k]]
   if differing:
@@ -109,6 +113,16 @@ def _read_evaluation(path: pathlib.Path, config: ConfigDict) -> dict[str, Any]:
       f'config differs in {", ".join(differing)}.'
     )
   return found
+
+
+def _folder_names(paths: Sequence[pathlib.Path]) -> list[str]:
+  """What tells evaluations of several datasets apart: their aliases do not."""
+  if len(paths) < 2:
+    return [''] * len(paths)
+  folders = [path.parent for path in paths]
+  if len({folder.name for folder in folders}) == len(folders):
+    return [f'{folder.name}/' for folder in folders]
+  return [f'{folder}/' for folder in folders]
 
 
 def _uses(texts) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from absl import app, flags
 from etils import epath
 
+from rvmae_jax.evals import leakage
 from rvmae_jax.tools.reporting.sections import evaluation_sections
 from rvmae_jax.tools.reporting.tables import (
   find_metrics,
@@ -85,7 +86,13 @@ def _origin(config: Mapping[str, Any]) -> str:
 
 def _findings(results: Mapping[str, Any]) -> str:
   """The two or three sentences that a reader in a hurry takes away."""
+  leaky = [alias for alias, r in results.items() if leakage.of_result(r)]
   sentences = []
+  if leaky:
+    sentences.append(
+      '<b>Trained on test videos</b>, so that these numbers are not to be '
+      f'trusted: {html.escape(", ".join(leaky))}.'
+    )
   metrics = find_metrics(results, 'reconstruction')
   if metrics:
     gap = list_gaps(metrics)[-1]

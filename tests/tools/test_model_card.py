@@ -32,6 +32,9 @@ ROBUSTNESS = {
 }
 
 
+_LEAK = {'leakage': {'num_shared': 3, 'num_videos': 9, 'examples': ['a.mp4']}}
+
+
 @pytest.fixture
 def run(tmp_path):
   """A run of 3 of 4 steps on noise and on a list of two videos."""
@@ -120,14 +123,34 @@ def _fail(config):
 
 def test_leakage_and_unknown_beginnings_are_limits(run, monkeypatch):
   monkeypatch.setattr(model_card, 'build_parts', _fail)
-  leak = {'num_shared': 3, 'num_videos': 9, 'examples': ['a.mp4']}
-  _evaluate(run, probe=PROBE | {'leakage': leak})
+  _evaluate(run, probe=PROBE | _LEAK)
   found = manifest.read(run) | {'unknown_origin': 'weights.npz'}
   (run / manifest.FILE).write_text(json.dumps(found))
   card = model_card.write_card(run, [run / 'evaluation'])
   assert '**3 of its 9 test videos were trained on.**' in card
   assert '**Trained on test videos of probe**' in card
   assert 'What weights.npz was trained on is not known' in card
+
+
+def test_evaluations_of_two_datasets_stand_side_by_side(run, monkeypatch):
+  monkeypatch.setattr(model_card, 'build_parts', _fail)
+  for folder, leak in (('ucf101', {}), ('hmdb51', _LEAK)):
+    (run / folder).mkdir()
+    results = {'evaluations': {'probe': PROBE | leak}}
+    (run / folder / 'metrics.json').write_text(json.dumps(results))
+  card = model_card.write_card(run, [run / 'ucf101', run / 'hmdb51'])
+  assert '### ucf101/probe' in card and '### hmdb51/probe' in card
+  assert '**Trained on test videos of hmdb51/probe**' in card
+
+
+def test_untrained_weights_are_refused(run):
+  _evaluate(run, probe=PROBE)
+  path = run / 'evaluation/metrics.json'
+  path.write_text(
+    json.dumps(json.loads(path.read_text()) | {'untrained': True})
+  )
+  with pytest.raises(ValueError, match='fresh parameters'):
+    model_card.write_card(run, [run / 'evaluation'])
 
 
 def test_an_evaluation_of_another_run_is_refused(run):

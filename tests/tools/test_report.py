@@ -68,7 +68,7 @@ class _Page(html.parser.HTMLParser):
 def run(tmp_path):
   """A function that writes a run with the given results, and its report."""
 
-  def write(**metrics):
+  def write(leakage=None, **metrics):
     (tmp_path / 'config.json').write_text(json.dumps(_CONFIG))
     lines = [{'step': s, 'loss': 1 / s} for s in range(1, 9)]
     (tmp_path / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, lines)))
@@ -83,6 +83,8 @@ def run(tmp_path):
       }
       for name, numbers in metrics.items()
     }
+    if leakage:
+      results['linear_probe']['leakage'] = leakage
     if metrics.get('linear_probe'):
       [path] = visualize.draw('linear_probe', {}, _PROBE, evaluation)
       results['linear_probe']['pictures'] = [path.name]
@@ -171,3 +173,11 @@ def test_rebuilt_clips_have_a_table_of_their_own(run):
   assert 'On the hidden tubelets of 7 videos' in report
   for number in ('20.12', '21.12', '22.12'):
     assert f'>{number}</td>' in report
+
+
+def test_numbers_of_videos_that_were_trained_on_are_marked(run):
+  leak = {'num_shared': 3, 'num_videos': 9, 'examples': ['a.mp4']}
+  text = run(leakage=leak, linear_probe=_PROBE)
+  assert '<b>Trained on test videos</b>' in text
+  assert 'linear_probe: 3 of its 9 test videos were trained on.' in text
+  assert 'rained on' not in run(linear_probe=_PROBE)

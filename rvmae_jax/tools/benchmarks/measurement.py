@@ -49,7 +49,8 @@ def measure(
   """Runs a measurement, unless its result is there.
 
   Its result goes to `<name>.json`, what else it prints to `<name>.log`. One
-  that failed or took too long is tried again next time.
+  that failed or took too long is tried again next time; so is one whose command
+  has changed.
 
   Args:
     measurement: what to run.
@@ -57,11 +58,14 @@ def measure(
     left_s: seconds after which it is killed at the latest.
 
   Returns:
-    `result`, or `failed`: why; `seconds` that it took.
+    `result`, `command`, and `seconds` that it took; or `failed`: why.
   """
   path = folder / f'{measurement.name}.json'
+  command = list(measurement.command)
   if path.exists():
-    return json.loads(path.read_text())
+    found = json.loads(path.read_text())
+    if found['command'] == command:
+      return found
   log_path = folder / f'{measurement.name}.log'
   start = time.monotonic()
   with log_path.open('w') as log:
@@ -89,6 +93,7 @@ def measure(
     told = log_path.read_text().strip().splitlines() or ['nothing was printed']
     return {'failed': f'exit code {process.returncode}: {told[-1]}'}
   found = {
+    'command': command,
     'seconds': time.monotonic() - start,
     'result': _parsed(lines[-1] if lines else ''),
   }

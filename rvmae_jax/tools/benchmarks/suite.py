@@ -149,8 +149,11 @@ def _run_of_note(
   if davis:
     tracking += f':dataset=davis,path={os.path.abspath(davis)}'
   report = ('-m', 'rvmae_jax.tools.report', f'--workdir={run}')
+  # The recipe's own rate, in proportion to this batch, would learn little.
+  rate = '--config.optimizer.lr_per_256=1.5e-4'
+  learning = '--sprites=2000', '--steps=4000', rate
   return [
-    _run('note', config, folder, videos, '--sprites=2000', '--steps=4000'),
+    _run('note', config, folder, videos, *learning),
     _evaluate('note_probe', probe, run),
     _evaluate('note_tracking', tracking, run),
     Measurement('note_report', report, 120),

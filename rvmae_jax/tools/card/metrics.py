@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from rvmae_jax.evals import leakage
 from rvmae_jax.evals.tables import pivot
 from rvmae_jax.metrics.intervals import wilson_interval
 from rvmae_jax.tools.card.markdown import table
@@ -119,10 +120,5 @@ def _plain(value: float | None) -> str:
 
 
 def _leakage(result: Mapping[str, Any]) -> str:
-  if 'leakage' not in result:
-    return ''
-  leak = result['leakage']
-  return (
-    f'**{leak["num_shared"]} of its {leak["num_videos"]} test videos were '
-    'trained on.**\n\n'
-  )
+  text = leakage.of_result(result)
+  return f'**{text}**\n\n' if text else ''

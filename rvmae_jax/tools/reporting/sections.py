@@ -4,12 +4,14 @@ An evaluation that no section lists has one of its own, with its numbers as they
 are and its pictures.
 """
 
+import html
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from etils import epath
 
+from rvmae_jax.evals import leakage
 from rvmae_jax.tools.reporting import tables as report_tables
 from rvmae_jax.visualize import page
 
@@ -163,9 +165,20 @@ def evaluation_sections(
       if result['name'] == name
     }
     if own:
-      content = section.tables(own) + ''.join(_pictures(own, folder))
+      content = _leaks(own) + section.tables(own)
+      content += ''.join(_pictures(own, folder))
       found.append((section.heading, content))
   return found
+
+
+def _leaks(results: Results) -> str:
+  """What cannot be trusted, first of all."""
+  texts = {alias: leakage.of_result(r) for alias, r in results.items()}
+  return ''.join(
+    page.note(f'<b>Not to be trusted:</b> {html.escape(alias)}: {text}')
+    for alias, text in texts.items()
+    if text
+  )
 
 
 def _pictures(results: Results, folder: epath.Path) -> Iterable[str]:

@@ -95,9 +95,9 @@ def _target_reconstruction(metrics: Mapping[str, float]) -> str:
     rows,
   )
   return table + page.note(
-    f'PSNR and SSIM on the hidden patches of {metrics["num_videos"]} videos '
-    'that were not trained on. The gap counts from the last source frame to '
-    'the target; the mean colour is that of the last source frame.'
+    f'PSNR and SSIM on the hidden patches of {metrics["num_videos"]} videos. '
+    'The gap counts from the last source frame to the target; the mean colour '
+    'is that of the last source frame.'
   )
 
 
@@ -116,9 +116,8 @@ def _clip_reconstruction(metrics: Mapping[str, float]) -> str:
     for name, method in methods.items()
   ]
   return page.table(('rebuilt by', 'PSNR, dB', 'SSIM'), rows) + page.note(
-    f'On the hidden tubelets of {metrics["num_videos"]} videos that were not '
-    'trained on. A model of normalised patches is given their true mean and '
-    'scale.'
+    f'On the hidden tubelets of {metrics["num_videos"]} videos. A model of '
+    'normalised patches is given their true mean and scale.'
   )
 
 

@@ -20,8 +20,17 @@ def test_a_result_is_kept_and_not_measured_again(tmp_path):
   assert first['result'] == {'a': 7}
   assert first['seconds'] > 0
   assert 'hello' in (tmp_path / 'one.log').read_text()
-  again = measure(_measurement('raise SystemExit(1)'), tmp_path)
+  (tmp_path / 'one.log').unlink()
+  again = measure(_measurement(program), tmp_path)
   assert again == json.loads((tmp_path / 'one.json').read_text()) == first
+  assert not (tmp_path / 'one.log').exists()
+
+
+def test_another_command_of_that_name_is_measured(tmp_path):
+  """Such as the full suite after the quick one."""
+  for number in (1, 2):
+    found = measure(_measurement(f'print({number})'), tmp_path)
+    assert found['result'] == number
 
 
 @pytest.mark.parametrize(
