@@ -7,6 +7,8 @@ Arguments: variant=tiny|S|B|L|H; videos=a folder of videos (class = folder), or
 empty for the embedded moving sprites at 256 px; shards=a folder written by
 tools/prepare, instead of videos; runlocal shrinks everything to a minute on a
 laptop.
+The learning rate is in proportion to the batch: 1.5e-4 at 2,048 clips, 1.9e-5
+at 256. To choose another, set optimizer.lr_per_256, which is that at 256.
 Cost: the paper trains 1M steps of 2,048 clips on 256 TPU v6 chips.
 Expect (paper, RVM-S, frozen): SSv2 59.7.
 """
@@ -72,7 +74,8 @@ def get_config(arg=None):
   # Third-party values; the paper was not seen to state them.
   config.optimizer = {
     'name': 'adamw',
-    'lr_per_256': 1.5e-4,
+    # 1.5e-4 is the peak at this batch, not the rate of every 256 clips.
+    'lr_per_256': 1.5e-4 * 256 / config.batch_size,
     'weight_decay': 0.05,
     'b1': 0.9,
     'b2': 0.95,

@@ -20,6 +20,7 @@ from rvmae_jax.config_utils import (
 )
 from rvmae_jax.data.sources import SOURCES
 from rvmae_jax.parts import build_parts
+from rvmae_jax.training.optimizer import scaled_lr
 from rvmae_jax.transfer import match
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
@@ -79,6 +80,27 @@ def test_ablations_are_those_of_the_header():
 )
 def test_more_arguments_run_in_shapes(spec):
   test_a_step_runs_in_shapes(f'{spec},runlocal')
+
+
+@pytest.mark.parametrize(
+  ('spec', 'peak'),
+  [
+    # The rate itself: nothing says that it grows with the batch.
+    ('rvm_pretrain.py', 1.5e-4),
+    ('rvm_ablation.py:paper', 1.5e-4),
+    # By 256 clips: 1.5e-4, 1.5e-4, 1e-4, 1.5e-4.
+    ('rvmae.py', 3e-4),
+    ('vanilla_mae.py', 3e-4),
+    ('siammae.py', 8e-4),
+    ('videomae.py', 1.2e-3),
+    ('rvm_quickstart.py', 1.5e-3),
+    ('rvm_ablation.py', 1.5e-3),
+  ],
+)
+def test_peak_learning_rates(spec, peak):
+  config = load_config(f'{CONFIGS}/{spec}')
+  found = scaled_lr(config.optimizer.lr_per_256, config.batch_size)
+  assert found == pytest.approx(peak)
 
 
 @pytest.mark.parametrize('argument', ['variant=B', 'videos=DIR'])
