@@ -17,6 +17,8 @@ sprites; published: the folder holds the dataset as it is published, split 1
 (see rvmae_jax/data/sources; it is tested on `test` where there is no `val`);
 shards=a folder written by tools/prepare, instead of videos; runlocal shrinks
 everything to a minute on a laptop.
+Epochs are passes over the videos, as VideoMAE counts them: the 75 of Kinetics
+draw 150 clips of each, two whenever its turn comes.
 Cost: 180 GMAC a clip forward (ViT-B of VideoMAE).
 Expect (VideoMAE's paper, ViT-B after 800 epochs of pre-training): K400 80.0,
 SSv2 69.6; UCF101 91.3.
@@ -68,6 +70,9 @@ DATASETS = {
   },
 }
 NUM_FRAMES = 16
+WARMUP_EPOCHS = 5
+# Clips drawn from a video whenever its turn comes (repeated augmentation).
+REPEATS = 2
 
 
 def get_config(arg=None):
@@ -90,12 +95,13 @@ def get_config(arg=None):
     f'shards={arg.shards},runlocal={arg.runlocal}'
   )
   config.batch_size = 512
-  clips = videomae.DATASETS[arg.dataset]['clips']
-  steps_per_epoch = clips / config.batch_size
+  # An epoch is a pass over the videos; a batch of 512 clips takes 256 of them.
+  num_videos = videomae.DATASETS[arg.dataset]['clips']
+  steps_per_epoch = num_videos * REPEATS / config.batch_size
   config.total_steps = round(dataset['epochs'] * steps_per_epoch)
   config.schedule = {
     'name': 'cosine',
-    'warmup_steps': round(5 * steps_per_epoch),
+    'warmup_steps': round(WARMUP_EPOCHS * steps_per_epoch),
     'end_factor': 1e-3,
   }
 
@@ -118,7 +124,7 @@ def get_config(arg=None):
   }
   # RandAugment m7-n4-mstd0.5, erasing of one clip in four, two clips a video.
   config.data.augment = {'rand_augment': {}, 'erase': {}}
-  config.data.repeats = 2
+  config.data.repeats = REPEATS
   config.data.mask = {}
   config.optimizer.update(
     {'lr_per_256': 5e-4, 'b2': 0.999, 'layer_decay': 0.75}

@@ -3,8 +3,8 @@
   python -m rvmae_jax.train --workdir runs/from_scratch \\
     --config configs/from_scratch.py:variant=B,num_classes=174,videos=DIR
 
-It is configs/finetune.py without a start and with more epochs, on Something-
-Something v2.
+It is configs/finetune.py without a start and with more epochs (100 passes over
+the videos, two clips of each a pass), on Something-Something v2.
 
 Arguments: variant=tiny|S|B|L|H; num_classes=of the dataset; videos=a folder of
 videos (class = folder), or empty for the embedded moving sprites; published:

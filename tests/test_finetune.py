@@ -30,3 +30,26 @@ def test_a_classifier_is_tested_on_clips_of_the_whole_video(name, starts):
   )
   assert [clip[0, 0, 0, 0, 0] for clip in clips] == starts
   assert {clip.shape[1] for clip in clips} == {16}
+
+
+@pytest.mark.parametrize(
+  ('spec', 'num_videos', 'passes', 'warmup_passes'),
+  [
+    ('finetune.py:dataset=kinetics', 240_000, 75, 5),
+    ('finetune.py:dataset=ssv2', 169_000, 30, 5),
+    ('finetune.py:dataset=ucf101', 9_500, 100, 5),
+    ('from_scratch.py', 169_000, 100, 5),
+  ],
+)
+def test_epochs_are_passes_over_the_videos(
+  spec, num_videos, passes, warmup_passes
+):
+  config = load_config(f'{CONFIGS}/{spec}')
+  assert config.data.repeats == 2
+  videos_a_step = config.batch_size / 2
+  for steps, wanted in (
+    (config.total_steps, passes),
+    (config.schedule.warmup_steps, warmup_passes),
+  ):
+    assert steps * videos_a_step / num_videos == pytest.approx(wanted, rel=0.01)
+  assert config.evals.accuracy_views.every_steps == config.total_steps
