@@ -32,7 +32,7 @@ from rvmae_jax.batch import fake_batch
 from rvmae_jax.data import manifest
 from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.data.writing import write_whole
-from rvmae_jax.evals import EVALS, build_eval, leakage
+from rvmae_jax.evals import build_eval, leakage
 from rvmae_jax.evals.fitting import unfit_evals
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.tables import format_tables
@@ -101,9 +101,15 @@ def evaluate(
   spent_s, num_done = 0.0, 0
   for number, (alias, entry) in enumerate(entries.items(), start=1):
     progress = f'[{number}/{len(entries)}] {alias}'
+    evaluation = build_eval(
+      entry,
+      data=data,
+      **config_utils.token_size(run_config.model),
+      batch_size=config.batch_size,
+      seed=config.seed,
+    )
     asked = [entry, data, config.batch_size, config.seed, weights_digest]
-    if getattr(EVALS.get(entry.name), 'is_of_device', False):
-      asked.append(jax.devices()[0].device_kind)
+    asked.append(_surroundings(evaluation))
     key = hashlib.sha256(_json(asked).encode()).hexdigest()
     if finished.get(alias, {}).get('key') == key:
       results[alias] = finished[alias]
@@ -111,13 +117,6 @@ def evaluate(
     else:
       print(f'{progress}: running', flush=True)
       start_s = time.monotonic()
-      evaluation = build_eval(
-        entry,
-        data=data,
-        **config_utils.token_size(run_config.model),
-        batch_size=config.batch_size,
-        seed=config.seed,
-      )
       metrics = evaluation.run(functions)
       results[alias] = {
         'name': entry.name,
@@ -146,6 +145,20 @@ def evaluate(
     }
     write_whole(workdir / 'metrics.json', _json(content))
   return results
+
+
+def _surroundings(evaluation: Any) -> list[str]:
+  """What a result depends on besides settings and weights.
+
+  The videos that there are, or the device for what measures it; a dataset that
+  an evaluation brings along is taken to stay as it is.
+  """
+  if getattr(evaluation, 'is_of_device', False):
+    return [jax.devices()[0].device_kind]
+  if getattr(evaluation, 'dataset', None):
+    return []
+  sides = [getattr(evaluation, side, {}) for side in ('train', 'test')]
+  return [evaluation.videos.changed(side).digest() for side in sides]
 
 
 def fresh_params(run_config: ConfigDict) -> Any:

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
 from rvmae_jax.data import manifest
+from rvmae_jax.data.sources.fake import Fake
 from rvmae_jax.evals.linear_probe import LinearProbeEval
 from rvmae_jax.evaluate import evaluate, fresh_params
 
@@ -69,6 +70,10 @@ def test_writes_numbers_arrays_and_pictures_and_repeats_only_changes(
   )
   assert evaluate(config, params, run_config, tmp_path) == results
   assert not ran
+  with monkeypatch.context() as other:
+    other.setattr(Fake, 'identities', lambda _: iter([('another', None, '')]))
+    evaluate(_config(probe=probe), params, run_config, tmp_path)
+  assert ran.pop()
   config.evals.probe.poolings = ('mean',)
   evaluate(config, params, run_config, tmp_path)
   assert len(ran) == 1

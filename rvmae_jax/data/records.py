@@ -1,5 +1,7 @@
 """What a source yields: a plain dict that says where a video is."""
 
+import hashlib
+import json
 from typing import NotRequired, Protocol, TypedDict
 
 import numpy as np
@@ -52,3 +54,19 @@ class Source(Protocol):
   def __len__(self) -> int: ...
 
   def __getitem__(self, index: int) -> Record: ...
+
+
+def records_digest(source: Source) -> str:
+  """A hash of what a source holds: which videos, labels and times, in order.
+
+  Nothing is decoded. Of a source with `identities` it is those, and the names
+  of its classes; what is in a file is not looked at.
+  """
+  digest = hashlib.sha256(json.dumps(list(source.class_names)).encode())
+  if hasattr(source, 'identities'):
+    rows = map(list, source.identities())
+  else:
+    rows = (source[number] for number in range(len(source)))
+  for row in rows:
+    digest.update(json.dumps(row, sort_keys=True, default=str).encode())
+  return digest.hexdigest()

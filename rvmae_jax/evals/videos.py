@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from rvmae_jax.data.bad_videos import read_or_replace
 from rvmae_jax.data.loader import make_loader
 from rvmae_jax.data.pipeline import build_sources, check_config, make_dataset
+from rvmae_jax.data.records import records_digest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +112,10 @@ class Videos:
     at_most = self.data.get('max_videos', 0)
     sizes = (len(source) for source in self._sources)
     return [min(size, at_most or size) for size in sizes]
+
+  def digest(self) -> str:
+    """A hash of which videos these are, see `records_digest`."""
+    return ''.join(map(records_digest, self._sources))
 
   def _dataset(self, *, train: bool):
     return make_dataset(

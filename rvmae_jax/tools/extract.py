@@ -35,7 +35,7 @@ from typing import Any
 
 from rvmae_jax import config_utils, weights
 from rvmae_jax.data import features as files
-from rvmae_jax.data.records import Source
+from rvmae_jax.data.records import Source, records_digest
 from rvmae_jax.data.sources import SOURCES
 from rvmae_jax.data.writing import write_whole
 from rvmae_jax.evals.functions import ModelFunctions
@@ -84,6 +84,7 @@ def extract(
     **settings,
     'num_videos': len(source),
     'class_names': list(source.class_names),
+    'sha256_of_list': records_digest(source),
   }
   check_settings(folder / files.SETTINGS, settings)
   size = settings['videos_per_shard']

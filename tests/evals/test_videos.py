@@ -102,3 +102,16 @@ def test_labels_mean_the_same_in_training_and_test(tmp_path, test, is_right):
     return
   with pytest.raises(ValueError, match=r"Label 0 is 'jump' .* 'run'"):
     check_same_classes(*videos)
+
+
+def test_other_labels_or_videos_are_other_videos(tmp_path):
+  digests = []
+  for name in 'ab':
+    (tmp_path / f'{name}.mp4').touch()
+  for rows in ('a.mp4,0', 'a.mp4,1', 'a.mp4,0\nb.mp4,0', 'a.mp4,0'):
+    listing = tmp_path / 'list.csv'
+    listing.write_text(f'path,label\n{rows}\n')
+    source = {'name': 'listing', 'path': str(listing), 'split': 'all'}
+    data = ConfigDict({'sources': {'own': source}})
+    digests.append(Videos(data, patch_size=8, batch_size=2).digest())
+  assert len(set(digests)) == 3 and digests[0] == digests[3]
