@@ -70,7 +70,11 @@ def draw_timelines(
       name = SOURCE_NAMES[source]
       look = {'color': _COLOUR[source], 'label': name}
       _bars(axes, part, row_of, 0.75 * lane, at, **look)
-    names = [class_names[int(label)].replace('_', ' ') for label in some]
+    # A label below 0 is no class: what counts neither as found nor as missed.
+    names = [
+      class_names[int(label)].replace('_', ' ') if label >= 0 else 'ambiguous'
+      for label in some
+    ]
     axes.set_yticks(range(len(some)), names)
     axes.tick_params(axis='y', length=0)
     axes.set_ylim(len(some) - 0.5, -0.5)

@@ -10,7 +10,10 @@ from PIL import Image
 from rvmae_jax.evals import localization
 from rvmae_jax.evals.localization import LocalizationEval
 from rvmae_jax.evals.videos import Videos
-from rvmae_jax.visualize.localization import localization_figures
+from rvmae_jax.visualize.localization import (
+  draw_timelines,
+  localization_figures,
+)
 
 _VIDEOS = Videos(ConfigDict({'crop': {'size': (8, 8)}}), 8, 1)
 _COLOURS = np.eye(4, 3, dtype=np.uint8) * 200  # Red, green, blue; and black.
@@ -127,3 +130,17 @@ def test_no_head_learns_from_the_fold_that_it_is_asked_about(
     LocalizationEval(test={'subset': 'training'}, num_folds=9, **settings).run(
       Colour()
     )
+
+
+def test_ambiguous_segments_are_no_class_in_the_picture():
+  figure = draw_timelines(
+    truth=np.array([[0, 1.0, 2.0, 0], [0, 3.0, 4.0, -1]]),
+    detections=np.zeros((0, 6)),
+    duration_s=np.array([10.0]),
+    sources=['trained'],
+    class_names=['dive', 'jump'],
+    video_names=['a'],
+  )
+  [axes] = figure.axes
+  names = [text.get_text() for text in axes.get_yticklabels()]
+  assert names == ['ambiguous', 'dive']

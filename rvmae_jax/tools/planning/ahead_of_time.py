@@ -47,14 +47,19 @@ class Slice:
   chip: devices.Device
 
   @property
+  def devices_per_chip(self) -> float:
+    """They share its memory, its bandwidth and its links."""
+    return len(self.jax_devices) / self.num_chips
+
+  @property
   def hbm_bytes(self) -> float:
     """Memory of one of `jax_devices`."""
-    return self.chip.hbm_bytes * self.num_chips / len(self.jax_devices)
+    return self.chip.hbm_bytes / self.devices_per_chip
 
 
 @dataclasses.dataclass(frozen=True)
 class CompiledStep:
-  """What the compiler planned for one chip.
+  """What the compiler planned for one device.
 
   Attributes:
     state_bytes: parameters, optimizer and batch, which are there throughout.

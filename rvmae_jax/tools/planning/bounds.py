@@ -48,6 +48,7 @@ def step_bounds(
   temporary_bytes: float,
   collectives: Sequence[Collective],
   accumulation_steps: int = 1,
+  devices_per_chip: float = 1,
 ) -> Bounds:
   """Bounds of one step.
 
@@ -55,13 +56,15 @@ def step_bounds(
     chip: what a chip can do.
     num_chips: that share the batch.
     flops: of a step, over all chips.
-    state_bytes: that stay, a chip.
-    temporary_bytes: that come and go with each microbatch, a chip.
-    collectives: of a step.
+    state_bytes: that stay, a device.
+    temporary_bytes: that come and go with each microbatch, a device.
+    collectives: of a step, of one device.
     accumulation_steps: microbatches in a step.
+    devices_per_chip: two of JAX's on v4.
   """
   moved = 2 * (state_bytes + accumulation_steps * temporary_bytes)
-  sent = sum(collective.sent_bytes for collective in collectives)
+  moved *= devices_per_chip
+  sent = devices_per_chip * sum(part.sent_bytes for part in collectives)
   return Bounds(
     compute_s=flops / (num_chips * chip.flops_per_s),
     memory_s=moved / chip.hbm_bytes_per_s,

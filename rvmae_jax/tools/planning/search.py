@@ -160,6 +160,7 @@ class _Search:
       bounds = step_bounds(
         chip=self.tpus.chip,
         num_chips=self.tpus.num_chips,
+        devices_per_chip=self.tpus.devices_per_chip,
         flops=self.flops,
         state_bytes=step.state_bytes,
         temporary_bytes=step.temporary_bytes,

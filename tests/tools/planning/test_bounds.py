@@ -24,6 +24,20 @@ def test_each_resource_bounds_alone():
   assert (bounds.limit, bounds.step_s) == ('memory', 7.0)
 
 
+def test_devices_of_a_chip_share_its_bandwidth():
+  settings = {
+    'chip': CHIP,
+    'num_chips': 2,
+    'flops': 400,
+    'state_bytes': 5,
+    'temporary_bytes': 10,
+    'collectives': [Collective('all-reduce', 2, 1, 24)],
+  }
+  one = step_bounds(**settings)
+  two = step_bounds(**settings, devices_per_chip=2)
+  assert two == Bounds(one.compute_s, 2 * one.memory_s, 2 * one.network_s)
+
+
 def test_a_chip_alone_waits_for_no_network():
   bounds = step_bounds(
     chip=CHIP,
