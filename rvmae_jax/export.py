@@ -103,6 +103,7 @@ def _named_arrays(
         build_model(config.model),
         config.data.clip.get('num_frames', 1),
         (height, width),
+        config.get('objective', {}).get('normalize', 'none'),
       )
   arrays = {
     name: np.asarray(array, np.float32, order='C')

@@ -204,6 +204,24 @@ def test_config_json_tells_what_from_pretrained_needs(family_run):
   assert written.get('num_frames') == (2 if is_video else None)
 
 
+@pytest.mark.parametrize('normalize', ['none', 'own'])
+def test_whether_targets_were_normalised_goes_there_and_back(
+  family_run, normalize, monkeypatch
+):
+  run, config, params = family_run
+  if normalize == 'own':  # That of the paper.
+    is_video = config.model.space_time == 'joint'
+    normalize = 'channel' if is_video else 'patch'
+  config.objective = {'name': 'masked_reconstruction', 'normalize': normalize}
+  monkeypatch.setattr(weights, 'load', lambda *_, **__: (params, config))
+  export_lib.export(run, run / 'pytorch_model.bin')
+  written = json.loads((run / 'config.json').read_text())
+  assert written['norm_pix_loss'] == (normalize != 'none')
+  # Without a note of ours, config.json alone tells.
+  _, back = weights.read_params(run / 'pytorch_model.bin')
+  assert back.objective.normalize == normalize
+
+
 def test_the_videomae_family_has_no_other_format(family_run):
   with pytest.raises(ValueError, match=r'as a whole into \.safetensors, \.bin'):
     export_lib.export(family_run[0], family_run[0] / 'model.npz')

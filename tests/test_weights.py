@@ -17,7 +17,9 @@ from rvmae_jax.interop import (
   torch_files,
 )
 from rvmae_jax.models import build_model
+from rvmae_jax.objectives import build_objective
 from tests.interop.sharded_files import write_sharded
+from tests.interop.test_hugging_face import make
 
 RVM = {
   'name': 'rvm',
@@ -152,6 +154,47 @@ def test_a_folder_of_hugging_face_means_its_weights(tmp_path, videomae_params):
   jax.tree.map(np.testing.assert_array_equal, params, videomae_params)
   assert config.data.crop.size == (64, 64)
   assert config.data.clip.num_frames == 8
+
+
+@pytest.mark.parametrize(
+  ('key', 'settings', 'normalize'),
+  [
+    ('videomae', {'norm_pix_loss': True}, 'channel'),
+    ('videomae', {'norm_pix_loss': False}, 'none'),
+    # transformers' defaults, of what a config.json leaves out.
+    ('videomae', {'num_frames': 4}, 'channel'),
+    ('vit_mae', {'image_size': 32}, 'none'),
+    ('vit_mae', {'norm_pix_loss': True}, 'patch'),
+    # No config.json: the papers'.
+    ('videomae', None, 'channel'),
+    ('vit_mae', None, 'patch'),
+  ],
+)
+def test_whether_a_network_was_taught_normalised_pixels(
+  tmp_path, key, settings, normalize
+):
+  _, _, _, params = make(key)
+  arrays = state_dict.to_state_dict(params, hugging_face.ORIGINS[key])
+  safetensors.write(tmp_path / 'model.safetensors', arrays)
+  if settings is not None:
+    heads = {'num_attention_heads': 1, 'decoder_num_attention_heads': 1}
+    settings = json.dumps(heads | settings)
+    (tmp_path / 'config.json').write_text(settings)
+  _, config = weights.load(tmp_path)
+  assert config.objective.normalize == normalize
+  # Pixels are standardised all the same, as in the file's own class.
+  is_standardised = 'pixel_mean' in config.objective
+  assert is_standardised == (key == 'vit_mae')
+  build_objective(config)
+
+
+def test_a_network_that_knows_classes_has_no_targets(tmp_path):
+  _, _, _, params = make('timesformer')
+  arrays = state_dict.to_state_dict(params, hugging_face.ORIGINS['timesformer'])
+  arrays = {n: a for n, a in arrays.items() if not n.startswith('classifier')}
+  safetensors.write(tmp_path / 'model.safetensors', arrays)
+  (tmp_path / 'config.json').write_text('{"num_attention_heads": 1}')
+  assert weights.load(tmp_path)[1].objective.to_dict() == {'name': 'supervised'}
 
 
 @pytest.mark.parametrize('stem', ['model.safetensors', 'pytorch_model.bin'])

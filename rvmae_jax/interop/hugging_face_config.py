@@ -14,13 +14,17 @@ _CLASSES = {
 }
 
 
-def config_json(model: Any, num_frames: int, size: tuple[int, int]) -> dict:
+def config_json(
+  model: Any, num_frames: int, size: tuple[int, int], normalize: str
+) -> dict:
   """What `from_pretrained` needs to build a network of ours.
 
   Args:
     model: `models.videomae.VideoMAE`, or a classifier on one.
     num_frames: of a clip, for the position table.
     size: (H, W) of its frames.
+    normalize: the objective's, see `losses.pixel.patch_statistics`; theirs is
+      'none' or not.
 
   Raises:
     ValueError: Hugging Face has no class for the network.
@@ -67,7 +71,9 @@ def config_json(model: Any, num_frames: int, size: tuple[int, int]) -> dict:
     }
   if not kind.startswith('vit'):
     config['num_frames'] = num_frames
-  if num_classes:
+  if not num_classes:
+    config['norm_pix_loss'] = normalize != 'none'
+  else:
     config['id2label'] = {str(i): str(i) for i in range(num_classes)}
     config['label2id'] = {str(i): i for i in range(num_classes)}
   return config

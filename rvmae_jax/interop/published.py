@@ -67,8 +67,10 @@ def run_config(
 
   Args:
     model: `config.model` of a released RVM or of `hugging_face.model_config`.
-    sizes: `image_size` and `num_frames` where the file tells them, as the
-      `config.json` of Hugging Face does.
+    sizes: Hugging Face's `config.json` where there is one: `image_size`,
+      `num_frames`, and `norm_pix_loss`, false where networks were taught pixels
+      as they are. One that leaves that out means the default of transformers,
+      true for VideoMAE alone; without a `config.json` the paper's holds.
 
   Returns:
     `model`, `objective`, `losses` and `data` without sources.
@@ -87,12 +89,15 @@ def run_config(
     size = (size, size) if isinstance(size, int) else tuple(size)
   if 'num_frames' in sizes:
     clip['num_frames'] = sizes['num_frames']
-  objective, losses = paper['objective'], {'pixel_l2': 1.0}
+  objective, losses = dict(paper['objective']), {'pixel_l2': 1.0}
+  is_normalized = sizes.get('norm_pix_loss', paper is _VIDEOMAE)
+  if sizes and 'normalize' in objective and not is_normalized:
+    objective['normalize'] = 'none'
   if 'num_classes' in model:
     objective, losses, mask = {'name': 'supervised'}, {'cross_entropy': 1.0}, {}
   return {
     'model': dict(model),
-    'objective': dict(objective),
+    'objective': objective,
     'losses': losses,
     'data': {'clip': clip, 'crop': {'size': size}, 'mask': dict(mask)},
   }

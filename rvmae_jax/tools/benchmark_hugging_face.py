@@ -60,7 +60,8 @@ class TorchBenchmark:
     num_frames = config.data.clip.num_frames
     size = tuple(config.data.crop.size)
     model = build_model(config.model)
-    settings = config_json(model, num_frames, size)
+    normalize = config.objective.get('normalize', 'none')
+    settings = config_json(model, num_frames, size, normalize)
     network = transformers.VideoMAEForPreTraining._from_config(
       transformers.VideoMAEConfig(**settings), attn_implementation='sdpa'
     )
