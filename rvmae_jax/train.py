@@ -187,6 +187,18 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     ) as batches,
     guards.StopSignal() as stop,
   ):
+    # A run that ended in the evaluations of its last step has saved that step.
+    owed = evaluations.due(first_step - 1) if first_step > 1 else []
+    owed = writer.without_line(owed)
+    if owed:
+      logging.info('Step %d lacks: %s.', first_step - 1, ', '.join(owed))
+      writer.write(
+        first_step - 1,
+        evaluations.run(
+          functions.with_params(state.params), first_step - 1, owed
+        ),
+      )
+
     for step in range(first_step, config.total_steps + 1):
       fetched = next(batches)
       bad_videos.update(fetched.host['host/bad_videos'])
@@ -197,10 +209,10 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
 
       # What is due after this step.
       is_last = step == config.total_steps
-      is_stopping = stop.received(step) and not is_last
+      is_evaluating = evaluations.is_due(step)
+      is_stopping = stop.received(step) and (is_evaluating or not is_last)
       is_logging = is_last or step % config.log.every_steps == 0
       is_saving = is_last or is_stopping or checkpointer.is_due(step)
-      is_evaluating = evaluations.is_due(step)
       is_drawing = pictures.is_due(step)
       is_quiet = step > first_step and not (
         is_logging or is_saving or is_evaluating or is_drawing
@@ -216,21 +228,13 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
       if step == first_step:
         progress.start(step, batches.wait_s)
         pictures.draw_batch(fetched.batch, step)
-      scalars = {}
       if is_logging:
-        scalars |= metrics | progress.speed(step, batches.wait_s)
+        scalars = metrics | progress.speed(step, batches.wait_s)
         scalars |= sum_over_processes(bad_videos.metrics())
         logging.info(progress.line(step, scalars))
-      if is_evaluating:
-        with progress.paused():
-          scalars |= evaluations.run(functions.with_params(state.params), step)
-      if is_drawing:
-        with progress.paused():
-          pictures.draw_reconstructions(
-            functions.with_params(state.params), step
-          )
-      if scalars:
         writer.write(step, scalars)
+      # Before evaluations: they take long, and may fail. A run told to stop
+      # leaves them to the one that goes on.
       if is_saving:
         writer.flush()
         checkpointer.save(step, state, fetched.position)
@@ -240,6 +244,16 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
           f'saved step {step} of {config.total_steps} in {workdir}; the same '
           'command goes on from there.'
         )
+      if is_evaluating:
+        with progress.paused():
+          numbers = evaluations.run(functions.with_params(state.params), step)
+        writer.write(step, numbers)
+        writer.flush()
+      if is_drawing:
+        with progress.paused():
+          pictures.draw_reconstructions(
+            functions.with_params(state.params), step
+          )
   if jax.process_index() == 0:
     recording.join()
   return state

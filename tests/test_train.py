@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -44,6 +45,10 @@ def _rows(workdir):
 
 def _losses(workdir):
   return [row['loss'] for row in _rows(workdir)]
+
+
+def _checkpoints(workdir):
+  return [int(path.name) for path in (workdir / 'checkpoints').iterdir()]
 
 
 def _assert_same_run(workdir, other):
@@ -103,7 +108,8 @@ def test_run_writes_all_it_promises(tmp_path):
   state = train(config, str(tmp_path))
   assert int(state.step) == 4
   rows = _rows(tmp_path)
-  assert [row['step'] for row in rows] == [1, 2, 3, 4]
+  # What an evaluation finds is a line of its own.
+  assert [row['step'] for row in rows] == [1, 2, 2, 3, 4, 4]
   expected = {
     'loss',
     'psnr_hidden',
@@ -121,7 +127,7 @@ def test_run_writes_all_it_promises(tmp_path):
   assert {'steps_per_s', 'clips_per_s', 'data_wait_share'} <= rows[1].keys()
   assert rows[0]['lr'] == pytest.approx(0.03 * 8 / 256)
   rebuilt = [any(k.startswith('rebuilt/') for k in row) for row in rows]
-  assert rebuilt == [False, True, False, True]
+  assert rebuilt == [False, False, True, False, False, True]
   saved = load_params(tmp_path, ema=True)[0]
   jax.tree.map(np.testing.assert_array_equal, saved, dict(state.ema_params))
   assert json.loads((tmp_path / 'config.json').read_text())['seed'] == 0
@@ -161,14 +167,75 @@ def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
   assert stopped.value.code == 128 + signal.SIGTERM
   rows = _rows(tmp_path)
   assert 4 <= len(rows) < 100
-  checkpoints = [int(p.name) for p in (tmp_path / 'checkpoints').iterdir()]
-  assert max(checkpoints) == rows[-1]['step']
+  assert max(_checkpoints(tmp_path)) == rows[-1]['step']
   # Another handler is as before, and a longer run has each step once.
   total_steps = len(rows) + 2
   state = train(_config(total_steps), str(tmp_path))
   assert int(state.step) == total_steps
   steps = [row['step'] for row in _rows(tmp_path)]
   assert steps == list(range(1, total_steps + 1))
+
+
+class _Evaluation:
+  """Counts how often it was run; does as `fail` says first."""
+
+  arrays: ClassVar[dict] = {}
+
+  def __init__(self, fail=None):
+    self.steps, self._fail = [], fail
+
+  def run(self, functions, step=0):
+    del functions
+    if self._fail:
+      self._fail()
+    self.steps.append(step)
+    return {'runs': len(self.steps)}
+
+
+@pytest.mark.parametrize('num_steps', [2, 3])
+def test_an_evaluation_that_fails_loses_no_step(
+  tmp_path, monkeypatch, num_steps
+):
+  """It is made up for, where the run goes on and where it was at its end."""
+
+  def config():
+    entry = {'name': 'cost', 'every_steps': 2}
+    return _config(num_steps, **{'checkpoint.every_steps': 2, 'evals.e': entry})
+
+  def fail():
+    raise ArithmeticError('out of memory')
+
+  build = 'rvmae_jax.evals.schedule.build_eval'
+  monkeypatch.setattr(build, lambda *_, **__: _Evaluation(fail))
+  with pytest.raises(ArithmeticError):
+    train(config(), str(tmp_path))
+  assert _checkpoints(tmp_path) == [2]
+  evaluation = _Evaluation()
+  monkeypatch.setattr(build, lambda *_, **__: evaluation)
+  for _ in range(2):  # And nothing is done twice.
+    assert int(train(config(), str(tmp_path)).step) == num_steps
+    assert evaluation.steps == list(range(2, num_steps + 1))
+    rows = [(row['step'], 'loss' in row) for row in _rows(tmp_path)]
+    expected = [(1, True), (2, True), (2, False), (3, True), (3, False)]
+    assert rows == expected[: 2 * num_steps - 1]
+
+
+def test_a_run_told_to_stop_leaves_evaluations_to_the_next(
+  tmp_path, monkeypatch
+):
+  build = 'rvmae_jax.evals.schedule.build_eval'
+  evaluation = _Evaluation(lambda: os.kill(os.getpid(), signal.SIGTERM))
+  monkeypatch.setattr(build, lambda *_, **__: evaluation)
+  changes = {'evals.e': {'name': 'cost', 'every_steps': 1}}
+  with pytest.raises(Interrupted):
+    train(_config(2, **changes), str(tmp_path))
+  # The signal comes in the evaluation of step 1: that of step 2 is left out.
+  assert evaluation.steps == [1]
+  assert _checkpoints(tmp_path) == [2]
+  evaluation = _Evaluation()
+  train(_config(2, **changes), str(tmp_path))
+  assert evaluation.steps == [2]
+  assert [row['step'] for row in _rows(tmp_path)] == [1, 1, 2, 2]
 
 
 def test_changed_config_is_told_on_restart(tmp_path, caplog):

@@ -1,7 +1,7 @@
 """Evaluations in the training loop, each every so many steps."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -28,26 +28,36 @@ class ScheduledEvals:
     }
     self._evals = {k: build_eval(v, **settings) for k, v in entries.items()}
 
+  def due(self, step: int) -> list[str]:
+    """Aliases of the evaluations that belong after this step."""
+    is_last = step == self._total_steps
+    return [
+      alias
+      for alias, every_steps in self._every_steps.items()
+      if is_last or step % every_steps == 0
+    ]
+
   def is_due(self, step: int) -> bool:
     """Whether any evaluation belongs after this step."""
-    return any(self._is_due(alias, step) for alias in self._evals)
+    return bool(self.due(step))
 
-  def run(self, functions: ModelFunctions, step: int) -> dict[str, float]:
-    """Runs what is due after this step.
+  def run(
+    self,
+    functions: ModelFunctions,
+    step: int,
+    aliases: Sequence[str] | None = None,
+  ) -> dict[str, float]:
+    """Runs what is due after this step, or of that only `aliases`.
 
     Returns:
       Numbers named `<alias>/<metric>`.
     """
     numbers = {}
-    for alias, evaluation in self._evals.items():
-      if self._is_due(alias, step):
-        start = time.perf_counter()
-        values = evaluation.run(functions, step)
-        seconds = time.perf_counter() - start
-        shown = ', '.join(f'{key} {value:.4g}' for key, value in values.items())
-        logging.info('%s at step %d (%.1f s): %s', alias, step, seconds, shown)
-        numbers |= {f'{alias}/{key}': value for key, value in values.items()}
+    for alias in self.due(step) if aliases is None else aliases:
+      start = time.perf_counter()
+      values = self._evals[alias].run(functions, step)
+      seconds = time.perf_counter() - start
+      shown = ', '.join(f'{key} {value:.4g}' for key, value in values.items())
+      logging.info('%s at step %d (%.1f s): %s', alias, step, seconds, shown)
+      numbers |= {f'{alias}/{key}': value for key, value in values.items()}
     return numbers
-
-  def _is_due(self, alias: str, step: int) -> bool:
-    return step == self._total_steps or step % self._every_steps[alias] == 0

@@ -14,6 +14,7 @@ from clu import parameter_overview
 from etils import epath
 
 from rvmae_jax.training import devices
+from rvmae_jax.training.distributed import sum_over_processes
 
 # A bucket takes a file anew as a whole, and one about once a second.
 _BUCKET_FLUSH_S = 60
@@ -50,9 +51,10 @@ class MetricWriter:
   """Writes scalars to the console, TensorBoard and `metrics.jsonl`.
 
   Only process 0 writes. Each write is one line of JSON, `{"step": ..,
-  name: value, ..}`. A run that goes on from a checkpoint drops the lines past
-  it, so that the file has each step once. In a bucket (gs://) lines appear
-  about once a minute; `flush` before a checkpoint, and it has all before it.
+  name: value, ..}`; evaluations have one of their own. A run that goes on from
+  a checkpoint drops the lines past it, so that the file has nothing twice. In a
+  bucket (gs://) lines appear about once a minute; `flush` before a checkpoint,
+  and it has all before it.
 
   Args:
     workdir: where the files go.
@@ -71,12 +73,15 @@ class MetricWriter:
   ):
     self._writers = []
     self._file = None
+    self._resumed_names: set[str] = set()
     if jax.process_index():
       return
     workdir = epath.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / 'metrics.jsonl'
-    drop_lines_after(path, resumed_step)
+    for line in drop_lines_after(path, resumed_step):
+      if line['step'] == resumed_step:
+        self._resumed_names |= line.keys()
     self._file = path.open('a')
     self._flush_every_s = _BUCKET_FLUSH_S if '://' in str(workdir) else 0
     self._flushed = time.monotonic()
@@ -84,8 +89,8 @@ class MetricWriter:
       self._writers = _clu_writers(clu, workdir)
 
   def write(self, step: int, scalars: Mapping[str, Any]) -> None:
-    """Writes the scalars of one step."""
-    if not self._file:
+    """Writes scalars of one step, if there are any."""
+    if not (self._file and scalars):
       return
     scalars = {name: float(value) for name, value in scalars.items()}
     self._file.write(json.dumps({'step': step, **scalars}) + '\n')
@@ -93,6 +98,19 @@ class MetricWriter:
       self.flush()
     for writer in self._writers:
       writer.write_scalars(step, scalars)
+
+  def without_line(self, aliases: Sequence[str]) -> list[str]:
+    """Those evaluations whose numbers the step resumed from lacks.
+
+    Args:
+      aliases: the same on every process; so is what is returned.
+    """
+    if not aliases:
+      return []
+    found = {name.partition('/')[0] for name in self._resumed_names}
+    # Only process 0 has read the file.
+    found = sum_over_processes({a: float(a in found) for a in aliases})
+    return [alias for alias in aliases if not found[alias]]
 
   def flush(self) -> None:
     """Makes the lines written so far outlast this process."""
@@ -107,10 +125,14 @@ class MetricWriter:
       self._file.close()
 
 
-def drop_lines_after(path: epath.Path, step: int) -> None:
-  """Removes lines past `step`, and a last one that was cut off."""
+def drop_lines_after(path: epath.Path, step: int) -> list[dict[str, Any]]:
+  """Removes lines past `step`, and a last one that was cut off.
+
+  Returns:
+    What the others say.
+  """
   if not path.exists():
-    return
+    return []
   lines = path.read_text().splitlines(keepends=True)
   kept = [
     line
@@ -122,6 +144,7 @@ def drop_lines_after(path: epath.Path, step: int) -> None:
     new = path.with_suffix('.jsonl.new')
     new.write_text(''.join(kept))
     new.replace(path)
+  return [json.loads(line) for line in kept]
 
 
 def _clu_writers(names: Sequence[str], workdir: epath.Path) -> list[Any]:
