@@ -6,7 +6,8 @@
 A video is a file, a folder of images, or what FFmpeg calls a URL: a network
 camera (`rtsp://...`), or a camera of this machine (`/dev/video0`). Several are
 read side by side, as rows of one batch. Memory does not grow with their length.
-Told to stop (Ctrl-C), it keeps what it has.
+Of a classifier the features are those of its backbone. Told to stop (Ctrl-C),
+it keeps what it has.
 
 With `--out` it leaves one array for each video, FEATURES/<name>.npy: [T, D],
 the mean over the tokens of each frame, or with `--tokens` all of them,
@@ -37,6 +38,7 @@ from rvmae_jax.layers.bfloat16_products import (
   bfloat16_products,
 )
 from rvmae_jax.models import build_model
+from rvmae_jax.models.backbone import OnBackbone
 from rvmae_jax.training.logging import show_own_lines
 
 _REPORT_EVERY_S = 5.0
@@ -56,7 +58,8 @@ class Stream:
   which is faster and nearer to float32; see `layers.bfloat16_products`.
 
   Args:
-    model: with `init_state` and `step`, such as RVM.
+    model: with `init_state` and `step`, such as RVM; of a network that stands
+      on another one, such as a classifier, the backbone streams.
     params: its parameters.
     size: (height, width) of the frames.
     num_streams: videos side by side.
@@ -72,6 +75,8 @@ class Stream:
     size: tuple[int, int],
     num_streams: int = 1,
   ):
+    if isinstance(model, OnBackbone):
+      model, params = model.backbone, params['backbone']
     if not getattr(model, 'is_recurrent', False):
       raise ValueError(
         f'{type(model).__name__} carries no state from frame to frame, so it '

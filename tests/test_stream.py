@@ -33,6 +33,30 @@ def test_features_are_those_of_the_whole_video(network):
     stream.reset()
 
 
+@pytest.mark.parametrize(
+  'fields',
+  [
+    {'name': 'classifier', 'num_classes': 3},
+    {'name': 'classifier', 'num_classes': 3, 'dtype': 'bfloat16'},
+    {'name': 'moco_v3', 'hidden_dim': 8, 'output_dim': 4},
+  ],
+  ids=['classifier', 'bfloat16', 'moco_v3'],
+)
+def test_of_a_network_on_a_backbone_the_backbone_streams(network, fields):
+  _, params, video, _ = network
+  dtype = {'dtype': fields.get('dtype', 'float32')}
+  model = build_model({**_TINY, 'backbone': 'rvm', **fields})
+  shapes = jax.eval_shape(
+    model.init, jax.random.key(0), {'video': video, 'view2': video}
+  )['params']
+  loaded = {key: None for key in shapes} | {'backbone': params}
+  assert jax.tree.structure(shapes['backbone']) == jax.tree.structure(params)
+  stream = Stream(model, loaded, (16, 24), num_streams=2)
+  alone = Stream(build_model({**_TINY, **dtype}), params, (16, 24), 2)
+  for frames in video[:, :2].swapaxes(0, 1):
+    np.testing.assert_array_equal(stream(frames), alone(frames))
+
+
 def test_a_bfloat16_network_streams_nearer_to_float32_than_it_encodes(network):
   _, params, video, whole = network
   video, whole = video[:, :2], whole[:, :2]
@@ -110,6 +134,10 @@ def test_a_network_of_clips_is_refused():
   model = build_model({'name': 'videomae', 'variant': 'tiny'})
   with pytest.raises(ValueError, match='VideoMAE carries no state'):
     Stream(model, {}, (32, 32))
+  fields = {'name': 'classifier', 'backbone': 'videomae', 'variant': 'tiny'}
+  model = build_model({**fields, 'num_classes': 3})
+  with pytest.raises(ValueError, match='VideoMAE carries no state'):
+    Stream(model, {'backbone': {}}, (32, 32))
 
 
 def _distance(features, others):
