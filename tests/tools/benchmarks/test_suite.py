@@ -25,6 +25,14 @@ def test_modules_and_configs_of_commands_are_there(measurement):
         with_values(config, changes)
 
 
+def test_the_run_of_note_learns_at_a_rate_for_its_batch():
+  note = next(m for m in _SUITE if m.name == 'note')
+  options = dict(a.split('=', 1) for a in note.command if '=' in a)
+  rate = float(options['--config.optimizer.lr_per_256'])
+  # The recipe's own would be 4.7e-6.
+  assert rate * int(options['--config.batch_size']) / 256 == 3.75e-5
+
+
 def test_names_are_unique():
   for suite in (_SUITE, quick_suite(_FOLDER)):
     names = [measurement.name for measurement in suite]
