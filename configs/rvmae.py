@@ -4,8 +4,8 @@
     --config configs/rvmae.py:variant=S,videos=DIR
 
 Of eight frames two are hidden whole, and three quarters of the patches of the
-others; frames and pixels are those of configs/vanilla_mae.py, which is the same
-without recurrence.
+others. configs/vanilla_mae.py is what it is compared with: no recurrence, the
+same clips, pixels, targets and training.
 
 Arguments: variant=tiny|S|B|L|H; videos, shards and runlocal as those of
 configs/rvm_pretrain.py; causal: the decoder sees no later frames; views: two

@@ -7,8 +7,10 @@ The vanilla MAE (configs/vanilla_mae.py) on clips whose frames are skipped and
 jittered, and which are played faster, slower or backwards: what variety in time
 gives to a model that sees no motion.
 
-Arguments: those of configs/image_mae.py: variant=tiny|S|B|L|H, videos, shards,
-runlocal.
+All else is as there, and so as in configs/rvmae.py.
+
+Arguments: those of configs/vanilla_mae.py: variant=tiny|S|B|L|H; videos,
+shards, runlocal.
 Cost: that of configs/vanilla_mae.py.
 Expect: a study's baseline without a published number, see
 configs/vanilla_mae.py. No source gives the ranges; they are ours.

@@ -103,6 +103,29 @@ def test_peak_learning_rates(spec, peak):
   assert found == pytest.approx(peak)
 
 
+@pytest.mark.parametrize('arguments', ['', 'variant=B,videos=DIR', 'runlocal'])
+@pytest.mark.parametrize(
+  ('name', 'data'),
+  [
+    ('vanilla_mae', {'mask'}),
+    ('temporal_augmentation_mae', {'mask', 'clip'}),
+  ],
+)
+def test_baselines_are_trained_as_rvmae_is(name, data, arguments):
+  baseline = load_config(f'{CONFIGS}/{name}.py:{arguments}')
+  rvmae = load_config(f'{CONFIGS}/rvmae.py:{arguments}')
+  differing = {'model', 'losses', 'data', 'perceptual_checkpoint'}
+  assert _differing(baseline, rvmae) == differing
+  assert _differing(baseline.data, rvmae.data) == data
+  for field in ('variant', 'patch_size', 'dtype'):
+    assert baseline.model[field] == rvmae.model[field]
+
+
+def _differing(a, b) -> set[str]:
+  a, b = a.to_dict(), b.to_dict()
+  return {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
+
+
 @pytest.mark.parametrize('argument', ['variant=B', 'videos=DIR'])
 def test_what_only_the_paper_s_ablations_take(argument):
   name, value = argument.split('=')

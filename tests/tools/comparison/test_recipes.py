@@ -77,6 +77,14 @@ def test_what_it_trains_can_be_fine_tuned(method):
   assert set(match(loaded, wanted, method).fresh) <= {'head', 'norm'}
 
 
+def test_per_frame_methods_rebuild_the_same():
+  config = load_config(_SPRITES)
+  names = 'image_mae', 'vanilla_mae', 'temporal_augmentation_mae'
+  recipes = [compare_recipes.run_recipe(config, name, 0) for name in names]
+  first, *others = [recipe.objective.to_dict() for recipe in recipes]
+  assert others == [first, first]
+
+
 def test_all_methods_rebuild_pixels_and_know_where():
   """Not normalised patches, with positions that a 4x4 grid can tell apart."""
   config = load_config(_SPRITES)
