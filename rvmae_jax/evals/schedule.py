@@ -1,13 +1,17 @@
 """Evaluations in the training loop, each every so many steps."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
+from ml_collections import ConfigDict
 
+from rvmae_jax.data.pipeline import build_sources
 from rvmae_jax.evals import build_eval
 from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.videos import override
 
 
 class ScheduledEvals:
@@ -16,17 +20,29 @@ class ScheduledEvals:
   Args:
     entries: evaluation alias -> its config, with `every_steps`.
     total_steps: of the run.
-    **settings: what `build_eval` adds to each entry.
+    data: the data config of the run.
+    **settings: what else `build_eval` adds to each entry.
+
+  Raises:
+    ValueError: a wrong setting, or a source that cannot be read.
   """
 
   def __init__(
-    self, entries: Mapping[str, Any], *, total_steps: int, **settings
+    self,
+    entries: Mapping[str, Any],
+    *,
+    total_steps: int,
+    data: ConfigDict,
+    **settings,
   ):
     self._total_steps = total_steps
     self._every_steps = {
       k: entry['every_steps'] for k, entry in entries.items()
     }
-    self._evals = {k: build_eval(v, **settings) for k, v in entries.items()}
+    self._evals = {
+      k: build_eval(v, data=data, **settings) for k, v in entries.items()
+    }
+    check_sources(entries, data)
 
   def due(self, step: int) -> list[str]:
     """Aliases of the evaluations that belong after this step."""
@@ -61,3 +77,36 @@ class ScheduledEvals:
       logging.info('%s at step %d (%.1f s): %s', alias, step, seconds, shown)
       numbers |= {f'{alias}/{key}': value for key, value in values.items()}
     return numbers
+
+
+def check_sources(entries: Mapping[str, Any], data: ConfigDict) -> None:
+  """Checks that the videos of evaluations are there, before hours of training.
+
+  Args:
+    entries: alias -> config. Those with a `dataset` of their own are passed
+      over.
+    data: the data config of the run.
+
+  Raises:
+    ValueError: names the evaluation, what it lacks, and what to do.
+  """
+  checked = set()
+  for alias, entry in entries.items():
+    if entry.get('dataset'):
+      continue
+    own = override(data, entry.get('data', {}))
+    parts = [k for k in ('train', 'test') if k in entry]
+    for part in parts or ['data']:
+      found = override(own, entry[part]) if parts else own
+      key = json.dumps(found.sources.to_dict(), default=list)
+      if key in checked:
+        continue
+      checked.add(key)
+      try:
+        build_sources(found.sources)
+      except (ValueError, FileNotFoundError) as error:
+        raise ValueError(
+          f'The videos of config.evals.{alias}.{part} cannot be read: {error} '
+          'Give the split videos (where a folder or list is divided by itself, '
+          'a class needs three for one in each split), or name another one.'
+        ) from error
