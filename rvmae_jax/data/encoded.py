@@ -154,6 +154,12 @@ class EncodedReader(Reader):
     self._stream = video_stream(self._container)
     if self._stream is None:
       raise VideoError(self.path, 'no video stream')
+    if self._stream.codec_context is None:
+      raise VideoError(
+        self.path,
+        'no decoder for its codec in this FFmpeg; convert it, to H.264 for '
+        'example',
+      )
     self._stream.codec_context.thread_count = self._num_threads
     self._stream.codec_context.thread_type = 'AUTO'
 

@@ -167,6 +167,13 @@ def test_what_is_no_video_says_so(tmp_path):
     reader.read([0])
 
 
+def test_a_codec_without_a_decoder_is_named(tmp_path):
+  path = pathlib.Path(_make(tmp_path / 'a.mp4'))
+  path.write_bytes(path.read_bytes().replace(b'avc1', b'zzzz'))
+  with pytest.raises(VideoError, match='no decoder for its codec'):
+    open_record({'path': str(path), 'label': -1})
+
+
 def test_an_error_survives_pickling():
   error = pickle.loads(pickle.dumps(VideoError('a.mp4', 'broken')))
   assert (error.path, error.reason, str(error)) == (
