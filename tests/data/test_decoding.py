@@ -174,6 +174,29 @@ def test_a_codec_without_a_decoder_is_named(tmp_path):
     open_record({'path': str(path), 'label': -1})
 
 
+def _noise_png():
+  file = io.BytesIO()
+  noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+  Image.fromarray(noise).save(file, 'png')
+  return file.getvalue()
+
+
+def test_a_damaged_png_is_a_bad_video():
+  image = _noise_png()
+  second = image.index(b'IDAT', image.index(b'IDAT') + 1)
+  image = image[:second] + b'\0\1\2\3' + image[second + 4 :]
+  reader = open_record({'path': 'a', 'label': -1, 'jpegs': [image]})
+  with pytest.raises(VideoError, match=r'a: .* fault: broken PNG file'):
+    reader.read([0])
+
+
+def test_an_image_of_too_many_pixels_is_a_bad_video(monkeypatch):
+  monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 256 * 256 // 2 - 1)
+  reader = open_record({'path': 'a', 'label': -1, 'jpegs': [_noise_png()]})
+  with pytest.raises(VideoError, match='65536 pixels'):
+    reader.read([0])
+
+
 def test_an_error_survives_pickling():
   error = pickle.loads(pickle.dumps(VideoError('a.mp4', 'broken')))
   assert (error.path, error.reason, str(error)) == (
