@@ -162,7 +162,9 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
   )
   profiler = Profiler(workdir / 'profile', config.log.profile)
   non_finite = guards.NonFiniteGuard(config.log.max_skipped)
-  bad_videos = BadVideoGuard(config.data.max_bad_share)
+  bad_videos = BadVideoGuard(
+    config.data.max_bad_share, repeats=config.data.get('repeats', 1)
+  )
   pictures = TrainingPictures(
     workdir / 'pictures',
     every_steps=config.log.pictures_every,

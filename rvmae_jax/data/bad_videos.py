@@ -7,6 +7,7 @@ logged once, the rows it should have filled are counted, and a run with too
 many of them stops.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -60,14 +61,19 @@ def _log_once(error: VideoError) -> None:
 class BadVideoGuard:
   """Counts rows whose video was bad; stops a run that has too many.
 
+  A run with the allowed share of bad videos meets more of them now and then, so
+  chance is allowed for: four standard deviations of what is drawn at random.
+
   Args:
-    max_share: greatest allowed share of rows, from 0 to 1.
+    max_share: greatest allowed share of videos, from 0 to 1.
     min_rows: rows to see before judging.
+    repeats: rows of one video, which are bad together.
   """
 
-  def __init__(self, max_share: float, min_rows: int = 100):
+  def __init__(self, max_share: float, min_rows: int = 100, repeats: int = 1):
     self.max_share = max_share
     self.min_rows = min_rows
+    self.repeats = repeats
     self.num_bad = 0
     self.num_rows = 0
 
@@ -75,19 +81,26 @@ class BadVideoGuard:
     """Takes `host/bad_videos` [B] of a batch.
 
     Raises:
-      RuntimeError: more than `max_share` of all rows so far were bad.
+      RuntimeError: of all rows so far, more were bad than `max_share` and
+        chance explain.
     """
     self.num_bad += int(np.count_nonzero(bad_videos))
     self.num_rows += len(bad_videos)
-    share = self.num_bad / self.num_rows
-    if self.num_rows >= self.min_rows and share > self.max_share:
+    if self.num_rows >= self.min_rows and self.num_bad > self._most():
+      share = self.num_bad / self.num_rows
       raise RuntimeError(
         f'{self.num_bad} of {self.num_rows} rows ({share:.1%}) asked for a '
         f'video that cannot be decoded; data.max_bad_share={self.max_share} '
-        'allows fewer. The log names each with its reason; `python -m '
-        'rvmae_jax.tools.doctor videos DIR` lists them all. Remove them, or '
-        'raise data.max_bad_share.'
+        f'and chance allow {self._most():.0f}. The log names each with its '
+        'reason; `python -m rvmae_jax.tools.doctor videos DIR` lists them all. '
+        'Remove them, or raise data.max_bad_share.'
       )
+
+  def _most(self) -> float:
+    """Bad rows that are borne, of those so far."""
+    share, rows = self.max_share, self.num_rows
+    deviation = math.sqrt(share * (1 - share) * rows * self.repeats)
+    return share * rows + 4 * deviation
 
   def metrics(self) -> dict[str, float]:
     """`data/bad_videos`: rows of this process replaced so far."""

@@ -71,8 +71,24 @@ def test_the_guard_counts_replaced_rows():
 
 
 def test_the_guard_waits_and_then_stops_the_run():
-  guard = BadVideoGuard(max_share=0.2, min_rows=10)
-  guard.update(np.array([1, 1, 1, 1]))  # 4 of 4, too early to tell
-  guard.update(np.zeros(16))  # 4 of 20: exactly the share
-  with pytest.raises(RuntimeError, match=r'5 of 21 rows \(23\.8%\)'):
-    guard.update(np.array([1]))
+  guard = BadVideoGuard(max_share=0.2, min_rows=100)
+  guard.update(np.ones(36))  # All of them, too early to tell.
+  # Of 100 rows 20 +- 4 are bad by chance, so 36 are borne.
+  guard.update(np.zeros(64))
+  with pytest.raises(RuntimeError, match=r'37 of 101 rows .* allow 36\.'):
+    guard.update(np.ones(1))
+
+
+def test_rows_of_one_video_are_bad_together():
+  # 400 rows of 100 videos: 80 +- 16 rows, where rows alone would have +- 8.
+  borne = np.arange(400) < 80 + 4 * 16
+  BadVideoGuard(max_share=0.2, repeats=4).update(borne)
+  with pytest.raises(RuntimeError, match='allow 112'):
+    BadVideoGuard(max_share=0.2).update(borne)
+
+
+def test_a_run_that_allows_no_bad_video_stops_at_the_first():
+  guard = BadVideoGuard(max_share=0.0)
+  guard.update(np.zeros(100))
+  with pytest.raises(RuntimeError, match='1 of 101 rows'):
+    guard.update(np.ones(1))
