@@ -14,7 +14,7 @@ from rvmae_jax.data.sources.splits import SHARES, SPLITS, assign_splits
 _OWN_COLUMNS = ('path', 'label', 'split', 'start', 'end')
 
 # 'videos/a b.mp4 12'; newer lists have a comma.
-_PLAIN = re.compile(r'(?P<path>.+)[ ,](?P<label>\d+)')
+_PLAIN = re.compile(r'(?P<path>.+)[ ,](?P<label>-1|\d+)')
 
 
 class Listing:
@@ -25,7 +25,8 @@ class Listing:
   record: who made a video, where, of what size.
 
   Labels that are whole numbers are taken as they are; other labels are numbered
-  in sorted order. Without a `split` column the videos are divided by `shares`.
+  in sorted order. An empty label, or -1, is none. Without a `split` column the
+  videos are divided by `shares`.
 
   The lists of VideoMAE's and similar code will do too: a .csv or .txt file
   without a header, `path label` on each line, the label a number. They have one
@@ -155,7 +156,8 @@ def _columns(row: dict[str, Any]) -> dict[str, dict[str, str]]:
 
 def _number(labels: list[Any]) -> tuple[list[int], list[str]]:
   """Labels as numbers, and the name of each number."""
-  texts = ['' if label is None else str(label) for label in labels]
+  unknown = (None, NO_LABEL, str(NO_LABEL))
+  texts = ['' if label in unknown else str(label) for label in labels]
   known = {*texts} - {''}
   if all(text.isdecimal() for text in known):
     names = [str(i) for i in range(max(map(int, known), default=-1) + 1)]

@@ -48,6 +48,19 @@ def test_json_says_the_same(suffix, tmp_path):
   assert source[1]['start_s'] == 0
 
 
+def test_minus_one_is_no_label(tmp_path):
+  rows = [{'path': 'a.mp4', 'label': 10}, {'path': 'b.mp4', 'label': -1}]
+  source = Listing(_write(tmp_path, 'list.json', json.dumps(rows)), 'all')
+  assert source.class_names == [str(i) for i in range(11)]
+  assert [source[i]['label'] for i in range(2)] == [10, -1]
+  text = 'path,label\na.mp4,wave\nb.mp4,-1\n'
+  source = Listing(_write(tmp_path, 'list.csv', text), 'all')
+  assert source.class_names == ['wave']
+  assert [source[i]['label'] for i in range(2)] == [0, -1]
+  source = Listing(_write(tmp_path, 'list.txt', 'a.mp4 2\nb.mp4 -1\n'), 'all')
+  assert [source[i]['label'] for i in range(2)] == [2, -1]
+
+
 def test_parts_of_one_video_stay_in_one_split(tmp_path):
   rows = [
     {'path': name, 'start': s}
