@@ -104,6 +104,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
       **config_utils.token_size(config.model),
       process_index=jax.process_index(),
       process_count=jax.process_count(),
+      num_classes=getattr(parts.objective, 'num_classes', 0),
     )
   )
 

@@ -49,6 +49,7 @@ def make_dataset(
   tubelet_size: int = 1,
   process_index: int = 0,
   process_count: int = 1,
+  num_classes: int = 0,
 ) -> Batches:
   """Batches of numpy arrays that obey `rvmae_jax.batch`.
 
@@ -72,6 +73,7 @@ def make_dataset(
     tubelet_size: of the model: frames in a token.
     process_index: which of the processes this is.
     process_count: how many share the global batch; they get its rows in order.
+    num_classes: of the head that learns the labels; 0 where none does.
 
   Returns:
     An iterable of dicts. `host/bad_videos` int32 [B] tells how many bad videos
@@ -79,7 +81,8 @@ def make_dataset(
     record of which source it is, see `build_sources`.
 
   Raises:
-    ValueError: settings that contradict each other, before any video is read.
+    ValueError: settings that contradict each other, or labels that the head
+      has no place for, before any video is read.
   """
   config = check_config(data_config)
   loader = make_loader(config, patch_size, tubelet_size, train=train)
@@ -92,6 +95,8 @@ def make_dataset(
     )
   num_records = batch_size // loader.repeats
   sources = build_sources(config['sources'])
+  if num_classes:
+    check_classes(dict(zip(config['sources'], sources)), num_classes)
   # Independent seeds: of the rows, and of each source's order.
   rows_seed, *order_seeds = map(
     int, np.random.SeedSequence(seed).generate_state(1 + len(sources))
@@ -198,6 +203,36 @@ def build_sources(configs: Mapping[str, Mapping[str, Any]]) -> list[Any]:
     if not len(sources[-1]):
       raise ValueError(f'data.sources.{alias} holds no video: {arguments}.')
   return sources
+
+
+def check_classes(sources: Mapping[str, Any], num_classes: int) -> None:
+  """Checks that a head can learn the labels of some sources.
+
+  Args:
+    sources: by alias. One without names of classes is passed over.
+    num_classes: of the head.
+
+  Raises:
+    ValueError: there are more classes, or a number stands for two of them.
+  """
+  known = {}
+  for alias, source in sources.items():
+    names = source.class_names
+    if len(names) > num_classes:
+      raise ValueError(
+        f'data.sources.{alias} has {len(names)} classes, and the head has '
+        f'places for config.model.num_classes={num_classes}: set it to '
+        f'{len(names)}, often as num_classes={len(names)} after the colon of '
+        '--config.'
+      )
+    for number, name in enumerate(names):
+      other, other_name = known.setdefault(number, (alias, name))
+      if name != other_name:
+        raise ValueError(
+          f'Label {number} is {other_name!r} in data.sources.{other} and '
+          f'{name!r} in data.sources.{alias}. Each list or folder numbers its '
+          'own classes: put all videos into one.'
+        )
 
 
 def _indices(number: int, length: int, at_most: int) -> grain.MapDataset:
