@@ -44,8 +44,10 @@ if [[ $dry == true ]]; then
   exit
 fi
 
+# Out of time: every process gets the signal and saves. Of scancel, since srun
+# would not pass it on but end its step, and without --batch, which is this
+# script.
+trap 'scancel --signal=TERM "$SLURM_JOB_ID" || :; wait
+  scontrol requeue "$SLURM_JOB_ID"' TERM
 "${train[@]}" &
-step=$!
-# Out of time: srun passes the signal on, and every process saves.
-trap 'kill -TERM $step; wait $step || :; scontrol requeue "$SLURM_JOB_ID"' TERM
-wait "$step"
+wait $!

@@ -138,11 +138,18 @@ def test_slurm_gives_each_process_its_number(stand_in):
   ]
 
 
-def test_slurm_saves_and_queues_again_when_its_time_ends(stand_in):
+def test_slurm_saves_and_queues_again_when_its_time_ends(stand_in, tmp_path):
   environment = stand_in(
     python=':',
-    # Ends the job's time as soon as its step runs, and sees the signal come.
-    srun='trap "echo saved; exit 143" TERM; kill -TERM $PPID; sleep 9 & wait',
+    # Ends the job's time as soon as its task runs. As the real one, it answers
+    # SIGTERM by killing its tasks.
+    srun=f"""export BATCH=$PPID
+      sh -c 'trap "echo saved; exit 143" TERM; echo $$ >{tmp_path}/task
+        kill -TERM $BATCH; sleep 9 >/dev/null 2>&1 & wait' &
+      trap "kill -KILL $!; exit 1" TERM
+      wait $!""",
+    # Without --batch it signals the tasks and not the script.
+    scancel=f'[ "$*" = "--signal=TERM 7" ] && kill $(cat {tmp_path}/task)',
     scontrol='echo "scontrol $*"',
   )
   process = subprocess.run(
