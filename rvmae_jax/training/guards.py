@@ -1,6 +1,7 @@
 """What stops a run: sizes that do not fit, values not finite, signals."""
 
 import math
+import os
 import signal
 from collections.abc import Mapping
 
@@ -76,7 +77,8 @@ class StopSignal:
   A context manager. The first signal raises a flag, to be read between steps;
   a second one acts as if nobody listened. With several processes all agree on
   the step after which they stop, whichever of them got the signal: JAX's
-  preemption service, which then listens to SIGTERM itself, sees to that.
+  preemption service, which then listens to SIGTERM itself, sees to that. It
+  does not know Ctrl-C, which is passed on to it as SIGTERM.
   """
 
   def __init__(self):
@@ -84,9 +86,11 @@ class StopSignal:
     self._previous = {}
 
   def __enter__(self) -> 'StopSignal':
-    if jax.process_count() == 1:
-      for number in (signal.SIGTERM, signal.SIGINT):
-        self._previous[number] = signal.signal(number, self._notice)
+    handlers = {signal.SIGTERM: self._notice, signal.SIGINT: self._notice}
+    if jax.process_count() > 1:
+      handlers = {signal.SIGINT: self._pass_on}
+    for number, handler in handlers.items():
+      self._previous[number] = signal.signal(number, handler)
     return self
 
   def __exit__(self, *unused):
@@ -113,6 +117,11 @@ class StopSignal:
     self.signal = signal.Signals(number)
     self._restore()
     logging.info('%s: saving after this step, then leaving.', self.signal.name)
+
+  def _pass_on(self, number, frame):
+    del number, frame
+    self._restore()
+    os.kill(os.getpid(), signal.SIGTERM)
 
   def _restore(self):
     while self._previous:

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import jax
 import pytest
 
 from rvmae_jax.training import guards
@@ -47,3 +48,17 @@ def test_first_signal_is_noticed_and_handlers_come_back():
       stop.leave('saved step 2')
   assert left.value.code == 143
   assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_ctrl_c_reaches_the_service_of_several_processes(monkeypatch):
+  """It listens to SIGTERM; here a handler stands in for it."""
+  monkeypatch.setattr(jax, 'process_count', lambda: 2)
+  heard = []
+  before = signal.signal(signal.SIGTERM, lambda *_: heard.append('SIGTERM'))
+  try:
+    with guards.StopSignal():
+      os.kill(os.getpid(), signal.SIGINT)
+      assert heard == ['SIGTERM']
+      assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+  finally:
+    signal.signal(signal.SIGTERM, before)
