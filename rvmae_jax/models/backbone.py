@@ -32,7 +32,7 @@ class OnBackbone:
 
   @property
   def is_recurrent(self) -> bool:
-    """Whether the backbone has the two methods below."""
+    """Whether the backbone has the methods below."""
     return getattr(self.backbone, 'is_recurrent', False)
 
   def init_state(self, batch_size: int, height: int, width: int) -> jax.Array:
@@ -44,3 +44,9 @@ class OnBackbone:
   ) -> tuple[jax.Array, jax.Array]:
     """The backbone's features of the next frames, and the state after them."""
     return self.backbone.encode_from(state, video)
+
+  def step(
+    self, state: jax.Array, frame: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
+    """The backbone's new state, and its features of one more frame."""
+    return self.backbone.step(state, frame)

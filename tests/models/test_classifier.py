@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -50,6 +52,20 @@ def test_pooling(pool):
   head = variables['params']['head']
   want = pooled @ head['kernel'] + head['bias']
   np.testing.assert_allclose(out['logits'], want, atol=1e-4)
+
+
+def test_a_recurrent_backbone_takes_a_frame_more():
+  model = make(backbone='rvm', encoder_blocks=1)
+  video = VIDEO[:1, :1, :8]
+  shapes = jax.eval_shape(model.init, jax.random.key(0), {'video': video})
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(lambda leaf: rng.normal(0, 0.1, leaf.shape), shapes)
+  state = model.init_state(1, 8, 16)
+  _, got = jax.jit(partial(model.apply, method='step'))(
+    params, state, video[:, 0]
+  )
+  want = jax.jit(partial(model.apply, method='encode'))(params, video)
+  np.testing.assert_allclose(got, want[:, 0], atol=1e-5)
 
 
 def test_deviations_of_a_still_video_have_a_gradient():
