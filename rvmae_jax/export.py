@@ -5,10 +5,12 @@
 
 The suffix of --out chooses the format; all hold float32 arrays. RVM goes into
 .npz or .safetensors with the names and the layout of its released files
-(`encoder/layers_0/attention/query/kernel`; split by '.' in .safetensors). The
-VideoMAE family goes into .safetensors or .bin as Hugging Face has it, with a
-config.json beside, or into .pth as the papers' code has it. All but .bin keep
-the config of the run, with which `rvmae_jax.weights` makes a network again.
+(`encoder/layers_0/attention/query/kernel`; split by '.' in .safetensors); the
+log warns of one that others would take for another network, as they would with
+`position='sincos_2d'`. The VideoMAE family goes into .safetensors or .bin as
+Hugging Face has it, with a config.json beside, or into .pth as the papers' code
+has it. All but .bin keep the config of the run, with which `rvmae_jax.weights`
+makes a network again.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from collections.abc import Mapping, Sequence
 
 import ml_collections
 import numpy as np
+from absl import logging
 
 import rvmae_jax
 from rvmae_jax import config_utils, weights
@@ -53,8 +56,8 @@ def export(
     ema: take the moving average (EMA) of the parameters.
 
   Raises:
-    ValueError: an unknown suffix, a model that nobody else has, or a run
-      that kept no EMA when `ema` asks for it.
+    ValueError: an unknown suffix, a model that nobody else has (such as an RVM
+      without gates), or a run that kept no EMA when `ema` asks for it.
     OSError: what was written does not read back equal.
   """
   out = pathlib.Path(out)
@@ -92,6 +95,15 @@ def _named_arrays(
   beside = {}
   if is_rvm:
     arrays = rvm_released.to_released(params, part)
+    unseen = rvm_released.unseen_differences(config.model, part)
+    if unseen:
+      logging.warning(
+        'Not a released RVM, though %s has its names: no array tells that %s. '
+        'rvmae_jax reads it from the note in the file; code of others will '
+        'compute something else without a word.',
+        out,
+        ', '.join(f'{field}={value!r}' for field, value in unseen.items()),
+      )
   else:
     is_original = out.suffix == '.pth'
     origin = hugging_face.origin_of(config.model, is_original)

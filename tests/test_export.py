@@ -138,6 +138,44 @@ def test_loads_as_a_network_that_encodes(run, params, tmp_path, part):
   np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.parametrize('part', ['all', 'encoder'])
+def test_positions_that_no_array_tells_are_warned_of_and_kept(
+  params, out, part, tmp_path, caplog
+):
+  """The network of the quick start: only the note in its file tells them."""
+  config = ml_collections.ConfigDict(CONFIG.to_dict())
+  places = {
+    'position': 'sincos_2d',
+    'position_base': 5.0,
+    'position_grid': (4, 4),
+  }
+  config.model.update(places)
+  state = TrainState(np.int32(1), params, (), None, np.int32(0))
+  with Checkpointer(tmp_path / 'run', config) as checkpointer:
+    checkpointer.save(1, state, None)
+  with caplog.at_level('WARNING'):
+    export_lib.export(tmp_path / 'run', out, part=part)
+  assert "no array tells that position='sincos_2d'" in caplog.text
+  model, loaded = weights.load_model(out)
+  assert {field: getattr(model, field) for field in places} == places
+  video = np.zeros((1, 1, 16, 24, 3), np.uint8)
+  want, flat = (
+    build_model(fields).apply({'params': params}, video, method='encode')
+    for fields in (config.model, CONFIG.model)
+  )
+  got = model.apply({'params': loaded}, video, method='encode')
+  np.testing.assert_array_equal(got, want)
+  assert np.abs(want - flat).max() > 1e-3
+
+
+def test_a_network_like_the_released_ones_goes_without_a_warning(
+  run, out, caplog
+):
+  with caplog.at_level('WARNING'):
+    export_lib.export(run, out)
+  assert 'Not a released RVM' not in caplog.text
+
+
 FAMILY = {
   'videomae': {'space_time': 'joint', 'tubelet_size': 2},
   'vit_mae': {

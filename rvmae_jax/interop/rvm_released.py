@@ -154,6 +154,28 @@ def model_fields(arrays: Mapping[str, Any]) -> dict[str, int]:
   return fields
 
 
+# What changes a network's outputs but none of its arrays -> the released ones'.
+_UNSEEN = {'position': 'flat', 'decoder_context': 'all'}
+
+
+def unseen_differences(model: Mapping[str, Any], part: str = 'all') -> dict:
+  """Settings by which a network is another than the released, unseen in a file.
+
+  Args:
+    model: `config.model` of an RVM.
+    part: as of `to_released`; the encoder's has no decoder.
+
+  Returns:
+    field -> its value, where that is not the one of released networks.
+  """
+  return {
+    field: model[field]
+    for field, released in _UNSEEN.items()
+    if model.get(field, released) != released
+    and (part == 'all' or not field.startswith('decoder_'))
+  }
+
+
 def to_released(
   params: Mapping[str, Any], part: str = 'all'
 ) -> dict[str, np.ndarray]:
@@ -166,8 +188,18 @@ def to_released(
 
   Returns:
     Released name -> array, in the file's order (sorted).
+
+  Raises:
+    ValueError: the core is not the gated one that released networks have.
   """
   flat = _flatten(params)
+  if 'core/input_gates/kernel' not in flat:
+    kind = 'ungated' if 'core/state_norm/scale' in flat else 'attention'
+    raise ValueError(
+      f'A network of core_kind={kind!r} has no layout that others know: the '
+      "released RVM has gates, core_kind='gated'. Take the folder of the run "
+      'away instead; `rvmae_jax.weights.load_model` reads that too.'
+    )
   released = {}
   for name, (path, index) in sorted(_map_for(flat).items()):
     if part == 'encoder' and name.startswith(_DECODER_PREFIXES):

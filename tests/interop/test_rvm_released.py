@@ -19,8 +19,8 @@ def released_shapes(shared_dir):
   return json.loads(path.read_text())
 
 
-def make_template(variant):
-  model = build_model({'name': 'rvm', 'variant': variant})
+def make_template(variant, **fields):
+  model = build_model({'name': 'rvm', 'variant': variant, **fields})
   struct = jax.ShapeDtypeStruct
   spec = {
     'video': struct((1, 1, 32, 32, 3), jnp.uint8),
@@ -136,3 +136,24 @@ def test_misfits_are_named(small, change, message):
 def test_foreign_files_are_refused():
   with pytest.raises(ValueError, match="No array 'tokenizer/patch_embedding"):
     rvm_released.model_fields({'w': np.zeros(3)})
+
+
+@pytest.mark.parametrize('kind', ['ungated', 'attention'])
+@pytest.mark.parametrize('part', ['all', 'encoder'])
+def test_a_core_without_gates_is_refused(kind, part):
+  params = jax.tree.map(
+    lambda leaf: np.broadcast_to(np.float32(0), leaf.shape),
+    make_template('tiny', core_kind=kind),
+  )
+  message = f"core_kind='{kind}' has no layout .*Take the folder of the run"
+  with pytest.raises(ValueError, match=message):
+    rvm_released.to_released(params, part)
+
+
+def test_what_no_array_tells_is_named():
+  model = {'name': 'rvm', 'position': 'flat', 'decoder_context': 'last'}
+  found = rvm_released.unseen_differences(model)
+  assert found == {'decoder_context': 'last'}
+  # A file without the decoder leaves nothing to be told of it.
+  assert rvm_released.unseen_differences(model, 'encoder') == {}
+  assert rvm_released.unseen_differences({'name': 'rvm'}) == {}
