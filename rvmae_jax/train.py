@@ -214,7 +214,8 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
       is_last = step == config.total_steps
       is_evaluating = evaluations.is_due(step)
       is_stopping = stop.received(step) and (is_evaluating or not is_last)
-      is_logging = is_last or step % config.log.every_steps == 0
+      every_steps = config.log.every_steps  # 0: at the last step only.
+      is_logging = is_last or (every_steps and step % every_steps == 0)
       is_saving = is_last or is_stopping or checkpointer.is_due(step)
       is_drawing = pictures.is_due(step)
       is_quiet = step > first_step and not (

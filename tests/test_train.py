@@ -252,6 +252,24 @@ def test_values_not_finite_stop_the_run(tmp_path):
     train(_config(9, **{'optimizer.lr_per_256': 1e30}), str(tmp_path))
 
 
+def test_steps_of_zero_mean_only_at_the_end(tmp_path):
+  entry = {'name': 'cost', 'every_steps': 0}
+  never = {'checkpoint.every_steps': 0, 'log.every_steps': 0, 'evals.e': entry}
+  train(_config(2, **never), str(tmp_path))
+  assert [row['step'] for row in _rows(tmp_path)] == [2]
+  assert _checkpoints(tmp_path) == [2]
+
+
+def test_more_classes_than_the_head_has_are_refused(tmp_path):
+  recipe = pathlib.Path(RECIPE).parents[1] / 'configs/from_scratch.py'
+  config = load_config(f'{recipe}:runlocal,num_classes=3')
+  config.batch_size = 8
+  with config.unlocked():
+    config.data.sources = {'videos': {'name': 'fake', 'num_classes': 4}}
+  with pytest.raises(ValueError, match=r'4 classes, .* model\.num_classes=3'):
+    train(config, str(tmp_path))
+
+
 def test_batch_that_does_not_fit_the_devices_is_refused(tmp_path):
   with pytest.raises(
     ValueError, match=r'batch_size=12 .* 8 devices .* 8 or 16'

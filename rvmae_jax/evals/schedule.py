@@ -18,7 +18,8 @@ class ScheduledEvals:
   """Runs each of `config.evals` after every `every_steps` and the last step.
 
   Args:
-    entries: evaluation alias -> its config, with `every_steps`.
+    entries: evaluation alias -> its config, with `every_steps`; 0 leaves it
+      out, after the last step too.
     total_steps: of the run.
     data: the data config of the run.
     **settings: what else `build_eval` adds to each entry.
@@ -36,6 +37,7 @@ class ScheduledEvals:
     **settings,
   ):
     self._total_steps = total_steps
+    entries = {k: entry for k, entry in entries.items() if entry['every_steps']}
     self._every_steps = {
       k: entry['every_steps'] for k, entry in entries.items()
     }
@@ -108,5 +110,6 @@ def check_sources(entries: Mapping[str, Any], data: ConfigDict) -> None:
         raise ValueError(
           f'The videos of config.evals.{alias}.{part} cannot be read: {error} '
           'Give the split videos (where a folder or list is divided by itself, '
-          'a class needs three for one in each split), or name another one.'
+          'a class needs three for one in each split), name another one, or '
+          f'leave the evaluation out: --config.evals.{alias}.every_steps=0.'
         ) from error

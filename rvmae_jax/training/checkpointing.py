@@ -31,8 +31,9 @@ class Checkpointer:
   Args:
     workdir: of the run.
     config: of the run; kept in each checkpoint. Its `checkpoint` says when one
-      is due (`every_steps`), how many of the newest stay (`keep_last`), and at
-      which multiples they stay for good (`keep_every`, 0 = none).
+      is due (`every_steps`, 0 = only at the end), how many of the newest stay
+      (`keep_last`), and at which multiples they stay for good (`keep_every`, 0
+      = none).
 
   Raises:
     ModuleNotFoundError: a bucket (gs://) needs a package that is not here.
@@ -63,7 +64,8 @@ class Checkpointer:
 
   def is_due(self, step: int) -> bool:
     """Whether a checkpoint belongs after this step."""
-    return step % self._config.checkpoint.every_steps == 0
+    every_steps = self._config.checkpoint.every_steps
+    return bool(every_steps) and step % every_steps == 0
 
   def save(self, step: int, state: TrainState, position: Any) -> None:
     """Saves in the background; once more at the same step does nothing.

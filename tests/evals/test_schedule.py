@@ -24,8 +24,10 @@ def _shards(folder, **num_videos):
   return str(folder)
 
 
-def _build(shards):
+def _build(shards, **every_steps):
   config = load_config(f'{QUICKSTART}:shards={shards}')
+  for alias, number in every_steps.items():
+    config.evals[alias].every_steps = number
   return ScheduledEvals(
     config.evals,
     total_steps=config.total_steps,
@@ -58,3 +60,11 @@ def test_splits_that_are_there_will_do(tmp_path, monkeypatch):
   evaluations = _build(_shards(tmp_path, train=2, val=1, test=1))
   assert evaluations.due(400) == ['reconstruction']
   assert evaluations.due(2400) == ['knn', 'reconstruction']
+
+
+def test_what_is_never_due_needs_no_videos(tmp_path, monkeypatch):
+  reader = 'rvmae_jax.data.sources.shards.ArrayRecordDataSource'
+  monkeypatch.setattr(reader, list)
+  evaluations = _build(_shards(tmp_path, train=2, val=1), knn=0)
+  assert evaluations.due(1200) == ['reconstruction']
+  assert evaluations.due(2400) == ['reconstruction']
