@@ -129,6 +129,8 @@ class Videos:
 
   @functools.cached_property
   def _sources(self) -> list[Any]:
+    if not self.data.get('sources'):
+      raise ValueError('An evaluation needs data.sources, and there are none.')
     return build_sources(self.data.sources)
 
 
