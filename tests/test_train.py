@@ -266,7 +266,7 @@ def test_more_classes_than_the_head_has_are_refused(tmp_path):
   config.batch_size = 8
   with config.unlocked():
     config.data.sources = {'videos': {'name': 'fake', 'num_classes': 4}}
-  with pytest.raises(ValueError, match=r'4 classes, .* model\.num_classes=3'):
+  with pytest.raises(ValueError, match=r'4 classes, .*model\.num_classes=3'):
     train(config, str(tmp_path))
 
 
