@@ -406,11 +406,12 @@ def test_two_processes_fail_together(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_stop_together(tmp_path):
-  """SIGTERM to one of them; both save the same step and leave."""
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_two_processes_stop_together(tmp_path, number):
+  """A signal to one of them; both save the same step and leave."""
   processes = _start_two(tmp_path, 1000)
   _wait_for_rows(tmp_path, 3)
-  processes[1].send_signal(signal.SIGTERM)
+  processes[1].send_signal(number)
   for process in processes:
     output = _finish(process, expected=128 + signal.SIGTERM)
     assert 'the same command goes on from there' in output
