@@ -157,8 +157,11 @@ def _surroundings(evaluation: Any) -> list[str]:
     return [jax.devices()[0].device_kind]
   if getattr(evaluation, 'dataset', None):
     return []
-  sides = [getattr(evaluation, side, {}) for side in ('train', 'test')]
-  return [evaluation.videos.changed(side).digest() for side in sides]
+  sides = [s for s in ('train', 'test') if hasattr(evaluation, s)]
+  if not sides:
+    return [evaluation.videos.digest()]
+  changes = [getattr(evaluation, side) for side in sides]
+  return [evaluation.videos.changed(change).digest() for change in changes]
 
 
 def fresh_params(run_config: ConfigDict) -> Any:

@@ -98,7 +98,7 @@ class KeptRows:
   """
 
   def __init__(
-    self, networks: Networks, videos: Videos, free_bytes: int | None = None
+    self, networks: Networks, videos: Videos, free_bytes: float | None = None
   ):
     batches = progress(videos.batches(), videos.num_videos, 'tokens')
     kept = []
@@ -138,7 +138,7 @@ class KeptRows:
       yield self._rows.take(slice(start, start + self._batch_size))
 
 
-def _check_room(rows: Rows, num_videos: int, free_bytes: int | None) -> None:
+def _check_room(rows: Rows, num_videos: int, free_bytes: float | None) -> None:
   """Raises if the tokens of so many videos do not fit into memory."""
   if free_bytes is None:
     free_bytes = free_memory()
