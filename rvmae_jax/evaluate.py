@@ -86,11 +86,11 @@ def evaluate(
     leakage.refuse(leaks)
   functions = ModelFunctions(
     build_model(run_config.model),
-    jax.device_put(params),
+    params,
     # Only objectives that rebuild frames have it.
     to_frames=getattr(build_objective(run_config), 'to_frames', None),
     build_model=build_model,
-    load_judge=perceptual.frozen_distance,
+    load_judge=perceptual.load_judge,
   )
   unfit = unfit_evals(config.evals, rebuilt_frames(run_config))
   for alias, reason in unfit.items():

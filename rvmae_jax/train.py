@@ -128,7 +128,8 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     logging.info('Nothing to do: config.total_steps=%d.', config.total_steps)
 
   # ---- Step ----
-  train_step = sharding.jit_step(parts.train_step, shardings, mesh)
+  frozen = sharding.place(parts.frozen, mesh)
+  train_step = sharding.jit_step(parts.train_step, shardings, mesh, frozen)
 
   # ---- Evaluations ----
   functions = ModelFunctions(
@@ -137,7 +138,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     mesh,
     to_frames=getattr(parts.objective, 'to_frames', None),
     build_model=build_model,
-    load_judge=perceptual.frozen_distance,
+    load_judge=perceptual.load_judge,
   )
   evaluations = ScheduledEvals(
     config.evals,
@@ -207,7 +208,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
       bad_videos.update(fetched.host['host/bad_videos'])
       profiler.before(step)
       with jax.transfer_guard('disallow'):
-        state, metrics = train_step(state, fetched.batch)
+        state, metrics = train_step(state, fetched.batch, *frozen)
       profiler.after(step, metrics)
 
       # What is due after this step.

@@ -45,7 +45,8 @@ def ours(tmp_path_factory):
 
 def test_features_of_a_network_have_unit_length(ours, video):
   path, network = ours
-  features = jax.jit(perceptual.frozen_features(path))(video)
+  judge = perceptual.load_judge(path)
+  features = jax.jit(judge.features)(judge.params, video)
   want = network.encode(video)
   want /= np.linalg.norm(want, axis=-1, keepdims=True)
   np.testing.assert_allclose(features, want, atol=1e-5)
@@ -54,16 +55,17 @@ def test_features_of_a_network_have_unit_length(ours, video):
 def test_a_frame_is_judged_as_a_clip_that_stands_still(ours, video):
   path, network = ours
   frame = video[:, :1]
-  features = perceptual.frozen_features(path)(frame)
+  judge = perceptual.load_judge(path)
+  features = judge.features(judge.params, frame)
   want = network.encode(np.repeat(frame, 2, axis=1))
   want /= np.linalg.norm(want, axis=-1, keepdims=True)
   np.testing.assert_allclose(features, want, atol=1e-5)
 
 
 def test_a_distance_is_0_only_between_equals(ours, video):
-  distance = perceptual.frozen_distance(ours[0])
+  judge = perceptual.load_judge(ours[0])
   other = np.stack([video[0], video[0]])
-  found = distance(video, other)
+  found = jax.jit(judge.distance)(judge.params, video, other)
   assert found.shape == (2,)
   assert found[0] < 1e-6
   assert found[1] > 1e-3
@@ -78,17 +80,14 @@ def test_lpips_is_two_files_joined_by_a_comma(tmp_path, monkeypatch, video):
   monkeypatch.setattr(weights, 'read_arrays', arrays.get)
 
   path = ','.join(arrays)
-  assert len(perceptual.frozen_features(path)(video[:, :1])) == 5
+  judges = [perceptual.load_judge(p) for p in (path.split(',')[0], path)]
+  assert len(judges[0].features(judges[0].params, video[:, :1])) == 5
   by_vgg16, by_lpips = (
-    perceptual.frozen_distance(names)(video[:1], video[1:])
-    for names in (path.split(',')[0], path)
+    jax.jit(judge.distance)(judge.params, video[:1], video[1:])
+    for judge in judges
   )
   assert by_vgg16 > 0.1
   np.testing.assert_allclose(by_lpips, by_vgg16 / 4, rtol=1e-5)
-
-
-def test_without_a_path_there_is_no_judge():
-  assert perceptual.frozen_features('') is None
 
 
 def _vgg16():
