@@ -5,6 +5,7 @@ import importlib.util
 import json
 import pathlib
 import types
+from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
@@ -123,6 +124,12 @@ def token_size(model: ml_collections.ConfigDict) -> dict[str, int]:
     'patch_size': model.patch_size,
     'tubelet_size': model.get('tubelet_size', 1),
   }
+
+
+def model_title(model: Mapping[str, Any]) -> str:
+  """What people call `config.model`: 'RVM S', its name alone without a size."""
+  parts = model['name'].upper(), model.get('variant')
+  return ' '.join(str(part) for part in parts if part)
 
 
 def to_json(config: ml_collections.ConfigDict) -> str:
