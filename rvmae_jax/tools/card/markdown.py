@@ -80,10 +80,18 @@ def settings(config: Mapping[str, object]) -> str:
 
 
 def table(
-  columns: Sequence[object], rows: Iterable[Sequence[object]]
+  columns: Sequence[object],
+  rows: Iterable[Sequence[object]],
+  align: str = '---',
 ) -> Markdown:
-  """A table; bars in cells, those of code too, are kept from breaking it."""
-  rule = [Markdown('---')] * len(columns)
+  """A table; bars in cells, those of code too, are kept from breaking it.
+
+  Args:
+    columns: headings.
+    rows: cells.
+    align: '---:' puts all columns but the first to the right.
+  """
+  rule = [Markdown(text) for text in ('---', *[align] * (len(columns) - 1))]
   return Markdown(
     '\n'.join(
       f'| {" | ".join(map(_cell, line))} |' for line in (columns, rule, *rows)
