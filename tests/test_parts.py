@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from rvmae_jax.batch import fake_batch
-from rvmae_jax.interop import hugging_face, safetensors, state_dict
 from rvmae_jax.losses import LOSSES, family_of
 from rvmae_jax.masking import MASKS
-from rvmae_jax.models import MODELS, build_model
+from rvmae_jax.models import MODELS
 from rvmae_jax.objectives.masked_reconstruction import MaskedReconstruction
 from rvmae_jax.parts import build_parts, rebuilt_frames
 from rvmae_jax.perceptual import load_judge
 from tests import tiny_recipe
+from tests.weights_file import write_videomae
 
 EVEN = {'block', 'frame_difference', 'motion_guided', 'per_frame', 'tube'}
 EVEN_WHERE_SHOWN = {*EVEN, 'running_cell', 'space_time'}
@@ -103,18 +103,8 @@ def judge_path(tmp_path_factory):
     'patch_size': 8,
     'tubelet_size': 2,
   }
-  ids = np.zeros((1, 1), int)
-  clip = np.zeros((1, 2, 16, 16, 3), np.uint8)
-  batch = {'video': clip, 'ids_keep': ids, 'ids_mask': ids}
-  init = build_model(fields).init
-  shapes = jax.eval_shape(init, jax.random.key(0), batch)['params']
-  rng = np.random.default_rng(0)
-  params = jax.tree.map(
-    lambda leaf: rng.normal(0, 0.1, leaf.shape).astype(np.float32), shapes
-  )
   path = tmp_path_factory.mktemp('judge') / 'model.safetensors'
-  origin = hugging_face.origin_of(fields)
-  safetensors.write(path, state_dict.to_state_dict(params, origin))
+  write_videomae(path, fields)
   return str(path)
 
 

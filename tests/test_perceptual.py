@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 
 from rvmae_jax import perceptual, weights
-from rvmae_jax.interop import hugging_face, safetensors, state_dict
-from rvmae_jax.models import build_model
+from tests.weights_file import write_videomae
 
 VIDEOMAE = {
   'name': 'videomae',
@@ -29,18 +28,8 @@ def video():
 @pytest.fixture(scope='module')
 def ours(tmp_path_factory):
   """The path of a weights file, and its network with parameters."""
-  model, ids = build_model(VIDEOMAE), np.zeros((1, 1), int)
-  clip = np.zeros((1, 2, 16, 16, 3), np.uint8)
-  batch = {'video': clip, 'ids_keep': ids, 'ids_mask': ids}
-  shapes = jax.eval_shape(model.init, jax.random.key(0), batch)['params']
-  rng = np.random.default_rng(1)
-  params = jax.tree.map(
-    lambda leaf: rng.normal(0, 0.1, leaf.shape).astype(np.float32), shapes
-  )
   path = tmp_path_factory.mktemp('ours') / 'model.safetensors'
-  origin = hugging_face.origin_of(VIDEOMAE)
-  safetensors.write(path, state_dict.to_state_dict(params, origin))
-  return str(path), model.bind({'params': params})
+  return str(path), write_videomae(path, VIDEOMAE)
 
 
 def test_features_of_a_network_have_unit_length(ours, video):

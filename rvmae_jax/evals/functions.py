@@ -91,19 +91,13 @@ class ModelFunctions:
       difference = unit_features(first) - unit_features(second)
       return jnp.square(difference).sum(-1).mean((1, 2))
 
-    def jit(function, **options):
-      if mesh:
-        function = compiling_for(mesh.devices.flat[0])(function)
-      return jax.jit(function, out_shardings=self._everywhere, **options)
-
-    self._jit = jit
     self._everywhere = mesh and NamedSharding(mesh, PartitionSpec())
     self._params = self._settle(params)
-    self._predict = jit(predict)
-    self._encode = jit(encode, static_argnums=2)
-    self._encode_from = jit(encode_from)
-    self._distance = jit(distance)
-    self._pooled = jit(pooled, static_argnums=2)
+    self._predict = self._jit(predict)
+    self._encode = self._jit(encode, static_argnums=2)
+    self._encode_from = self._jit(encode_from)
+    self._distance = self._jit(distance)
+    self._pooled = self._jit(pooled, static_argnums=2)
 
   @property
   def is_recurrent(self) -> bool:
@@ -130,8 +124,7 @@ class ModelFunctions:
     """
     init = functools.partial(self._model.init, method='encode')
     # One video asks for all parameters that features need.
-    init = jax.jit(init, out_shardings=self._everywhere)
-    variables = init(jax.random.key(seed), video[:1])
+    variables = self._jit(init)(jax.random.key(seed), video[:1])
     return self.with_params(variables['params'])
 
   def fresh(self, model_config: Mapping, video: np.ndarray) -> 'ModelFunctions':
@@ -240,6 +233,12 @@ class ModelFunctions:
       return np.asarray(distance(params, *clips))
     frames = self._place((first, second))
     return np.asarray(self._distance(self._params, *frames))
+
+  def _jit(self, function: Callable, **options: Any) -> Callable:
+    """Jits for the mesh; what comes out is whole on each of its devices."""
+    if self._mesh is not None:
+      function = compiling_for(self._mesh.devices.flat[0])(function)
+    return jax.jit(function, out_shardings=self._everywhere, **options)
 
   def _settle(self, params: Any) -> Any:
     """Parameters on the devices; each of them whole, if it was on the host."""
