@@ -35,6 +35,7 @@ from rvmae_jax.data.writing import write_whole
 from rvmae_jax.evals import build_eval, leakage
 from rvmae_jax.evals.fitting import unfit_evals
 from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.schedule import check_sources
 from rvmae_jax.evals.tables import format_tables
 from rvmae_jax.evals.videos import override
 from rvmae_jax.models import build_model
@@ -72,7 +73,8 @@ def evaluate(
     `leakage`, where test videos were trained on.
 
   Raises:
-    ValueError: test videos were trained on; before anything is run.
+    ValueError: test videos were trained on, or their labels are not those that
+      are learned; before anything is run.
   """
   workdir = epath.Path(workdir)
   workdir.mkdir(parents=True, exist_ok=True)
@@ -96,6 +98,12 @@ def evaluate(
   for alias, reason in unfit.items():
     print(f'{alias}: left out, since {reason}')
   entries = {k: entry for k, entry in config.evals.items() if k not in unfit}
+  check_sources(
+    entries,
+    data,
+    seen.class_names if seen else {},
+    run_config.model.get('num_classes', 0),
+  )
   weights_digest = digest(params)
   finished, results = _read(workdir / 'metrics.json', weights_digest), {}
   spent_s, num_done = 0.0, 0

@@ -95,6 +95,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
   logging.info('Parameters:\n%s', parameter_table(parts.shapes.params))
 
   # ---- Data ----
+  num_classes = getattr(parts.objective, 'num_classes', 0)
   data = iter(
     make_dataset(
       config.data,
@@ -104,7 +105,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
       **config_utils.token_size(config.model),
       process_index=jax.process_index(),
       process_count=jax.process_count(),
-      num_classes=getattr(parts.objective, 'num_classes', 0),
+      num_classes=num_classes,
     )
   )
 
@@ -144,6 +145,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     config.evals,
     total_steps=config.total_steps,
     data=config.data,
+    num_classes=num_classes,
     **config_utils.token_size(config.model),
     batch_size=eval_batch_size(config),
     seed=config.seed,

@@ -37,6 +37,8 @@ class AccuracyEval:
       and `host/record`) of the last run, and see `answers.picture_arrays`.
   """
 
+  asks_classifier = True  # What it has learned is not in the settings.
+
   videos: Videos
   num_batches: int = 0
   num_clips: int = 1
@@ -51,6 +53,9 @@ class AccuracyEval:
 
     Also `strata/<column>/<value>/...` as of `evals.strata.accuracy_by_group`.
     Nothing at all where no video has a label.
+
+    Raises:
+      ValueError: a label that the network has no place for.
     """
     del step
     cutter = Views.of(self.videos, self.num_clips, self.num_crops)
@@ -71,6 +76,11 @@ class AccuracyEval:
       logging.info('%s skipped: no labels in its videos.', type(self).__name__)
       return {}
     scores, labels = np.concatenate(scores), np.concatenate(labels)
+    if labels.max() >= scores.shape[1]:
+      raise ValueError(
+        f'Videos have the label {labels.max()}, and the network knows '
+        f'{scores.shape[1]} classes, from 0. Ask about videos with its classes.'
+      )
     self.arrays = {'scores': scores, 'places': np.concatenate(places)}
     self.arrays |= picture_arrays({'': scores}, labels, self.videos.class_names)
     groups = read_columns(self.videos, self.arrays['places'], self.strata)

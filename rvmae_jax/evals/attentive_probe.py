@@ -9,13 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+from rvmae_jax.data.classes import check_same_classes
 from rvmae_jax.evals.answers import Answer
 from rvmae_jax.evals.features import batch_places, labelled
 from rvmae_jax.evals.heads import AttentiveHead, ManyHeads
 from rvmae_jax.evals.probing import Answers, Probe
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.token_rows import EncodedRows, KeptRows, Networks
-from rvmae_jax.evals.videos import Videos, check_same_classes
+from rvmae_jax.evals.videos import Videos
 
 _POOLING = 'attentive'  # Its place in the names of numbers.
 # Of so few videos, drawn one by one, it may be that none is held out.
@@ -69,7 +70,7 @@ class AttentiveProbeEval(Probe):
       self.videos.changed({'mask': None}).changed(changes)
       for changes in (self.train, self.test)
     )
-    check_same_classes(train, test)
+    check_same_classes(train.classes('train'), test.classes('test'))
     num_classes = train.num_classes
     if num_classes < 2:
       logging.info('Attentive probe skipped: its train videos have no classes.')
@@ -151,16 +152,18 @@ class AttentiveProbeEval(Probe):
       logging.info('Attentive probe skipped: no labels in its test videos.')
       return None
     given = collections.defaultdict(list)
+    labels = np.concatenate(labels)
     for (source, number), (heads, best, validation_top1) in chosen.items():
+      probabilities = np.concatenate(asked[source, number])
+      # A class that train lacks is never the answer.
+      num_lacking = max(labels.max() + 1 - probabilities.shape[1], 0)
       given[f'{source}/{_POOLING}'].append(
         Answer(
-          np.concatenate(asked[source, number]),
+          np.pad(probabilities, [(0, 0), (0, num_lacking)]),
           {'validation_top1': validation_top1, **heads.setting(best)},
         )
       )
-    return Answers(
-      np.concatenate(labels), np.concatenate(places), num_train, given
-    )
+    return Answers(labels, np.concatenate(places), num_train, given)
 
   def _new_heads(
     self, tokens: np.ndarray, num_classes: int, num_steps: int, number: int

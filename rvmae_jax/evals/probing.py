@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import logging
 
+from rvmae_jax.data.classes import check_same_classes
 from rvmae_jax.evals.answers import (
   Answer,
   measure,
@@ -25,7 +26,7 @@ from rvmae_jax.evals.features import FeatureSet, check_sources, extract
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.pooling import POOLINGS
 from rvmae_jax.evals.strata import accuracy_by_group, read_columns
-from rvmae_jax.evals.videos import Videos, check_same_classes
+from rvmae_jax.evals.videos import Videos
 from rvmae_jax.evals.views import Views
 from rvmae_jax.metrics.classification import chance_accuracy
 from rvmae_jax.registry import check_known
@@ -204,7 +205,9 @@ class FeatureProbe(Probe):
     train_videos, test_videos = (
       self.videos.changed(changes) for changes in (self.train, self.test)
     )
-    check_same_classes(train_videos, test_videos)
+    check_same_classes(
+      train_videos.classes('train'), test_videos.classes('test')
+    )
     pairs = []
     for number in range(self.seeds):
       seed = self.videos.seed + number

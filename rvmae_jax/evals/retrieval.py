@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from rvmae_jax.data.classes import check_same_classes
 from rvmae_jax.evals.answers import over_seeds
 from rvmae_jax.evals.features import (
   FeatureSet,
@@ -17,7 +18,7 @@ from rvmae_jax.evals.features import (
 )
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.pooling import POOLINGS
-from rvmae_jax.evals.videos import Videos, check_same_classes
+from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics import retrieval
 from rvmae_jax.registry import check_known
 
@@ -81,7 +82,7 @@ class RetrievalEval:
     del step
     self.arrays = {}
     queried, searched = self._query_and_gallery_videos()
-    check_same_classes(searched, queried)
+    check_same_classes(searched.classes('train'), queried.classes('test'))
     runs = collections.defaultdict(list)
     for number in range(self.seeds):
       found = self._extract(functions, self.videos.seed + number)
@@ -149,6 +150,7 @@ class RetrievalEval:
     # Without itself, a query may have fewer neighbours than there is room for.
     nearest = nearest[shown, : len(gallery.labels) - (not self.train)]
     query_videos, gallery_videos = self._query_and_gallery_videos()
+    names = (query_videos.class_names, gallery_videos.class_names)
     self.arrays = {
       'query_frames': np.stack(
         [_strip(query_videos, queries.places[row]) for row in shown]
@@ -161,7 +163,7 @@ class RetrievalEval:
       ),
       'query_labels': queries.labels[shown],
       'neighbour_labels': gallery.labels[nearest],
-      'class_names': np.array(gallery_videos.class_names, str),
+      'class_names': np.array(max(names, key=len), str),
     }
 
 

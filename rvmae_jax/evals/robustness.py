@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rvmae_jax.data.classes import check_same_classes
 from rvmae_jax.data.corruptions import (
   CORRUPTIONS,
   SEVERITIES,
@@ -17,7 +18,7 @@ from rvmae_jax.evals.features import batch_places, extract, labelled
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.linear_probe import LinearProbeEval
 from rvmae_jax.evals.progress import progress
-from rvmae_jax.evals.videos import Videos, check_same_classes
+from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics.classification import chance_accuracy
 from rvmae_jax.metrics.features import cosines
 
@@ -81,7 +82,9 @@ class RobustnessEval:
     train_videos, test_videos = (
       self.videos.changed(changes) for changes in (self.train, self.test)
     )
-    check_same_classes(train_videos, test_videos)
+    check_same_classes(
+      train_videos.classes('train'), test_videos.classes('test')
+    )
     train = extract(functions, train_videos, ('trained',))
     pooled, labels = self._pool_corrupted(functions, test_videos)
     if not self._probe.is_askable(train.labels, labels):

@@ -8,8 +8,9 @@ from typing import Any
 from absl import logging
 from ml_collections import ConfigDict
 
+from rvmae_jax.data.classes import check_same_classes
 from rvmae_jax.data.pipeline import build_sources
-from rvmae_jax.evals import build_eval
+from rvmae_jax.evals import EVALS, build_eval
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.videos import override
 
@@ -22,10 +23,12 @@ class ScheduledEvals:
       out, after the last step too.
     total_steps: of the run.
     data: the data config of the run.
+    num_classes: of the network's classifier; 0 where it has none.
     **settings: what else `build_eval` adds to each entry.
 
   Raises:
-    ValueError: a wrong setting, or a source that cannot be read.
+    ValueError: a wrong setting, a source that cannot be read, or labels that
+      are not those that are learned.
   """
 
   def __init__(
@@ -34,6 +37,7 @@ class ScheduledEvals:
     *,
     total_steps: int,
     data: ConfigDict,
+    num_classes: int = 0,
     **settings,
   ):
     self._total_steps = total_steps
@@ -44,7 +48,11 @@ class ScheduledEvals:
     self._evals = {
       k: build_eval(v, data=data, **settings) for k, v in entries.items()
     }
-    check_sources(entries, data)
+    learned = {}
+    if any(map(_asks_classifier, entries.values())):
+      sources = zip(data.sources, build_sources(data.sources))
+      learned = {f'data.sources.{k}': s.class_names for k, s in sources}
+    check_sources(entries, data, learned, num_classes)
 
   def due(self, step: int) -> list[str]:
     """Aliases of the evaluations that belong after this step."""
@@ -81,35 +89,62 @@ class ScheduledEvals:
     return numbers
 
 
-def check_sources(entries: Mapping[str, Any], data: ConfigDict) -> None:
-  """Checks that the videos of evaluations are there, before hours of training.
+def check_sources(
+  entries: Mapping[str, Any],
+  data: ConfigDict,
+  learned: Mapping[str, Sequence[str]] | None = None,
+  num_classes: int = 0,
+) -> None:
+  """Checks the videos of evaluations, before hours of training.
+
+  They have to be there, and a label has to mean the same among those that an
+  evaluation learns from and those that it asks about. For an evaluation of the
+  network's own classifier, the former are those of the run.
 
   Args:
     entries: alias -> config. Those with a `dataset` of their own are passed
-      over.
+      over, and those about the device.
     data: the data config of the run.
+    learned: names of the classes that the network itself has learned, see
+      `data.classes.check_same_classes`; None or empty where nobody knows.
+    num_classes: of the network's classifier; 0 where it has none.
 
   Raises:
     ValueError: names the evaluation, what it lacks, and what to do.
   """
-  checked = set()
-  for alias, entry in entries.items():
-    if entry.get('dataset'):
-      continue
-    own = override(data, entry.get('data', {}))
-    parts = [k for k in ('train', 'test') if k in entry]
-    for part in parts or ['data']:
-      found = override(own, entry[part]) if parts else own
-      key = json.dumps(found.sources.to_dict(), default=list)
-      if key in checked:
-        continue
-      checked.add(key)
+  known = {}
+
+  def classes(alias, part, sources):
+    """Names of classes by source, as messages call it."""
+    key = json.dumps(sources.to_dict(), default=list)
+    if key not in known:
       try:
-        build_sources(found.sources)
+        known[key] = [s.class_names for s in build_sources(sources)]
       except (ValueError, FileNotFoundError) as error:
         raise ValueError(
           f'The videos of config.evals.{alias}.{part} cannot be read: {error} '
           'Give the split videos (where a folder or list is divided by itself, '
           'a class needs three for one in each split), name another one, or '
-          f'leave the evaluation out: --config.evals.{alias}.every_steps=0.'
+          'leave the evaluation out (of training: '
+          f'--config.evals.{alias}.every_steps=0).'
         ) from error
+    named = (f'config.evals.{alias}.{part}.sources.{k}' for k in sources)
+    return dict(zip(named, known[key]))
+
+  for alias, entry in entries.items():
+    kind = EVALS.get(entry['name'])
+    if entry.get('dataset') or getattr(kind, 'is_of_device', False):
+      continue
+    own = override(data, entry.get('data', {}))
+    parts = [k for k in ('train', 'test') if k in entry]
+    found = [
+      classes(alias, part, override(own, entry[part]).sources) for part in parts
+    ] or [classes(alias, 'data', own.sources)]
+    if _asks_classifier(entry):
+      check_same_classes(learned or {}, found[-1], num_classes)
+    elif len(found) == 2:
+      check_same_classes(*found)
+
+
+def _asks_classifier(entry: Mapping[str, Any]) -> bool:
+  return getattr(EVALS.get(entry['name']), 'asks_classifier', False)

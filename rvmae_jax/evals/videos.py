@@ -52,9 +52,19 @@ class Videos:
 
   @property
   def class_names(self) -> list[str]:
-    """Names of labels, those of the first source that has any."""
-    named = (source.class_names for source in self._sources)
-    return next(filter(None, named), [])
+    """Names of labels, those of the source that has most."""
+    return max((source.class_names for source in self._sources), key=len)
+
+  def classes(self, side: str) -> dict[str, list[str]]:
+    """Names of labels by source, for `data.classes.check_same_classes`.
+
+    Args:
+      side: what these videos are for, such as 'train'.
+    """
+    return {
+      f'{side}.data.sources.{alias}': source.class_names
+      for alias, source in zip(self.data.sources, self._sources)
+    }
 
   @property
   def num_classes(self) -> int:
@@ -160,21 +170,6 @@ def override(base: Mapping[str, Any], changes: Mapping[str, Any]) -> ConfigDict:
   if named:
     merged['sources'] = {alias: merged['sources'][alias] for alias in named}
   return ConfigDict(merged)
-
-
-def check_same_classes(train: Videos, test: Videos) -> None:
-  """Checks that a label means the same in both; names may be missing.
-
-  Raises:
-    ValueError: a number stands for two classes.
-  """
-  for number, names in enumerate(zip(train.class_names, test.class_names)):
-    if names[0] != names[1]:
-      raise ValueError(
-        f'Label {number} is {names[0]!r} among the videos to learn from and '
-        f'{names[1]!r} among those to be asked about. Each list or folder '
-        'numbers its own classes: put all videos into one, with a split each.'
-      )
 
 
 def _merge(base: dict[str, Any], changes: ConfigDict) -> dict[str, Any]:

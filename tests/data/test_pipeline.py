@@ -431,22 +431,9 @@ def test_cut_off_metadata_is_read(shared_dir, real_videos):
   assert _labels(batches) == list(range(68))
 
 
-def _named(*names):
-  return types.SimpleNamespace(class_names=names)
-
-
 def test_labels_that_the_head_has_no_place_for_are_refused(monkeypatch):
   monkeypatch.setattr(NumberedVideos, 'class_names', list('abc'), raising=False)
   settings = dict(seed=0, batch_size=2, train=True, patch_size=4)
   make_dataset(_config(), **settings, num_classes=3)
   with pytest.raises(ValueError, match=r'numbered has 3 .*num_classes=2: .* 3'):
     make_dataset(_config(), **settings, num_classes=2)
-
-
-def test_a_label_has_to_mean_the_same_in_all_sources():
-  same = {'a': _named('run', 'walk'), 'b': _named(), 'c': _named('run')}
-  pipeline.check_classes(same, 2)
-  with pytest.raises(
-    ValueError, match=r"Label 1 is 'walk' in .*\.a and 'wave' in .*\.d"
-  ):
-    pipeline.check_classes(same | {'d': _named('run', 'wave')}, 2)

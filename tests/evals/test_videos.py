@@ -4,7 +4,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from rvmae_jax.evals import build_eval
-from rvmae_jax.evals.videos import Videos, check_same_classes, override
+from rvmae_jax.evals.videos import Videos, override
 
 _BASE = {
   'sources': {'own': {'name': 'fake', 'split': 'train', 'num_videos': 3}},
@@ -72,36 +72,6 @@ def test_sources_that_a_change_does_not_name_are_left_out():
 def test_a_source_that_is_not_there_cannot_be_changed():
   with pytest.raises(ValueError, match=r"no source 'videos' .* 'own'.*source="):
     override(ConfigDict(_BASE), {'sources': {'videos': {'split': 'val'}}})
-
-
-@pytest.mark.parametrize(
-  ('test', 'is_right'),
-  [
-    (('jump', 'run'), True),
-    (('jump',), True),
-    (('run', 'walk'), False),
-    ((), True),
-  ],
-)
-def test_labels_mean_the_same_in_training_and_test(tmp_path, test, is_right):
-  """Each list numbers the classes that it has."""
-  videos = []
-  for split, classes in (('train', ('jump', 'run', 'walk')), ('test', test)):
-    rows = ''.join(f'{name}.mp4,{name}\n' for name in classes or ('walk',))
-    if not classes:
-      rows = 'walk.mp4,\n'
-    for name in classes or ('walk',):
-      (tmp_path / f'{name}.mp4').touch()
-    listing = tmp_path / f'{split}.csv'
-    listing.write_text(f'path,label\n{rows}')
-    source = {'name': 'listing', 'path': str(listing), 'split': 'all'}
-    data = ConfigDict({'sources': {'own': source}})
-    videos.append(Videos(data, patch_size=8, batch_size=2))
-  if is_right:
-    check_same_classes(*videos)
-    return
-  with pytest.raises(ValueError, match=r"Label 0 is 'jump' .* 'run'"):
-    check_same_classes(*videos)
 
 
 def test_other_labels_or_videos_are_other_videos(tmp_path):

@@ -6,6 +6,20 @@ from collections.abc import Hashable, Sequence
 
 SPLITS = ('train', 'val', 'test')
 SHARES = (0.8, 0.1, 0.1)
+_SPELLINGS = {
+  'training': 'train',
+  'valid': 'val',
+  'validation': 'val',
+  'testing': 'test',
+}
+
+
+def canonical_split(name: str) -> str:
+  """One of `SPLITS`, however it is written ('Training'); or the name itself."""
+  name = str(name).strip()
+  small = name.casefold()
+  small = _SPELLINGS.get(small, small)
+  return small if small in SPLITS else name
 
 
 def assign_splits(

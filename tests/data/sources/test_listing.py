@@ -92,7 +92,7 @@ def test_lists_of_path_and_label_need_no_header(separator, tmp_path):
     {'path': f'{tmp_path}/b c.mp4', 'label': 0},
   ]
   path = _write(tmp_path, 'val.txt', 'a.mp4 3\nb.mp4\n')
-  with pytest.raises(ValueError, match=r'row 1 of .* is no `path label`'):
+  with pytest.raises(ValueError, match=r'line 2 of .* is no `path label`'):
     Listing(path, 'all')
 
 
@@ -104,8 +104,8 @@ def test_missing_videos_are_named(tmp_path):
 
 def test_bad_rows_and_splits_are_named(tmp_path):
   for name, text, error in (
-    ('a.csv', 'file,label\na.mp4,0\n', 'row 0 of .* has no `path`'),
-    ('b.csv', 'path,split\na.mp4,train\nb.mp4,\n', 'row 1 of .* no `split`'),
+    ('a.csv', 'file,label\na.mp4,0\n', 'has no column `path`.*file'),
+    ('b.csv', 'path,split\na.mp4,train\nb.mp4,\n', 'line 3 of .* no `split`'),
     ('c.csv', 'path,split\na.mp4,dev\n', "no row of split 'train'.*'dev': 1"),
     ('d.csv', 'path\n', 'empty'),
     ('e.txt', 'a.mp4', r'must end in \.csv'),
