@@ -25,7 +25,7 @@ from ml_collections import ConfigDict, config_flags
 from rvmae_jax import config_utils, perceptual
 from rvmae_jax.data import manifest
 from rvmae_jax.data.bad_videos import BadVideoGuard
-from rvmae_jax.data.pipeline import make_dataset
+from rvmae_jax.data.pipeline import make_dataset, source_classes
 from rvmae_jax.evals import build_eval
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.schedule import ScheduledEvals
@@ -145,6 +145,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     config.evals,
     total_steps=config.total_steps,
     data=config.data,
+    learned=source_classes(config.data.sources) if num_classes else {},
     num_classes=num_classes,
     **config_utils.token_size(config.model),
     batch_size=eval_batch_size(config),

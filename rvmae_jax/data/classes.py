@@ -103,7 +103,10 @@ def _warn_of_spellings(names: Sequence[str]) -> None:
   alike = {}
   for name in names:
     key = unicodedata.normalize('NFKC', name).casefold().replace('_', ' ')
-    alike.setdefault(str(int(key)) if key.isdecimal() else key, []).append(name)
+    if key.isdecimal():  # Of any script, with or without zeros before it.
+      digits = ''.join(str(unicodedata.decimal(char)) for char in key)
+      key = digits.lstrip('0') or '0'
+    alike.setdefault(key, []).append(name)
   for group in alike.values():
     if len(group) > 1:
       warn_once(

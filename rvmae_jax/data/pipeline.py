@@ -212,6 +212,14 @@ def build_sources(configs: Mapping[str, Mapping[str, Any]]) -> list[Any]:
   return sources
 
 
+def source_classes(
+  configs: Mapping[str, Mapping[str, Any]],
+) -> dict[str, list[str]]:
+  """Names of classes by source, for `classes.check_same_classes`."""
+  sources = zip(configs, build_sources(configs))
+  return {f'data.sources.{k}': s.class_names for k, s in sources}
+
+
 def _indices(number: int, length: int, at_most: int) -> grain.MapDataset:
   """(number of the source, index of the record); `at_most` 0 takes all."""
   # Evenly spread: sources are often sorted by class.

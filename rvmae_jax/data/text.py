@@ -95,15 +95,7 @@ def read_json(path: str) -> Any:
   Raises:
     ValueError: it is no JSON; names the file and the line.
   """
-  try:
-    return json.loads(read_text(path))
-  except json.JSONDecodeError as error:
-    # Several objects one after the other are the other layout.
-    hint = ' Name it .jsonl if it has one object a line.'
-    raise ValueError(
-      f'{path!r} is no JSON: line {error.lineno}: {error.msg}.'
-      + (hint if error.msg == 'Extra data' else '')
-    ) from error
+  return _parse_json(read_text(path), repr(path))
 
 
 def read_json_lines(path: str) -> list[tuple[str, Any]]:
@@ -112,14 +104,23 @@ def read_json_lines(path: str) -> list[tuple[str, Any]]:
   Raises:
     ValueError: a line is no JSON; named.
   """
-  values = []
-  for number, line in numbered_lines(path):
-    place = f'line {number} of {path!r}'
-    try:
-      values.append((place, json.loads(line)))
-    except json.JSONDecodeError as error:
-      raise ValueError(f'{place} is no JSON: {error.msg}: {line!r}.') from error
-  return values
+  places = [(f'line {n} of {path!r}', line) for n, line in numbered_lines(path)]
+  return [(place, _parse_json(line, place)) for place, line in places]
+
+
+def _parse_json(text: str, place: str) -> Any:
+  try:
+    return json.loads(text)
+  except json.JSONDecodeError as error:
+    # Several objects one after the other are the other layout.
+    hint = ' Name it .jsonl if it has one object a line.'
+    raise ValueError(
+      f'{place} is no JSON: line {error.lineno}: {error.msg}.'
+      + (hint if error.msg == 'Extra data' else '')
+    ) from error
+  # Of numbers of too many digits, and of brackets that are too deep.
+  except (ValueError, RecursionError) as error:
+    raise ValueError(f'{place} cannot be read as JSON: {error}.') from error
 
 
 def read_cells(
@@ -127,8 +128,8 @@ def read_cells(
 ) -> list[tuple[int, list[str]]]:
   """The rows of a table, with what spreadsheets put between cells.
 
-  Which of them is told by the first row, commas where it has none. Cells are stripped; empty rows are
-  left out, and so is Excel's `sep=;`.
+  Which of them is told by the first row; a table of one column has none. Cells
+  are stripped; empty rows are left out, and so is Excel's `sep=;`.
 
   Args:
     path: of the file.

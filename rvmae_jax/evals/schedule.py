@@ -23,7 +23,7 @@ class ScheduledEvals:
       out, after the last step too.
     total_steps: of the run.
     data: the data config of the run.
-    num_classes: of the network's classifier; 0 where it has none.
+    learned, num_classes: of the network's classifier, see `check_sources`.
     **settings: what else `build_eval` adds to each entry.
 
   Raises:
@@ -37,6 +37,7 @@ class ScheduledEvals:
     *,
     total_steps: int,
     data: ConfigDict,
+    learned: Mapping[str, Sequence[str]] | None = None,
     num_classes: int = 0,
     **settings,
   ):
@@ -48,10 +49,6 @@ class ScheduledEvals:
     self._evals = {
       k: build_eval(v, data=data, **settings) for k, v in entries.items()
     }
-    learned = {}
-    if any(map(_asks_classifier, entries.values())):
-      sources = zip(data.sources, build_sources(data.sources))
-      learned = {f'data.sources.{k}': s.class_names for k, s in sources}
     check_sources(entries, data, learned, num_classes)
 
   def due(self, step: int) -> list[str]:

@@ -312,6 +312,8 @@ def seconds(value: Any) -> float:
   Raises:
     ValueError: it is something else, or negative.
   """
+  if isinstance(value, int | float) and 0 <= value < math.inf:
+    return float(value)
   text = str(value).strip()
   match = _CLOCK.fullmatch(text)
   # 1,500 is one and a half in one country and 1500 in another.
@@ -414,14 +416,15 @@ def _check_repeats(path, rows, labels, times, splits) -> None:
       raise ValueError(
         f'listing: {row["path"]!r} has the label {first["label"]!r} in '
         f'{first.place} and {row["label"]!r} in {row.place}. A video, or a '
-        'part of it, has one label: remove one of them.'
+        'part of it, has one label: remove one of the rows, or the column '
+        'where no label is needed.'
       )
     where = f' in {first_split} and {split}' if split != first_split else ''
     repeated.append(f'{row["path"]}{where} ({row.place.split(" of ")[0]})')
   if repeated:
     warn_once(
-      f'listing: {len(repeated)} rows of {path!r} repeat a video that is in it '
-      f'already: {some_names(repeated, 5)}.'
+      f'listing: {len(repeated)} of {len(rows)} rows of {path!r} repeat a video '
+      f'that is in it already: {some_names(repeated, 5)}.'
     )
 
 
