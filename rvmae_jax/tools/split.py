@@ -61,15 +61,13 @@ def read_videos(path: str, root: str = '') -> tuple[list[Row], str]:
   root = os.path.abspath(root or os.path.dirname(path))
   rows = read_rows(path, root)
   found = find_files(path, root, [row['path'] for row in rows])
-  return [
-    {
-      **row,
-      'path': os.path.relpath(found[row['path']], root),
-      # As `Listing` reads them, so that spaces make no other class.
-      'label': clean_label(row.get('label')),
-    }
-    for row in rows
-  ], root
+  rows = [
+    {**row, 'path': os.path.relpath(found[row['path']], root)} for row in rows
+  ]
+  for row in rows:
+    if 'label' in row:  # Spaces make no other class, as for `Listing`.
+      row['label'] = clean_label(row['label'])
+  return rows, root
 
 
 def group_rows(
@@ -192,12 +190,13 @@ def split_videos(arguments: argparse.Namespace) -> dict[str, Any]:
     arguments.group_pattern,
     [hash_of[row['path']] for row in rows],
   )
-  if not any(arguments.label in row for row in rows):
+  label = arguments.label
+  if label != 'label' and not any(label in row for row in rows):
     raise ValueError(
-      f'No row has a column --label {arguments.label!r}; there are '
+      f'No row has a column --label {label!r}; there are '
       f'{", ".join(rows[0])} (`class` and `target` are read as `label`).'
     )
-  labels = [clean_label(row.get(arguments.label)) for row in rows]
+  labels = [clean_label(row.get(label)) for row in rows]
   shares = [float(share) for share in arguments.shares.split(',')]
   splits = assign_groups(
     labels, groups, shares, arguments.seed, arguments.allow_absent

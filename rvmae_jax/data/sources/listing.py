@@ -423,8 +423,8 @@ def _check_repeats(path, rows, labels, times, splits) -> None:
     repeated.append(f'{row["path"]}{where} ({row.place.split(" of ")[0]})')
   if repeated:
     warn_once(
-      f'listing: {len(repeated)} of {len(rows)} rows of {path!r} repeat a video '
-      f'that is in it already: {some_names(repeated, 5)}.'
+      f'listing: {len(repeated)} of {len(rows)} rows of {path!r} repeat a '
+      f'video that is in it already: {some_names(repeated, 5)}.'
     )
 
 
