@@ -121,3 +121,11 @@ def test_errors_are_logged_and_do_not_stop_a_run(tmp_path, caplog):
   manifest.record_in_background(tmp_path / 'run', sources).join()
   assert 'manifest could not be written' in caplog.text
   assert manifest.read(tmp_path / 'run') is None
+
+
+def test_the_classes_that_were_learned_are_kept(videos, tmp_path):
+  manifest.record(tmp_path / 'run', {'own': _folder(videos)})
+  seen = manifest.SeenVideos(tmp_path / 'run')
+  assert seen.class_names == {
+    'data.sources.own of the training': ['down', 'up']
+  }

@@ -69,3 +69,13 @@ def test_probabilities_of_views_are_averaged():
 def test_videos_without_labels_are_left_alone():
   data = {'sources': {'noise': {'num_classes': 0}}}
   assert _evaluation(data).run(Oracle()) == {}
+
+
+def test_a_label_that_the_network_has_no_place_for_is_refused():
+  class Two:
+    def predict(self, batch):
+      return {'logits': np.zeros((len(batch['label']), 2))}
+
+  data = {'sources': {'noise': {'num_classes': 3}}}
+  with pytest.raises(ValueError, match='label 2, and the network knows 2'):
+    _evaluation(data).run(Two())
