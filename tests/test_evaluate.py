@@ -149,7 +149,7 @@ def test_a_classifier_is_not_asked_about_other_classes(network, tmp_path):
   seen = manifest.SeenVideos(tmp_path / 'run')
   data = {'sources': {'videos': sources['test']}}
   config = _config(accuracy={'name': 'accuracy', 'data': data})
-  with pytest.raises(ValueError, match="Label 0 is 'jump' in .*training and"):
+  with pytest.raises(ValueError, match=r"0 is 'jump' in .*training and"):
     evaluate(config, params, run_config, tmp_path / 'out', seen=seen)
 
 

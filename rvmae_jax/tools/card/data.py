@@ -81,7 +81,10 @@ def licence_of(entry: Mapping[str, Any], licences: Mapping[str, str]) -> str:
     if split in ('all', row.get('split', split))
   ]
   found = collections.Counter(
-    next((row[c] for c in LICENCE_COLUMNS if row.get(c)), NOT_GIVEN)
+    next(
+      (v for k, v in row.items() if plain_name(k) in LICENCE_COLUMNS and v),
+      NOT_GIVEN,
+    )
     for row in rows
   )
   if {*found} == {NOT_GIVEN}:
