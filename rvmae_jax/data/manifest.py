@@ -164,7 +164,8 @@ def read_videos(
 ) -> Iterator[Identity]:
   """The videos of one entry of a manifest's `sources`."""
   content = (epath.Path(workdir) / entry['list']).read_bytes()
-  with gzip.open(io.BytesIO(content), 'rt') as file:
+  text = {'encoding': 'utf-8', 'errors': 'surrogateescape'}
+  with gzip.open(io.BytesIO(content), 'rt', **text) as file:
     for row in csv.DictReader(file):
       num_bytes = int(row['num_bytes']) if row['num_bytes'] else None
       yield Identity(row['path'], num_bytes, row['fingerprint'])
@@ -242,8 +243,10 @@ def _write(workdir: epath.Path, videos: Iterable[Identity]) -> dict[str, Any]:
   with gzip.GzipFile('', 'wb', fileobj=buffer, mtime=0) as file:
 
     def write(text: str) -> None:
-      file.write(text.encode())
-      digest.update(text.encode())
+      # Names of files need not be UTF-8.
+      content = text.encode(errors='surrogateescape')
+      file.write(content)
+      digest.update(content)
 
     writer = csv.writer(types.SimpleNamespace(write=write), lineterminator='\n')
     writer.writerow(Identity._fields)

@@ -1,6 +1,7 @@
 """What a run has seen is written down, and found again among other videos."""
 
 import json
+import os
 
 import pytest
 
@@ -129,3 +130,17 @@ def test_the_classes_that_were_learned_are_kept(videos, tmp_path):
   assert seen.class_names == {
     'data.sources.own of the training': ['down', 'up']
   }
+
+
+def test_names_that_are_not_utf8_are_kept(tmp_path):
+  folder = tmp_path / 'videos'
+  folder.mkdir()
+  name = os.fsencode(folder) + b'/gr\xf6\xdfe.mp4'
+  with open(name, 'wb') as file:
+    file.write(b'x')
+  # By its name alone it is put in a split, too.
+  sources = {'own': {'name': 'folder', 'path': str(folder), 'split': 'train'}}
+  manifest.record(tmp_path / 'run', sources)
+  [entry] = manifest.read(tmp_path / 'run')['sources']
+  [video] = manifest.read_videos(tmp_path / 'run', entry)
+  assert os.fsencode(video.path) == name and video.num_bytes == 1

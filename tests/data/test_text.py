@@ -69,6 +69,7 @@ def test_other_bytes_are_refused_by_name(data, message, tmp_path):
     'path;note\na.mp4;x, y\n',
     'path\tnote\na.mp4\tx, y\n',
     'sep=;\npath;note\na.mp4;x, y\n',
+    '"path";"note"\n"a.mp4";"x, y"\n',
     ' Path , note\n\na.mp4 , "x, y"\n,\n',
     ',PATH,note\n0,a.mp4,"x, y"\n',  # pandas with its index
     'path,note,\na.mp4,"x, y",\n',

@@ -94,7 +94,7 @@ def _whole_s(row: Row, column: str) -> str:
   """A time as it is in names of files: '000095'."""
   try:
     return f'{int(float(row[column])):06d}'
-  except ValueError:
+  except (OverflowError, ValueError):
     raise ValueError(
       f'kinetics: {column} in {row.place} is no number: {row[column]!r}.'
     ) from None

@@ -40,10 +40,10 @@ _COLUMNS = {
 _KNOWN = (*_COLUMNS, *(name for names in _COLUMNS.values() for name in names))
 
 # 'videos/a b.mp4 12'; newer lists have a comma.
-_PLAIN = re.compile(r'(?P<path>.*\S)\s*[\s,;]\s*(?P<label>-1|[0-9]+)')
+_PLAIN = re.compile(r'(?P<path>.*[^\s,;])[\s,;]+(?P<label>-1|[0-9]+)')
 _THREE = re.compile(
-  r'(?P<path>.*\S)\s*[\s,;]\s*(?P<second>[0-9]+)\s*[\s,;]\s*'
-  r'(?P<third>-1|[0-9]+)'
+  r'(?P<path>.*[^\s,;])[\s,;]+(?P<second>[0-9]{1,18})[\s,;]+'
+  r'(?P<third>-1|[0-9]{1,18})'
 )
 _CLOCK = re.compile(r'(?:(?:([0-9]+):)?([0-9]+):)?([0-9]+(?:[.,][0-9]*)?)')
 
@@ -162,7 +162,7 @@ def read_rows(path: str, root: str = '') -> list[Row]:
     raise _unknown_kind(path)
   if not rows:
     raise ValueError(f'listing: {path!r} is no list of rows, or an empty one.')
-  columns = {column for row in rows for column in row}
+  columns = dict.fromkeys(column for row in rows for column in row)
   names = _own_names(path, columns)
   rows = [
     Row({names[k]: _clean(v) for k, v in row.items()}, row.place)
@@ -325,7 +325,10 @@ def seconds(value: Any) -> float:
   rest = float(match[3].replace(',', '.'))
   if (match[2] and rest >= 60) or (match[1] and minutes >= 60):
     raise ValueError(f'{value!r} has 60 minutes or seconds, or more')
-  return 3600 * hours + 60 * minutes + rest
+  total = 3600 * hours + 60 * minutes + rest
+  if total == math.inf:
+    raise ValueError(f'{text[:20]!r}... is no time')
+  return total
 
 
 def _times_s(row: Row) -> dict[str, float]:
@@ -388,7 +391,7 @@ def _check_no_other_splits(path, rows, asked) -> None:
   """ValueError if a column of another name tells the splits."""
   if asked == 'all':
     return
-  for column in {*rows[0]} - {*_COLUMNS}:
+  for column in set(rows[0]) - set(_COLUMNS):
     found = {canonical_split(row.get(column, '')) for row in rows}
     if len(found) > 1 and found <= {*SPLITS}:
       raise ValueError(

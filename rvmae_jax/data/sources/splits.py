@@ -57,12 +57,17 @@ def assign_splits(
     members[group].append(name)
   split_of = {}
   for group in members.values():
-    group.sort(key=lambda name: hashlib.sha256(name.encode()).digest())
+    group.sort(key=_hash)
     splits = (
       s for s, n in zip(SPLITS, _counts(len(group), shares)) for _ in range(n)
     )
     split_of.update(zip(group, splits))
   return [split_of[name] for name in names]
+
+
+def _hash(name: str) -> bytes:
+  # Names of files need not be UTF-8; Python then has surrogates in them.
+  return hashlib.sha256(name.encode(errors='surrogatepass')).digest()
 
 
 def _counts(total: int, shares: Sequence[float]) -> list[int]:
