@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from typing import ClassVar
 
 import jax
@@ -293,6 +294,33 @@ def test_more_classes_than_the_head_has_are_refused(tmp_path):
     config.data.sources = {'videos': {'name': 'fake', 'num_classes': 4}}
   with pytest.raises(ValueError, match=r'4 classes, .*model\.num_classes=3'):
     train(config, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+  ('num_classes', 'tested', 'message'),
+  [
+    (0, 0, r'no video of data\.sources\.noise has one'),
+    (3, 5, r'evals\.accuracy\.data\.sources\.noise has 5 classes.*=3'),
+  ],
+)
+def test_labels_are_checked_before_the_first_step(
+  num_classes, tested, message, tmp_path, monkeypatch
+):
+  recipe = pathlib.Path(RECIPE).parents[1] / 'configs/from_scratch.py'
+  config = load_config(f'{recipe}:runlocal,num_classes=3')
+  config.batch_size = 8
+  with config.unlocked():
+    source = {'name': 'fake', 'num_classes': num_classes}
+    config.data.sources = {'noise': source}
+    data = {'sources': {'noise': {'split': 'val', 'num_classes': tested}}}
+    entry = {'name': 'accuracy', 'every_steps': 4, 'data': data}
+    config.evals = {'accuracy': entry}
+  # Nothing is compiled or computed for it.
+  state = types.SimpleNamespace(step=0)
+  monkeypatch.setattr(jax, 'jit', lambda *_, **__: lambda *_: state)
+  with pytest.raises(ValueError, match=message):
+    train(config, str(tmp_path))
+  assert not (tmp_path / 'metrics.jsonl').exists()
 
 
 def test_batch_that_does_not_fit_the_devices_is_refused(tmp_path):
