@@ -275,11 +275,15 @@ class EncodedReader(Reader):
       return 'two frames have the same time'
     if any(later < earlier for earlier, later in itertools.pairwise(dts)):
       return 'times go back, as where files were joined'
+    # With B-frames times rise and fall, unless they are those of decoding. AVI
+    # has no others, and Matroska would not show the difference.
+    container = self._container.format.name
     is_rising = all(a < b for a, b in itertools.pairwise(pts))
-    is_avi = self._container.format.name == 'avi'
-    # With B-frames times rise and fall, unless they are those of decoding.
-    has_b_frames = self._stream.codec_context.has_b_frames
-    if has_b_frames and len(pts) > 1 and (is_avi or is_rising):
+    is_one = container == 'matroska,webm' or all(
+      packet.dts in (None, packet.pts) for packet in self._table
+    )
+    has_b_frames = self._stream.codec_context.has_b_frames and len(pts) > 1
+    if has_b_frames and (container == 'avi' or (is_rising and is_one)):
       return 'times do not tell in what order frames are shown'
     return ''
 
@@ -411,8 +415,9 @@ class EncodedReader(Reader):
         self._damaged = np.inf
       if frame.is_corrupt:
         self._damaged = min(self._damaged, position)
-      if count == 0 and entry.position and _builds_on_others(frame):
-        return  # The container is wrong: this is no key frame.
+      if entry.position == position != 0 and _builds_on_others(frame):
+        self._read_in_order('frames that it calls key frames are none')
+        return
       if index is not None and position < self._damaged:
         yield index, frame
 
@@ -459,12 +464,15 @@ class EncodedReader(Reader):
     if position < len(self._table):
       # It does not seek, or leads astray: read it in order.
       if entry.position:
-        self._entries = self._entries[:1]
-        self.slow_because = self.slow_because or (
-          'seeks do not land where they should: it is read from the start'
-        )
+        self._read_in_order('seeks do not land where they should')
       self._open()
       yield from itertools.islice(enumerate(self._packets()), position, None)
+
+  def _read_in_order(self, reason: str) -> None:
+    """Lets decoding begin at the start of the file from now on."""
+    self._entries = self._entries[:1]
+    if not self.slow_because:
+      self.slow_because = f'{reason}: it is read from the start'
 
   def _known_packets(self, position: int) -> Iterator[av.Packet]:
     """Yields packets from `position` on, as long as they are the right ones."""

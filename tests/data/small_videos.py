@@ -81,7 +81,9 @@ def write(
 def remux(
   source: pathlib.Path,
   path: pathlib.Path,
-  change: Callable[[list[av.Packet]], list[av.Packet]] = lambda packets: packets,
+  change: Callable[[list[av.Packet]], list[av.Packet]] = lambda packets: (
+    packets
+  ),
   container_options: dict[str, str] | None = None,
 ) -> pathlib.Path:
   """Writes the packets of a file into another, changed on the way."""
