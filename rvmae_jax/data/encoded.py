@@ -72,25 +72,6 @@ class VideoInfo:
   pixel_aspect: float
 
 
-class _Packet(NamedTuple):
-  """What is kept of a packet.
-
-  Attributes:
-    pts, dts: when it is shown and decoded, in ticks; None if nobody says.
-    identity: a hash of its time, size and content.
-    is_key: decoding may start here.
-    is_shown: not hidden by an edit list or by its codec.
-    is_corrupt: known to the demuxer as damaged or cut off.
-  """
-
-  pts: int | None
-  dts: int | None
-  identity: int
-  is_key: bool
-  is_shown: bool
-  is_corrupt: bool
-
-
 class _Entry(NamedTuple):
   """Where decoding may start: it gives the frames from `index` on.
 
@@ -225,14 +206,32 @@ class EncodedReader(Reader):
     Returns:
       When each frame is shown, in seconds from the first.
     """
-    self._table = [self._described(packet) for packet in self._packets()]
-    self._position = _unique_positions(p.identity for p in self._table)
-    self._entries = [self._entry(0, 0)] if self._table else []
+    is_vp8 = self._stream.codec_context.name == 'vp8'
+    rows = [
+      (
+        packet.pts,
+        packet.dts,
+        _identity(packet),
+        packet.is_keyframe,
+        not (packet.is_discard or (is_vp8 and _is_hidden_vp8(packet))),
+        packet.is_corrupt,
+      )
+      for packet in self._packets()
+    ]
+    # What is known of the packets, each a tuple in decoding order.
+    self._pts, self._dts, self._identities, is_key, is_shown, is_corrupt = (
+      zip(*rows) if rows else [()] * 6
+    )
+    self._position = _unique_positions(self._identities)
+    self._entries = [self._entry(0, 0)] if rows else []
     self._index_of: dict[int, int] = {}
     self._is_counted = False
     self._wanted = -1
     self._shown = np.inf
-    doubt = self._doubt()
+    shown = [i for i, is_seen in enumerate(is_shown) if is_seen]
+    doubt = 'a part of it is damaged or missing'
+    if True not in is_corrupt:
+      doubt = self._doubt([self._pts[i] for i in shown])
     # Frames on the way to the wanted one that nothing builds on need not be
     # decoded. Only H.264 marks them without exceptions.
     self._skips = self._stream.codec.name == 'h264' and not doubt
@@ -241,34 +240,16 @@ class EncodedReader(Reader):
       self._is_counted = len({*order} - {None}) < len(order)
       self.slow_because = f'{doubt}: the whole file is decoded to open it'
     else:
-      shown = [i for i, packet in enumerate(self._table) if packet.is_shown]
-      order = sorted(shown, key=lambda i: self._table[i].pts)
-      order = self._without_lost_head(order)
+      order = sorted(shown, key=self._pts.__getitem__)
+      order = self._without_lost_head(order, is_key)
     if not self._is_counted:
       self._index_of = {position: i for i, position in enumerate(order)}
-      self._entries += self._key_entries()
+      self._entries += self._key_entries(is_key)
     return self._shown_at(order)
 
-  def _described(self, packet: av.Packet) -> _Packet:
-    hidden = packet.is_discard
-    if self._stream.codec_context.name == 'vp8':
-      # Pictures that only others build on; a bit of the header says so.
-      hidden = hidden or not memoryview(packet)[0] & 0x10
-    return _Packet(
-      packet.pts,
-      packet.dts,
-      _identity(packet),
-      packet.is_keyframe,
-      not hidden,
-      packet.is_corrupt,
-    )
-
-  def _doubt(self) -> str:
+  def _doubt(self, pts: Sequence[int | None]) -> str:
     """Why times do not tell which frames come and in what order; or ''."""
-    pts = [packet.pts for packet in self._table if packet.is_shown]
-    dts = [packet.dts for packet in self._table if packet.dts is not None]
-    if any(packet.is_corrupt for packet in self._table):
-      return 'a part of it is damaged or missing'
+    dts = [time for time in self._dts if time is not None]
     if None in pts:
       return 'frames have no times'
     if any(a == b for a, b in itertools.pairwise(sorted(pts))):
@@ -280,7 +261,7 @@ class EncodedReader(Reader):
     container = self._container.format.name
     is_rising = all(a < b for a, b in itertools.pairwise(pts))
     is_one = container == 'matroska,webm' or all(
-      packet.dts in (None, packet.pts) for packet in self._table
+      dts in (None, pts) for dts, pts in zip(self._dts, self._pts)
     )
     has_b_frames = self._stream.codec_context.has_b_frames and len(pts) > 1
     if has_b_frames and (container == 'avi' or (is_rising and is_one)):
@@ -289,10 +270,10 @@ class EncodedReader(Reader):
 
   def _decoded_order(self) -> list[int | None]:
     """Positions of the packets of all frames, by decoding all of them."""
-    # With threads an error may take other frames along.
-    self._num_threads = 1
     source = _source_key(self._source)
     order = _DECODED_ORDERS.get(source)
+    # With threads an error may take other frames along.
+    self._stream.codec_context.thread_count = self._num_threads = 1
     if order is None:
       self._open()
       order = [frame.pts for frame in self._decode(self._entries[0])]
@@ -300,19 +281,21 @@ class EncodedReader(Reader):
         _DECODED_ORDERS[source] = order
         while len(_DECODED_ORDERS) > _NUM_DECODED_ORDERS:
           del _DECODED_ORDERS[next(iter(_DECODED_ORDERS))]
-    self._open()
     return order
 
-  def _without_lost_head(self, order: list[int]) -> list[int]:
+  def _without_lost_head(
+    self, order: list[int], is_key: Sequence[bool]
+  ) -> list[int]:
     """Leaves out frames at the start whose key frame was cut off.
 
     What is stored before the first key frame, or shown before it, may need one
     that is not there; whether it comes is seen by decoding up to there.
     """
-    keys = (i for i, packet in enumerate(self._table) if packet.is_key)
-    first = next(keys, len(self._table))
-    start = self._table[first].pts if first < len(self._table) else np.inf
-    doubtful = {i for i in order if i < first or self._table[i].pts < start}
+    first, start = len(is_key), np.inf
+    if True in is_key:
+      first = is_key.index(True)
+      start = self._pts[first]
+    doubtful = {i for i in order if i < first or self._pts[i] < start}
     if not doubtful:
       return order
     came = set()
@@ -322,12 +305,12 @@ class EncodedReader(Reader):
         break
     return [i for i in order if i in came or i not in doubtful]
 
-  def _key_entries(self) -> Iterator[_Entry]:
+  def _key_entries(self, is_key: Sequence[bool]) -> Iterator[_Entry]:
     """Key frames before which no frame is stored that is shown after them."""
     latest = -1
-    for position, packet in enumerate(self._table):
+    for position, may_start in enumerate(is_key):
       index = self._index_of.get(position, -1)
-      if packet.is_key and position and index > latest:
+      if may_start and position and index > latest:
         yield self._entry(index, position)
       latest = max(latest, index)
 
@@ -335,9 +318,11 @@ class EncodedReader(Reader):
     # MPEG program streams give other times to the first packets after a seek:
     # if the packet is not found, seek to one well before it.
     positions = (position, max(0, position - _PACKETS_BACK))
-    packets = [self._table[i] for i in dict.fromkeys(positions)]
-    times = [p.pts if p.dts is None else p.dts for p in packets]
-    return _Entry(index, position, tuple(t for t in times if t is not None))
+    times = [
+      self._pts[i] if self._dts[i] is None else self._dts[i] for i in positions
+    ]
+    seek_to = tuple(t for t in dict.fromkeys(times) if t is not None)
+    return _Entry(index, position, seek_to)
 
   def _shown_at(self, order: Sequence[int | None]) -> np.ndarray:
     """When frames are shown: the times of their packets, made to rise."""
@@ -345,8 +330,8 @@ class EncodedReader(Reader):
     tick = self._stream.time_base
     ticks = []
     if not self._is_counted:
-      ticks = [self._table[i].pts for i in order]
-      stored = [self._table[i].pts for i in sorted(order)]
+      ticks = [self._pts[i] for i in order]
+      stored = [self._pts[i] for i in sorted(order)]
       if None not in stored and stored == sorted(stored):
         ticks = stored  # Times of decoding: as many, one for each frame.
     known = [i for i, time in enumerate(ticks) if time is not None]
@@ -354,13 +339,13 @@ class EncodedReader(Reader):
       self._start_s = 0.0
       self._times_s = np.arange(len(order)) / float(rate)
       return self._times_s
-    ticks = np.interp(range(len(order)), known, [ticks[i] for i in known])
-    steps = np.diff(ticks)
-    # Where times go back, as in joined files, the frames go on.
-    forward = (
-      steps[steps > 0] if (steps > 0).any() else [float(1 / rate / tick)]
-    )
-    steps[steps < 0] = float(np.median(forward))
+    if len(known) < len(order):
+      ticks = np.interp(range(len(order)), known, [ticks[i] for i in known])
+    steps = np.diff(np.asarray(ticks, np.float64))
+    if (steps < 0).any():
+      # Where times go back, as in joined files, the frames go on.
+      forward = steps[steps > 0] if (steps > 0).any() else 1 / rate / tick
+      steps[steps < 0] = np.median(np.asarray(forward, np.float64))
     self._start_s = float(ticks[0] * tick)
     # Ticks are whole numbers: only here are times rounded.
     since_first = np.concatenate([[0.0], np.cumsum(steps)])
@@ -459,9 +444,9 @@ class EncodedReader(Reader):
         for packet in self._known_packets(position):
           yield position, packet
           position += 1
-      if position > entry.position or position == len(self._table):
+      if position > entry.position or position == len(self._pts):
         break
-    if position < len(self._table):
+    if position < len(self._pts):
       # It does not seek, or leads astray: read it in order.
       if entry.position:
         self._read_in_order('seeks do not land where they should')
@@ -479,7 +464,7 @@ class EncodedReader(Reader):
     at = None
     for packet in self._packets():
       identity = _identity(packet)
-      if at is None or identity != self._table[at].identity:
+      if at is None or identity != self._identities[at]:
         at = self._position.get(identity)  # Not known at once after a seek.
       if at is None:
         continue
@@ -489,7 +474,7 @@ class EncodedReader(Reader):
         yield packet
         position += 1
       at += 1
-      if at == len(self._table):
+      if at == len(self._pts):
         return
 
   def _packets(self) -> Iterator[av.Packet]:
@@ -503,6 +488,11 @@ _PACKETS_BACK = 16
 def _identity(packet: av.Packet) -> int:
   """Tells a packet from others: a hash of its time, size and content."""
   return hash((packet.pts, packet.size, zlib.crc32(packet)))
+
+
+def _is_hidden_vp8(packet: av.Packet) -> bool:
+  """Whether a picture is there only for others to build on."""
+  return not memoryview(packet)[0] & 0x10  # The bit show_frame.
 
 
 def _unique_positions(identities: Iterable[int]) -> dict[int, int]:

@@ -129,7 +129,8 @@ class Reader(abc.ABC):
         frames = np.empty((len(indices), *frame.shape), np.uint8)
       if frame.shape != frames.shape[1:]:
         raise VideoError(self.path, 'the size of the frames changes')
-      frames[inverse == number] = frame
+      for place in np.flatnonzero(inverse == number):
+        frames[place] = frame
     return frames
 
   @abc.abstractmethod
