@@ -291,10 +291,9 @@ class EncodedReader(Reader):
     What is stored before the first key frame, or shown before it, may need one
     that is not there; whether it comes is seen by decoding up to there.
     """
-    first, start = len(is_key), np.inf
-    if True in is_key:
-      first = is_key.index(True)
-      start = self._pts[first]
+    first = is_key.index(True) if True in is_key else len(is_key)
+    # A key frame that is hidden may lack a time; those shown have one.
+    start = self._pts[first] if first in order else -np.inf
     doubtful = {i for i in order if i < first or self._pts[i] < start}
     if not doubtful:
       return order
@@ -378,7 +377,7 @@ class EncodedReader(Reader):
     """Lets decoding begin at an entry."""
     self._entry_now = entry
     self._shown = self._fed = -1
-    self._frames = self._sound_frames(entry)
+    self._frames = self._indexed_frames(entry)
 
   def _advance(self, index: int) -> av.VideoFrame | None:
     """Decodes up to frame `index`; None if it does not come."""
@@ -390,21 +389,29 @@ class EncodedReader(Reader):
     self._shown = np.inf
     return None
 
-  def _sound_frames(self, entry: _Entry) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Yields (index, frame) in presentation order, without damaged frames."""
+  def _indexed_frames(
+    self, entry: _Entry
+  ) -> Iterator[tuple[int, av.VideoFrame | None]]:
+    """Yields (index, frame) in presentation order; None for a damaged one."""
     self._damaged = np.inf  # What is stored from here on builds on damage.
     for count, frame in enumerate(self._decode(entry)):
       position = count if self._is_counted else frame.pts
       index = count if self._is_counted else self._index_of.get(position)
+      if index is None:
+        continue
+      if position == entry.position != 0 and _builds_on_others(frame):
+        self._read_in_order('frames that it calls key frames are none')
+        return
       if frame.key_frame and position > self._damaged:
         self._damaged = np.inf
       if frame.is_corrupt:
         self._damaged = min(self._damaged, position)
-      if entry.position == position != 0 and _builds_on_others(frame):
-        self._read_in_order('frames that it calls key frames are none')
-        return
-      if index is not None and position < self._damaged:
+      if position < self._damaged:
         yield index, frame
+      elif entry.position:
+        return  # Decoding from the start may do better.
+      else:
+        yield index, None
 
   def _decode(self, entry: _Entry) -> Iterator[av.VideoFrame]:
     """Yields all frames from an entry; their `pts` tell the packets' positions.
