@@ -51,13 +51,17 @@ def orientation(frame: av.VideoFrame) -> Orientation:
 
 
 def to_rgb(frame: av.VideoFrame, converter: VideoReformatter) -> np.ndarray:
-  """The frame as it is shown, [H, W, 3] uint8.
+  """The frame as it is shown, [H, W, 3] uint8; a view to be copied.
 
   Args:
     frame: as decoded.
     converter: of the video; keeps tables between frames of one format.
   """
-  rgb = converter.reformat(frame, format='rgb24', threads=1).to_ndarray()
+  plane = converter.reformat(frame, format='rgb24', threads=1).planes[0]
+  height, width, line = plane.height, plane.width, plane.line_size
+  rows = np.frombuffer(plane, np.uint8, height * line).reshape(height, line)
+  # [H, line] -> [H, W, 3]: lines are padded at their end
+  rgb = rows[:, : 3 * width].reshape(height, width, 3)
   if frame.format.name.startswith('gray') and (
     int(frame.color_range) == _LIMITED_RANGE
   ):

@@ -275,8 +275,8 @@ class EncodedReader(Reader):
     # With threads an error may take other frames along.
     self._stream.codec_context.thread_count = self._num_threads = 1
     if order is None:
-      self._open()
-      order = [frame.pts for frame in self._decode(self._entries[0])]
+      start = self._entries[0]._replace(seek_to=())
+      order = [frame.pts for frame in self._decode(start)]
       if source is not None:
         _DECODED_ORDERS[source] = order
         while len(_DECODED_ORDERS) > _NUM_DECODED_ORDERS:
@@ -298,7 +298,7 @@ class EncodedReader(Reader):
     if not doubtful:
       return order
     came = set()
-    for frame in self._decode(self._entries[0]):
+    for frame in self._decode(self._entries[0]._replace(seek_to=())):
       came.add(frame.pts)
       if frame.pts not in doubtful:
         break
@@ -365,7 +365,7 @@ class EncodedReader(Reader):
     if index <= self._shown or entry.position > self._fed + 1:
       self._start(entry)
     frame = self._advance(index)
-    if frame is None and self._entry_now.position:
+    if frame is None and self._entry_now != self._entries[0]:
       # The key frame was not enough (gradual refresh): take all before it too.
       self._start(self._entries[0])
       frame = self._advance(index)
@@ -419,15 +419,16 @@ class EncodedReader(Reader):
     Frames that are shown before the entry build on others before it, and no
     frame builds on them: they are left out.
     """
-    has_begun = False
+    has_begun, was_early = False, None
     for position, packet in self._packets_from(entry):
       self._fed = position
       index = self._index_of.get(position, np.inf)
       if index < entry.index:
         continue
-      if self._skips:
-        early = index < self._wanted
-        self._stream.codec_context.skip_frame = 'NONREF' if early else 'DEFAULT'
+      if self._skips and (index < self._wanted) is not was_early:
+        was_early = index < self._wanted
+        skipped = 'NONREF' if was_early else 'DEFAULT'
+        self._stream.codec_context.skip_frame = skipped
       packet.pts = position
       try:
         frames = packet.decode()
@@ -455,14 +456,16 @@ class EncodedReader(Reader):
         break
     if position < len(self._pts):
       # It does not seek, or leads astray: read it in order.
-      if entry.position:
+      if entry.position or position:
         self._read_in_order('seeks do not land where they should')
+      if position > entry.position:
+        return  # The decoder would miss what it was given: begin anew.
       self._open()
       yield from itertools.islice(enumerate(self._packets()), position, None)
 
   def _read_in_order(self, reason: str) -> None:
     """Lets decoding begin at the start of the file from now on."""
-    self._entries = self._entries[:1]
+    self._entries = [self._entries[0]._replace(seek_to=())]
     if not self.slow_because:
       self.slow_because = f'{reason}: it is read from the start'
 

@@ -96,7 +96,8 @@ def read_live(
     with av.open(url, format='v4l2' if is_camera else None) as container:
       for frame in container.decode(video=0):
         check_pixels(url, frame.width, frame.height)
-        yield _resized(to_rgb(frame, converter)[None], size)[0]
+        rgb = np.ascontiguousarray(to_rgb(frame, converter))
+        yield _resized(rgb[None], size)[0]
   except (av.FFmpegError, OSError, IndexError) as error:
     raise VideoError(url, f'cannot be read as a live video: {error}') from error
 

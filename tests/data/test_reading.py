@@ -485,3 +485,18 @@ def test_a_file_is_decoded_once_to_find_its_frames(videos, monkeypatch):
   path.touch()  # Another file, for all that one knows.
   with pytest.raises(TypeError):
     open_record(record)
+
+
+def test_a_seek_that_leads_astray_halfway_is_noticed(videos, monkeypatch):
+  path, plain = videos('mkv-libx264-b')
+  known = EncodedReader._known_packets
+
+  def astray(self, position):
+    for number, packet in enumerate(known(self, position)):
+      if number == 3:
+        return
+      yield packet
+
+  monkeypatch.setattr(EncodedReader, '_known_packets', astray)
+  record = {'path': str(path), 'label': -1}
+  assert 'seeks do not land' in assert_reads_like_plain(record, plain)
