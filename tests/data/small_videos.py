@@ -1,7 +1,7 @@
 """Small videos of every kind, each frame carrying its number as blocks."""
 
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 import av
@@ -111,16 +111,14 @@ def retimed(
   return packets
 
 
-def decode_all(path: pathlib.Path) -> list[av.VideoFrame]:
-  """All frames of a plain decode from the start that skips what fails."""
-  frames = []
+def decode_all(path: pathlib.Path) -> Iterator[av.VideoFrame]:
+  """Yields all frames of a plain decode that skips what fails."""
   with open_container(str(path)) as container:
     stream = container.streams.video[0]
     # Threads lose frames at an error, or patch them up in their own way.
     stream.codec_context.thread_count = 1
     for packet in container.demux(stream):
       try:
-        frames += packet.decode()
+        yield from packet.decode()
       except av.FFmpegError:
         continue
-  return frames

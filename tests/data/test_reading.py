@@ -325,7 +325,7 @@ CHANGED = {
     for pair in (
       *('ts-libx264-b', 'mkv-libx264-b', 'avi-mpeg4-b', 'flv-libx264-b'),
       *('mpg-mpeg2video-b', 'h264-libx264-b', 'webm-libvpx-vp9-gop12'),
-      *('gif-gif-whole', 'ogg-libvpx-gop12', 'avi-mjpeg-intra'),
+      *('gif-gif-whole', 'ogg-libvpx-gop12'),
       *('hevc-libx265-b', 'wmv-wmv2-gop12', 'mkv-ffv1-gop12'),
     )
   },
