@@ -1,6 +1,7 @@
 """Opens the video of a record, wherever and however it is stored."""
 
 import os
+import re
 
 from rvmae_jax.data.encoded import EncodedReader, VideoInfo
 from rvmae_jax.data.readers import (
@@ -61,9 +62,19 @@ def probe(source: str | os.PathLike | bytes) -> VideoInfo:
 
 
 def image_files(folder: str) -> list[str]:
-  """The image files of a folder, in order of their names."""
+  """The image files of a folder, in order of their names.
+
+  Numbers count as numbers: `frame_2.png` comes before `frame_11.png`.
+  """
   return [
     os.path.join(folder, name)
-    for name in sorted(os.listdir(folder))
+    for name in sorted(os.listdir(folder), key=_natural)
     if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith('.')
   ]
+
+
+def _natural(name: str) -> tuple[list[str | int], str]:
+  """A key that sorts the digits in a name as numbers."""
+  # Text and digits in turn, text first, so that like is compared with like.
+  parts = re.split(r'(\d+)', name)
+  return [int(p) if p.isdecimal() else p for p in parts], name

@@ -1,29 +1,40 @@
 """Frames of an encoded video by index, exact to the frame.
 
-The file is demuxed once, without decoding, into the presentation timestamps of
-its frames. A read then seeks to the last key frame that is shown no later than
-the wanted frame and decodes from there, so that it costs a group of pictures
-and not a film.
+Frame i is the i-th that decoding from the start of the file gives. The file is
+demuxed once, without decoding, into a table of its packets, and each frame is
+known by the packet that it comes from. Where the times of the packets leave no
+doubt, they tell the order of the frames. Elsewhere (raw streams, joined or
+damaged files, two frames at one time, AVI with B-frames) the file is decoded
+once to see what comes out.
+
+A read seeks to the last key frame that is shown no later than the wanted frame
+and decodes from there, so that it costs a group of pictures and not a film. A
+packet is believed to be the one in the table only if it is the same to the bit:
+a seek that lands elsewhere is noticed, and the file is read in order.
 """
 
 import bisect
 import contextlib
 import dataclasses
+import hashlib
 import io
 import itertools
-import math
 import os
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import av
 import numpy as np
+from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
+from rvmae_jax.data.display import orientation, to_rgb
 from rvmae_jax.data.readers import (
   IMAGES_PER_SECOND,
   Reader,
   VideoError,
+  check_pixels,
   video_errors,
 )
 
@@ -38,10 +49,13 @@ class VideoInfo:
     pixel_format: such as 'yuv420p'.
     width, height: as stored, before rotation.
     fps: average rate; 0 if unknown.
-    num_frames: frames to be shown, counted by demuxing.
+    num_frames: frames to be shown.
     duration_s: from the first frame to the end of the last.
     start_s: presentation time of the first frame.
     rotation_degrees: counterclockwise; the readers apply it.
+    is_mirrored: left and right are swapped after rotation, by the readers too.
+    pixel_aspect: width of a pixel by its height; the readers keep pixels as
+      they are stored, see `display`.
   """
 
   container: str
@@ -54,14 +68,22 @@ class VideoInfo:
   duration_s: float
   start_s: float
   rotation_degrees: int
+  is_mirrored: bool
+  pixel_aspect: float
 
 
 class _Entry(NamedTuple):
-  """Where decoding may start: it gives all frames shown at `pts` or later."""
+  """Where decoding may start: it gives the frames from `index` on.
 
-  pts: float
-  position: int  # Among the packets of the stream, in decoding order.
-  seek_to: int | None  # None: the container has no times to seek to.
+  Attributes:
+    index: of a frame.
+    position: of its packet among those of the stream, in decoding order.
+    seek_to: times to seek to, one after the other, until one serves.
+  """
+
+  index: int
+  position: int
+  seek_to: tuple[int, ...]
 
 
 # Metadata may be cut off within a character. From version 19 on PyAV keeps such
@@ -70,17 +92,32 @@ _KEEP_METADATA = {'metadata_errors': 'surrogateescape'}
 if int(av.__version__.partition('.')[0]) >= 19:
   _KEEP_METADATA = {}
 
+# Seconds that a server may be silent, while opening and while reading.
+_TIMEOUT_S = 30.0
+
+# Orders of frames that took a full decode: file -> positions of packets. A
+# process opens its files over and over; the oldest go first.
+_DECODED_ORDERS: dict[tuple, list[int] | int] = {}
+_NUM_DECODED_ORDERS = 10_000
+
 
 def open_container(source: str | io.IOBase) -> av.container.InputContainer:
   """Opens a video file, whatever bytes its metadata hold.
 
   Args:
-    source: a path or an open file.
+    source: a path, a URL or an open file.
 
   Raises:
     av.FFmpegError: it is no file that FFmpeg reads.
   """
+  if isinstance(source, str) and is_url(source):
+    return av.open(source, timeout=_TIMEOUT_S, **_KEEP_METADATA)
   return av.open(source, **_KEEP_METADATA)
+
+
+def is_url(path: str) -> bool:
+  """Whether a name is an address such as https://HOST/FILE."""
+  return '://' in path
 
 
 def video_stream(
@@ -93,11 +130,7 @@ def video_stream(
 
 
 class EncodedReader(Reader):
-  """Frames of an encoded video: a path, or the bytes of a file.
-
-  A frame is known by its presentation timestamp. Where the container does not
-  tell those (raw streams, AVI with B-frames), decoded frames are counted from
-  the start of the file instead: exact as well, but slow far into a long file.
+  """Frames of an encoded video: a path or URL, or the bytes of a file.
 
   A frame that the decoder marks as damaged raises VideoError, and so do those
   after it up to the next key frame, which build on it. Damage that the decoder
@@ -114,16 +147,14 @@ class EncodedReader(Reader):
     self._convert = VideoReformatter()
     with video_errors(path):
       self._open()
-      self._index()
-    ticks = np.array(self._pts, np.float64)
-    tick_s = self._stream.time_base
-    times_s = ticks * tick_s.numerator / tick_s.denominator
+      times_s = self._index()
     super().__init__(path, times_s, **trim)
 
   def info(self) -> VideoInfo:
     """What the container and the first frame say."""
     with video_errors(self.path):
       frame = self._video_frame(self._first)
+    turned = orientation(frame)
     fps = float(self._stream.average_rate or self._stream.guessed_rate or 0)
     return VideoInfo(
       container=self._container.format.name,
@@ -134,8 +165,10 @@ class EncodedReader(Reader):
       fps=fps,
       num_frames=self.num_frames,
       duration_s=float(self.timestamps_s[-1]) + (1 / fps if fps else 0.0),
-      start_s=float(self._pts[self._first] * self._stream.time_base),
-      rotation_degrees=frame.rotation,
+      start_s=self._start_s + float(self._times_s[self._first]),
+      rotation_degrees=turned.degrees,
+      is_mirrored=turned.is_mirrored,
+      pixel_aspect=float(self._stream.sample_aspect_ratio or 1),
     )
 
   def close(self) -> None:
@@ -145,70 +178,194 @@ class EncodedReader(Reader):
   def _open(self) -> None:
     """Opens the file, again if need be, at its first packet."""
     self.close()
-    is_bytes = isinstance(self._source, bytes)
-    if not (len(self._source) if is_bytes else os.path.getsize(self._source)):
+    source = self._source
+    if not _num_bytes(source):
       raise VideoError(self.path, 'the file is empty')
     self._container = open_container(
-      io.BytesIO(self._source) if is_bytes else self._source
+      io.BytesIO(source) if isinstance(source, bytes) else source
     )
     self._stream = video_stream(self._container)
     if self._stream is None:
       raise VideoError(self.path, 'no video stream')
-    if self._stream.codec_context is None:
+    codec = self._stream.codec_context
+    if codec is None:
       raise VideoError(
         self.path,
         'no decoder for its codec in this FFmpeg; convert it, to H.264 for '
         'example',
       )
-    self._stream.codec_context.thread_count = self._num_threads
-    self._stream.codec_context.thread_type = 'AUTO'
+    check_pixels(self.path, codec.width, codec.height)
+    codec.thread_count = self._num_threads
+    codec.thread_type = 'AUTO'
 
-  def _index(self) -> None:
-    """Demuxes the file: when frames are shown, where decoding may start."""
-    shown, entries, self._position = [], [], {}
-    for position, packet in enumerate(self._packets()):
-      pts, dts = packet.pts, packet.dts
-      self._position[dts, pts] = position
-      # The last packet of a cut-off file is corrupt, an edit list hides some.
-      if not (packet.is_corrupt or packet.is_discard):
-        shown.append(pts)
-      # Frames stored after a key frame but shown before it may need the key
-      # frame before, hence an entry is found by its `pts`.
-      seek_to = pts if dts is None else dts
-      if position == 0:
-        entries.append(_Entry(-math.inf, position, seek_to))
-      elif packet.is_keyframe and not (packet.is_corrupt or pts is None):
-        entries.append(_Entry(pts, position, seek_to))
-    times = sorted({*shown} - {None})
-    is_avi = self._container.format.name == 'avi'
-    self._counted = len(times) < len(shown) or bool(
-      is_avi and self._stream.codec_context.has_b_frames
+  # ------------------------------------------------------------ which frames
+
+  def _index(self) -> np.ndarray:
+    """Finds the frames and where decoding may start.
+
+    Returns:
+      When each frame is shown, in seconds from the first.
+    """
+    is_vp8 = self._stream.codec_context.name == 'vp8'
+    rows = [
+      (
+        packet.pts,
+        packet.dts,
+        _identity(packet),
+        packet.is_keyframe,
+        not (packet.is_discard or (is_vp8 and _is_hidden_vp8(packet))),
+        packet.is_corrupt,
+      )
+      for packet in self._packets()
+    ]
+    # What is known of the packets, each a tuple in decoding order.
+    self._pts, self._dts, self._identities, is_key, is_shown, is_corrupt = (
+      zip(*rows) if rows else [()] * 6
     )
-    if len(times) < len(shown):
-      rate = self._stream.guessed_rate or IMAGES_PER_SECOND
-      ticks = 1 / (rate * self._stream.time_base)
-      times = [round(i * ticks) for i in range(len(shown))]
-    self._pts = times
-    self._index_of = {pts: i for i, pts in enumerate(times)}
-    self._entries = entries[:1] if self._counted else sorted(entries)
+    self._position = _unique_positions(self._identities)
+    self._entries = [self._entry(0, 0)] if rows else []
+    self._index_of: dict[int, int] = {}
+    self._is_counted = False
+    self._wanted = -1
+    self._shown = np.inf
+    shown = [i for i, is_seen in enumerate(is_shown) if is_seen]
+    doubt = 'a part of it is damaged or missing'
+    if True not in is_corrupt:
+      doubt = self._doubt([self._pts[i] for i in shown])
     # Frames on the way to the wanted one that nothing builds on need not be
     # decoded. Only H.264 marks them without exceptions.
-    self._skips = self._stream.codec.name == 'h264' and not self._counted
-    self._shown = math.inf
+    self._skips = self._stream.codec.name == 'h264' and not doubt
+    if doubt:
+      order = self._decoded_order()
+      self._is_counted = len({*order} - {None}) < len(order)
+      self.slow_because = f'{doubt}: the whole file is decoded to open it'
+    else:
+      order = sorted(shown, key=self._pts.__getitem__)
+      order = self._without_lost_head(order, is_key)
+    if not self._is_counted:
+      self._index_of = {position: i for i, position in enumerate(order)}
+      self._entries += self._key_entries(is_key)
+    return self._shown_at(order)
+
+  def _doubt(self, pts: Sequence[int | None]) -> str:
+    """Why times do not tell which frames come and in what order; or ''."""
+    dts = [time for time in self._dts if time is not None]
+    if None in pts:
+      return 'frames have no times'
+    if any(a == b for a, b in itertools.pairwise(sorted(pts))):
+      return 'two frames have the same time'
+    if any(later < earlier for earlier, later in itertools.pairwise(dts)):
+      return 'times go back, as where files were joined'
+    # With B-frames times rise and fall, unless they are those of decoding. AVI
+    # has no others, and Matroska would not show the difference.
+    container = self._container.format.name
+    is_rising = all(a < b for a, b in itertools.pairwise(pts))
+    is_one = container == 'matroska,webm' or all(
+      dts in (None, pts) for dts, pts in zip(self._dts, self._pts)
+    )
+    has_b_frames = self._stream.codec_context.has_b_frames and len(pts) > 1
+    if has_b_frames and (container == 'avi' or (is_rising and is_one)):
+      return 'times do not tell in what order frames are shown'
+    return ''
+
+  def _decoded_order(self) -> list[int | None]:
+    """Positions of the packets of all frames, by decoding all of them."""
+    source = _source_key(self._source)
+    order = _DECODED_ORDERS.get(source)
+    # With threads an error may take other frames along.
+    self._stream.codec_context.thread_count = self._num_threads = 1
+    if order is None:
+      start = self._entries[0]._replace(seek_to=())
+      order = [frame.pts for frame in self._decode(start)]
+      if source is not None:
+        _DECODED_ORDERS[source] = order
+        while len(_DECODED_ORDERS) > _NUM_DECODED_ORDERS:
+          del _DECODED_ORDERS[next(iter(_DECODED_ORDERS))]
+    return order
+
+  def _without_lost_head(
+    self, order: list[int], is_key: Sequence[bool]
+  ) -> list[int]:
+    """Leaves out frames at the start whose key frame was cut off.
+
+    What is stored before the first key frame, or shown before it, may need one
+    that is not there; whether it comes is seen by decoding up to there.
+    """
+    first = is_key.index(True) if True in is_key else len(is_key)
+    # A key frame that is hidden may lack a time; those shown have one.
+    start = self._pts[first] if first in order else -np.inf
+    doubtful = {i for i in order if i < first or self._pts[i] < start}
+    if not doubtful:
+      return order
+    came = set()
+    for frame in self._decode(self._entries[0]._replace(seek_to=())):
+      came.add(frame.pts)
+      if frame.pts not in doubtful:
+        break
+    return [i for i in order if i in came or i not in doubtful]
+
+  def _key_entries(self, is_key: Sequence[bool]) -> Iterator[_Entry]:
+    """Key frames before which no frame is stored that is shown after them."""
+    latest = -1
+    for position, may_start in enumerate(is_key):
+      index = self._index_of.get(position, -1)
+      if may_start and position and index > latest:
+        yield self._entry(index, position)
+      latest = max(latest, index)
+
+  def _entry(self, index: int, position: int) -> _Entry:
+    # MPEG program streams give other times to the first packets after a seek:
+    # if the packet is not found, seek to one well before it.
+    positions = (position, max(0, position - _PACKETS_BACK))
+    times = [
+      self._pts[i] if self._dts[i] is None else self._dts[i] for i in positions
+    ]
+    seek_to = tuple(t for t in dict.fromkeys(times) if t is not None)
+    return _Entry(index, position, seek_to)
+
+  def _shown_at(self, order: Sequence[int | None]) -> np.ndarray:
+    """When frames are shown: the times of their packets, made to rise."""
+    rate = self._stream.guessed_rate or IMAGES_PER_SECOND
+    tick = self._stream.time_base
+    ticks = []
+    if not self._is_counted:
+      ticks = [self._pts[i] for i in order]
+      stored = [self._pts[i] for i in sorted(order)]
+      if None not in stored and stored == sorted(stored):
+        ticks = stored  # Times of decoding: as many, one for each frame.
+    known = [i for i, time in enumerate(ticks) if time is not None]
+    if not known:
+      self._start_s = 0.0
+      self._times_s = np.arange(len(order)) / float(rate)
+      return self._times_s
+    if len(known) < len(order):
+      ticks = np.interp(range(len(order)), known, [ticks[i] for i in known])
+    steps = np.diff(np.asarray(ticks, np.float64))
+    if (steps < 0).any():
+      # Where times go back, as in joined files, the frames go on.
+      forward = steps[steps > 0] if (steps > 0).any() else 1 / rate / tick
+      steps[steps < 0] = np.median(np.asarray(forward, np.float64))
+    self._start_s = float(ticks[0] * tick)
+    # Ticks are whole numbers: only here are times rounded.
+    since_first = np.concatenate([[0.0], np.cumsum(steps)])
+    self._times_s = since_first * tick.numerator / tick.denominator
+    return self._times_s
+
+  # ------------------------------------------------------------ frames
 
   def _frame(self, index: int) -> np.ndarray:
     frame = self._video_frame(index)
-    rgb = self._convert.reformat(frame, format='rgb24', threads=1).to_ndarray()
-    return np.rot90(rgb, round(frame.rotation / 90))
+    check_pixels(self.path, frame.width, frame.height)
+    return to_rgb(frame, self._convert)
 
   def _video_frame(self, index: int) -> av.VideoFrame:
-    after = (self._pts[index], math.inf)
-    entry = self._entries[bisect.bisect(self._entries, after) - 1]
+    at = bisect.bisect(self._entries, index, key=lambda entry: entry.index) - 1
+    entry = self._entries[at]
     # Going on beats seeking, except backwards or over a key frame.
     if index <= self._shown or entry.position > self._fed + 1:
       self._start(entry)
     frame = self._advance(index)
-    if frame is None and self._entry.position:
+    if frame is None and self._entry_now != self._entries[0]:
       # The key frame was not enough (gradual refresh): take all before it too.
       self._start(self._entries[0])
       frame = self._advance(index)
@@ -218,66 +375,165 @@ class EncodedReader(Reader):
 
   def _start(self, entry: _Entry) -> None:
     """Lets decoding begin at an entry."""
-    self._entry = entry
+    self._entry_now = entry
     self._shown = self._fed = -1
-    self._frames = self._decode(entry)
+    self._frames = self._indexed_frames(entry)
 
   def _advance(self, index: int) -> av.VideoFrame | None:
     """Decodes up to frame `index`; None if it does not come."""
-    self._wanted_pts = self._pts[index]
+    self._wanted = index
     for shown, frame in self._frames:
       self._shown = shown
       if shown >= index:
         return frame if shown == index else None
-    self._shown = math.inf
+    self._shown = np.inf
     return None
 
-  def _decode(self, entry: _Entry) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Yields (index, frame) in presentation order, up to the first damage."""
-    for count, frame in enumerate(self._decode_packets(entry)):
-      if frame.is_corrupt:
+  def _indexed_frames(
+    self, entry: _Entry
+  ) -> Iterator[tuple[int, av.VideoFrame | None]]:
+    """Yields (index, frame) in presentation order; None for a damaged one."""
+    self._damaged = np.inf  # What is stored from here on builds on damage.
+    for count, frame in enumerate(self._decode(entry)):
+      position = count if self._is_counted else frame.pts
+      index = count if self._is_counted else self._index_of.get(position)
+      if index is None:
+        continue
+      if position == entry.position != 0 and _builds_on_others(frame):
+        self._read_in_order('frames that it calls key frames are none')
         return
-      index = count if self._counted else self._index_of.get(frame.pts)
-      if index is not None:
+      if frame.key_frame and position > self._damaged:
+        self._damaged = np.inf
+      if frame.is_corrupt:
+        self._damaged = min(self._damaged, position)
+      if position < self._damaged:
         yield index, frame
+      elif entry.position:
+        return  # Decoding from the start may do better.
+      else:
+        yield index, None
 
-  def _decode_packets(self, entry: _Entry) -> Iterator[av.VideoFrame]:
-    """Yields frames up to the first packet that does not decode."""
+  def _decode(self, entry: _Entry) -> Iterator[av.VideoFrame]:
+    """Yields all frames from an entry; their `pts` tell the packets' positions.
+
+    Frames that are shown before the entry build on others before it, and no
+    frame builds on them: they are left out.
+    """
+    has_begun, was_early = False, None
     for position, packet in self._packets_from(entry):
       self._fed = position
-      if packet.is_corrupt:
-        break
-      if packet.pts is not None and packet.pts < entry.pts:
-        continue  # It builds on frames before the entry, and nothing on it.
-      if self._skips:
-        early = packet.pts < self._wanted_pts
-        self._stream.codec_context.skip_frame = 'NONREF' if early else 'DEFAULT'
+      index = self._index_of.get(position, np.inf)
+      if index < entry.index:
+        continue
+      if self._skips and (index < self._wanted) is not was_early:
+        was_early = index < self._wanted
+        skipped = 'NONREF' if was_early else 'DEFAULT'
+        self._stream.codec_context.skip_frame = skipped
+      packet.pts = position
       try:
         frames = packet.decode()
       except av.FFmpegError:
-        return  # With frame threads, waiting frames may build on this one.
+        # At the start of a cut file frames lack the key frame they build on.
+        if has_begun or packet.is_keyframe:
+          self._damaged = position
+        continue
+      has_begun = has_begun or bool(frames)
       yield from frames
     yield from self._stream.decode(None)  # Those that wait for their turn.
 
+  # ------------------------------------------------------------ packets
+
   def _packets_from(self, entry: _Entry) -> Iterator[tuple[int, av.Packet]]:
     """Yields (position, packet) in decoding order."""
-    landed = math.inf
-    if entry.seek_to is not None:
-      with contextlib.suppress(av.FFmpegError, StopIteration):
-        self._container.seek(entry.seek_to, stream=self._stream)
-        packets = self._packets()
-        first = next(packets)
-        landed = self._position.get((first.dts, first.pts), math.inf)
-    if landed > entry.position:
-      # This container does not seek well: read it from its start.
+    position = entry.position
+    for time in entry.seek_to:
+      with contextlib.suppress(av.FFmpegError):
+        self._container.seek(time, stream=self._stream)
+        for packet in self._known_packets(position):
+          yield position, packet
+          position += 1
+      if position > entry.position or position == len(self._pts):
+        break
+    if position < len(self._pts):
+      # It does not seek, or leads astray: read it in order.
+      if entry.position or position:
+        self._read_in_order('seeks do not land where they should')
+      if position > entry.position:
+        return  # The decoder would miss what it was given: begin anew.
       self._open()
-      packets = self._packets()
-      first, landed = next(packets), 0
-    for position, packet in enumerate(
-      itertools.chain([first], packets), landed
-    ):
-      if position >= entry.position:
-        yield position, packet
+      yield from itertools.islice(enumerate(self._packets()), position, None)
+
+  def _read_in_order(self, reason: str) -> None:
+    """Lets decoding begin at the start of the file from now on."""
+    self._entries = [self._entries[0]._replace(seek_to=())]
+    if not self.slow_because:
+      self.slow_because = f'{reason}: it is read from the start'
+
+  def _known_packets(self, position: int) -> Iterator[av.Packet]:
+    """Yields packets from `position` on, as long as they are the right ones."""
+    at = None
+    for packet in self._packets():
+      identity = _identity(packet)
+      if at is None or identity != self._identities[at]:
+        at = self._position.get(identity)  # Not known at once after a seek.
+      if at is None:
+        continue
+      if at > position:
+        return
+      if at == position:
+        yield packet
+        position += 1
+      at += 1
+      if at == len(self._pts):
+        return
 
   def _packets(self) -> Iterator[av.Packet]:
     return (p for p in self._container.demux(self._stream) if p.size)
+
+
+# A little more than a group of pictures usually has.
+_PACKETS_BACK = 16
+
+
+def _identity(packet: av.Packet) -> int:
+  """Tells a packet from others: a hash of its time, size and content."""
+  return hash((packet.pts, packet.size, zlib.crc32(packet)))
+
+
+def _is_hidden_vp8(packet: av.Packet) -> bool:
+  """Whether a picture is there only for others to build on."""
+  return not memoryview(packet)[0] & 0x10  # The bit show_frame.
+
+
+def _unique_positions(identities: Iterable[int]) -> dict[int, int]:
+  """Positions of what is there only once."""
+  positions, doubled = {}, set()
+  for position, identity in enumerate(identities):
+    if positions.setdefault(identity, position) != position:
+      doubled.add(identity)
+  for identity in doubled:
+    del positions[identity]
+  return positions
+
+
+def _builds_on_others(frame: av.VideoFrame) -> bool:
+  """Whether the decoder says that a frame is no key frame."""
+  predicted = (PictureType.P, PictureType.B)
+  return not frame.key_frame and PictureType(frame.pict_type) in predicted
+
+
+def _num_bytes(source: str | bytes) -> int:
+  """Size of a file; 1 of a URL, which is not asked."""
+  if isinstance(source, bytes):
+    return len(source)
+  return 1 if is_url(source) else os.path.getsize(source)
+
+
+def _source_key(source: str | bytes) -> tuple | None:
+  """What tells files apart within a process; None of a URL."""
+  if isinstance(source, bytes):
+    return (hashlib.blake2b(source).digest(),)
+  if is_url(source):
+    return None
+  stat = os.stat(source)
+  return os.path.abspath(source), stat.st_size, stat.st_mtime_ns

@@ -17,8 +17,6 @@ from rvmae_jax.data.records import Record
 # Fine enough for any frame rate, and what MPEG has always used.
 TICKS_PER_SECOND = 90_000
 
-_FRAMES_AT_ONCE = 16
-
 
 @dataclasses.dataclass(frozen=True)
 class Encoding:
@@ -72,10 +70,9 @@ def encode_record(record: Record, encoding: Encoding) -> tuple[Record, int]:
 def _resized_frames(
   reader: Reader, num_frames: int, size: tuple[int, int]
 ) -> Iterator[Image.Image]:
-  for start in range(0, num_frames, _FRAMES_AT_ONCE):
-    stop = min(start + _FRAMES_AT_ONCE, num_frames)
-    for frame in reader.read(range(start, stop)):
-      yield Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC)
+  for index in range(num_frames):
+    image = Image.fromarray(reader.read([index])[0])
+    yield image.resize(size, Image.Resampling.BICUBIC)
 
 
 def _target_size(

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from rvmae_jax.data.augmentation.geometry import resize
 from rvmae_jax.data.decoding import VideoError, open_record
-from rvmae_jax.data.readers import Reader
+from rvmae_jax.data.display import to_rgb
+from rvmae_jax.data.readers import Reader, check_pixels
 from rvmae_jax.data.records import NO_LABEL, Record
 
 Video = str | os.PathLike | Record
@@ -25,8 +27,8 @@ def read_frames(
   """Yields frames [H, W, 3] uint8; no more than one of them is held.
 
   Args:
-    video: a video file, a folder of images in order of their names, or a
-      record; a record's own trim is what `start_s` and `end_s` replace.
+    video: a video file or its URL, a folder of images in order of their names,
+      or a record; a record's own trim is what `start_s` and `end_s` replace.
     size: (height, width) that whole frames are resized to, bicubic and
       antialiased, whatever their shape; None keeps them.
     stride: every so many frames, from the first.
@@ -89,10 +91,13 @@ def read_live(
     VideoError: it cannot be opened, or breaks off; it names URL and reason.
   """
   is_camera = url.startswith('/dev/video')
+  converter = VideoReformatter()
   try:
     with av.open(url, format='v4l2' if is_camera else None) as container:
       for frame in container.decode(video=0):
-        yield _resized(frame.to_ndarray(format='rgb24')[None], size)[0]
+        check_pixels(url, frame.width, frame.height)
+        rgb = np.ascontiguousarray(to_rgb(frame, converter))
+        yield _resized(rgb[None], size)[0]
   except (av.FFmpegError, OSError, IndexError) as error:
     raise VideoError(url, f'cannot be read as a live video: {error}') from error
 

@@ -12,6 +12,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Images without timestamps are taken to be this far apart.
 IMAGES_PER_SECOND = 30.0
+# Of a frame; 8K (7680 x 4320) has fewer. Each takes 100 MB once decoded.
+MAX_PIXELS = 2**25
 
 
 class VideoError(Exception):
@@ -24,6 +26,20 @@ class VideoError(Exception):
 
   def __str__(self) -> str:
     return f'{self.path}: {self.reason}'
+
+
+def check_pixels(path: str, width: int, height: int) -> None:
+  """Refuses frames that would take too much memory.
+
+  Raises:
+    VideoError: a frame has more than MAX_PIXELS pixels.
+  """
+  if width * height > MAX_PIXELS:
+    raise VideoError(
+      path,
+      f'frames of {width} x {height} = {width * height} pixels; at most '
+      f'{MAX_PIXELS} are read: scale it down',
+    )
 
 
 @contextlib.contextmanager
@@ -52,10 +68,14 @@ class Reader(abc.ABC):
   Attributes:
     num_frames: how many frames there are.
     timestamps_s: [num_frames] float64 in presentation order; the first is 0.
+    slow_because: why it cannot be read fast, '' if it can. Some reasons show
+      only when frames are read.
 
   Raises:
     VideoError: there are no frames, or none between start_s and end_s.
   """
+
+  slow_because = ''
 
   def __init__(
     self,
@@ -87,7 +107,7 @@ class Reader(abc.ABC):
       indices: at least one; any order, repeats allowed.
 
     Returns:
-      [len(indices), H, W, 3] uint8 RGB, rotated as the video asks.
+      [len(indices), H, W, 3] uint8 RGB, turned and mirrored as the video asks.
 
     Raises:
       VideoError: a frame cannot be decoded.
@@ -101,11 +121,17 @@ class Reader(abc.ABC):
       )
     # Rising and without repeats, so that a decoder only ever goes forward.
     wanted, inverse = np.unique(indices, return_inverse=True)
-    with video_errors(self.path):
-      frames = [self._frame(self._first + int(i)) for i in wanted]
-    if len({frame.shape for frame in frames}) > 1:
-      raise VideoError(self.path, 'the size of the frames changes')
-    return np.stack([frames[i] for i in inverse])
+    frames = None
+    for number, index in enumerate(wanted):
+      with video_errors(self.path):
+        frame = self._frame(self._first + int(index))
+      if frames is None:
+        frames = np.empty((len(indices), *frame.shape), np.uint8)
+      if frame.shape != frames.shape[1:]:
+        raise VideoError(self.path, 'the size of the frames changes')
+      for place in np.flatnonzero(inverse == number):
+        frames[place] = frame
+    return frames
 
   @abc.abstractmethod
   def _frame(self, index: int) -> np.ndarray:
@@ -146,7 +172,12 @@ class ImageReader(Reader):
     with Image.open(
       io.BytesIO(image) if isinstance(image, bytes) else image
     ) as opened:
-      return np.asarray(ImageOps.exif_transpose(opened).convert('RGB'))
+      check_pixels(self.path, *opened.size)
+      upright = ImageOps.exif_transpose(opened)
+      if upright.mode.startswith('I'):  # Of 16 bits; PIL would cut at 255.
+        upper = (np.asarray(upright) >> 8).astype(np.uint8)
+        return np.repeat(upper[..., None], 3, -1)
+      return np.asarray(upright.convert('RGB'))
 
 
 def _times(frames, timestamps_s):

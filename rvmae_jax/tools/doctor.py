@@ -131,7 +131,7 @@ def _video_row(video: video_checks.VideoReport) -> str:
     f'{video.fps:.2f}',
     video.num_frames,
     f'{video.duration_s:.2f}',
-    video.rotation_degrees or '',
+    f'{video.rotation_degrees or ""} {"flip" * video.is_mirrored}'.strip(),
     'variable' if video.variable_rate else 'constant',
   )
 

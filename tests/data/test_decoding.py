@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from rvmae_jax.data.decoding import VideoError, open_record, probe
-from rvmae_jax.data.encoded import open_container
+from tests.data.small_videos import decode_all
 
 NUM_FRAMES = 40
 GREYS = 20 + 5 * np.arange(NUM_FRAMES)
@@ -212,19 +212,6 @@ def _rows(shared_dir, *folders):
   return [row for row in rows if row['path'].startswith(folders)]
 
 
-def _decode_all(path):
-  """Frames of a plain decode from the start that skips what fails."""
-  with open_container(str(path)) as container:
-    stream = container.streams.video[0]
-    # Threads lose frames at an error, or patch them up in their own way.
-    stream.codec_context.thread_count = 1
-    for packet in container.demux(stream):
-      try:
-        yield from packet.decode()
-      except av.FFmpegError:
-        continue
-
-
 def _assert_like_a_plain_decode(path, num_samples=5):
   """Reads frames in random order and compares them to the bit."""
   with open_record({'path': str(path), 'label': -1}) as reader:
@@ -234,7 +221,7 @@ def _assert_like_a_plain_decode(path, num_samples=5):
     frames = {i: reader.read([i])[0] for i in indices}
     num_frames = reader.num_frames
   count = 0
-  for count, frame in enumerate(_decode_all(path), 1):
+  for count, frame in enumerate(decode_all(path), 1):
     if count - 1 in frames:
       plain = np.rot90(frame.to_ndarray(format='rgb24'), frame.rotation // 90)
       np.testing.assert_array_equal(frames[count - 1], plain)
@@ -287,7 +274,7 @@ def test_cut_off_metadata_is_no_reason_to_refuse(shared_dir):
 
 def test_damaged_frames_are_refused_and_sound_ones_given(shared_dir):
   path = shared_dir / 'data' / _DAMAGED
-  plain = list(_decode_all(path))
+  plain = list(decode_all(path))
   first_bad = next(i for i, frame in enumerate(plain) if frame.is_corrupt)
   with open_record({'path': str(path), 'label': -1}) as reader:
     assert reader.num_frames == len(plain) == 339
@@ -314,7 +301,7 @@ def test_a_rotated_video_stands_upright(shared_dir):
 def test_a_late_frame_of_a_long_file_is_not_decoded_from_the_start(shared_dir):
   path = shared_dir / 'data/edge_cases/long_loop.mp4'
   start_s = time.perf_counter()
-  assert sum(1 for _ in _decode_all(path)) == 9730
+  assert sum(1 for _ in decode_all(path)) == 9730
   full_s = time.perf_counter() - start_s
   with open_record({'path': str(path), 'label': -1}) as reader:
     reader.read([0])

@@ -18,7 +18,8 @@ from rvmae_jax.registry import some_names
 
 VIDEO_SUFFIXES = (
   *('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.gif', '.mpg', '.mpeg'),
-  *('.wmv', '.flv', '.ts', '.mts', '.m2ts', '.3gp', '.ogv'),
+  *('.wmv', '.flv', '.ts', '.mts', '.m2ts', '.3gp', '.ogv', '.ogg', '.vob'),
+  *('.asf', '.m2v', '.h264', '.264', '.hevc', '.h265', '.265'),
 )
 
 

@@ -33,9 +33,15 @@ REMEDIES = {
   'duplicate': 'Keep one.',
   'near-duplicate': 'Look at them; keep one if they are the same.',
   'metadata': 'Nothing: it is read rightly here. Other programs may refuse it.',
+  'slow': 'Nothing: it is read rightly, but slowly. Shards (tools/prepare) are '
+  'fast.',
+  'pixel aspect': 'Nothing, if shapes may be stretched: frames are read as '
+  'they are stored. Else: ffmpeg -i IN -vf "scale=iw*sar:ih,setsar=1" OUT.',
 }
 # Worth knowing, but training is none the worse.
-NOTES = ('near-duplicate', 'metadata')
+NOTES = ('near-duplicate', 'metadata', 'slow', 'pixel aspect')
+# Players stretch by less than that without anybody seeing it.
+_VISIBLE_STRETCH = 0.03
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +94,8 @@ class VideoReport:
   duration_s: float = 0.0
   start_s: float = 0.0
   rotation_degrees: int = 0
+  is_mirrored: bool = False
+  pixel_aspect: float = 1.0
   variable_rate: bool = False
 
 
@@ -169,7 +177,16 @@ def _check_video(folder, name, quick, min_frames, min_size):
         found['short'] = f'frames: {video.num_frames}, less than {min_frames}'
       if min(video.width, video.height) < min_size:
         found['small'] = f'{video.width} x {video.height} pixels'
+      if abs(video.pixel_aspect - 1) > _VISIBLE_STRETCH:
+        shown = round(video.width * video.pixel_aspect)
+        found['pixel aspect'] = (
+          f'its pixels are {video.pixel_aspect:.3g} times as wide as high: '
+          f'players show {shown} x {video.height}'
+        )
       fingerprint = duplicates.fingerprint_of(reader)
+      # Known by now: frames far apart have been read.
+      if reader.slow_because:
+        found['slow'] = reader.slow_because
   except (VideoError, OSError) as error:
     # A full decode has said more about the damage than one frame can.
     if not {'damaged', 'truncated', 'size changes'} & found.keys():
@@ -207,7 +224,7 @@ def _decode_file(video: VideoReport, path: str) -> dict[str, str]:
   Unlike a reader it goes on after damage, to count all of it.
   """
   found = {}
-  num_frames = num_damaged = num_failed = num_hidden = 0
+  num_frames = num_damaged = num_failed = num_hidden = num_lost = 0
   sizes = set()
   with video_errors(path), open_container(path) as container:
     if _is_metadata_broken(container):
@@ -218,7 +235,9 @@ def _decode_file(video: VideoReport, path: str) -> dict[str, str]:
       try:
         frames = packet.decode()
       except av.FFmpegError:
-        num_failed += 1
+        # What comes before the first frame lacks a key frame that was cut off.
+        num_failed += num_frames > 0
+        num_lost += num_frames == 0
         continue
       num_frames += len(frames)
       num_damaged += sum(frame.is_corrupt for frame in frames)
@@ -226,7 +245,7 @@ def _decode_file(video: VideoReport, path: str) -> dict[str, str]:
     # Other containers count otherwise, or not at all.
     stated = stream.frames if 'mp4' in container.format.name else 0
   video.num_frames = num_frames
-  if num_frames + num_failed + num_hidden < stated:
+  if num_frames + num_failed + num_hidden + num_lost < stated:
     found['truncated'] = (
       f'{num_frames} frames are there, {stated - num_hidden} are announced'
     )

@@ -8,7 +8,7 @@ import scipy.io
 from PIL import Image
 
 from rvmae_jax.data.frames import read_frames
-from rvmae_jax.data.tracking.videos import read_mask
+from rvmae_jax.data.tracking.videos import TrackedVideo, read_mask
 from tests.data.tracking.copies import (
   FIRST,
   FRAMES,
@@ -168,8 +168,26 @@ def test_a_missing_split_of_jhmdb_is_shown(jhmdb):
   [((0, 255), (0, 1)), ((0, 3), (0, 3)), ((1, 255), (1, 0)), ((0, 0), (0, 0))],
 )
 def test_what_255_means_depends_on_the_others(tmp_path, values, expected):
-  Image.fromarray(np.array([values], np.uint8)).save(tmp_path / 'mask.png')
-  np.testing.assert_array_equal(read_mask(tmp_path / 'mask.png'), [expected])
+  np.testing.assert_array_equal(labels_of(tmp_path, values), [[expected]])
+
+
+def labels_of(folder, *masks):
+  """Labels of a video with these masks of one row each."""
+  files = {}
+  for i, values in enumerate(masks):
+    files[i] = str(folder / f'{i}.png')
+    Image.fromarray(np.array([values], np.uint8)).save(files[i])
+  video = TrackedVideo('a', 'a.mp4', files)
+  return np.array([video.label(i) for i in files])
+
+
+def test_255_means_the_same_in_all_frames_of_a_video(tmp_path):
+  masks = (0, 255), (1, 255), (0, 0)
+  found = labels_of(tmp_path, *masks)
+  np.testing.assert_array_equal(found[:, 0], [(0, 0), (1, 0), (0, 0)])
+  found = labels_of(tmp_path, (0, 255), (255, 255))
+  np.testing.assert_array_equal(found[:, 0], [(0, 1), (1, 1)])
+  assert found.dtype == np.uint8
 
 
 def test_a_picture_is_no_mask(tmp_path):
@@ -179,5 +197,7 @@ def test_a_picture_is_no_mask(tmp_path):
 
 
 def test_black_and_white_masks(tmp_path):
-  Image.fromarray(FIRST > 0).save(tmp_path / 'mask.png')
-  np.testing.assert_array_equal(read_mask(tmp_path / 'mask.png'), FIRST > 0)
+  path = str(tmp_path / 'mask.png')
+  Image.fromarray(FIRST > 0).save(path)
+  label = TrackedVideo('a', 'a.mp4', {0: path}).label(0)
+  np.testing.assert_array_equal(label, FIRST > 0)

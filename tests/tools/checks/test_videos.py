@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from rvmae_jax.data.sprites import dataset
 from rvmae_jax.tools.checks import videos as video_checks
+from tests.data import small_videos
 
 CONFIG = dataset.SpritesConfig(num_frames=12, fps=10)
 
@@ -60,7 +62,8 @@ def test_edge_cases(shared_dir):
   report = _compare_with_facts(shared_dir, 'edge_cases')
   clip = 'trikonasana_20250127135303_'
   kinds = _kinds(report)
-  assert {kind for kind in kinds if kind[0] != 'near-duplicate'} == {
+  notes = ('near-duplicate', 'pixel aspect')
+  assert {kind for kind in kinds if kind[0] not in notes} == {
     ('unreadable', ('text_as_video.mp4',)),
     ('unreadable', ('zero_bytes.mp4',)),
     ('unreadable', (f'{clip}audio_only.mp4',)),
@@ -70,7 +73,9 @@ def test_edge_cases(shared_dir):
     ('short', (f'{clip}7frames.mp4',)),
     ('damaged', (f'{clip}bitflips.mp4',)),
     ('truncated', (f'{clip}faststart_truncated60.mp4',)),
+    ('slow', (f'{clip}faststart_truncated60.mp4',)),
   }
+  assert ('pixel aspect', ('vfr_demo.mp4',)) in kinds
   assert ('near-duplicate', ('long_loop.mp4', 'xvid.avi')) in kinds
   assert [v.path for v in report.videos if v.variable_rate] == ['vfr_demo.mp4']
   reasons = {problem.paths[0]: problem.reason for problem in report.problems}
@@ -90,7 +95,7 @@ def test_odd_formats(shared_dir):
 def test_all_shared_videos(shared_dir, below):
   report = _compare_with_facts(shared_dir, below)
   assert {problem.kind for problem in report.problems} <= {
-    *('short', 'small', 'metadata', 'near-duplicate')
+    *('short', 'small', 'metadata', 'near-duplicate', 'slow', 'pixel aspect')
   }
 
 
@@ -171,3 +176,31 @@ def test_quick_reads_the_same_facts(tmp_path):
 def test_every_kind_has_a_remedy():
   for kind in video_checks.NOTES:
     assert video_checks.Problem(kind, (), '').remedy
+
+
+def test_what_is_read_slowly_or_stretched_is_noted(tmp_path):
+  small_videos.write(tmp_path / 'fine.mp4', 'mjpeg', 'yuvj420p')
+  small_videos.write(
+    tmp_path / 'slow.avi',
+    *('mpeg4', 'yuv420p', {'g': '12', 'bf': '2'}),
+    numbers=range(8, 40),
+    sample_aspect_ratio=Fraction(4, 3),
+  )
+  report = video_checks.check_videos(str(tmp_path))
+  reasons = {p.kind: (p.paths, p.reason) for p in report.problems}
+  assert set(reasons) == {'slow', 'pixel aspect'}
+  assert reasons['slow'][0] == ('slow.avi',)
+  assert 'in what order frames are shown' in reasons['slow'][1]
+  assert reasons['pixel aspect'][1].endswith('players show 85 x 64')
+  assert all(problem.is_note for problem in report.problems)
+
+
+def test_a_head_that_was_cut_off_is_no_damage(tmp_path):
+  whole = small_videos.write(
+    tmp_path / 'a.ts', 'mpeg2video', 'yuv420p', {'g': '12', 'bf': '2'}
+  )
+  small_videos.remux(whole, tmp_path / 'b.ts', lambda packets: packets[20:])
+  whole.unlink()
+  report = video_checks.check_videos(str(tmp_path))
+  assert not report.problems
+  assert report.videos[0].num_frames == small_videos.NUM_FRAMES - 24
