@@ -41,6 +41,7 @@ VIDEOMAE = {
   'tubelet_size': 2,
 }
 SIZE = (16, 24)
+HEADS = {'num_attention_heads': 1, 'decoder_num_attention_heads': 1}
 
 
 def _random_params(model, batch):
@@ -90,9 +91,8 @@ def file(request, tmp_path, rvm_params, videomae_params):
   else:
     path = tmp_path / 'model.safetensors'
     safetensors.write(path, arrays)
-    (tmp_path / 'config.json').write_text(
-      json.dumps({'image_size': SIZE, 'num_frames': 4})
-    )
+  settings = HEADS | {'image_size': SIZE, 'num_frames': 4}
+  (tmp_path / 'config.json').write_text(json.dumps(settings))
   return path
 
 
@@ -149,7 +149,8 @@ def test_a_folder_of_hugging_face_means_its_weights(tmp_path, videomae_params):
     videomae_params, hugging_face.origin_of(VIDEOMAE)
   )
   torch_files.write(tmp_path / 'pytorch_model.bin', arrays)
-  (tmp_path / 'config.json').write_text('{"image_size": 64, "num_frames": 8}')
+  settings = HEADS | {'image_size': 64, 'num_frames': 8}
+  (tmp_path / 'config.json').write_text(json.dumps(settings))
   params, config = weights.load(tmp_path)
   jax.tree.map(np.testing.assert_array_equal, params, videomae_params)
   assert config.data.crop.size == (64, 64)
