@@ -405,8 +405,14 @@ def _grid(num_places: int, patch_size: int, image_size: Any) -> tuple[int, int]:
 
 # Width -> heads, of published networks.
 _HEADS = {
-  **{192: 3, 384: 6, 512: 8, 640: 8, 768: 12},
-  **{1024: 16, 1280: 16, 1408: 16},
+  192: 3,
+  384: 6,
+  512: 8,
+  640: 8,
+  768: 12,
+  1024: 16,
+  1280: 16,
+  1408: 16,
 }
 _MAE_HEADS = {512: 16}
 
