@@ -1,6 +1,7 @@
 """Files of others as networks, and evaluated like runs of ours."""
 
 import json
+import pathlib
 
 import jax
 import ml_collections
@@ -19,6 +20,7 @@ from rvmae_jax.interop import (
 )
 from rvmae_jax.models import build_model
 from rvmae_jax.objectives import build_objective
+from tests.golden import packed
 from tests.interop.sharded_files import write_sharded
 from tests.interop.test_hugging_face import make
 
@@ -242,11 +244,10 @@ def test_an_unknown_suffix_is_answered_with_the_known_ones(tmp_path):
     weights.load(path)
 
 
-@pytest.mark.parametrize('name', ['videomae/classify', 'timesformer/classify'])
-def test_files_of_hugging_face_load_with_their_config(
-  name, shared_dir, tmp_path
-):
-  golden = dict(np.load(shared_dir / 'golden' / f'{name}.npz'))
+@pytest.mark.parametrize('name', ['videomae_classify', 'timesformer_classify'])
+def test_files_of_hugging_face_load_with_their_config(name, tmp_path):
+  folder = pathlib.Path(__file__).parent / 'golden'
+  golden = packed.read(folder / f'{name}.npz')
   arrays = {
     key.removeprefix('params/'): array
     for key, array in golden.items()
@@ -401,7 +402,7 @@ def test_a_vit_without_a_preprocessor_is_warned_of(tmp_path, caplog):
   settings = HEADS | {'model_type': 'vit'}
   (tmp_path / 'config.json').write_text(json.dumps(settings))
   with caplog.at_level('WARNING'):
-    model, _ = weights.load_model(tmp_path)
+    weights.load_model(tmp_path)
   assert 'No preprocessor_config.json beside' in caplog.text
   (tmp_path / 'preprocessor_config.json').write_text(json.dumps(HALF))
   caplog.clear()

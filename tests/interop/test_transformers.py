@@ -135,7 +135,6 @@ def their_outputs(network, pixels):
   name = type(network).__name__
   inputs = {'pixel_values': pixels}
   if name == 'VideoMAEForPreTraining':
-    config = network.config
     num_tokens = pixels[0, ::2, 0, ::8, ::8].numel()
     inputs['bool_masked_pos'] = torch.tensor(hidden_places(num_tokens))
   if name.startswith('ViTMAE'):
