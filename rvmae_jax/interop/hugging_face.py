@@ -276,11 +276,11 @@ def model_config(
     'patch_size': kernel[-1],
     'tubelet_size': kernel[2] if len(kernel) == 5 else 1,
     'width': kernel[0],
-    'encoder_heads': config.get('num_attention_heads')
-    or _num_heads(kernel[0], _HEADS),
     'encoder_norm': has('encoder/norm/scale'),
     **_stack_fields('encoder', origin, 'encoder/blocks', arrays),
   }
+  if 'encoder_heads' not in fields:
+    fields['encoder_heads'] = _num_heads(kernel[0], _HEADS)
   if fields.get('position') == 'learned':
     times = (0, 1)
     if 'positions/times' in origin.arrays:
@@ -322,6 +322,8 @@ def model_config(
 def unseen_fields(config: Mapping[str, Any]) -> dict[str, Any]:
   """Fields that no array tells, of what `model_config` takes as a config."""
   fields = {}
+  if config.get('num_attention_heads'):
+    fields['encoder_heads'] = config['num_attention_heads']
   if 'hidden_act' in config:
     fields['activation'] = ACTIVATIONS[config['hidden_act']]
   if 'layer_norm_eps' in config:

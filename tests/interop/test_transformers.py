@@ -6,8 +6,10 @@ be imported, of which both 4 and 5 are meant:
   pip install torch transformers && pytest tests/interop/test_transformers.py
 """
 
+import argparse
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -73,6 +75,16 @@ NETWORKS = {
   ),
 }
 LAYOUTS = ('safetensors', 'bin', 'sharded', 'sharded bin', 'half')
+# Of a network: how its paper's scripts wrap a state dict.
+WRAPPERS = {
+  'videomae pretrain': lambda arrays: {'model': arrays},
+  'videomae classify': lambda arrays: {'module': arrays},
+  'vit_mae pretrain': lambda arrays: {'model': arrays},
+  'vit classify': lambda arrays: {'model': arrays},
+  'timesformer classify': lambda arrays: {
+    'model_state': {f'model.{name}': array for name, array in arrays.items()}
+  },
+}
 # Of a network and a setting that no array tells.
 SETTINGS = {
   'gelu_new': {'hidden_act': 'gelu_new'},
@@ -214,6 +226,77 @@ def save(network, folder, layout):
         names |= dict.fromkeys(part, files.format(i + 1))
       index = json.dumps({'metadata': {}, 'weight_map': names})
       (folder / 'pytorch_model.bin.index.json').write_text(index)
+
+
+# Names of Hugging Face's files -> those of the papers' code.
+ORIGINAL_NAMES = (
+  (r'^(videomae|vit|timesformer)\.encoder\.layer\.', 'blocks.'),
+  (r'^(videomae|vit|timesformer)\.embeddings\.', ''),
+  (r'^(videomae|vit|timesformer)\.layernorm', 'norm'),
+  (r'^decoder\.decoder_(layers|encoder\.layer)\.', 'decoder_blocks.'),
+  (r'^decoder\.(decoder_|mask_)', r'\1'),
+  (r'^classifier', 'head'),
+  (r'patch_embeddings\.projection', 'patch_embed.proj'),
+  (r'position_embeddings', 'pos_embed'),
+  (r'time_embeddings', 'time_embed'),
+  (r'temporal_layernorm', 'temporal_norm1'),
+  (r'temporal_dense', 'temporal_fc'),
+  (r'layernorm_before', 'norm1'),
+  (r'layernorm_after', 'norm2'),
+  (r'attention\.output\.dense', 'attn.proj'),
+  (r'intermediate\.dense', 'mlp.fc1'),
+  (r'output\.dense', 'mlp.fc2'),
+  (r'attention\.attention\.', 'attn.'),
+)
+
+
+def as_original(network, folder):
+  """A state dict with the names of the papers' code."""
+  load_file = pytest.importorskip('safetensors.torch').load_file
+  network.save_pretrained(folder / 'theirs')
+  arrays = {}
+  for name, array in load_file(folder / 'theirs/model.safetensors').items():
+    for pattern, replacement in ORIGINAL_NAMES:
+      name = re.sub(pattern, replacement, name)
+    arrays[name] = array
+  is_videomae = type(network).__name__.startswith('VideoMAE')
+  for name in [n for n in arrays if n.endswith('attn.query.weight')]:
+    prefix = name.removesuffix('query.weight')
+    for leaf in ('weight', 'bias'):
+      parts = [
+        arrays.pop(f'{prefix}{role}.{leaf}', None)
+        for role in ('query', 'key', 'value')
+      ]
+      if is_videomae and leaf == 'bias':
+        if parts[0] is not None:  # transformers 5
+          arrays[f'{prefix}q_bias'], _, arrays[f'{prefix}v_bias'] = parts
+      else:
+        arrays[f'{prefix}qkv.{leaf}'] = torch.cat(parts)
+  if type(network).__name__ != 'VideoMAEForPreTraining':
+    return arrays
+  encoder = ('blocks.', 'patch_embed.', 'norm.')
+  return {
+    re.sub('^decoder_blocks', 'decoder.blocks', name)
+    if not name.startswith(encoder)
+    else f'encoder.{name}': array
+    for name, array in arrays.items()
+  }
+
+
+@pytest.mark.parametrize('name', list(WRAPPERS))
+def test_files_of_the_papers_code(name, tmp_path, record_property):
+  """No config.json: published widths tell the heads."""
+  decoder = {'decoder_hidden_size': 192, 'decoder_num_attention_heads': 3}
+  if name.startswith('vit_mae'):
+    decoder = {'decoder_hidden_size': 512, 'decoder_num_attention_heads': 16}
+  sizes = {'hidden_size': 192, 'num_attention_heads': 3}
+  if 'pretrain' in name:
+    sizes |= decoder
+  network = make(name, **sizes, layer_norm_eps=1e-6)
+  path = tmp_path / 'checkpoint.pth'
+  wrapped = WRAPPERS[name](as_original(network, tmp_path))
+  torch.save(wrapped | {'epoch': 3, 'args': argparse.Namespace(lr=1)}, path)
+  check(network, path, record_property)
 
 
 def check(network, folder, record):
