@@ -52,6 +52,8 @@ def _videomae(name: str, query_bias: str, value_bias: str) -> Origin:
       f'attention.attention.{bias}' for bias in (query_bias, value_bias)
     ),
     tubelet_size=2,
+    # What their class has there, whatever config.json says.
+    fields={'decoder_norm_eps': 1e-5},
   )
 
 

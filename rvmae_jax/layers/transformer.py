@@ -239,6 +239,7 @@ class Encoder(nn.Module):
   Attributes:
     block: what to stack, if not `SelfAttentionBlock`; takes its fields.
     final_norm: whether a norm follows the last block.
+    final_norm_eps: of that norm, if not `norm_eps`.
     drop_path: in training, how often the last block is left out (see
       `DropPath`); rates rise from 0 at the first block.
   """
@@ -254,6 +255,7 @@ class Encoder(nn.Module):
   activation: str = 'gelu_tanh'
   norm_eps: float = NORM_EPS
   final_norm: bool = True
+  final_norm_eps: float | None = None
   block: Callable[..., nn.Module] = SelfAttentionBlock
   drop_path: float = 0.0
 
@@ -284,7 +286,9 @@ class Encoder(nn.Module):
     )(tokens, drop_rates)
     if not self.final_norm:
       return tokens
-    return jax.tree.map(layer_norm(self.dtype, 'norm', self.norm_eps), tokens)
+    eps = self.final_norm_eps
+    eps = self.norm_eps if eps is None else eps
+    return jax.tree.map(layer_norm(self.dtype, 'norm', eps), tokens)
 
 
 class CrossEncoder(nn.Module):

@@ -89,6 +89,7 @@ class VideoMAE(SeesTubelets, nn.Module):
     embedding_bias: of the linear map from encoder to decoder.
     activation: of the MLPs, see `layers.transformer.ACTIVATIONS`.
     norm_eps: added to variances by the norms of encoder and decoder.
+    decoder_norm_eps: by the norm that ends the decoder, if not `norm_eps`.
     pixel_mean, pixel_std: for each colour; `(pixels - mean) / std` is encoded.
     rebuild: 'hidden' predicts hidden tokens, 'all' visible ones too.
     dtype: of the computation; parameters, norms and softmax are float32.
@@ -118,6 +119,7 @@ class VideoMAE(SeesTubelets, nn.Module):
   embedding_bias: bool = False
   activation: str = 'gelu'
   norm_eps: float = NORM_EPS
+  decoder_norm_eps: float | None = None
   pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)
   pixel_std: tuple[float, ...] = (0.229, 0.224, 0.225)
   rebuild: str = 'hidden'
@@ -175,7 +177,11 @@ class VideoMAE(SeesTubelets, nn.Module):
       self.patch_pixels,
       positions,
       functools.partial(
-        encoder, self.decoder_blocks, self.decoder_heads, self.decoder_mlp_dim
+        encoder,
+        self.decoder_blocks,
+        self.decoder_heads,
+        self.decoder_mlp_dim,
+        final_norm_eps=self.decoder_norm_eps,
       ),
       self.num_prefix_tokens,
       self.embedding_bias,
