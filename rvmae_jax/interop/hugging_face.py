@@ -207,6 +207,7 @@ def origin_of(model: Mapping[str, Any], original: bool = False) -> Origin:
     ('per_frame', 1, 1, 'sincos_2d'): 'vit_mae',
     ('per_frame', 1, 1, 'learned'): 'vit_mae',
     ('divided', 1, 1, 'learned'): 'timesformer',
+    ('joint', 1, 1, 'learned'): 'timesformer',
   }
   position, base = model.get('position', 'sincos_1d'), 1e4
   if position == 'sincos_2d' and model.get('position_base', base) != base:
@@ -359,7 +360,7 @@ _TOLD = {
   'decoder_blocks': 'decoder_num_hidden_layers',
   'decoder_mlp_dim': 'decoder_intermediate_size',
 }
-_ATTENTION_TYPES = {
+ATTENTION_TYPES = {
   'divided': 'divided_space_time',
   'joint': 'joint_space_time',
 }
@@ -376,7 +377,7 @@ def _check_told(fields: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     told['tubelet_size'] = fields['tubelet_size']
     told['use_mean_pooling'] = not fields['encoder_norm']
   if kind == 'timesformer':
-    told['attention_type'] = _ATTENTION_TYPES[fields['space_time']]
+    told['attention_type'] = ATTENTION_TYPES[fields['space_time']]
   wrong = []
   for key, value in told.items():
     stated = config.get(key, value)

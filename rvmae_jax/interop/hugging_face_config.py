@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rvmae_jax.interop.hugging_face import ATTENTION_TYPES
 from rvmae_jax.interop.hugging_face_settings import ACTIVATIONS
 
 # Our activation -> theirs: of several names the one that all versions know.
@@ -39,9 +40,10 @@ def config_json(
   """
   network = getattr(model, 'backbone', model)
   num_classes = getattr(model, 'num_classes', 0)
-  kind, class_name = _CLASSES.get(
-    (network.space_time, num_classes > 0), ('', '')
-  )
+  family = network.space_time
+  if family == 'joint' and network.num_prefix_tokens:
+    family = 'divided'  # TimeSformer has the other kind as well.
+  kind, class_name = _CLASSES.get((family, num_classes > 0), ('', ''))
   # Of VideoMAE the norm comes after pooling; the others norm all tokens.
   wanted = ('mean', False, True) if kind == 'videomae' else ('cls', True, False)
   head = wanted
@@ -85,6 +87,8 @@ def config_json(
       'tubelet_size': network.tubelet_size,
       'use_mean_pooling': not network.encoder_norm,
     }
+  if kind == 'timesformer':
+    config['attention_type'] = ATTENTION_TYPES[network.space_time]
   if not kind.startswith('vit'):
     config['num_frames'] = num_frames
   if not num_classes:

@@ -202,7 +202,12 @@ def outputs(params, inputs):
     'out/stream_features': features[0],
     'out/reconstructed': rebuilt,
     'out/loss_all_pixels_l2': loss,
-    **{f'grad/{name}': param.grad for name, param in params.items()},
+    **{
+      f'grad/{name}': param.grad
+      for name, param in params.items()
+      # A bias of keys moves all of a query's weights alike: its gradient is 0.
+      if not name.endswith('/key/bias')
+    },
   }
   return {
     name: value.detach().numpy().astype(np.float32)
