@@ -276,7 +276,11 @@ def test_a_class_told_from_the_first_patch_is_refused():
   arrays = to_state_dict(params, origin)
   arrays['classifier.weight'] = np.zeros((3, 64), np.float32)
   with pytest.raises(ValueError, match='first patch alone'):
-    hugging_face.model_config(arrays, origin, {'num_attention_heads': 1})
+    hugging_face.model_config(
+      arrays,
+      origin,
+      {'num_attention_heads': 1, 'decoder_num_attention_heads': 1},
+    )
 
 
 @pytest.mark.parametrize(
