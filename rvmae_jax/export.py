@@ -8,9 +8,12 @@ The suffix of --out chooses the format; all hold float32 arrays. RVM goes into
 (`encoder/layers_0/attention/query/kernel`; split by '.' in .safetensors); the
 log warns of one that others would take for another network, as they would with
 `position='sincos_2d'`. The VideoMAE family goes into .safetensors or .bin as
-Hugging Face has it, with a config.json beside, or into .pth as the papers' code
-has it. All but .bin keep the config of the run, with which `rvmae_jax.weights`
-makes a network again.
+Hugging Face has it, with a config.json and a preprocessor_config.json beside,
+or into .pth as the papers' code has it. All but .bin keep the config of the
+run, with which `rvmae_jax.weights` makes a network again.
+
+Only --out itself is replaced. If the settings of another network lie in its
+folder, or other weights that programs would look for there, nothing is written.
 """
 
 import argparse
@@ -18,6 +21,7 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ml_collections
 import numpy as np
@@ -25,14 +29,17 @@ from absl import logging
 
 import rvmae_jax
 from rvmae_jax import config_utils, weights
+from rvmae_jax.data.writing import write_whole
 from rvmae_jax.interop import (
   hugging_face,
   hugging_face_config,
+  hugging_face_settings,
   rvm_released,
   state_dict,
   torch_files,
 )
 from rvmae_jax.models import build_model
+from rvmae_jax.training import checkpointing
 
 PARTS = ('all', 'encoder')
 RVM_SUFFIXES = ('.npz', '.safetensors')
@@ -51,18 +58,20 @@ def export(
   Args:
     checkpoint: what `weights.load` takes.
     out: ends in .npz, .safetensors, .bin or .pth, as above; replaced if it
-      exists, as is a config.json beside it.
+      exists.
     part: 'all', or 'encoder' for what features need (encoder and core).
     ema: take the moving average (EMA) of the parameters.
 
   Raises:
     ValueError: an unknown suffix, a model that nobody else has (such as an RVM
       without gates), or a run that kept no EMA when `ema` asks for it.
+    FileExistsError: what lies beside `out` would get another meaning.
     OSError: what was written does not read back equal.
   """
   out = pathlib.Path(out)
   params, config = weights.load(checkpoint, ema=ema)
   arrays, beside = _named_arrays(params, config, part, out)
+  _check_neighbours(out, beside)
   metadata = {
     'config': config_utils.to_json(config),
     'part': part,
@@ -74,17 +83,61 @@ def export(
   try:
     _write(partial, arrays, metadata)
     _check_equal(weights.read_arrays(partial), arrays)
+    # Settings without weights are harmless; weights without settings are not.
+    for name, settings in beside.items():
+      write_whole(out.with_name(name), json.dumps(settings, indent=2))
     os.replace(partial, out)
   finally:
     partial.unlink(missing_ok=True)
-  if beside:
-    out.with_name('config.json').write_text(json.dumps(beside, indent=2))
+
+
+def _check_neighbours(
+  out: pathlib.Path, beside: Mapping[str, Mapping[str, Any]]
+) -> None:
+  """FileExistsError where a new file changes what those beside it mean.
+
+  Args:
+    out: the file to write.
+    beside: name of a file -> the settings that `out` needs there.
+  """
+  remedy = 'Export to a folder of its own.'
+  # What a program is given the folder for, and all that it reads then.
+  is_main = out.name in weights.IN_FOLDERS
+  others = [
+    name
+    for name in weights.IN_FOLDERS
+    if is_main and name != out.name and out.with_name(name).exists()
+  ]
+  if others:
+    raise FileExistsError(
+      f'{out.parent} holds {others[0]}; who loads the folder would get one of '
+      f'the two. {remedy}'
+    )
+  if beside and checkpointing.is_run(out.parent):
+    raise FileExistsError(
+      f'{out.parent} is the folder of a run, which has a config.json of its '
+      f'own. {remedy}'
+    )
+  for name in hugging_face_settings.FILES if is_main or beside else ():
+    path = out.with_name(name)
+    if not path.exists():
+      continue
+    try:
+      wanted = json.loads(json.dumps(beside.get(name)))
+      is_same = json.loads(path.read_text()) == wanted
+    except ValueError:
+      is_same = False
+    if not is_same:
+      raise FileExistsError(
+        f'{path} describes another network than {out} would be, and may belong '
+        f'to other weights. {remedy} Or remove what is there.'
+      )
 
 
 def _named_arrays(
   params: dict, config: ml_collections.ConfigDict, part: str, out: pathlib.Path
-) -> tuple[dict[str, np.ndarray], dict]:
-  """Parameters under the names of their origin, and what goes beside them."""
+) -> tuple[dict[str, np.ndarray], dict[str, dict]]:
+  """Parameters under the names of their origin, and settings by file name."""
   is_rvm = config.model.name == 'rvm'
   suffixes = RVM_SUFFIXES if is_rvm else FAMILY_SUFFIXES
   if out.suffix not in suffixes or (part != 'all' and not is_rvm):
@@ -111,12 +164,19 @@ def _named_arrays(
     p = config.model.patch_size
     arrays = state_dict.to_state_dict(params, origin, (height // p, width // p))
     if not is_original:
-      beside = hugging_face_config.config_json(
-        build_model(config.model),
-        config.data.clip.get('num_frames', 1),
-        (height, width),
-        config.get('objective', {}).get('normalize', 'none'),
-      )
+      model = build_model(config.model)
+      beside = {
+        hugging_face_settings.CONFIG: hugging_face_config.config_json(
+          model,
+          config.data.clip.get('num_frames', 1),
+          (height, width),
+          config.get('objective', {}).get('normalize', 'none'),
+          (config.data.get('mask') or {}).get('ratio'),
+        ),
+        hugging_face_settings.PREPROCESSORS[0][0]: (
+          hugging_face_config.preprocessor_json(model, (height, width))
+        ),
+      }
   arrays = {
     name: np.asarray(array, np.float32, order='C')
     for name, array in arrays.items()

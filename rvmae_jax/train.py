@@ -123,7 +123,9 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
   else:
     state = jax.jit(parts.init, out_shardings=shardings)()
     if config.checkpoint.init_from:
-      state = start_from(config.checkpoint.init_from, state, shardings)
+      state = start_from(
+        config.checkpoint.init_from, state, shardings, parts.model
+      )
   first_step = int(state.step) + 1
   if first_step > config.total_steps:
     logging.info('Nothing to do: config.total_steps=%d.', config.total_steps)

@@ -10,14 +10,21 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
+import ml_collections
 from absl import logging
 
-from rvmae_jax import weights
-from rvmae_jax.interop import hugging_face, state_dict
+from rvmae_jax import config_utils, weights
+from rvmae_jax.interop import (
+  hugging_face,
+  hugging_face_settings,
+  state_dict,
+)
 from rvmae_jax.layers.transformer import stack_blocks, unstack_blocks
+from rvmae_jax.models import build_model
 from rvmae_jax.training import sharding
 from rvmae_jax.training.checkpointing import check_same_arrays, load_params
 from rvmae_jax.training.state import TrainState
@@ -26,22 +33,31 @@ from rvmae_jax.training.state import TrainState
 Flat = dict[str, Any]
 
 
-def start_from(path: str, state: TrainState, shardings: Any) -> TrainState:
+def start_from(
+  path: str, state: TrainState, shardings: Any, model: nn.Module | None = None
+) -> TrainState:
   """A fresh state with the parameters of another run or of a weights file.
 
   Args:
     path: a workdir, a checkpoint or a file, as above.
     state: the fresh state; parts that the weights do not have stay as they are.
     shardings: of `state`.
+    model: the network of `state`; where it is given, what no array tells has to
+      be equal as well.
 
   Raises:
-    ValueError: the encoders differ; the arrays that do not fit are named.
+    ValueError: the encoders differ; the arrays or settings that do not fit are
+      named.
   """
   shapes = jax.eval_shape(unstack_blocks, state.params)
-  loaded, _ = load_params(
+  loaded, made_with = load_params(
     weights.find_file(path) or path,
-    load_file=lambda path: (read_file(path, shapes), None),
+    load_file=lambda path: read_file(path, shapes),
   )
+  if model is not None:
+    if isinstance(made_with, ml_collections.ConfigDict):
+      made_with = unseen_fields(build_model(made_with.model))
+    check_unseen(made_with, model, path)
   found = match(unstack_blocks(loaded), shapes, path)
   logging.info('Parameters from %s: %s', path, found)
 
@@ -61,23 +77,85 @@ def start_from(path: str, state: TrainState, shardings: Any) -> TrainState:
   )
 
 
-def read_file(path: str, shapes: Mapping[str, Any]) -> dict[str, Any]:
+def read_file(
+  path: str, shapes: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
   """Parameters of a weights file, as far as it has what `shapes` asks for.
 
   Args:
     path: .npz or .safetensors of RVM; .safetensors, .bin or .pth of others.
     shapes: of the network to start, unrolled layers.
 
+  Returns:
+    The parameters, and `unseen_fields` of their network as far as they are
+    known.
+
   Raises:
-    ValueError: nobody knows the names in the file.
+    ValueError: nobody knows the names in the file, or a setting beside it.
   """
   arrays = weights.read_arrays(path)
   if weights.is_released_rvm(arrays):
-    return weights.read_params(path)[0]
+    params, config = weights.read_params(path)
+    return params, unseen_fields(build_model(config.model))
   origin, arrays = hugging_face.find_origin(arrays)
   params, report = state_dict.from_state_dict(arrays, shapes, origin)
   logging.info('%s', report)
-  return params
+  note = weights.read_metadata(path).get('config')
+  if note:
+    model = build_model(config_utils.from_json(note).model)
+    return params, unseen_fields(model)
+  settings = hugging_face_settings.read_config(path, origin.model_types)
+  fields = {
+    **origin.fields,
+    **hugging_face.unseen_fields(settings),
+    **hugging_face_settings.read_pixel_fields(path),
+  }
+  return params, {f: fields[f] for f in _UNSEEN if f in fields}
+
+
+# Settings that change what an encoder makes of its arrays, but none of them.
+_UNSEEN = ('encoder_heads', 'activation', 'pixel_mean', 'pixel_std')
+
+
+def unseen_fields(model: nn.Module) -> dict[str, Any]:
+  """Fields of a network that no array of its encoder tells."""
+  network = getattr(model, 'backbone', model)
+  fields = {
+    field: getattr(network, field)
+    for field in _UNSEEN
+    if hasattr(network, field)
+  }
+  return {
+    field: value if isinstance(value, int | str) else tuple(value)
+    for field, value in fields.items()
+  }
+
+
+def check_unseen(
+  made_with: Mapping[str, Any], model: nn.Module, origin: str
+) -> None:
+  """Checks what arrays do not tell.
+
+  Args:
+    made_with: `unseen_fields` of the network that weights are of, as far as
+      they are known.
+    model: the network to start.
+    origin: where the weights come from, for the message.
+
+  Raises:
+    ValueError: fields differ; they are named.
+  """
+  wanted = unseen_fields(model)
+  wrong = [
+    f'{field}={value!r}, config.model has {wanted[field]!r}'
+    for field, value in made_with.items()
+    if field in wanted and value != wanted[field]
+  ]
+  if wrong:
+    raise ValueError(
+      f'{origin} was made with {"; ".join(wrong)}. Set config.model to the '
+      'same: with other settings the weights mean something else.'
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,13 +5,13 @@ Files are told apart by what is in them:
   what `export` writes         .npz, .safetensors or .pth with the run's config
   a released RVM               .npz, or .safetensors with the same names
   VideoMAE, ViTMAE, TimeSformer
-    of Hugging Face            .safetensors or .bin, best with its config.json;
-                               in several files: their .index.json
+    of Hugging Face            .safetensors or .bin, best with its config.json
+                               and preprocessor_config.json; in several files:
+                               their .index.json
     of the papers' code        .pth, .pt or .pyth
 """
 
 import functools
-import json
 import pathlib
 import types
 from collections.abc import Mapping
@@ -21,10 +21,12 @@ import flax.linen as nn
 import jax
 import ml_collections
 import numpy as np
+from absl import logging
 
 from rvmae_jax import config_utils
 from rvmae_jax.interop import (
   hugging_face,
+  hugging_face_settings,
   npz,
   published,
   rvm_released,
@@ -43,7 +45,7 @@ TORCH_SUFFIXES = ('.bin', '.pth', '.pt', '.pyth')
 # Where `export` puts its note in a .pth.
 NOTE = 'rvmae_jax'
 # What a folder of Hugging Face's holds; the first that is there is taken.
-_IN_FOLDERS = (
+IN_FOLDERS = (
   'model.safetensors',
   'model.safetensors.index.json',
   'pytorch_model.bin',
@@ -85,11 +87,16 @@ def load_model(path: str | pathlib.Path) -> tuple[nn.Module, dict]:
 
 
 def find_file(path: str | pathlib.Path) -> pathlib.Path | None:
-  """The file that a path means: itself, or that in a Hugging Face folder."""
+  """The file that a path means: itself, or that in a Hugging Face folder.
+
+  A run stays a run, whatever files lie in its workdir.
+  """
   path = pathlib.Path(path)
   if path.is_file():
     return path
-  found = [path / name for name in _IN_FOLDERS if (path / name).is_file()]
+  if checkpointing.is_run(path):
+    return None
+  found = [path / name for name in IN_FOLDERS if (path / name).is_file()]
   return found[0] if found else None
 
 
@@ -162,22 +169,34 @@ def config_of(
   """The config that a file names, or the paper's for what is in it.
 
   Args:
-    path: where config.json may lie beside.
+    path: where config.json and preprocessor_config.json may lie beside.
     metadata: what `read_metadata` gives.
     arrays: what `read_arrays` gives.
+
+  Raises:
+    ValueError: nobody knows the arrays' names, or the settings beside do not
+      fit; see `interop.hugging_face`.
   """
   if 'config' in metadata:
     return config_utils.from_json(metadata['config'])
-  sizes = {}
+  settings = {}
   if is_released_rvm(arrays) or pathlib.Path(path).suffix == '.npz':
     model = {'name': 'rvm', **rvm_released.model_fields(arrays)}
   else:
-    config_file = pathlib.Path(path).with_name('config.json')
-    if config_file.exists():
-      sizes = json.loads(config_file.read_text())
     origin, arrays = hugging_face.find_origin(arrays)
-    model = hugging_face.model_config(arrays, origin, sizes)
-  return ml_collections.ConfigDict(published.run_config(model, sizes)).lock()
+    settings = hugging_face_settings.read_config(path, origin.model_types)
+    model = hugging_face.model_config(arrays, origin, settings)
+    pixels = hugging_face_settings.read_pixel_fields(path)
+    if not pixels and settings.get('model_type') == 'vit':
+      logging.warning(
+        'No preprocessor_config.json beside %s: its pixels are taken to have '
+        'the mean and deviation of ImageNet, as those of MAE; many a ViT was '
+        'taught with 0.5 and 0.5.',
+        path,
+      )
+    model |= pixels
+  config = published.run_config(model, settings)
+  return ml_collections.ConfigDict(config).lock()
 
 
 def match_state_dict(

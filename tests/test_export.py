@@ -197,6 +197,9 @@ def _family_run(request, tmp_path):
     'name': 'videomae',
     'variant': 'tiny',
     'patch_size': 8,
+    'activation': 'silu',
+    'norm_eps': 1e-5,
+    'pixel_mean': (0.3, 0.5, 0.7),
     **FAMILY[request.param],
   }
   config.data.clip = {'name': 'uniform', 'num_frames': 2}
@@ -216,15 +219,19 @@ def _family_run(request, tmp_path):
 def test_the_videomae_family_goes_under_names_of_others(family_run, suffix):
   """Those of Hugging Face with a config.json, or those of the paper's code."""
   run, config, params = family_run
-  out = run / f'model{suffix}'
+  out = run.parent / 'out' / f'model{suffix}'
   export_lib.export(run, out)
   is_original = suffix == '.pth'
   origin, _ = hugging_face.find_origin(state_dict.read(out))
   assert origin is hugging_face.origin_of(config.model, is_original)
-  assert (run / 'config.json').exists() != is_original
+  assert out.with_name('config.json').exists() != is_original
   model, loaded = weights.load_model(out)
-  # A .bin has no note of ours: options without arrays are the paper's.
-  assert suffix == '.bin' or model == build_model(config.model)
+  # A .bin has no note of ours: what is beside it tells all but the positions.
+  if suffix == '.bin':
+    assert model.pixel_mean == (0.3, 0.5, 0.7)
+    assert (model.activation, model.norm_eps) == ('silu', 1e-5)
+  else:
+    assert model == build_model(config.model)
   assert model.encoder_heads == 4
   if model.position == 'learned':  # A table of ViTMAE's may be any.
     del loaded['positions'], loaded['decoder']['positions']
@@ -233,8 +240,9 @@ def test_the_videomae_family_goes_under_names_of_others(family_run, suffix):
 
 def test_config_json_tells_what_from_pretrained_needs(family_run):
   run, config, _ = family_run
-  export_lib.export(run, run / 'model.safetensors')
-  written = json.loads((run / 'config.json').read_text())
+  out = run.parent / 'out'
+  export_lib.export(run, out / 'model.safetensors')
+  written = json.loads((out / 'config.json').read_text())
   is_video = config.model.space_time == 'joint'
   assert written['model_type'] == ('videomae' if is_video else 'vit_mae')
   assert written['image_size'] == [16, 24]
@@ -252,11 +260,12 @@ def test_whether_targets_were_normalised_goes_there_and_back(
     normalize = 'channel' if is_video else 'patch'
   config.objective = {'name': 'masked_reconstruction', 'normalize': normalize}
   monkeypatch.setattr(weights, 'load', lambda *_, **__: (params, config))
-  export_lib.export(run, run / 'pytorch_model.bin')
-  written = json.loads((run / 'config.json').read_text())
+  out = run.parent / 'out'
+  export_lib.export(run, out / 'pytorch_model.bin')
+  written = json.loads((out / 'config.json').read_text())
   assert written['norm_pix_loss'] == (normalize != 'none')
   # Without a note of ours, config.json alone tells.
-  _, back = weights.read_params(run / 'pytorch_model.bin')
+  _, back = weights.read_params(out / 'pytorch_model.bin')
   assert back.objective.normalize == normalize
 
 
@@ -271,3 +280,79 @@ def test_a_network_that_nobody_else_has_is_refused(run, monkeypatch):
   monkeypatch.setattr(weights, 'load', lambda *_, **__: ({}, config))
   with pytest.raises(ValueError, match=r"'sincos_1d'\) has no layout"):
     export_lib.export(run, run / 'model.safetensors')
+
+
+def _files(folder):
+  return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_an_export_again_replaces_its_own_file_alone(family_run):
+  run, _, _ = family_run
+  out = run.parent / 'out' / 'model.safetensors'
+  export_lib.export(run, out)
+  first = _files(out.parent)
+  assert first.keys() == {
+    'model.safetensors',
+    'config.json',
+    'preprocessor_config.json',
+  }
+  arrays = weights.read_arrays(out)
+  out.write_bytes(b'old')
+  export_lib.export(run, out)
+  again = _files(out.parent)
+  again['model.safetensors'] = first['model.safetensors']
+  assert again == first
+  # The library does not write its header in the same order each time.
+  jax.tree.map(np.testing.assert_array_equal, weights.read_arrays(out), arrays)
+
+
+@pytest.mark.parametrize('suffix', ['.safetensors', '.bin'])
+@pytest.mark.parametrize(
+  ('name', 'content'),
+  [
+    ('config.json', '{"model_type": "videomae", "hidden_size": 7}'),
+    ('config.json', 'not even JSON'),
+    ('preprocessor_config.json', '{"image_mean": [0, 0, 0]}'),
+    ('video_preprocessor_config.json', '{}'),
+    ('processor_config.json', '{"image_processor": {}}'),
+  ],
+)
+def test_settings_of_others_are_not_replaced(
+  family_run, tmp_path, name, content, suffix
+):
+  run, _, _ = family_run
+  (tmp_path / 'out').mkdir()
+  (tmp_path / 'out' / name).write_text(content)
+  before = _files(tmp_path / 'out')
+  with pytest.raises(FileExistsError, match=f'{name} describes another'):
+    export_lib.export(run, tmp_path / 'out' / f'mine{suffix}')
+  assert _files(tmp_path / 'out') == before
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    'model.safetensors.index.json',
+    'pytorch_model.bin',
+    'pytorch_model.bin.index.json',
+  ],
+)
+def test_a_folder_keeps_the_weights_that_it_stands_for(run, tmp_path, name):
+  (tmp_path / name).touch()
+  with pytest.raises(FileExistsError, match=f'holds {name}; who loads'):
+    export_lib.export(run, tmp_path / 'model.safetensors')
+  assert [path.name for path in tmp_path.iterdir()] == [name]
+  # A name of its own does no harm.
+  export_lib.export(run, tmp_path / 'rvm.safetensors')
+
+
+def test_a_run_keeps_its_config(family_run):
+  run, config, _ = family_run
+  (run / 'config.json').write_text('{}')
+  before = (run / 'config.json').read_bytes()
+  with pytest.raises(FileExistsError, match='is the folder of a run'):
+    export_lib.export(run, run / 'model.safetensors')
+  assert (run / 'config.json').read_bytes() == before
+  # Nor does a file with that name hide the run.
+  (run / 'model.safetensors').touch()
+  assert weights.load(run)[1].to_dict() == config.to_dict()

@@ -1,3 +1,5 @@
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from rvmae_jax.interop.state_dict import to_state_dict
 from rvmae_jax.models import build_model
 from rvmae_jax.training import sharding
 from rvmae_jax.training.state import TrainState
-from rvmae_jax.transfer import match, start_from
+from rvmae_jax.transfer import check_unseen, match, read_file, start_from
 
 SMALL = {
   'width': 64,
@@ -138,3 +140,27 @@ def test_a_hugging_face_file_starts_a_classifier(
   np.testing.assert_array_equal(ours, kernel['kernel'])
   assert_equal(state.params['head'], params['head'])
   assert_equal(state.ema_params, state.params)
+
+
+def test_settings_that_no_array_tells_have_to_be_equal(tmp_path, pretrained):
+  path = tmp_path / 'model.safetensors'
+  safetensors.write(path, to_state_dict(pretrained, ORIGINS['videomae']))
+  fields = {**SMALL, 'name': 'videomae'}
+  check_unseen(read_file(path, pretrained)[1], build_model(fields), 'file')
+
+  settings = {'num_attention_heads': 1, 'hidden_act': 'relu'}
+  (tmp_path / 'config.json').write_text(json.dumps(settings))
+  pixels = {'image_mean': [0.5] * 3, 'image_std': [0.25] * 3}
+  (tmp_path / 'preprocessor_config.json').write_text(json.dumps(pixels))
+  made_with = read_file(path, pretrained)[1]
+  wanted = {
+    'encoder_heads': 1,
+    'activation': 'relu',
+    'pixel_mean': (0.5,) * 3,
+    'pixel_std': (0.25,) * 3,
+  }
+  assert made_with == wanted
+  check_unseen(made_with, build_model(fields | wanted), 'file')
+  for field, value in wanted.items():
+    with pytest.raises(ValueError, match=f'file was made with {field}='):
+      check_unseen({field: value}, build_model(fields), 'file')

@@ -1,9 +1,11 @@
-"""Hugging Face's VideoMAE, ViTMAE and TimeSformer: names and configs."""
+"""Hugging Face's VideoMAE, ViT(MAE) and TimeSformer: names and configs."""
 
 import itertools
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from rvmae_jax.interop.hugging_face_settings import ACTIVATIONS
 from rvmae_jax.interop.original_code import (
   ORIGINALS,
   TIMESFORMER_FIELDS,
@@ -28,6 +30,7 @@ _PROJECTIONS = tuple(
 def _videomae(name: str, query_bias: str, value_bias: str) -> Origin:
   return Origin(
     name=name,
+    model_types=('videomae',),
     modules={
       'patch_embedding/projection': (
         'videomae.embeddings.patch_embeddings.projection'
@@ -49,6 +52,8 @@ def _videomae(name: str, query_bias: str, value_bias: str) -> Origin:
       f'attention.attention.{bias}' for bias in (query_bias, value_bias)
     ),
     tubelet_size=2,
+    # What their class has there, whatever config.json says.
+    fields={'decoder_norm_eps': 1e-5},
   )
 
 
@@ -57,6 +62,8 @@ def _vit_mae(
 ) -> Origin:
   return Origin(
     name=name,
+    model_types=('vit_mae', 'vit'),
+    left_out=('vit.pooler.dense.weight', 'vit.pooler.dense.bias'),
     modules={
       'patch_embedding/projection': (
         'vit.embeddings.patch_embeddings.projection'
@@ -112,6 +119,7 @@ ORIGINS = {
   ),
   'timesformer': Origin(
     name='Hugging Face TimeSformer',
+    model_types=('timesformer',),
     modules={
       'patch_embedding/projection': (
         'timesformer.embeddings.patch_embeddings.projection'
@@ -199,6 +207,7 @@ def origin_of(model: Mapping[str, Any], original: bool = False) -> Origin:
     ('per_frame', 1, 1, 'sincos_2d'): 'vit_mae',
     ('per_frame', 1, 1, 'learned'): 'vit_mae',
     ('divided', 1, 1, 'learned'): 'timesformer',
+    ('joint', 1, 1, 'learned'): 'timesformer',
   }
   position, base = model.get('position', 'sincos_1d'), 1e4
   if position == 'sincos_2d' and model.get('position_base', base) != base:
@@ -232,29 +241,49 @@ def model_config(
   Args:
     arrays: their name -> anything with a `shape`.
     origin: whose names they are.
-    config: `config.json` beside a Hugging Face file. Without it networks are
-      taken to have as many heads as the published ones of their width.
+    config: of `hugging_face_settings.read_config`. Without it networks are
+      taken to be as the published ones of their width.
 
   Returns:
     For `models.build_model`: a `classifier` if the file has a head, else a
     `videomae`; without decoder fields if the file has no decoder.
+
+  Raises:
+    ValueError: no network here is like it; the arrays do not tell all, and
+      there is no config; or the config tells otherwise than the arrays.
   """
   config = config or {}
 
   def shape(path: str) -> tuple[int, ...]:
-    return tuple(arrays[origin.theirs(path)].shape)
+    name = origin.theirs(path)
+    if name not in arrays:
+      raise ValueError(
+        f'{origin.name}: there is no {name}, which every such network has.'
+      )
+    return tuple(arrays[name].shape)
+
+  def has(path: str) -> bool:
+    return any(name in arrays for name, _ in origin.places(path))
 
   kernel = shape('patch_embedding/projection/kernel')
+  if kernel[1] != 3 or kernel[-1] != kernel[-2]:
+    raise ValueError(
+      f'{origin.name}: its patches have {kernel[1]} colours and '
+      f'{kernel[-2]}x{kernel[-1]} pixels; networks here take 3 colours and '
+      'squares.'
+    )
   fields = {
     **origin.fields,
+    **_attention_fields(origin, has),
+    **unseen_fields(config),
     'patch_size': kernel[-1],
     'tubelet_size': kernel[2] if len(kernel) == 5 else 1,
     'width': kernel[0],
-    'encoder_heads': config.get('num_attention_heads', _num_heads(kernel[0])),
-    'encoder_norm': 'encoder/norm' in origin.modules
-    and origin.theirs('encoder/norm/scale') in arrays,
+    'encoder_norm': has('encoder/norm/scale'),
     **_stack_fields('encoder', origin, 'encoder/blocks', arrays),
   }
+  if 'encoder_heads' not in fields:
+    fields['encoder_heads'] = _num_heads(kernel[0], _HEADS)
   if fields.get('position') == 'learned':
     times = (0, 1)
     if 'positions/times' in origin.arrays:
@@ -264,12 +293,14 @@ def model_config(
     fields['learned_grid'] = (times[1], *grid)
   if origin.arrays.get('decoder/mask_token') in arrays:
     width = shape('decoder/mask_token')[-1]
-    heads = 16 if 'embedding_bias' in origin.fields else _num_heads(width)
+    published = _MAE_HEADS if 'embedding_bias' in origin.fields else _HEADS
     fields |= {
       'decoder_width': width,
-      'decoder_heads': config.get('decoder_num_attention_heads', heads),
+      'decoder_heads': config.get('decoder_num_attention_heads')
+      or _num_heads(width, published),
       **_stack_fields('decoder', origin, 'decoder/blocks/blocks', arrays),
     }
+  _check_told(fields, config)
   head = origin.modules.get('head')
   if f'{head}.weight' not in arrays:
     return {'name': 'videomae', **fields}
@@ -291,19 +322,115 @@ def model_config(
   }
 
 
+def unseen_fields(config: Mapping[str, Any]) -> dict[str, Any]:
+  """Fields that no array tells, of what `model_config` takes as a config."""
+  fields = {}
+  if config.get('num_attention_heads'):
+    fields['encoder_heads'] = config['num_attention_heads']
+  if 'hidden_act' in config:
+    fields['activation'] = ACTIVATIONS[config['hidden_act']]
+  if 'layer_norm_eps' in config:
+    fields['norm_eps'] = float(config['layer_norm_eps'])
+  return fields
+
+
+def _attention_fields(
+  origin: Origin, has: Callable[[str], bool]
+) -> dict[str, Any]:
+  """Of TimeSformer's three kinds of attention, the one of a file."""
+  if origin.fields.get('space_time') != 'divided':
+    return {}
+  if not has('positions/times'):
+    raise ValueError(
+      f'{origin.name}: without {origin.theirs("positions/times")} it sees '
+      'frames one by one (attention_type=space_only) and answers for each, '
+      'which no network here does.'
+    )
+  is_divided = has('encoder/blocks/block_00/temporal_norm/scale')
+  return {'space_time': 'divided' if is_divided else 'joint'}
+
+
+# Our field -> config.json's, of what arrays tell as well.
+_TOLD = {
+  'width': 'hidden_size',
+  'encoder_blocks': 'num_hidden_layers',
+  'encoder_mlp_dim': 'intermediate_size',
+  'patch_size': 'patch_size',
+  'decoder_width': 'decoder_hidden_size',
+  'decoder_blocks': 'decoder_num_hidden_layers',
+  'decoder_mlp_dim': 'decoder_intermediate_size',
+}
+ATTENTION_TYPES = {
+  'divided': 'divided_space_time',
+  'joint': 'joint_space_time',
+}
+
+
+def _check_told(fields: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+  """ValueError where a config contradicts the arrays that it lies beside."""
+  kind = config.get('model_type')
+  told = {
+    theirs: fields[ours] for ours, theirs in _TOLD.items() if ours in fields
+  }
+  told['num_channels'] = 3
+  if kind == 'videomae':
+    told['tubelet_size'] = fields['tubelet_size']
+    told['use_mean_pooling'] = not fields['encoder_norm']
+  if kind == 'timesformer':
+    told['attention_type'] = ATTENTION_TYPES[fields['space_time']]
+  wrong = []
+  for key, value in told.items():
+    stated = config.get(key, value)
+    if key == 'patch_size' and stated == [value, value]:
+      continue
+    if stated != value:
+      wrong.append(f'{key}={stated!r} (the arrays say {value!r})')
+  if wrong:
+    raise ValueError(
+      f'config.json and the arrays beside it do not belong together: '
+      f'{", ".join(wrong)}. Put the config.json there that came with them.'
+    )
+
+
 def _grid(num_places: int, patch_size: int, image_size: Any) -> tuple[int, int]:
   """Rows and columns of a table of places; square unless a config tells."""
   if image_size:
     if isinstance(image_size, int):
       image_size = (image_size, image_size)
-    return tuple(pixels // patch_size for pixels in image_size)
-  side = round(num_places**0.5)
-  return side, side
+    grid = tuple(pixels // patch_size for pixels in image_size)
+  else:
+    grid = (math.isqrt(num_places),) * 2
+  if grid[0] * grid[1] != num_places:
+    raise ValueError(
+      f'{num_places} positions are not those of {grid[0]}x{grid[1]} patches. '
+      'Put a config.json with the image_size, [height, width], beside the file.'
+    )
+  return grid
 
 
-def _num_heads(width: int) -> int:
-  """Heads are 64 wide but in H (and its decoder) and g."""
-  return {640: 8, 1280: 16, 1408: 16}.get(width, width // 64)
+# Width -> heads, of published networks.
+_HEADS = {
+  192: 3,
+  384: 6,
+  512: 8,
+  640: 8,
+  768: 12,
+  1024: 16,
+  1280: 16,
+  1408: 16,
+}
+_MAE_HEADS = {512: 16}
+
+
+def _num_heads(width: int, published: Mapping[int, int]) -> int:
+  if width not in published:
+    raise ValueError(
+      f'No array tells how many heads a network of width {width} has, and no '
+      f'published one is as wide (they are {", ".join(map(str, published))}). '
+      'Put a config.json with num_attention_heads beside the file, and '
+      'decoder_num_attention_heads if it has a decoder.'
+    )
+  return published[width]
 
 
 def _stack_fields(
@@ -315,6 +442,10 @@ def _stack_fields(
     return origin.theirs(f'{stack}/block_{i:02d}/mlp/dense_in/kernel')
 
   num_blocks = next(i for i in itertools.count() if dense_in(i) not in arrays)
+  if not num_blocks:
+    raise ValueError(
+      f'{origin.name}: there is no {dense_in(0)}, which every such network has.'
+    )
   return {
     f'{part}_blocks': num_blocks,
     f'{part}_mlp_dim': arrays[dense_in(0)].shape[0],

@@ -1,9 +1,12 @@
-"""The `config.json` that Hugging Face wants beside weights of ours."""
+"""The settings that Hugging Face wants beside weights of ours."""
 
 from typing import Any
 
-# What `rvmae_jax.layers.transformer` has; theirs default to 1e-12.
-_NORM_EPS = 1e-6
+from rvmae_jax.interop.hugging_face import ATTENTION_TYPES
+from rvmae_jax.interop.hugging_face_settings import ACTIVATIONS
+
+# Our activation -> theirs: of several names the one that all versions know.
+_HIDDEN_ACTS = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
 # (space_time, whether it has a head) -> model_type, class.
 _CLASSES = {
   ('joint', False): ('videomae', 'VideoMAEForPreTraining'),
@@ -15,25 +18,32 @@ _CLASSES = {
 
 
 def config_json(
-  model: Any, num_frames: int, size: tuple[int, int], normalize: str
+  model: Any,
+  num_frames: int,
+  size: tuple[int, int],
+  normalize: str,
+  mask_ratio: float | None = None,
 ) -> dict:
   """What `from_pretrained` needs to build a network of ours.
 
   Args:
     model: `models.videomae.VideoMAE`, or a classifier on one.
-    num_frames: of a clip, for the position table.
+    num_frames: of a clip, for the position table. A learned table says itself
+      how many frames it has, and of which size.
     size: (H, W) of its frames.
     normalize: the objective's, see `losses.pixel.patch_statistics`; theirs is
       'none' or not.
+    mask_ratio: share of hidden patches, where the network draws its own mask.
 
   Raises:
     ValueError: Hugging Face has no class for the network.
   """
   network = getattr(model, 'backbone', model)
   num_classes = getattr(model, 'num_classes', 0)
-  kind, class_name = _CLASSES.get(
-    (network.space_time, num_classes > 0), ('', '')
-  )
+  family = network.space_time
+  if family == 'joint' and network.num_prefix_tokens:
+    family = 'divided'  # TimeSformer has the other kind as well.
+  kind, class_name = _CLASSES.get((family, num_classes > 0), ('', ''))
   # Of VideoMAE the norm comes after pooling; the others norm all tokens.
   wanted = ('mean', False, True) if kind == 'videomae' else ('cls', True, False)
   head = wanted
@@ -45,7 +55,15 @@ def config_json(
       f'{num_classes} classes with (pool, encoder_norm, norm)={head}; export '
       "it to .pth, with the names of the papers' code."
     )
+  if network.position == 'learned':
+    num_frames, *grid = network.learned_grid
+    size = tuple(places * network.patch_size for places in grid)
   height, width = size
+  if kind == 'timesformer' and height != width:
+    raise ValueError(
+      f"Hugging Face's TimeSformer takes square frames, not {height}x{width}; "
+      "export it to .pth, with the names of the paper's code."
+    )
   config = {
     'architectures': [class_name],
     'model_type': kind,
@@ -60,8 +78,8 @@ def config_json(
     'decoder_num_hidden_layers': network.decoder_blocks,
     'decoder_num_attention_heads': network.decoder_heads,
     'decoder_intermediate_size': network.decoder_mlp_dim,
-    'hidden_act': 'gelu',
-    'layer_norm_eps': _NORM_EPS,
+    'hidden_act': _HIDDEN_ACTS[network.activation],
+    'layer_norm_eps': network.norm_eps,
     'qkv_bias': True,
   }
   if kind == 'videomae':
@@ -69,11 +87,43 @@ def config_json(
       'tubelet_size': network.tubelet_size,
       'use_mean_pooling': not network.encoder_norm,
     }
+  if kind == 'timesformer':
+    config['attention_type'] = ATTENTION_TYPES[network.space_time]
   if not kind.startswith('vit'):
     config['num_frames'] = num_frames
   if not num_classes:
     config['norm_pix_loss'] = normalize != 'none'
+    if kind == 'vit_mae' and mask_ratio is not None:
+      config['mask_ratio'] = mask_ratio
   else:
     config['id2label'] = {str(i): str(i) for i in range(num_classes)}
     config['label2id'] = {str(i): i for i in range(num_classes)}
   return config
+
+
+def preprocessor_json(model: Any, size: tuple[int, int]) -> dict:
+  """What makes frames ready for a network of ours, as it does itself.
+
+  Args:
+    model: as of `config_json`.
+    size: (H, W) of its frames.
+  """
+  height, width = size
+  network = getattr(model, 'backbone', model)
+  is_image = network.space_time == 'per_frame'
+  crop = {'height': height, 'width': width}
+  settings = {
+    'image_processor_type': (
+      'ViTImageProcessor' if is_image else 'VideoMAEImageProcessor'
+    ),
+    'do_resize': True,
+    'size': crop if is_image else {'shortest_edge': max(size)},
+    'do_rescale': True,
+    'rescale_factor': 1 / 255,
+    'do_normalize': True,
+    'image_mean': list(network.pixel_mean),
+    'image_std': list(network.pixel_std),
+  }
+  if not is_image:
+    settings |= {'do_center_crop': True, 'crop_size': crop}
+  return settings

@@ -33,6 +33,7 @@ _TIMM_BLOCK = {
 ORIGINALS = {
   'videomae_original': Origin(
     name='VideoMAE, original pre-training',
+    model_types=('videomae',),
     modules={
       'patch_embedding/projection': 'encoder.patch_embed.proj',
       'encoder/norm': 'encoder.norm',
@@ -51,6 +52,7 @@ ORIGINALS = {
   ),
   'videomae_original_classifier': Origin(
     name='VideoMAE, original classifier',
+    model_types=('videomae',),
     modules={
       'patch_embedding/projection': 'patch_embed.proj',
       'norm': 'fc_norm',
@@ -64,6 +66,7 @@ ORIGINALS = {
   ),
   'mae_original': Origin(
     name='MAE, original',
+    model_types=('vit_mae', 'vit'),
     modules={
       'patch_embedding/projection': 'patch_embed.proj',
       'encoder/norm': 'norm',
@@ -89,6 +92,7 @@ ORIGINALS = {
   ),
   'timesformer_original': Origin(
     name='TimeSformer, original',
+    model_types=('timesformer',),
     modules={
       'patch_embedding/projection': 'patch_embed.proj',
       'encoder/norm': 'norm',

@@ -67,16 +67,17 @@ def run_config(
 
   Args:
     model: `config.model` of a released RVM or of `hugging_face.model_config`.
-    sizes: Hugging Face's `config.json` where there is one: `image_size`,
-      `num_frames`, and `norm_pix_loss`, false where networks were taught pixels
-      as they are. One that leaves that out means the default of transformers,
-      true for VideoMAE alone; without a `config.json` the paper's holds.
+    sizes: what `hugging_face_settings.read_config` gives: `image_size`,
+      `num_frames`, `mask_ratio`, and `norm_pix_loss`, false where networks were
+      taught pixels as they are; without a `config.json` the paper's hold.
 
   Returns:
     `model`, `objective`, `losses` and `data` without sources.
   """
   sizes = sizes or {}
   space_time = model.get('space_time', 'joint')
+  if space_time == 'joint' and model.get('num_prefix_tokens'):
+    space_time = 'divided'  # TimeSformer has the other kind as well.
   paper = _RVM if model['name'] == 'rvm' else _FAMILY[space_time]
   clip, size, mask = dict(paper['clip']), paper['size'], paper['mask']
   if model.get('position') == 'learned':
@@ -90,9 +91,12 @@ def run_config(
   if 'num_frames' in sizes:
     clip['num_frames'] = sizes['num_frames']
   objective, losses = dict(paper['objective']), {'pixel_l2': 1.0}
-  is_normalized = sizes.get('norm_pix_loss', paper is _VIDEOMAE)
-  if sizes and 'normalize' in objective and not is_normalized:
+  if 'normalize' in objective and not sizes.get('norm_pix_loss', True):
     objective['normalize'] = 'none'
+  if 'pixel_mean' in objective and 'pixel_mean' in model:
+    objective |= {key: model[key] for key in ('pixel_mean', 'pixel_std')}
+  if mask and 'mask_ratio' in sizes:
+    mask = {**mask, 'ratio': sizes['mask_ratio']}
   if 'num_classes' in model:
     objective, losses, mask = {'name': 'supervised'}, {'cross_entropy': 1.0}, {}
   return {

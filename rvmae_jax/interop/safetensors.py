@@ -37,7 +37,9 @@ def write(
     name.replace('/', '.'): np.asarray(array, order='C')
     for name, array in arrays.items()
   }
-  content = _library().numpy.save(arrays, metadata=dict(metadata or {}))
+  # transformers 4 refuses files that do not say what their tensors are for.
+  metadata = {'format': 'pt', **(metadata or {})}
+  content = _library().numpy.save(arrays, metadata=metadata)
   # `save_file` makes files that nobody else may read.
   pathlib.Path(path).write_bytes(content)
 

@@ -40,6 +40,10 @@ class Origin:
       none.
     tubelet_size: frames in the patch kernel; 0 if it has no such axis.
     fields: of the model, where all files of the family have them.
+    model_types: of the `config.json` that may lie beside, see
+      `hugging_face_settings`.
+    left_out: names of arrays that come after the features: we have no use for
+      them.
   """
 
   name: str
@@ -50,6 +54,8 @@ class Origin:
   qv_bias: tuple[str, ...] = ()
   tubelet_size: int = 0
   fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  model_types: tuple[str, ...] = ()
+  left_out: tuple[str, ...] = ()
 
   def theirs(self, path: str) -> str:
     """Their name of one of our arrays that is whole in their file."""
@@ -167,10 +173,7 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
       f'{path} holds no state dict: at its top is a {type(content).__name__}, '
       f'with {list(unwrap(content))[:10]}. Save model.state_dict() instead.'
     )
-  return {
-    name: np.asarray(tensor.read(), np.float32)
-    for name, tensor in tensors.items()
-  }
+  return {name: tensor.read() for name, tensor in tensors.items()}
 
 
 def unwrap(content: Any) -> Mapping[str, Any]:
@@ -202,7 +205,11 @@ def from_state_dict(
     origin: whose names they are.
 
   Returns:
-    Nested parameters like `template` without what is missing, and the report.
+    Nested parameters like `template` without what is missing, float32, and the
+    report.
+
+  Raises:
+    ValueError: an array of integers.
   """
   report, flat, known = Report(origin.name), {}, set()
   for path, leaf in _flatten(template).items():
@@ -213,6 +220,12 @@ def from_state_dict(
       continue
     ours = np.empty(leaf.shape, np.float32)
     for name, index in parts:
+      if arrays[name].dtype.kind in 'biu':
+        raise ValueError(
+          f'{name} is {arrays[name].dtype}: the file holds whole numbers where '
+          'weights should be, as quantised ones do. Take the file before '
+          'quantisation.'
+        )
       try:
         ours[index] = _to_ours(path, arrays[name], ours[index].shape)
       except ValueError:
@@ -225,7 +238,7 @@ def from_state_dict(
       report.loaded += [name for name, _ in parts]
   report.unused = sorted(
     name
-    for name in set(arrays) - known
+    for name in set(arrays) - known - set(origin.left_out)
     if not _is_fixed_table(name, arrays[name], origin)
   )
   return flax.traverse_util.unflatten_dict(flat, sep='/'), report

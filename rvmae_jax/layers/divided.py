@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rvmae_jax.layers.attention import SelfAttention
-from rvmae_jax.layers.transformer import DropPath, Mlp, layer_norm
+from rvmae_jax.layers.transformer import NORM_EPS, DropPath, Mlp, layer_norm
 
 
 class DividedBlock(nn.Module):
@@ -25,7 +25,8 @@ class DividedBlock(nn.Module):
   dtype: jnp.dtype = jnp.float32
   attention: str = 'auto'
   key_bias: bool = True
-  exact_gelu: bool = False
+  activation: str = 'gelu_tanh'
+  norm_eps: float = NORM_EPS
   num_prefix: int = 0
 
   @nn.compact
@@ -33,6 +34,7 @@ class DividedBlock(nn.Module):
     self, tokens: jax.Array, drop_rate: jax.Array | None = None
   ) -> jax.Array:
     drop_path = DropPath(name='drop_path')
+    norm = functools.partial(layer_norm, self.dtype, eps=self.norm_eps)
     attention = functools.partial(
       SelfAttention, self.num_heads, self.dtype, self.attention, self.key_bias
     )
@@ -44,18 +46,18 @@ class DividedBlock(nn.Module):
     )
 
     prefix, tokens = jnp.split(tokens, [self.num_prefix], axis=2)
-    normed = layer_norm(self.dtype, 'temporal_norm')(tokens)
+    normed = norm('temporal_norm')(tokens)
     over_time = attention(name='temporal_attention')(normed.swapaxes(1, 2))
     tokens += drop_path(projection(over_time).swapaxes(1, 2), drop_rate)
 
     tokens = jnp.concatenate([prefix, tokens], axis=2)
-    normed = layer_norm(self.dtype, 'attention_norm')(tokens)
+    normed = norm('attention_norm')(tokens)
     over_space = attention(name='attention')(normed)
     prefix, over_space = jnp.split(over_space, [self.num_prefix], axis=2)
     prefix = jnp.broadcast_to(prefix.mean(1, keepdims=True), prefix.shape)
     over_space = jnp.concatenate([prefix, over_space], axis=2)
     tokens += drop_path(over_space, drop_rate)
 
-    normed = layer_norm(self.dtype, 'mlp_norm')(tokens)
-    mlp = Mlp(self.mlp_dim, self.dtype, self.exact_gelu, name='mlp')
+    normed = norm('mlp_norm')(tokens)
+    mlp = Mlp(self.mlp_dim, self.dtype, self.activation, name='mlp')
     return tokens + drop_path(mlp(normed), drop_rate)

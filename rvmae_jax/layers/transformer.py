@@ -22,6 +22,17 @@ REMAT_POLICIES = {
   'full': jax.checkpoint_policies.nothing_saveable,
 }
 
+# What MLPs have between their layers. RVM takes the tanh approximation of the
+# GELU, the VideoMAE family the exact function.
+ACTIVATIONS = {
+  'gelu': functools.partial(nn.gelu, approximate=False),
+  'gelu_tanh': functools.partial(nn.gelu, approximate=True),
+  'quick_gelu': lambda hidden: hidden * nn.sigmoid(1.702 * hidden),
+  'relu': nn.relu,
+  'silu': nn.silu,
+}
+NORM_EPS = 1e-6
+
 
 def keep_rows_apart(tokens: jax.Array) -> jax.Array:
   """Leaves each row of a batch on its device, where a mesh is in force.
@@ -40,20 +51,19 @@ def keep_rows_apart(tokens: jax.Array) -> jax.Array:
   return jax.lax.with_sharding_constraint(tokens, rows)
 
 
-def layer_norm(dtype: jnp.dtype, name: str | None = None) -> nn.LayerNorm:
-  """LayerNorm with eps 1e-6; statistics are float32 whatever `dtype` is."""
-  return nn.LayerNorm(epsilon=1e-6, dtype=dtype, name=name)
+def layer_norm(
+  dtype: jnp.dtype, name: str | None = None, eps: float = NORM_EPS
+) -> nn.LayerNorm:
+  """LayerNorm; statistics are float32 whatever `dtype` is."""
+  return nn.LayerNorm(epsilon=eps, dtype=dtype, name=name)
 
 
 class Mlp(nn.Module):
-  """Two dense layers with a GELU between them; [..., D] -> [..., D].
-
-  RVM takes the tanh approximation, the VideoMAE family the exact function.
-  """
+  """Two dense layers and one of `ACTIVATIONS`; [..., D] -> [..., D]."""
 
   hidden_dim: int
   dtype: jnp.dtype = jnp.float32
-  exact_gelu: bool = False
+  activation: str = 'gelu_tanh'
 
   @nn.compact
   def __call__(self, tokens: jax.Array) -> jax.Array:
@@ -61,7 +71,7 @@ class Mlp(nn.Module):
       nn.Dense, kernel_init=nn.initializers.xavier_uniform(), dtype=self.dtype
     )
     hidden = dense(self.hidden_dim, name='dense_in')(tokens)
-    hidden = nn.gelu(hidden, approximate=not self.exact_gelu)
+    hidden = ACTIVATIONS[self.activation](hidden)
     return dense(tokens.shape[-1], name='dense_out')(hidden)
 
 
@@ -96,7 +106,8 @@ class SelfAttentionBlock(nn.Module):
   dtype: jnp.dtype = jnp.float32
   attention: str = 'auto'
   key_bias: bool = True
-  exact_gelu: bool = False
+  activation: str = 'gelu_tanh'
+  norm_eps: float = NORM_EPS
   num_clusters: int = 1
 
   @nn.compact
@@ -104,7 +115,8 @@ class SelfAttentionBlock(nn.Module):
     self, tokens: jax.Array, drop_rate: jax.Array | None = None
   ) -> jax.Array:
     drop_path = DropPath(name='drop_path')
-    normed = layer_norm(self.dtype, 'attention_norm')(tokens)
+    norm = functools.partial(layer_norm, self.dtype, eps=self.norm_eps)
+    normed = norm('attention_norm')(tokens)
     attention = SelfAttention(
       self.num_heads,
       self.dtype,
@@ -114,8 +126,8 @@ class SelfAttentionBlock(nn.Module):
       name='attention',
     )
     tokens += drop_path(attention(normed), drop_rate)
-    normed = layer_norm(self.dtype, 'mlp_norm')(tokens)
-    mlp = Mlp(self.mlp_dim, self.dtype, self.exact_gelu, name='mlp')
+    normed = norm('mlp_norm')(tokens)
+    mlp = Mlp(self.mlp_dim, self.dtype, self.activation, name='mlp')
     return tokens + drop_path(mlp(normed), drop_rate)
 
 
@@ -227,6 +239,7 @@ class Encoder(nn.Module):
   Attributes:
     block: what to stack, if not `SelfAttentionBlock`; takes its fields.
     final_norm: whether a norm follows the last block.
+    final_norm_eps: of that norm, if not `norm_eps`.
     drop_path: in training, how often the last block is left out (see
       `DropPath`); rates rise from 0 at the first block.
   """
@@ -239,8 +252,10 @@ class Encoder(nn.Module):
   remat: str = 'none'
   scan: bool = False
   key_bias: bool = True
-  exact_gelu: bool = False
+  activation: str = 'gelu_tanh'
+  norm_eps: float = NORM_EPS
   final_norm: bool = True
+  final_norm_eps: float | None = None
   block: Callable[..., nn.Module] = SelfAttentionBlock
   drop_path: float = 0.0
 
@@ -256,7 +271,8 @@ class Encoder(nn.Module):
       self.dtype,
       self.attention,
       self.key_bias,
-      self.exact_gelu,
+      self.activation,
+      self.norm_eps,
     )
     if num_clusters > 1:
       block = functools.partial(block, num_clusters=num_clusters)
@@ -270,7 +286,9 @@ class Encoder(nn.Module):
     )(tokens, drop_rates)
     if not self.final_norm:
       return tokens
-    return jax.tree.map(layer_norm(self.dtype, 'norm'), tokens)
+    eps = self.final_norm_eps
+    eps = self.norm_eps if eps is None else eps
+    return jax.tree.map(layer_norm(self.dtype, 'norm', eps), tokens)
 
 
 class CrossEncoder(nn.Module):

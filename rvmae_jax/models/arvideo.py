@@ -91,7 +91,7 @@ class ARVideo(SeesTubelets, nn.Module):
       self.encoder_heads,
       self.encoder_mlp_dim,
       key_bias=False,
-      exact_gelu=True,
+      activation='gelu',
       drop_path=self.drop_path,
       **shared,
     )

@@ -15,7 +15,12 @@ import jax.numpy as jnp
 from rvmae_jax.layers import patches
 from rvmae_jax.layers.divided import DividedBlock
 from rvmae_jax.layers.positions import ClipPositions
-from rvmae_jax.layers.transformer import Encoder, SelfAttentionBlock
+from rvmae_jax.layers.transformer import (
+  ACTIVATIONS,
+  NORM_EPS,
+  Encoder,
+  SelfAttentionBlock,
+)
 from rvmae_jax.models import flops
 from rvmae_jax.models.pixel_decoder import PixelDecoder
 from rvmae_jax.models.tubelets import SeesTubelets
@@ -60,6 +65,7 @@ def build_videomae(*, variant: str = 'B', **fields) -> 'VideoMAE':
 _CHOICES = {
   'space_time': ('joint', 'divided', 'per_frame'),
   'rebuild': ('hidden', 'all'),
+  'activation': tuple(ACTIVATIONS),
 }
 
 
@@ -81,6 +87,9 @@ class VideoMAE(SeesTubelets, nn.Module):
     key_bias: whether keys have a bias, as queries and values have.
     encoder_norm: whether a norm ends the encoder; a classifier brings its own.
     embedding_bias: of the linear map from encoder to decoder.
+    activation: of the MLPs, see `layers.transformer.ACTIVATIONS`.
+    norm_eps: added to variances by the norms of encoder and decoder.
+    decoder_norm_eps: by the norm that ends the decoder, if not `norm_eps`.
     pixel_mean, pixel_std: for each colour; `(pixels - mean) / std` is encoded.
     rebuild: 'hidden' predicts hidden tokens, 'all' visible ones too.
     dtype: of the computation; parameters, norms and softmax are float32.
@@ -108,6 +117,9 @@ class VideoMAE(SeesTubelets, nn.Module):
   key_bias: bool = False
   encoder_norm: bool = True
   embedding_bias: bool = False
+  activation: str = 'gelu'
+  norm_eps: float = NORM_EPS
+  decoder_norm_eps: float | None = None
   pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)
   pixel_std: tuple[float, ...] = (0.229, 0.224, 0.225)
   rebuild: str = 'hidden'
@@ -141,7 +153,8 @@ class VideoMAE(SeesTubelets, nn.Module):
       remat=self.remat,
       scan=self.scan_layers,
       key_bias=self.key_bias,
-      exact_gelu=True,
+      activation=self.activation,
+      norm_eps=self.norm_eps,
       block=block,
     )
     self.patch_embedding = patches.PatchEmbedding(self.width, self.dtype)
@@ -164,7 +177,11 @@ class VideoMAE(SeesTubelets, nn.Module):
       self.patch_pixels,
       positions,
       functools.partial(
-        encoder, self.decoder_blocks, self.decoder_heads, self.decoder_mlp_dim
+        encoder,
+        self.decoder_blocks,
+        self.decoder_heads,
+        self.decoder_mlp_dim,
+        final_norm_eps=self.decoder_norm_eps,
       ),
       self.num_prefix_tokens,
       self.embedding_bias,

@@ -174,6 +174,12 @@ def load_params(
   return restored[key], config_utils.from_json(_read_config(directory))
 
 
+def is_run(path: epath.PathLike) -> bool:
+  """Whether a path is a run's workdir or one of its checkpoints."""
+  path = _absolute(path)
+  return any((path / name).is_dir() for name in ('state', 'checkpoints'))
+
+
 def find_checkpoint(path: epath.PathLike) -> epath.Path:
   """The checkpoint directory that a workdir or a checkpoint path means.
 

@@ -276,7 +276,11 @@ def test_a_class_told_from_the_first_patch_is_refused():
   arrays = to_state_dict(params, origin)
   arrays['classifier.weight'] = np.zeros((3, 64), np.float32)
   with pytest.raises(ValueError, match='first patch alone'):
-    hugging_face.model_config(arrays, origin)
+    hugging_face.model_config(
+      arrays,
+      origin,
+      {'num_attention_heads': 1, 'decoder_num_attention_heads': 1},
+    )
 
 
 @pytest.mark.parametrize(
@@ -296,13 +300,92 @@ def test_heads_of_published_sizes_without_a_config(width, heads):
 def test_mae_pools_with_a_norm_of_its_own():
   origin = ORIGINS['mae_original']
   arrays = {
-    'patch_embed.proj.weight': np.broadcast_to(0, (64, 3, 16, 16)),
-    'pos_embed': np.broadcast_to(0, (1, 197, 64)),
-    'blocks.0.mlp.fc1.weight': np.broadcast_to(0, (256, 64)),
-    'head.weight': np.broadcast_to(0, (10, 64)),
+    'patch_embed.proj.weight': np.broadcast_to(0, (192, 3, 16, 16)),
+    'pos_embed': np.broadcast_to(0, (1, 197, 192)),
+    'blocks.0.mlp.fc1.weight': np.broadcast_to(0, (768, 192)),
+    'head.weight': np.broadcast_to(0, (10, 192)),
   }
   of_cls = hugging_face.model_config(arrays, origin)
   assert (of_cls['pool'], of_cls['norm']) == ('cls', False)
-  arrays['fc_norm.weight'] = np.broadcast_to(0, (64,))
+  arrays['fc_norm.weight'] = np.broadcast_to(0, (192,))
   of_mean = hugging_face.model_config(arrays, origin)
   assert (of_mean['pool'], of_mean['norm']) == ('mean', True)
+
+
+BARE = {
+  'patch_embed.proj.weight': np.broadcast_to(0, (192, 3, 16, 16)),
+  'pos_embed': np.broadcast_to(0, (1, 197, 192)),
+  'blocks.0.mlp.fc1.weight': np.broadcast_to(0, (768, 192)),
+}
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'pos_embed': (1, 13, 192)}, r'12 positions are not those of 3x3 patches'),
+    ({'pos_embed': None}, 'there is no pos_embed'),
+    ({'blocks.0.mlp.fc1.weight': None}, r'there is no blocks\.0\.mlp\.fc1'),
+    ({'patch_embed.proj.weight': None}, r'there is no patch_embed\.proj'),
+    ({'patch_embed.proj.weight': (64, 3, 16, 16)}, 'network of width 64 has'),
+    ({'patch_embed.proj.weight': (192, 4, 16, 16)}, 'patches have 4 colours'),
+    ({'patch_embed.proj.weight': (192, 3, 8, 16)}, 'and 8x16 pixels'),
+    ({'mask_token': (1, 1, 32)}, 'network of width 32 has'),
+  ],
+  ids=str,
+)
+def test_what_the_arrays_do_not_tell_is_named(changes, message):
+  arrays = dict(BARE)
+  for name, shape in changes.items():
+    arrays[name] = shape and np.broadcast_to(0, shape)
+  arrays = {name: array for name, array in arrays.items() if array is not None}
+  with pytest.raises(ValueError, match=message):
+    hugging_face.model_config(arrays, ORIGINS['mae_original'])
+
+
+def test_a_config_tells_which_rectangle_the_places_are():
+  arrays = BARE | {'pos_embed': np.broadcast_to(0, (1, 13, 192))}
+  fields = hugging_face.model_config(
+    arrays, ORIGINS['mae_original'], {'image_size': [48, 64]}
+  )
+  assert fields['learned_grid'] == (1, 3, 4)
+
+
+@pytest.mark.parametrize('kind', ['joint', 'space only'])
+def test_other_attention_of_timesformer(kind):
+  """Without attention over time: all tokens at once, or frame by frame."""
+  origin, _, _, params = make('timesformer')
+  arrays = {
+    name: array
+    for name, array in to_state_dict(params, origin).items()
+    if '.temporal_' not in name
+  }
+  config = {'num_attention_heads': 1}
+  if kind == 'joint':
+    fields = hugging_face.model_config(arrays, origin, config)
+    assert fields['space_time'] == 'joint'
+    return
+  del arrays['timesformer.embeddings.time_embeddings']
+  with pytest.raises(ValueError, match='attention_type=space_only'):
+    hugging_face.model_config(arrays, origin, config)
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'float64', 'bfloat16'])
+def test_arrays_of_any_float_become_float32(dtype):
+  origin, _, template, params = make('videomae')
+  arrays = to_state_dict(params, origin)
+  dtype = jax.numpy.dtype(dtype)
+  rounded = {name: array.astype(dtype) for name, array in arrays.items()}
+  again, report = from_state_dict(rounded, template, origin)
+  report.require_complete()
+  for ours, exact in zip(jax.tree.leaves(again), jax.tree.leaves(params)):
+    assert ours.dtype == np.float32
+    np.testing.assert_array_equal(ours, exact.astype(dtype).astype('float32'))
+
+
+def test_whole_numbers_are_no_weights():
+  origin, _, template, params = make('videomae')
+  arrays = to_state_dict(params, origin)
+  name = 'videomae.encoder.layer.0.output.dense.weight'
+  arrays[name] = arrays[name].astype(np.int8)
+  with pytest.raises(ValueError, match=f'{name} is int8: .* quantised'):
+    from_state_dict(arrays, template, origin)

@@ -11,12 +11,24 @@ from rvmae_jax.interop import rvm_released
 from rvmae_jax.layers.transformer import stack_blocks
 from rvmae_jax.models import build_model
 from rvmae_jax.models.rvm import VARIANTS
+from tests.golden import released_rvm
 
 
 @pytest.fixture(scope='module')
-def released_shapes(shared_dir):
+def released_shapes():
+  return {
+    variant: dict(released_rvm.shapes(**sizes))
+    for variant, sizes in released_rvm.SIZES.items()
+  }
+
+
+def test_the_shapes_are_those_of_the_released_files(
+  released_shapes, shared_dir
+):
   path = shared_dir / 'golden' / 'rvm' / 'released_checkpoint_keys.json'
-  return json.loads(path.read_text())
+  for variant, shapes in json.loads(path.read_text()).items():
+    shapes = {name: tuple(shape) for name, shape in shapes.items()}
+    assert released_shapes[variant] == shapes
 
 
 def make_template(variant, **fields):
@@ -44,14 +56,14 @@ def small(released_shapes):
 
 @pytest.mark.parametrize('variant', ['S', 'B', 'L', 'H'])
 def test_all_names_and_shapes(released_shapes, variant):
-  want = {k: tuple(v) for k, v in released_shapes[variant].items()}
   # Zeros of stride 0: names and shapes without the gigabytes.
   params = jax.tree.map(
     lambda leaf: np.broadcast_to(np.float32(0), leaf.shape),
     make_template(variant),
   )
   ours = rvm_released.to_released(params)
-  assert {k: v.shape for k, v in ours.items()} == want
+  shapes = {name: array.shape for name, array in ours.items()}
+  assert shapes == released_shapes[variant]
 
 
 @pytest.mark.parametrize('variant', ['S', 'B', 'L', 'H'])

@@ -2,6 +2,14 @@ import numpy as np
 import pytest
 
 from rvmae_jax.masking.running_cell import RunningCellMask, decoded_map
+from tests.golden import plain_tracking
+
+
+@pytest.mark.parametrize('start', range(4))
+@pytest.mark.parametrize('grid', [(8, 14, 14), (4, 3, 5)])
+def test_maps_are_those_of_the_plain_transcription(grid, start):
+  want = plain_tracking.running_cell(grid, start)
+  np.testing.assert_array_equal(decoded_map(grid, start), want)
 
 
 @pytest.mark.parametrize('start', range(4))

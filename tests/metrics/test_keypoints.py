@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rvmae_jax.metrics.keypoints import keypoint_errors, pck
+from tests.golden import plain_tracking
 
 
 def test_golden_poses(shared_dir):
@@ -16,6 +17,21 @@ def test_golden_poses(shared_dir):
   np.testing.assert_allclose(
     100 * np.array(measured), golden['metrics/pck_at_1_to_5'], rtol=1e-9
   )
+
+
+def test_poses_of_the_plain_transcription():
+  rng = np.random.default_rng(0)
+  true = rng.uniform(0, 100, (2, 4, 6, 2))
+  predicted = true + rng.normal(0, 8, true.shape)
+  visible = rng.random(true.shape[:-1]) < 0.8
+  thresholds = (0.1, 0.2, 0.3)
+  want = plain_tracking.pck(predicted, true, visible, thresholds)
+  errors = keypoint_errors(
+    predicted, np.where(visible[..., None], true, np.nan)
+  )
+  measured = pck(errors[:, 1:].reshape(-1, 6), thresholds)
+  np.testing.assert_allclose(100 * np.array(measured), want, rtol=1e-9)
+  assert 10 < want[0] < want[2] < 90
 
 
 def test_errors_measured_by_hand():

@@ -11,6 +11,7 @@ from rvmae_jax.metrics.segmentation import (
   jaccard,
   mean_iou,
 )
+from tests.golden import plain_tracking
 
 
 def square(top, left, side, size=20):
@@ -41,6 +42,31 @@ def test_golden_parts(golden):
     golden['metrics/parts_pred'], golden['metrics/parts_gt'], 20
   )
   assert mean_iou(counts) == pytest.approx(golden['metrics/parts_miou'])
+
+
+def blobs(rng, shape=(24, 33), num_values=3):
+  """A map of patches of some pixels, of numbers from 0."""
+  coarse = rng.integers(num_values, size=(shape[0] // 6 + 1, shape[1] // 5 + 1))
+  return np.kron(coarse, np.ones((6, 5), int))[: shape[0], : shape[1]]
+
+
+@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize('measure', [jaccard, boundary_f])
+def test_masks_of_the_plain_transcription(measure, seed):
+  rng = np.random.default_rng(seed)
+  true = blobs(rng) == 1
+  predicted = np.roll(true, seed, axis=(0, 1)) ^ (blobs(rng, num_values=9) == 1)
+  want = getattr(plain_tracking, measure.__name__)(predicted, true)
+  assert measure(predicted, true) == pytest.approx(want, rel=1e-12)
+  assert 0.1 < want < 0.99
+
+
+def test_parts_of_the_plain_transcription():
+  rng = np.random.default_rng(0)
+  true = np.stack([blobs(rng, num_values=5) for _ in range(3)])
+  predicted = np.where(rng.random(true.shape) < 0.2, 6, true)
+  want = plain_tracking.mean_iou(predicted, true, 9)
+  assert mean_iou(confusion(predicted, true, 9)) == pytest.approx(want)
 
 
 def test_overlap_counted_by_hand():

@@ -137,7 +137,7 @@ def _check_file(file: pathlib.Path, report: CheckpointReport) -> None:
       report.kind += f', in {len(files)} files'
       report.note = f'{file.name} names {", ".join(files)}. '
     if file.with_name('config.json').exists():
-      report.note += 'Sizes are read from the config.json beside it.'
+      report.note += 'Settings are read from the config.json beside it.'
   config = weights.config_of(file, metadata, arrays)
   model = build_model(config.model)
   if config.model.name == 'rvm':

@@ -5,6 +5,7 @@ import pytest
 
 from rvmae_jax.evals.tracking.propagation import Propagation, compiled_step
 from rvmae_jax.memory import planned_bytes
+from tests.golden import plain_tracking
 
 
 def propagate(propagation, features, labels, grid):
@@ -34,6 +35,25 @@ def test_golden_soft_labels(shared_dir, case):
     grid,
   )
   np.testing.assert_allclose(found.reshape(soft.shape), soft, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  ('num_previous', 'top_k', 'radius'), [(20, 7, 20.0), (2, 5, 2.5), (3, 1, 1.0)]
+)
+def test_soft_labels_of_the_plain_transcription(num_previous, top_k, radius):
+  rng = np.random.default_rng(0)
+  features = rng.standard_normal((6, 4, 5, 6)).astype(np.float32)
+  labels = rng.dirichlet(np.ones(3), (4, 5)).astype(np.float32)
+  want = plain_tracking.propagate(
+    features, labels, num_previous, top_k, radius, temperature=0.3
+  )
+  found = propagate(
+    Propagation(num_previous, radius, top_k, 0.3, places_at_once=6),
+    features.reshape(6, 20, -1),
+    labels.reshape(20, -1),
+    (4, 5),
+  )
+  np.testing.assert_allclose(found.reshape(want.shape), want, atol=1e-5)
 
 
 GRID = (3, 4)
