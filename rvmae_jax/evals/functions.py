@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from rvmae_jax.batch import split_host
-from rvmae_jax.evals import pooling
+from rvmae_jax.evals.pooling import pool
 from rvmae_jax.memory import planned_bytes
 
 # How unlike clips [n, T, H, W, 3] are to others: [n].
@@ -63,8 +63,11 @@ class ModelFunctions:
       )
       return features.astype(jnp.float32), state
 
-    def pooled(params, video, method):
-      return pooling.pool_all(encode(params, video, method))
+    def pooled(params, video, poolings, method):
+      features = encode(params, video, method)
+      tubelet_size = video.shape[1] // features.shape[1]
+      grid = features[:, :, model.num_prefix_tokens :]
+      return pool(grid, poolings, tubelet_size)
 
     def distance(params, first, second):
       def unit_features(frames):
@@ -86,7 +89,7 @@ class ModelFunctions:
     self._encode = jit(encode, static_argnums=2)
     self._encode_from = jit(encode_from)
     self._distance = jit(distance)
-    self._pooled = jit(pooled, static_argnums=2)
+    self._pooled = jit(pooled, static_argnums=(2, 3))
 
   @property
   def is_recurrent(self) -> bool:
@@ -189,11 +192,12 @@ class ModelFunctions:
     return np.asarray(features), state
 
   def pooled(
-    self, video: np.ndarray, method: str = 'encode'
+    self, video: np.ndarray, poolings: Sequence[str], method: str = 'encode'
   ) -> dict[str, np.ndarray]:
-    """Every pooling of what `encode` gives, see `evals.pooling`."""
+    """Poolings, by name, of what `encode` gives, see `evals.pooling`."""
+    placed = self._place(video)
     return jax.device_get(
-      self._pooled(self._params, self._place(video), method)
+      self._pooled(self._params, placed, tuple(poolings), method)
     )
 
   def perceptual_distance(

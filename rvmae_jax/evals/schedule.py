@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
-from ml_collections import ConfigDict
 
 from rvmae_jax.data.pipeline import build_sources
-from rvmae_jax.evals import build_eval
+from rvmae_jax.evals import build_evals, videos_of
 from rvmae_jax.evals.functions import ModelFunctions
-from rvmae_jax.evals.videos import override
+from rvmae_jax.evals.videos import check_same_classes
 
 
 class ScheduledEvals:
@@ -21,8 +20,7 @@ class ScheduledEvals:
     entries: evaluation alias -> its config, with `every_steps`; 0 leaves it
       out, after the last step too.
     total_steps: of the run.
-    data: the data config of the run.
-    **settings: what else `build_eval` adds to each entry.
+    **settings: of `build_eval`.
 
   Raises:
     ValueError: a wrong setting, or a source that cannot be read.
@@ -33,7 +31,6 @@ class ScheduledEvals:
     entries: Mapping[str, Any],
     *,
     total_steps: int,
-    data: ConfigDict,
     **settings,
   ):
     self._total_steps = total_steps
@@ -41,10 +38,8 @@ class ScheduledEvals:
     self._every_steps = {
       k: entry['every_steps'] for k, entry in entries.items()
     }
-    self._evals = {
-      k: build_eval(v, data=data, **settings) for k, v in entries.items()
-    }
-    check_sources(entries, data)
+    self._evals = build_evals(entries, **settings)
+    check_ready(self._evals)
 
   def due(self, step: int) -> list[str]:
     """Aliases of the evaluations that belong after this step."""
@@ -73,7 +68,7 @@ class ScheduledEvals:
     numbers = {}
     for alias in self.due(step) if aliases is None else aliases:
       start = time.perf_counter()
-      values = self._evals[alias].run(functions, step)
+      values = self._evals[alias].run(functions, step).metrics
       seconds = time.perf_counter() - start
       shown = ', '.join(f'{key} {value:.4g}' for key, value in values.items())
       logging.info('%s at step %d (%.1f s): %s', alias, step, seconds, shown)
@@ -81,35 +76,33 @@ class ScheduledEvals:
     return numbers
 
 
-def check_sources(entries: Mapping[str, Any], data: ConfigDict) -> None:
-  """Checks that the videos of evaluations are there, before hours of training.
+def check_ready(evaluations: Mapping[str, Any]) -> None:
+  """Checks that all videos are there and labels agree, before hours of work.
 
   Args:
-    entries: alias -> config. Those with a `dataset` of their own are passed
-      over.
-    data: the data config of the run.
+    evaluations: by alias. Those with a `dataset` of their own read no videos.
 
   Raises:
     ValueError: names the evaluation, what it lacks, and what to do.
   """
   checked = set()
-  for alias, entry in entries.items():
-    if entry.get('dataset'):
+  for alias, evaluation in evaluations.items():
+    if getattr(evaluation, 'dataset', None):
       continue
-    own = override(data, entry.get('data', {}))
-    parts = [k for k in ('train', 'test') if k in entry]
-    for part in parts or ['data']:
-      found = override(own, entry[part]) if parts else own
-      key = json.dumps(found.sources.to_dict(), default=list)
+    found = videos_of(evaluation)
+    for side, videos in found.items():
+      key = json.dumps(videos.sources, sort_keys=True, default=list)
       if key in checked:
         continue
       checked.add(key)
       try:
-        build_sources(found.sources)
+        build_sources(videos.sources)
       except (ValueError, FileNotFoundError) as error:
         raise ValueError(
-          f'The videos of config.evals.{alias}.{part} cannot be read: {error} '
+          f'The videos of config.evals.{alias}.{side} cannot be read: {error} '
           'Give the split videos (where a folder or list is divided by itself, '
           'a class needs three for one in each split), name another one, or '
           f'leave the evaluation out: --config.evals.{alias}.every_steps=0.'
         ) from error
+    if {'train', 'test'} <= found.keys():
+      check_same_classes(found['train'], found['test'])

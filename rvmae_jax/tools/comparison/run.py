@@ -23,11 +23,12 @@ from ml_collections import ConfigDict
 from rvmae_jax import config_utils
 from rvmae_jax.data import manifest
 from rvmae_jax.data.writing import write_whole
-from rvmae_jax.evaluate import environment, evaluate
+from rvmae_jax.evaluate import evaluate
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.benchmark_step import StepBenchmark
 from rvmae_jax.tools.comparison import recipes as compare_recipes
 from rvmae_jax.train import train
+from rvmae_jax.training.environment import environment
 
 _NUM_ROUNDS = 3  # Of measuring; machines drift.
 
@@ -110,7 +111,7 @@ def measure(
     `parameters`; `flops_per_clip` of training, None where the model does not
     count; `gib` of memory that XLA plans for a device; `clips_per_s`.
   """
-  path, key = workdir / 'cost.json', compare_recipes.digest(recipe)
+  path, key = workdir / 'cost.json', compare_recipes.configs_digest(recipe)
   if path.exists():
     kept = json.loads(path.read_text())
     if kept['key'] == key:
