@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from rvmae_jax.config_utils import load_config, token_size
+from rvmae_jax.config_utils import load_config
 from rvmae_jax.evals.schedule import ScheduledEvals
 
 QUICKSTART = pathlib.Path(__file__).parents[2] / 'configs/rvm_quickstart.py'
@@ -31,8 +31,7 @@ def _build(shards, **every_steps):
   return ScheduledEvals(
     config.evals,
     total_steps=config.total_steps,
-    data=config.data,
-    **token_size(config.model),
+    run_config=config,
     batch_size=4,
   )
 
@@ -41,8 +40,8 @@ def _build(shards, **every_steps):
   ('splits', 'message'),
   [
     ({}, r"evals\.knn\.test .* no split 'test' .* has train\. .* needs three"),
-    ({'test': 1}, r"evals\.reconstruction\.data .* no split 'val'"),
-    ({'val': 0, 'test': 1}, r'reconstruction\.data .* holds no video'),
+    ({'test': 1}, r"evals\.reconstruction\.videos .* no split 'val'"),
+    ({'val': 0, 'test': 1}, r'reconstruction\.videos .* holds no video'),
   ],
 )
 def test_a_split_without_videos_is_told_before_the_first_step(
