@@ -64,8 +64,8 @@ def evaluate(
   """Runs the evaluations of a config on one network, on all devices.
 
   Args:
-    config: `evals` (alias -> evaluation), `data` (what they share), `batch_size`
-      and `seed`; see `rvmae_jax.evals.build_eval`.
+    config: `evals` (alias -> evaluation), `data` (what they share),
+      `batch_size` and `seed`; see `rvmae_jax.evals.build_eval`.
     params: nested dict of arrays.
     run_config: the config that made them.
     workdir: where results go; what is finished is taken from there.

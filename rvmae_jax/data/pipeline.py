@@ -259,10 +259,11 @@ class _Load:
   def __call__(
     self, place: tuple[int, int], rng: np.random.Generator
   ) -> dict[str, np.ndarray]:
-    source, index = place
     if place == _PADDING:
-      rows, num_bad = self.loader.blank_rows(self.size), 0
+      source = index = num_bad = 0
+      rows = self.loader.blank_rows(self.size)
     else:
+      source, index = place
       records = self.sources[source]
       rows, num_bad = read_or_replace(
         records, index, lambda record: self.loader(record, rng)

@@ -49,7 +49,8 @@ class LinearProbeEval(FeatureProbe):
     penalties: candidates of 'lbfgs', see `fit_logistic`; empty takes five
       from 1e-4 to 1.
     held_out: the share of training videos that chooses.
-    learning_rates: candidates of the others; empty takes five from 0.003 to 0.3.
+    learning_rates: candidates of the others; empty takes five from 0.003 to
+      0.3.
     weight_decays: combined with each rate; empty takes 0, 1e-3 and 1e-2.
     num_epochs: of their training; 0 takes 100.
   """
