@@ -1,7 +1,12 @@
 """Evaluating from a config: what is written, and what is not done twice."""
 
+import contextlib
 import json
+import os
 import pathlib
+import socket
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -16,6 +21,8 @@ from rvmae_jax.evals import Result
 from rvmae_jax.evals.description import describe
 from rvmae_jax.evals.linear_probe import LinearProbeEval
 from rvmae_jax.evaluate import build_evaluations, evaluate, fresh_params
+from rvmae_jax.train import train
+from rvmae_jax.training import sharding
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _CLIP = {'name': 'uniform', 'num_frames': 8}
@@ -240,3 +247,75 @@ def test_an_evaluation_is_told_in_words_before_it_is_run(network):
     'trainings: 12',
   ):
     assert line in text, line
+
+
+_OF_ALL_KINDS = {
+  'rebuilt': {'name': 'reconstruction', 'gaps': (1,)},
+  'probe': _PROBE | {'name': 'linear_probe', 'encoders': ('trained', 'random')},
+}
+
+
+def test_devices_change_no_number(network, tmp_path, monkeypatch):
+  """12 videos in batches of 8; what one device finds, two and eight find."""
+  params, run_config = network
+  found = []
+  for number in (1, 2, 8):
+    mesh = sharding.make_mesh(devices=jax.devices()[:number])
+    monkeypatch.setattr(sharding, 'make_mesh', lambda mesh=mesh: mesh)
+    results = evaluate(
+      _config(**_OF_ALL_KINDS), params, run_config, tmp_path / str(number)
+    )
+    found.append({k: result['metrics'] for k, result in results.items()})
+    monkeypatch.undo()
+  for alias, metrics in found[0].items():
+    assert metrics
+    for others in found[1:]:
+      assert others[alias] == pytest.approx(metrics, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_does(tmp_path):
+  """Each decodes its half of the rows; process 0 writes."""
+  run = f'{_ROOT}/tests/tiny_recipe.py'
+  train(config_utils.load_config(f'{run}:steps=1'), str(tmp_path / 'run'))
+  config = tmp_path / 'config.py'
+  config.write_text(
+    'from ml_collections import ConfigDict\n'
+    'def get_config():\n'
+    f'  return ConfigDict({_config(**_OF_ALL_KINDS).to_dict()!r})\n'.replace(
+      "'videos'", "'noise'"
+    )
+  )
+  with contextlib.closing(socket.socket()) as free:
+    free.bind(('localhost', 0))
+    port = free.getsockname()[1]
+  coordinator = f'--coordinator=localhost:{port}', '--num_processes=2'
+  commands = {
+    'one': [[]],
+    'two': [[*coordinator, f'--process_id={number}'] for number in range(2)],
+  }
+  found = {}
+  for name, processes in commands.items():
+    running = [
+      subprocess.Popen(
+        [
+          *(sys.executable, '-m', 'rvmae_jax.evaluate', f'--config={config}'),
+          *(f'--checkpoint={tmp_path}/run', f'--workdir={tmp_path}/{name}'),
+          '--allow_leakage',
+          *arguments,
+        ],
+        cwd=_ROOT,
+        env=os.environ
+        | {'XLA_FLAGS': '--xla_force_host_platform_device_count=2'},
+      )
+      for arguments in processes
+    ]
+    assert [process.wait(300) for process in running] == [0] * len(processes)
+    written = json.loads((tmp_path / name / 'metrics.json').read_text())
+    found[name] = {
+      alias: result['metrics']
+      for alias, result in written['evaluations'].items()
+    }
+  for alias, metrics in found['one'].items():
+    assert metrics
+    assert found['two'][alias] == pytest.approx(metrics, rel=1e-4)
