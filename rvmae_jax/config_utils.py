@@ -152,6 +152,12 @@ def token_size(model: ml_collections.ConfigDict) -> dict[str, int]:
   }
 
 
+def model_title(model: Mapping[str, Any]) -> str:
+  """What people call `config.model`: 'RVM S', its name alone without a size."""
+  parts = model['name'].upper(), model.get('variant')
+  return ' '.join(str(part) for part in parts if part)
+
+
 def to_json(config: ml_collections.ConfigDict) -> str:
   """The config as readable JSON; `from_json` is its inverse."""
   return json.dumps(config.to_dict(), indent=2, default=list)

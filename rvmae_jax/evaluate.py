@@ -94,12 +94,11 @@ def evaluate(
     leakage.refuse(leaks)
   if is_writing:
     workdir.mkdir(parents=True, exist_ok=True)
-  mesh = sharding.make_mesh()
   functions = model_functions(
     build_model(run_config.model),
     build_objective(run_config),
-    sharding.put_same(params, sharding.replicated(mesh)),
-    mesh,
+    params,
+    sharding.make_mesh(),
   )
   params_digest = weights.params_digest(params)
   finished, results = _read(workdir / 'metrics.json', params_digest), {}

@@ -14,7 +14,7 @@ from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.masking import MASKS, check_mask
 from rvmae_jax.models import build_model, flops
 from rvmae_jax.objectives import OBJECTIVES, build_objective
-from rvmae_jax.perceptual import frozen_distance, frozen_features
+from rvmae_jax.perceptual import load_judge
 from rvmae_jax.training import optimizer
 from rvmae_jax.training.logging import parameter_table
 from rvmae_jax.training.state import TrainState, init_state
@@ -35,9 +35,11 @@ class Parts(NamedTuple):
     spec: shapes of the global batch by key.
     init: () -> TrainState, to be jitted.
     shapes: what `init` gives, as `jax.ShapeDtypeStruct`s.
-    loss_fn: (params, batch, rng) -> (loss, metrics).
+    frozen: parameters of the network that judges, in a tuple; empty without.
+    loss_fn: (params, batch, rng, *frozen) -> (loss, metrics).
     update: (state, loss, metrics, gradient) -> (state, metrics).
-    train_step: (state, batch) -> (state, metrics), to be jitted: both of them.
+    train_step: (state, batch, *frozen) -> (state, metrics), to be jitted: both
+      of them.
     flops_per_clip: of a training step, None where the model does not count.
   """
 
@@ -46,9 +48,10 @@ class Parts(NamedTuple):
   spec: dict[str, jax.ShapeDtypeStruct]
   init: Callable[[], TrainState]
   shapes: TrainState
+  frozen: tuple[Any, ...]
   loss_fn: LossFn
   update: UpdateFn
-  train_step: Callable[[TrainState, dict], tuple[TrainState, dict]]
+  train_step: Callable[..., tuple[TrainState, dict]]
   flops_per_clip: int | None
 
 
@@ -57,18 +60,21 @@ def build_parts(
 ) -> Parts:
   """Builds model, objective, optimizer and step; computes nothing.
 
+  A network that judges is read from its files.
+
   Args:
     config: a recipe.
     make_model: from `config.model`; a benchmark may have another one made.
 
   Raises:
+    FileNotFoundError: there is no network at `config.perceptual_checkpoint`.
     ValueError: an unknown name or a setting that makes no sense.
   """
   model = make_model(config.model)
-  objective = build_objective(
-    config,
-    perceptual_features=frozen_features(config.get('perceptual_checkpoint')),
-  )
+  objective = build_objective(config)
+  judge, path = None, config.get('perceptual_checkpoint')
+  if path and getattr(objective, 'needs_judge', False):
+    judge = load_judge(path)
   check_mask(
     config.data.get('mask'),
     getattr(model, 'needs_mask', ''),
@@ -97,7 +103,10 @@ def build_parts(
     rngs = {'dropout': rng}
     return model.apply({'params': params}, batch, train=train, rngs=rngs)
 
-  def loss_fn(params, batch, rng, **given):  # `ema_params`, where needed.
+  def loss_fn(params, batch, rng, frozen=None, **given):
+    # `given`: `ema_params`, where needed.
+    if judge:
+      given['perceptual_features'] = functools.partial(judge.features, frozen)
     return objective(apply, params, batch, rng=rng, train=True, **given)
 
   init = functools.partial(
@@ -132,6 +141,7 @@ def build_parts(
     spec=spec,
     init=init,
     shapes=shapes,
+    frozen=(judge.params,) if judge else (),
     loss_fn=loss_fn,
     update=update,
     train_step=train_step,
@@ -157,7 +167,7 @@ def model_functions(
     # Only objectives that rebuild frames have it.
     to_frames=getattr(objective, 'to_frames', None),
     build_model=build_model,
-    load_judge=frozen_distance,
+    load_judge=load_judge,
   )
 
 

@@ -9,9 +9,9 @@ loss `perceptual`. PATH is one of
   the state dict of `lpips.LPIPS(net='vgg')`, which holds both
 """
 
-import functools
 import pathlib
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 
@@ -22,57 +22,59 @@ from rvmae_jax.losses import perceptual
 from rvmae_jax.losses.contrastive import unit_length
 
 
-def frozen_features(
-  path: str | None,
-) -> Callable[[jax.Array], perceptual.Features] | None:
-  """Features of a frozen network, for `losses.perceptual.distance`.
+class Judge(NamedTuple):
+  """A frozen network that judges.
+
+  Its parameters are an argument of its functions: what is jitted with them
+  takes them from the devices. Closed over, they would be constants, written
+  into every program.
+
+  Attributes:
+    features: (params, video) -> features for `losses.perceptual.distance`, of
+      unit length (those of LPIPS weighted); video [B, T, H, W, 3], uint8 or
+      floats in [0, 1]. Ours are those of `encode`, of a single frame those of
+      `encode_frames`.
+    params: its parameters, on the host.
+  """
+
+  features: Callable[[Any, jax.Array], perceptual.Features]
+  params: Any
+
+  def distance(
+    self, params: Any, video: jax.Array, other: jax.Array
+  ) -> jax.Array:
+    """How differently two videos look to it: [B] float32, 0 if they are equal.
+
+    Args:
+      params: as the attribute, placed where it is to run.
+      video, other: as `features` takes them.
+    """
+    return perceptual.distance(
+      self.features(params, video), self.features(params, other)
+    )
+
+
+def load_judge(path: str) -> Judge:
+  """Reads a frozen network.
 
   Args:
-    path: as above; or nothing.
-
-  Returns:
-    Video [B, T, H, W, 3], uint8 or floats in [0, 1], -> features of unit length
-    (those of LPIPS weighted); or None without a path. Ours are those of
-    `encode`, of a single frame those of `encode_frames`.
+    path: as above.
 
   Raises:
     FileNotFoundError: there is nothing at `path`.
     ValueError: nobody knows the names in a file, or an array does not fit.
   """
-  if not path:
-    return None
   files = path.split(',')
   if all(pathlib.Path(file).is_file() for file in files):
     arrays = {}
     for file in files:
       arrays |= weights.read_arrays(file)
     if vgg.is_vgg16(arrays):
-      return functools.partial(perceptual_layers, vgg.from_arrays(arrays))
+      return Judge(perceptual_layers, vgg.from_arrays(arrays))
   model, params = weights.load_model(path)
 
-  def features(video):
+  def features(params, video):
     method = 'encode' if video.shape[1] > 1 else 'encode_frames'
     return unit_length(model.apply({'params': params}, video, method=method))
 
-  return features
-
-
-def frozen_distance(
-  path: str,
-) -> Callable[[jax.Array, jax.Array], jax.Array]:
-  """How differently two videos look to a frozen network, jitted.
-
-  Args:
-    path: as above.
-
-  Returns:
-    Two videos, as `frozen_features` takes them -> [B] float32, 0 if they are
-    equal.
-  """
-  features = frozen_features(path)
-
-  @jax.jit
-  def distance(video, other):
-    return perceptual.distance(features(video), features(other))
-
-  return distance
+  return Judge(features, params)

@@ -132,7 +132,8 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     logging.info('Nothing to do: config.total_steps=%d.', config.total_steps)
 
   # ---- Step ----
-  train_step = sharding.jit_step(parts.train_step, shardings, mesh)
+  frozen = sharding.place(parts.frozen, mesh)
+  train_step = sharding.jit_step(parts.train_step, shardings, mesh, frozen)
 
   # ---- Evaluations ----
   # Without parameters: a step donates what it is given.
@@ -204,7 +205,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
       bad_videos.update(fetched.host['host/bad_videos'])
       profiler.before(step)
       with jax.transfer_guard('disallow'):
-        state, metrics = train_step(state, fetched.batch)
+        state, metrics = train_step(state, fetched.batch, *frozen)
       profiler.after(step, metrics)
 
       # What is due after this step.

@@ -19,6 +19,7 @@ DOORS = {
   'batch': set(),
   'config_utils': {'registry'},
   'memory': set(),
+  'target_device': set(),
   'layers': set(),
   'losses': set(),
   'masking': set(),
@@ -44,7 +45,7 @@ MEETING_PLACES = {
   'weights',
 }
 # Every room may import these.
-COMMON = {'registry', 'batch', 'config_utils', 'memory'}
+COMMON = {'registry', 'batch', 'config_utils', 'memory', 'target_device'}
 
 # Slow to import or in an extra: only inside the function that needs them.
 LAZY = {

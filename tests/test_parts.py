@@ -1,12 +1,20 @@
 """Models and masks: those that go together train, others are refused."""
 
+import re
+
 import jax
+import numpy as np
 import pytest
 
+from rvmae_jax.batch import fake_batch
+from rvmae_jax.losses import LOSSES, family_of
 from rvmae_jax.masking import MASKS
 from rvmae_jax.models import MODELS
+from rvmae_jax.objectives.masked_reconstruction import MaskedReconstruction
 from rvmae_jax.parts import build_parts, rebuilt_frames
+from rvmae_jax.perceptual import load_judge
 from tests import tiny_recipe
+from tests.weights_file import write_videomae
 
 EVEN = {'block', 'frame_difference', 'motion_guided', 'per_frame', 'tube'}
 EVEN_WHERE_SHOWN = {*EVEN, 'running_cell', 'space_time'}
@@ -79,3 +87,100 @@ def test_what_a_run_rebuilds_is_of_its_mask_and_objective():
   assert rebuilt_frames(config) == 'target'
   config.objective = {'name': 'contrastive'}
   assert rebuilt_frames(config) == ''
+
+
+@pytest.fixture(scope='module')
+def judge_path(tmp_path_factory):
+  """Weights of a network that judges: the largest array has 256 KiB."""
+  fields = {
+    'name': 'videomae',
+    'variant': 'tiny',
+    'width': 128,
+    'encoder_blocks': 1,
+    'encoder_heads': 2,
+    'encoder_mlp_dim': 512,
+    'decoder_blocks': 1,
+    'patch_size': 8,
+    'tubelet_size': 2,
+  }
+  path = tmp_path_factory.mktemp('judge') / 'model.safetensors'
+  write_videomae(path, fields)
+  return str(path)
+
+
+def with_every_loss(case, judge_path):
+  """A config of the model with each loss that its objective takes."""
+  fields, fitting = CASES[case]
+  config = make_config(fields, min(fitting, default='tube'))
+  config.perceptual_checkpoint = judge_path
+  if case == 'classifier':
+    config.data.mask = {}
+    config.objective = {'name': 'supervised'}
+    config.losses = {'cross_entropy': 1.0}
+  elif case == 'moco_v3':
+    config.objective, config.ema_decay = {'name': 'contrastive'}, 0.9
+    config.losses, config.data.mask = {'info_nce': 1.0}, {}
+  else:
+    # Features of all frames together do not change in time; two views of a
+    # video have no gap to a target.
+    lacking = {'joint': 'temporal', 'rvm': 'contrastive'}.get(case)
+    names = [
+      name
+      for name in LOSSES.names()
+      if family_of(name) not in ('classification', lacking)
+    ]
+    config.losses = dict.fromkeys(names, 0.1)
+  if 'info_nce' in config.losses:
+    config.data.clip = {'name': 'two_views', 'clip': config.data.clip}
+  return config
+
+
+def largest_constant(function, *arguments):
+  """Bytes of the largest array that is written into a program."""
+  program = jax.jit(function).lower(*arguments).as_text()
+  arrays = re.findall(r'dense<"0x(\w+)"', program)
+  return max((len(array) // 2 for array in arrays), default=0)
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_no_network_becomes_constants_of_a_step(case, judge_path):
+  parts = build_parts(with_every_loss(case, judge_path))
+  is_judged = isinstance(parts.objective, MaskedReconstruction)
+  sizes = [leaf.nbytes for leaf in jax.tree.leaves(parts.frozen)]
+  assert max(sizes, default=0) == (256 * 1024 if is_judged else 0)
+  # R-VMAE's table of times is the largest that there may be.
+  constant = largest_constant(
+    parts.train_step, parts.shapes, parts.spec, *parts.frozen
+  )
+  assert constant <= 128 * 1024
+
+
+def test_a_network_that_is_closed_over_is_found(judge_path):
+  judge = load_judge(judge_path)
+  video = jax.ShapeDtypeStruct((1, 2, 16, 16, 3), np.uint8)
+  found = largest_constant(lambda v: judge.features(judge.params, v), video)
+  assert found == 256 * 1024
+
+
+def test_the_judge_of_a_config_gives_its_loss(judge_path):
+  config = make_config({'name': 'videomae', 'width': 32}, 'tube')
+  config.losses, config.perceptual_checkpoint = {'perceptual': 10.0}, judge_path
+  parts, judge = build_parts(config), load_judge(judge_path)
+  batch, rng = fake_batch(parts.spec), jax.random.key(0)
+
+  def by_hand(params):
+    outputs = parts.model.apply(
+      {'params': params}, batch, train=True, rngs={'dropout': rng}
+    )
+    rebuilt = parts.objective.to_frames(outputs, batch)
+    return judge.distance(judge.params, rebuilt, batch['video']).mean()
+
+  @jax.jit
+  def losses(*frozen):
+    params = parts.init().params
+    return parts.loss_fn(params, batch, rng, *frozen), by_hand(params)
+
+  (loss, metrics), want = losses(*parts.frozen)
+  assert want > 0.01
+  np.testing.assert_allclose(metrics['perceptual'], want, rtol=1e-5)
+  np.testing.assert_allclose(loss, 10 * want, rtol=1e-5)

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 
 from rvmae_jax import perceptual, weights
-from rvmae_jax.interop import hugging_face, safetensors, state_dict
-from rvmae_jax.models import build_model
+from tests.weights_file import write_videomae
 
 VIDEOMAE = {
   'name': 'videomae',
@@ -29,23 +28,14 @@ def video():
 @pytest.fixture(scope='module')
 def ours(tmp_path_factory):
   """The path of a weights file, and its network with parameters."""
-  model, ids = build_model(VIDEOMAE), np.zeros((1, 1), int)
-  clip = np.zeros((1, 2, 16, 16, 3), np.uint8)
-  batch = {'video': clip, 'ids_keep': ids, 'ids_mask': ids}
-  shapes = jax.eval_shape(model.init, jax.random.key(0), batch)['params']
-  rng = np.random.default_rng(1)
-  params = jax.tree.map(
-    lambda leaf: rng.normal(0, 0.1, leaf.shape).astype(np.float32), shapes
-  )
   path = tmp_path_factory.mktemp('ours') / 'model.safetensors'
-  origin = hugging_face.origin_of(VIDEOMAE)
-  safetensors.write(path, state_dict.to_state_dict(params, origin))
-  return str(path), model.bind({'params': params})
+  return str(path), write_videomae(path, VIDEOMAE)
 
 
 def test_features_of_a_network_have_unit_length(ours, video):
   path, network = ours
-  features = jax.jit(perceptual.frozen_features(path))(video)
+  judge = perceptual.load_judge(path)
+  features = jax.jit(judge.features)(judge.params, video)
   want = network.encode(video)
   want /= np.linalg.norm(want, axis=-1, keepdims=True)
   np.testing.assert_allclose(features, want, atol=1e-5)
@@ -54,16 +44,17 @@ def test_features_of_a_network_have_unit_length(ours, video):
 def test_a_frame_is_judged_as_a_clip_that_stands_still(ours, video):
   path, network = ours
   frame = video[:, :1]
-  features = perceptual.frozen_features(path)(frame)
+  judge = perceptual.load_judge(path)
+  features = judge.features(judge.params, frame)
   want = network.encode(np.repeat(frame, 2, axis=1))
   want /= np.linalg.norm(want, axis=-1, keepdims=True)
   np.testing.assert_allclose(features, want, atol=1e-5)
 
 
 def test_a_distance_is_0_only_between_equals(ours, video):
-  distance = perceptual.frozen_distance(ours[0])
+  judge = perceptual.load_judge(ours[0])
   other = np.stack([video[0], video[0]])
-  found = distance(video, other)
+  found = jax.jit(judge.distance)(judge.params, video, other)
   assert found.shape == (2,)
   assert found[0] < 1e-6
   assert found[1] > 1e-3
@@ -78,17 +69,14 @@ def test_lpips_is_two_files_joined_by_a_comma(tmp_path, monkeypatch, video):
   monkeypatch.setattr(weights, 'read_arrays', arrays.get)
 
   path = ','.join(arrays)
-  assert len(perceptual.frozen_features(path)(video[:, :1])) == 5
+  judges = [perceptual.load_judge(p) for p in (path.split(',')[0], path)]
+  assert len(judges[0].features(judges[0].params, video[:, :1])) == 5
   by_vgg16, by_lpips = (
-    perceptual.frozen_distance(names)(video[:1], video[1:])
-    for names in (path.split(',')[0], path)
+    jax.jit(judge.distance)(judge.params, video[:1], video[1:])
+    for judge in judges
   )
   assert by_vgg16 > 0.1
   np.testing.assert_allclose(by_lpips, by_vgg16 / 4, rtol=1e-5)
-
-
-def test_without_a_path_there_is_no_judge():
-  assert perceptual.frozen_features('') is None
 
 
 def _vgg16():

@@ -26,6 +26,7 @@ from rvmae_jax.training import sharding
 from rvmae_jax.training.checkpointing import load_params
 from rvmae_jax.training.guards import Interrupted
 from rvmae_jax.transfer import start_from
+from tests.weights_file import write_videomae
 
 RECIPE = str(pathlib.Path(__file__).with_name('tiny_recipe.py'))
 MOCO = pathlib.Path(__file__).parents[1] / 'configs' / 'moco_v3.py'
@@ -137,6 +138,30 @@ def test_run_writes_all_it_promises(tmp_path):
   assert list(tmp_path.glob('events.out.tfevents*'))
   assert (tmp_path / 'pictures' / 'batch_0000001.png').exists()
   assert list((tmp_path / 'pictures' / 'step_0000004').glob('*.png'))
+
+
+@pytest.mark.slow
+def test_a_network_that_judges_is_no_part_of_the_state(tmp_path):
+  """In the loss and in an evaluation, on a mesh."""
+  judge = str(tmp_path / 'judge.safetensors')
+  fields = {'width': 64, 'encoder_heads': 1, 'encoder_blocks': 1}
+  videomae = {'name': 'videomae', 'variant': 'tiny', 'patch_size': 8}
+  write_videomae(judge, {**videomae, **fields, 'tubelet_size': 2})
+  rebuilt = {'name': 'reconstruction', 'num_batches': 1, 'perceptual': judge}
+  config = _config(
+    1,
+    **{'mesh.fsdp': 2, 'evals': {'rebuilt': {**rebuilt, 'every_steps': 1}}},
+  )
+  shapes = build_parts(config).shapes
+  with config.unlocked():
+    config.perceptual_checkpoint, config.losses.perceptual = judge, 1.0
+  state = train(config, str(tmp_path / 'run'))
+  assert jax.tree.structure(state) == jax.tree.structure(shapes)
+  logged, evaluated = _rows(tmp_path / 'run')
+  pixels, perceptual = logged['pixel_l2'], logged['perceptual']
+  assert perceptual > 0
+  assert logged['loss'] == pytest.approx(pixels + perceptual, rel=1e-5)
+  assert any(key.endswith('perceptual_frame') for key in evaluated)
 
 
 @pytest.mark.slow

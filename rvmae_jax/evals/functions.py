@@ -3,7 +3,7 @@
 import copy
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +13,18 @@ from jax.sharding import NamedSharding, PartitionSpec
 from rvmae_jax.batch import split_host
 from rvmae_jax.evals.pooling import pool
 from rvmae_jax.memory import planned_bytes
+from rvmae_jax.target_device import compiling_for
 
-# How unlike clips [n, T, H, W, 3] are to others: [n].
-Distance = Callable[[np.ndarray, np.ndarray], jax.Array]
+
+class Judge(Protocol):
+  """A frozen network that compares videos, see `rvmae_jax.perceptual`."""
+
+  params: Any
+
+  def distance(
+    self, params: Any, video: jax.Array, other: jax.Array
+  ) -> jax.Array:
+    """How unlike clips [n, T, H, W, 3] are to others: [n]."""
 
 
 class ModelFunctions:
@@ -23,13 +32,14 @@ class ModelFunctions:
 
   Args:
     model: a Flax module that answers to the contract of `rvmae_jax.models`.
-    params: its parameters, on the host or (sharded or not) on devices.
+    params: its parameters, on the host or (sharded or not) on devices; those on
+      the host are placed on the devices once.
     mesh: where batches are spread over all axes; one device if None. Every
       process must hand in the same rows, as `make_dataset(train=False)` yields.
     to_frames: makes frames of the model's outputs, given the batch: `rebuilt`
       beside `pred`, which may be normalised or only some of the patches.
     build_model: makes a Flax module of a `config.model`, to compare with.
-    load_judge: makes a perceptual distance of a frozen network's path.
+    load_judge: reads a frozen network from its path.
   """
 
   def __init__(
@@ -39,11 +49,12 @@ class ModelFunctions:
     mesh: jax.sharding.Mesh | None = None,
     to_frames: Callable[[Mapping, Mapping], jax.Array] | None = None,
     build_model: Callable[[Mapping], Any] | None = None,
-    load_judge: Callable[[str], Distance] | None = None,
+    load_judge: Callable[[str], Judge] | None = None,
   ):
-    self._model, self._params, self._mesh = model, params, mesh
+    self._model, self._mesh = model, mesh
     self._build_model, self._load_judge = build_model, load_judge
-    self._judges: dict[str, Distance] = {}
+    # Path -> distance, jitted, and the parameters that it takes.
+    self._judges: dict[str, tuple[Callable[..., jax.Array], Any]] = {}
     # Results that several evaluations share; see `evals.features`.
     self.cache: dict[str, Any] = {}
 
@@ -84,12 +95,12 @@ class ModelFunctions:
       return jnp.square(difference).sum(-1).mean((1, 2))
 
     self._everywhere = mesh and NamedSharding(mesh, PartitionSpec())
-    jit = functools.partial(jax.jit, out_shardings=self._everywhere)
-    self._predict = jit(predict)
-    self._encode = jit(encode, static_argnums=2)
-    self._encode_from = jit(encode_from)
-    self._distance = jit(distance)
-    self._pooled = jit(pooled, static_argnums=(2, 3))
+    self._params = self._settle(params)
+    self._predict = self._jit(predict)
+    self._encode = self._jit(encode, static_argnums=2)
+    self._encode_from = self._jit(encode_from)
+    self._distance = self._jit(distance)
+    self._pooled = self._jit(pooled, static_argnums=(2, 3))
 
   @property
   def is_recurrent(self) -> bool:
@@ -104,7 +115,7 @@ class ModelFunctions:
   def with_params(self, params: Any) -> 'ModelFunctions':
     """The same functions, already compiled, with other parameters."""
     other = copy.copy(self)
-    other._params, other.cache = params, {}
+    other._params, other.cache = self._settle(params), {}
     return other
 
   def untrained(self, video: np.ndarray, seed: int = 0) -> 'ModelFunctions':
@@ -116,8 +127,7 @@ class ModelFunctions:
     """
     init = functools.partial(self._model.init, method='encode')
     # One video asks for all parameters that features need.
-    init = jax.jit(init, out_shardings=self._everywhere)
-    variables = init(jax.random.key(seed), video[:1])
+    variables = self._jit(init)(jax.random.key(seed), video[:1])
     return self.with_params(variables['params'])
 
   def fresh(self, model_config: Mapping, video: np.ndarray) -> 'ModelFunctions':
@@ -217,10 +227,38 @@ class ModelFunctions:
     """
     if network != 'own':
       if network not in self._judges:
-        self._judges[network] = self._load_judge(network)
-      return np.asarray(self._judges[network](first[:, None], second[:, None]))
+        judge = self._load_judge(network)
+        self._judges[network] = (
+          self._jit(judge.distance),
+          self._settle(judge.params),
+        )
+      distance, params = self._judges[network]
+      clips = self._place((first[:, None], second[:, None]))
+      return np.asarray(distance(params, *clips))
     frames = self._place((first, second))
     return np.asarray(self._distance(self._params, *frames))
+
+  def _jit(self, function: Callable, **options: Any) -> Callable:
+    """Jits for the mesh; what comes out is whole on each of its devices."""
+    if self._mesh is not None:
+      function = compiling_for(self._mesh.devices.flat[0])(function)
+    return jax.jit(function, out_shardings=self._everywhere, **options)
+
+  def _settle(self, params: Any) -> Any:
+    """Parameters on all devices; each of them whole, if it was elsewhere."""
+    devices = self._mesh and {*self._mesh.devices.flat}
+
+    def settle(x):
+      if self._mesh is None:
+        return x if isinstance(x, jax.Array) else jax.device_put(x)
+      if isinstance(x, jax.Array) and x.sharding.device_set == devices:
+        return x
+      x = np.asarray(x)
+      return jax.make_array_from_callback(
+        x.shape, self._everywhere, x.__getitem__
+      )
+
+    return jax.tree.map(settle, params)
 
   def _place(self, tree: Any) -> Any:
     """Spreads rows over the mesh; too few to share out go to each device."""

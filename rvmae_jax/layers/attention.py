@@ -1,9 +1,13 @@
 """Attention: one function with an implementation switch, and projections."""
 
+import re
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from rvmae_jax.target_device import target_device
 
 IMPLEMENTATIONS = ('auto', 'xla', 'blockwise', 'headwise', 'cudnn')
 # What 'auto' means there; on GPUs it depends on the tokens.
@@ -26,7 +30,7 @@ def dot_product_attention(
     implementation: 'xla' anywhere; 'cudnn' for flash attention on NVIDIA, any
       token count (see `padded_attention`); 'blockwise' anywhere, best on CPUs
       (see `blockwise_attention`); 'headwise' anywhere, best on TPUs (see
-      `headwise_attention`); 'auto' takes what suits the default device.
+      `headwise_attention`); 'auto' takes what suits the `target_device`.
     num_clusters: more than one is not for cuDNN; see `cluster_mask`.
 
   Returns:
@@ -239,18 +243,24 @@ def padded_attention(
 
 
 def _best(query: jax.Array, num_clusters: int) -> str:
-  """The implementation that suits the default device."""
-  if jax.default_backend() in BEST_ON:
-    return BEST_ON[jax.default_backend()]
-  return 'cudnn' if num_clusters == 1 and _cudnn_applies(query) else 'xla'
+  """The implementation that suits the device that is compiled for."""
+  device = target_device()
+  if device.platform in BEST_ON:
+    return BEST_ON[device.platform]
+  if num_clusters == 1 and _cudnn_applies(query, device):
+    return 'cudnn'
+  return 'xla'
 
 
-def _cudnn_applies(query: jax.Array) -> bool:
-  """Flash attention wants an NVIDIA GPU, 16-bit floats and small heads."""
+def _cudnn_applies(query: jax.Array, device: jax.Device) -> bool:
+  """Flash attention wants NVIDIA's Ampere, 16-bit floats and small heads."""
+  # '8.0' of an A100; AMD's are no numbers, such as 'gfx942'.
+  capability = str(getattr(device, 'compute_capability', ''))
+  number = re.fullmatch(r'(\d+)\.\d+', capability)
   head_width = query.shape[-1]
   return (
-    jax.default_backend() == 'gpu'
-    and 'cuda' in jax.devices()[0].client.platform_version.lower()
+    number is not None
+    and int(number[1]) >= 8
     and query.dtype in (jnp.bfloat16, jnp.float16)
     and head_width % 8 == 0
     and head_width <= 128

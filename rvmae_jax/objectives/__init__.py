@@ -2,7 +2,8 @@
 
 `objective(apply, params, batch, rng=..., train=...) -> (loss, metrics)`, where
 `apply(params, batch, train=..., rng=...)` gives the model's outputs and every
-metric is a scalar.
+metric is a scalar. What else an objective needs of networks comes with each
+call, too.
 """
 
 import inspect
@@ -24,13 +25,11 @@ OBJECTIVES = Registry(
 )
 
 
-def build_objective(config: ml_collections.ConfigDict, **networks):
+def build_objective(config: ml_collections.ConfigDict):
   """The objective of a whole config: its `objective` and `losses`.
 
   Args:
     config: the whole config.
-    **networks: functions of other networks, for objectives that ask for them
-      by name: `perceptual_features`.
 
   Raises:
     ValueError: an unknown name or setting, or an objective that needs more of
@@ -38,7 +37,6 @@ def build_objective(config: ml_collections.ConfigDict, **networks):
   """
   # What the model decides, for objectives that ask for it.
   given = {'losses': dict(config.losses), **token_size(config.model)}
-  given |= networks
   if 'num_classes' in config.model:
     given['num_classes'] = config.model.num_classes
   name = config.objective.name

@@ -31,9 +31,7 @@ class MaskedReconstruction:
     normalize: see `losses.pixel.patch_statistics`.
     pixel_mean, pixel_std: for each colour; pixels are shifted and scaled by
       them before their patches are normalised, as ImageMAE does.
-    perceptual_features: of a frozen network, video -> features as perceptual
-      losses take them. What is rebuilt goes through it as clips, or frame by
-      frame if it is `target`.
+    needs_judge: whether a call needs `perceptual_features`.
   """
 
   def __init__(
@@ -45,7 +43,6 @@ class MaskedReconstruction:
     normalize: str = 'none',
     pixel_mean: Sequence[float] = (0.0, 0.0, 0.0),
     pixel_std: Sequence[float] = (1.0, 1.0, 1.0),
-    perceptual_features: Callable[[jax.Array], Any] | None = None,
   ):
     if patches not in ('all', 'hidden'):
       raise ValueError(f"Unknown patches={patches!r}; use 'all' or 'hidden'.")
@@ -63,12 +60,12 @@ class MaskedReconstruction:
         )
     # Contrastive losses compare rows: the trainer must not cut a batch.
     self.needs_whole_batch = 'contrastive' in self.families.values()
+    self.needs_judge = 'perceptual' in self.families.values()
     self.losses = weighted_terms(losses)
     self.patch_size, self.tubelet_size = patch_size, tubelet_size
     self.patches = patches
     self.normalize = normalize
     self.pixel_mean, self.pixel_std = tuple(pixel_mean), tuple(pixel_std)
-    self.perceptual_features = perceptual_features
 
   def __call__(
     self,
@@ -78,6 +75,7 @@ class MaskedReconstruction:
     *,
     rng: jax.Array,
     train: bool,
+    perceptual_features: Callable[[jax.Array], Any] | None = None,
   ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Loss and scalar metrics of a batch with `ids_keep`.
 
@@ -85,6 +83,10 @@ class MaskedReconstruction:
     in grid order, `pred_ids` [..., P], which patches these are. A model that
     predicts a clip in C steps, each from what `ids_keep` [B, C, K] shows up to
     then, gives those of each step, [B, C, P].
+
+    `perceptual_features` are those of a frozen network, video -> features as
+    perceptual losses take them. What is rebuilt goes through it as clips, or
+    frame by frame if it is `target`.
 
     Metrics: `loss`, each term under its own name, `psnr_hidden` (dB, mean over
     target frames or clips, in pixel space whatever the normalisation), and the
@@ -117,7 +119,9 @@ class MaskedReconstruction:
     mean_of = {
       'pixel': lambda term: pixel.masked_mean(term(pred, normalized), mask),
       'temporal': lambda term: term(outputs['features']).mean(),
-      'perceptual': lambda term: term(*self._perceived(outputs, batch)).mean(),
+      'perceptual': lambda term: term(
+        *self._perceived(perceptual_features, outputs, batch)
+      ).mean(),
       'contrastive': lambda term: _both_ways(
         term, _pooled(outputs['features']), _pooled(features_of_view2())
       ),
@@ -176,10 +180,13 @@ class MaskedReconstruction:
     return patches.unpatchify_clip(pixels, p, z, grid)
 
   def _perceived(
-    self, outputs: Mapping[str, jax.Array], batch: Mapping[str, jax.Array]
+    self,
+    features: Callable[[jax.Array], Any] | None,
+    outputs: Mapping[str, jax.Array],
+    batch: Mapping[str, jax.Array],
   ) -> tuple[Any, Any]:
     """Features of what was rebuilt and of what is true."""
-    if self.perceptual_features is None:
+    if features is None:
       raise ValueError(
         'Perceptual losses need a frozen network: set '
         'config.perceptual_checkpoint to a run, a weights file, or VGG16 as '
@@ -191,7 +198,7 @@ class MaskedReconstruction:
       if 'target' in batch:
         # [B, S, H, W, 3] -> [B*S, 1, H, W, 3]
         video = video.reshape(-1, 1, *video.shape[2:])
-      return self.perceptual_features(video)
+      return features(video)
 
     return (
       perceive(self.to_pixels(outputs, batch)),

@@ -70,7 +70,7 @@ def step_figures(spec: str, configs: pathlib.Path = CONFIGS) -> dict[str, int]:
 def _trace(config: ConfigDict) -> tuple[Parts, jax.stages.Traced]:
   parts = build_parts(config)
   step = jax.jit(parts.train_step, donate_argnums=0)
-  return parts, step.trace(parts.shapes, parts.spec)
+  return parts, step.trace(parts.shapes, parts.spec, *parts.frozen)
 
 
 def _keeping_all(config: ConfigDict) -> ConfigDict:

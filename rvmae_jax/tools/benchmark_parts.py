@@ -143,7 +143,7 @@ def _programs(step: StepBenchmark) -> dict[str, Callable[[], Any]]:
   gradient = jax.value_and_grad(parts.loss_fn, has_aux=True)
   host = fake_batch(parts.spec)
   return programs | {
-    'decoder': compiled(gradient, state.params, batch, rng),
+    'decoder': compiled(gradient, state.params, batch, rng, *step.frozen),
     'update': compiled(parts.update, state, 1.0, {}, grads),
     'input': lambda: jax.block_until_ready(
       sharding.global_batch(host, step.mesh)

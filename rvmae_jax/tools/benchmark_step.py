@@ -49,6 +49,7 @@ class StepBenchmark:
     parts: what its names stand for.
     mesh: the devices that it runs on.
     batch: fake, on the devices.
+    frozen: parameters of the network that judges, on the devices.
     init: () -> the state, compiled.
     program: the step, compiled.
     compile_s: seconds to compile.
@@ -61,10 +62,14 @@ class StepBenchmark:
     self.parts = build_parts(config, make_model)
     shardings = sharding.state_shardings(self.parts.shapes, self.mesh)
     self.batch = sharding.global_batch(fake_batch(self.parts.spec), self.mesh)
-    step = sharding.jit_step(self.parts.train_step, shardings, self.mesh)
+    self.frozen = sharding.place(self.parts.frozen, self.mesh)
+    step = sharding.jit_step(
+      self.parts.train_step, shardings, self.mesh, self.frozen
+    )
     self.init = jax.jit(self.parts.init, out_shardings=shardings)
     start = time.perf_counter()
-    self.program = step.lower(self.parts.shapes, self.batch).compile()
+    lowered = step.lower(self.parts.shapes, self.batch, *self.frozen)
+    self.program = lowered.compile()
     self.compile_s = time.perf_counter() - start
     self.step_s: list[float] = []
 
@@ -78,7 +83,7 @@ class StepBenchmark:
 
     def step():
       nonlocal state
-      state, metrics = self.program(state, self.batch)
+      state, metrics = self.program(state, self.batch, *self.frozen)
       jax.block_until_ready(metrics)
 
     self.step_s.append(seconds_of(step, seconds))

@@ -240,13 +240,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_kind(arguments.kind)
     options = fill_options(vars(arguments), config.data)
     source_config = choose_source(arguments.input, arguments.split, config)
-    mesh = sharding.make_mesh()
     extractor = make_extractor(
       model_functions(
         build_model(config.model),
         None,
-        sharding.put_same(params, sharding.replicated(mesh)),
-        mesh,
+        params,
+        sharding.make_mesh(),
       ),
       options,
       config_utils.token_size(config.model),

@@ -7,7 +7,8 @@
 Facts come from what the run and its evaluations have left: config, command,
 environment, training manifest, metrics. Licences are those given here by alias
 of the source, or else those of a list's column `licence`. A part that nothing
-is known of says so: no number, name or licence is made up.
+is known of says so: no number, name or licence is made up. TEXT may hold
+Markdown; all else is shown as it is.
 """
 
 import argparse
@@ -25,7 +26,17 @@ from rvmae_jax.data import manifest as manifests
 from rvmae_jax.parts import Parts, build_parts
 from rvmae_jax.tools.card import data as card_data
 from rvmae_jax.tools.card import metrics as card_metrics
-from rvmae_jax.tools.card.markdown import bullets, settings, table
+from rvmae_jax.tools.card.markdown import (
+  Markdown,
+  bold,
+  bullets,
+  code_block,
+  fact,
+  heading,
+  join,
+  settings,
+  table,
+)
 
 INTENDED_USE = (
   'Research on representations of video: its features as they are, or as a '
@@ -36,7 +47,7 @@ OUT_OF_SCOPE = (
   'Decisions about people, identification or surveillance of persons, and any '
   'use where an error does harm: nothing here was measured for them.'
 )
-NOT_KNOWN = '*Not known.*'
+NOT_KNOWN = Markdown('*Not known.*')
 # What a run keeps for life; it may be made longer.
 _IDENTITY = ('model', 'objective', 'seed')
 
@@ -52,9 +63,9 @@ def write_card(
   Args:
     workdir: of the run.
     evaluations: workdirs of `rvmae_jax.evaluate`.
-    licences: by alias of the source.
+    licences: by alias of the source, in Markdown.
     texts: what a person has to say: `name`, `weights_licence`, `intended_use`,
-      `out_of_scope`, `limits`, `contact`; each may be left out.
+      `out_of_scope`, `limits`, `contact`, in Markdown; each may be left out.
 
   Returns:
     Markdown.
@@ -68,7 +79,7 @@ def write_card(
     raise FileNotFoundError(
       f'No config.json in {workdir}; --workdir must be that of a training run.'
     )
-  texts = texts or {}
+  texts = {k: Markdown(v) for k, v in (texts or {}).items() if v}
   config = config_utils.from_json((workdir / 'config.json').read_text())
   paths = [pathlib.Path(folder) / 'metrics.json' for folder in evaluations]
   paths = [path for path in paths if path.exists()]
@@ -77,7 +88,7 @@ def write_card(
   for folder, found in zip(_folder_names(paths), measured):
     for alias, result in found['evaluations'].items():
       results[f'{folder}{alias}'] = result
-  name = f'{config.model.name.upper()} {config.model.get("variant", "")}'
+  name = texts.get('name') or config_utils.model_title(config.model)
   data = manifests.read(workdir)
   parts = _parts(config)
   sections = {
@@ -91,8 +102,9 @@ def write_card(
     'Limits': _limits(texts, config, data, results),
     'To repeat': _commands(workdir, measured),
   }
-  parts = [f'# {texts.get("name") or name.strip()}']
-  parts += [f'## {title}\n\n{text}' for title, text in sections.items()]
+  parts = [heading(1, name)]
+  for title, text in sections.items():
+    parts += [heading(2, title), text]
   return '\n\n'.join(parts) + '\n'
 
 
@@ -127,10 +139,10 @@ def _folder_names(paths: Sequence[pathlib.Path]) -> list[str]:
 
 def _uses(texts) -> str:
   return bullets(
-    f'For: {texts.get("intended_use") or INTENDED_USE}',
-    f'Not for: {texts.get("out_of_scope") or OUT_OF_SCOPE}',
-    f'Licence of the weights: {texts.get("weights_licence") or NOT_KNOWN}',
-    f'Contact: {texts.get("contact") or NOT_KNOWN}',
+    fact('For', texts.get('intended_use', INTENDED_USE)),
+    fact('Not for', texts.get('out_of_scope', OUT_OF_SCOPE)),
+    fact('Licence of the weights', texts.get('weights_licence', NOT_KNOWN)),
+    fact('Contact', texts.get('contact', NOT_KNOWN)),
   )
 
 
@@ -150,7 +162,7 @@ def _model(config: ConfigDict, parts: Parts | None) -> str:
     parameters = f'{sum(sizes) / 1e6:,.2f} M, what only training needs included'
   return bullets(
     f'Model: {settings(config.model)}',
-    f'Parameters: {parameters}',
+    fact('Parameters', parameters),
     f'Input: frames of {height} x {width} pixels, RGB; clips: '
     f'{settings(config.data.clip)}',
     f'Learned by: {settings(config.objective)}; losses '
@@ -188,13 +200,13 @@ def _training(
   return bullets(
     f'Steps: {steps:,} of {config.total_steps:,}, {config.batch_size} clips '
     f'each, {clips:,} clips in all',
-    f'FLOPs: {flops}',
-    f'Time: {time}',
-    f'Devices: {environment.get("device", NOT_KNOWN)}',
+    fact('FLOPs', flops),
+    fact('Time', time),
+    fact('Devices', environment.get('device', NOT_KNOWN)),
     f'Optimizer: {settings(config.optimizer)}',
     f'Schedule: {settings(config.schedule)}',
-    f'Commit: {environment.get("commit", NOT_KNOWN)}',
-    f'Versions: {versions or NOT_KNOWN}',
+    fact('Commit', environment.get('commit', NOT_KNOWN)),
+    fact('Versions', versions or NOT_KNOWN),
   )
 
 
@@ -233,8 +245,10 @@ def _limits(texts, config, data, results) -> str:
   leaks = [alias for alias, result in results.items() if 'leakage' in result]
   if leaks:
     lines.append(
-      f'**Trained on test videos of {", ".join(leaks)}**: those numbers say '
-      'nothing about other videos.'
+      join(
+        bold(f'Trained on test videos of {", ".join(leaks)}'),
+        ': those numbers say nothing about other videos.',
+      )
     )
   for name, what in (
     ('robustness', 'How it bears corrupted videos'),
@@ -261,8 +275,10 @@ def _commands(workdir: pathlib.Path, measured) -> str:
     for name in ('device', 'commit')
     if found.get('environment', {}).get(name)
   ]
-  made = f'\n\n{table(("evaluated with", ""), facts)}' if facts else ''
-  return '```bash\n' + '\n'.join(commands) + '\n```' + made
+  parts = [code_block('\n'.join(commands), 'bash')]
+  if facts:
+    parts.append(table(('evaluated with', ''), facts))
+  return '\n\n'.join(parts)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

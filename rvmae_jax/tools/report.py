@@ -6,7 +6,6 @@ Reads the run's config.json and metrics.jsonl, and metrics.json and the pictures
 of `rvmae_jax.evaluate`. What is missing is left out, and said.
 """
 
-import html
 import io
 import json
 import shlex
@@ -17,6 +16,7 @@ from typing import Any
 from absl import app, flags
 from etils import epath
 
+from rvmae_jax import config_utils
 from rvmae_jax.evals import leakage
 from rvmae_jax.tools.reporting.sections import evaluation_sections
 from rvmae_jax.tools.reporting.tables import (
@@ -60,9 +60,9 @@ def write_report(
     measured = json.loads((evaluation / 'metrics.json').read_text())
   results = measured['evaluations']
   sections = evaluation_sections(results, evaluation)
-  title = f'{config["model"]["name"].upper()} {config["model"]["variant"]}'
+  title = config_utils.model_title(config['model'])
   body = [
-    f'<h1>{html.escape(title)}</h1>{_origin(config)}',
+    page.join(page.title(title), _origin(config)),
     _findings(results),
     page.contents([heading for heading, _ in sections]),
     *(page.section(heading, content) for heading, content in sections),
@@ -76,7 +76,9 @@ def write_report(
 
 def _origin(config: Mapping[str, Any]) -> str:
   sources = config['data']['sources'].values()
-  names = ', '.join(source.get('path', source['name']) for source in sources)
+  names = ', '.join(
+    str(source.get('path', source['name'])) for source in sources
+  )
   clips = config['total_steps'] * config['batch_size']
   return page.note(
     f'{config["total_steps"]:,} steps of {config["batch_size"]} clips '
@@ -90,17 +92,22 @@ def _findings(results: Mapping[str, Any]) -> str:
   sentences = []
   if leaky:
     sentences.append(
-      '<b>Trained on test videos</b>, so that these numbers are not to be '
-      f'trusted: {html.escape(", ".join(leaky))}.'
+      page.join(
+        page.bold('Trained on test videos'),
+        f', so that these numbers are not to be trusted: {", ".join(leaky)}.',
+      )
     )
   metrics = find_metrics(results, 'reconstruction')
   if metrics:
     gap = list_gaps(metrics)[-1]
     gain = metrics[f'gap_{gap}/gain_db']
+    better = 'better' if gain > 0 else 'worse'
     sentences.append(
-      f'Hidden patches {gap} steps ahead are rebuilt <b>{abs(gain):.1f} dB '
-      f'{"better" if gain > 0 else "worse"}</b> than by copying the last '
-      'source frame.'
+      page.join(
+        f'Hidden patches {gap} steps ahead are rebuilt ',
+        page.bold(f'{abs(gain):.1f} dB {better}'),
+        ' than by copying the last source frame.',
+      )
     )
   metrics = find_metrics(results, 'linear_probe')
   if metrics:
@@ -112,17 +119,19 @@ def _findings(results: Mapping[str, Any]) -> str:
       for source, name in list(ENCODER_NAMES.items())[1:]
       if (key := f'{source}/{pooling}/top1') in metrics
     ]
-    sentence = (
-      'A linear probe of its features '
-      f'({POOLING_NAMES.get(pooling, pooling)}) names the class of '
-      f'<b>{accuracy:.1%}</b> of the test videos'
-    )
+    beside = ''
     if baselines:
       best, name = max(baselines)
-      sentence += f'; the best baseline, {name}, of {best:.1%}'
-    sentences.append(f'{sentence}; chance is {metrics["chance"]:.1%}.')
-  items = ''.join(f'<li>{sentence}</li>' for sentence in sentences)
-  return f'<ul class="findings">{items}</ul>' if items else ''
+      beside = f'; the best baseline, {name}, of {best:.1%}'
+    sentences.append(
+      page.join(
+        'A linear probe of its features '
+        f'({POOLING_NAMES.get(pooling, pooling)}) names the class of ',
+        page.bold(f'{accuracy:.1%}'),
+        f' of the test videos{beside}; chance is {metrics["chance"]:.1%}.',
+      )
+    )
+  return page.findings(sentences)
 
 
 def _curves(path: epath.Path) -> str:
@@ -156,7 +165,7 @@ def _all_numbers(results: Mapping[str, Any]) -> str:
     )
     for alias, result in results.items()
   ]
-  return page.section('All numbers', ''.join(parts)) if parts else ''
+  return page.section('All numbers', page.join(*parts)) if parts else ''
 
 
 def _repeat(workdir: epath.Path, measured: Mapping[str, Any]) -> str:
@@ -174,13 +183,15 @@ def _settings(config: Mapping[str, Any], measured: Mapping[str, Any]) -> str:
   configs = {'Training configuration': config}
   if 'config' in measured:
     configs['Evaluation configuration'] = measured['config']
-  folds = ''.join(
+  folds = [
     page.fold(name, page.preformatted(json.dumps(value, indent=2)))
     for name, value in configs.items()
-  )
+  ]
   environment = measured.get('environment', {})
   versions = ', '.join(f'{name} {value}' for name, value in environment.items())
-  return page.section('Configuration and versions', folds + page.note(versions))
+  return page.section(
+    'Configuration and versions', page.join(*folds, page.note(versions))
+  )
 
 
 def main(argv: Sequence[str]) -> None:

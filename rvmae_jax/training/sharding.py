@@ -8,6 +8,8 @@ import numpy as np
 from jax.experimental import mesh_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from rvmae_jax.target_device import compiling_for
+
 AXES = ('data', 'fsdp')
 # Below this many elements a gather costs more than the memory it saves.
 MIN_SHARDED_ELEMENTS = 4096
@@ -20,7 +22,8 @@ def make_mesh(
 
   Where the devices are several TPU slices, joined by a network that is slower
   than a slice's own, no copy of the model spans two of them: what crosses from
-  slice to slice is the sum of gradients alone.
+  slice to slice is the sum of gradients alone. GPUs have no slices: a copy may
+  span machines, and stays within one where it fits.
 
   Args:
     data: devices along `data`; -1 takes what `fsdp` leaves.
@@ -42,21 +45,38 @@ def make_mesh(
       f'config.mesh data={data} x fsdp={fsdp} does not cover {len(devices)} '
       f'devices; their product must be that number (-1 fills one of them).'
     )
-  num_slices = len({getattr(d, 'slice_index', 0) for d in devices})
+  is_tpu = devices[0].platform == 'tpu'
+  # Each GPU machine may have a slice_index of its own, too.
+  num_slices = 1
+  if is_tpu:
+    num_slices = len({getattr(d, 'slice_index', 0) for d in devices})
   if shape[0] % num_slices:
     raise ValueError(
       f'config.mesh data={shape[0]} is no multiple of the {num_slices} slices; '
       f'config.mesh.fsdp={shape[1]} may be {len(devices) // num_slices} at '
       'most and must divide it.'
     )
-  if num_slices > 1:
+  if not is_tpu:
+    # One machine after the other, so that neighbours share a fast network.
+    devices = np.array(sorted(devices, key=_place_in_network)).reshape(shape)
+  elif num_slices > 1:
     within, between = (shape[0] // num_slices, shape[1]), (num_slices, 1)
-    return Mesh(
-      mesh_utils.create_hybrid_device_mesh(within, between, devices), AXES
+    devices = mesh_utils.create_hybrid_device_mesh(
+      within, between, devices, allow_split_physical_axes=True
     )
-  # make_mesh defaults to explicit axes, under which plain reshapes raise.
+  else:
+    devices = mesh_utils.create_device_mesh(
+      shape, devices, allow_split_physical_axes=True
+    )
+  # Under explicit axes plain reshapes raise.
   auto = (jax.sharding.AxisType.Auto,) * len(AXES)
-  return jax.make_mesh(tuple(shape), AXES, axis_types=auto, devices=devices)
+  return Mesh(devices, AXES, axis_types=auto)
+
+
+def _place_in_network(device: jax.Device) -> tuple[int, int, int]:
+  """Sorts devices by domain of fast links (of GPUs), process and number."""
+  domain = getattr(device, 'slice_index', 0)
+  return domain, device.process_index, device.id
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -99,23 +119,33 @@ def state_shardings(
 
 
 def jit_step(
-  step: Callable[[Any, dict], tuple[Any, dict]], shardings: Any, mesh: Mesh
+  step: Callable[..., tuple[Any, dict]],
+  shardings: Any,
+  mesh: Mesh,
+  frozen: tuple[Any, ...] = (),
 ) -> Any:
   """A training step to be compiled for a mesh; it uses up the state it gets.
 
   Args:
-    step: (state, batch) -> (state, metrics).
+    step: (state, batch, *frozen) -> (state, metrics).
     shardings: of the state, from `state_shardings`.
     mesh: over which the rows of a batch are spread.
+    frozen: further arguments, or their shapes, which lie as `place` has them.
   """
 
-  def on_mesh(state, batch):
-    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-      return step(state, batch)
+  def on_mesh(state, batch, *frozen):
+    with (
+      jax.sharding.use_abstract_mesh(mesh.abstract_mesh),
+      compiling_for(mesh.devices.flat[0]),
+    ):
+      return step(state, batch, *frozen)
 
   return jax.jit(
     on_mesh,
-    in_shardings=(shardings, batch_sharding(mesh)),
+    in_shardings=(
+      *(shardings, batch_sharding(mesh)),
+      *state_shardings(frozen, mesh),
+    ),
     out_shardings=(shardings, replicated(mesh)),
     donate_argnums=0,
   )
@@ -141,6 +171,11 @@ def global_batch(local: dict[str, np.ndarray], mesh: Mesh) -> dict[str, Any]:
     key: jax.make_array_from_process_local_data(sharding, value)
     for key, value in local.items()
   }
+
+
+def place(tree: Any, mesh: Mesh) -> Any:
+  """Host arrays, equal on all processes, where `state_shardings` has them."""
+  return put_same(tree, state_shardings(tree, mesh))
 
 
 def put_same(tree: Any, shardings: Any) -> Any:

@@ -1,6 +1,5 @@
 """One training step: gradient, update, running mean, and what to log."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import optax
 
 from rvmae_jax.training.state import TrainState
 
-# (params, batch, rng) -> (loss [], metrics: name -> []).
+# (params, batch, rng, *frozen) -> (loss [], metrics: name -> []).
 LossFn = Callable[..., tuple[jax.Array, dict]]
 # (state, loss, metrics, gradient) -> (state, metrics).
 UpdateFn = Callable[[TrainState, jax.Array, dict, Any], tuple[TrainState, dict]]
@@ -23,7 +22,7 @@ def make_train_step(
   seed: int,
   accumulation_steps: int = 1,
   give_ema: bool = False,
-) -> Callable[[TrainState, dict], tuple[TrainState, dict]]:
+) -> Callable[..., tuple[TrainState, dict]]:
   """The function of one step, to be jitted with a donated state.
 
   Random numbers depend on `seed` and `state.step` alone, so that a resumed run
@@ -39,14 +38,17 @@ def make_train_step(
       step, as the keyword `ema_params`.
 
   Returns:
-    (state, batch) -> (state, metrics); metrics are float32 scalars.
+    (state, batch, *frozen) -> (state, metrics); metrics are float32 scalars.
+    `frozen` are parameters that are not trained, for `loss_fn`.
   """
 
-  def train_step(state, batch):
+  def train_step(state, batch, *frozen):
     rng = jax.random.fold_in(jax.random.key(seed), state.step)
-    step_loss_fn = loss_fn
-    if give_ema:
-      step_loss_fn = functools.partial(loss_fn, ema_params=state.ema_params)
+    given = {'ema_params': state.ema_params} if give_ema else {}
+
+    def step_loss_fn(params, batch, rng):
+      return loss_fn(params, batch, rng, *frozen, **given)
+
     loss, metrics, grads = accumulated_grads(
       step_loss_fn, state.params, batch, rng, accumulation_steps
     )

@@ -1,4 +1,8 @@
-"""Building blocks of an HTML page that needs no network."""
+"""Building blocks of an HTML page that needs no network.
+
+They take text and `Html` alike: text is escaped where it enters the page, and
+only here; what is `Html` stays as it is.
+"""
 
 import base64
 import html
@@ -42,85 +46,128 @@ summary { cursor: pointer; }
 """
 
 
-def page(title: str, parts: Iterable[str]) -> str:
+class Html(str):
+  """Markup, which is never escaped."""
+
+
+def join(*parts: str) -> Html:
+  """Text and HTML in a row."""
+  return Html(''.join(map(_escape, parts)))
+
+
+def _escape(content: str) -> Html:
+  """The HTML of text; HTML as it is."""
+  return content if isinstance(content, Html) else Html(html.escape(content))
+
+
+def _element(tag: str, content: str, **attributes: str) -> Html:
+  """Text or HTML between two tags."""
+  named = ''.join(f' {k}="{_escape(v)}"' for k, v in attributes.items())
+  return Html(f'<{tag}{named}>{_escape(content)}</{tag}>')
+
+
+def page(title: str, parts: Iterable[str]) -> Html:
   """A whole page, for a light or a dark screen; empty parts are left out."""
-  content = '\n'.join(filter(None, parts))
-  return f"""<!doctype html>
+  content = '\n'.join(map(_escape, filter(None, parts)))
+  return Html(f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{html.escape(title)}</title>
+<title>{_escape(title)}</title>
 <style>{_CSS}</style></head>
 <body><main>
 {content}
 </main></body></html>
-"""
+""")
 
 
-def section(heading: str, content: str) -> str:
-  """A heading above HTML."""
-  return (
-    f'<section id="{_anchor(heading)}"><h2>{html.escape(heading)}</h2>\n'
-    f'{content}</section>'
+def title(text: str) -> Html:
+  """The heading of the page."""
+  return _element('h1', text)
+
+
+def section(heading: str, content: str) -> Html:
+  """A heading above content."""
+  return _element(
+    'section',
+    join(_element('h2', heading), '\n', content),
+    id=_anchor(heading),
   )
 
 
-def subsection(heading: str, content: str) -> str:
-  """A smaller heading above HTML."""
-  return f'<h3>{html.escape(heading)}</h3>\n{content}'
+def subsection(heading: str, content: str = '') -> Html:
+  """A smaller heading above content."""
+  return join(_element('h3', heading), '\n', content)
 
 
-def contents(headings: Sequence[str]) -> str:
+def contents(headings: Sequence[str]) -> Html:
   """Links to sections by their headings; nothing for fewer than three."""
   if len(headings) < 3:
-    return ''
+    return Html()
   links = (
-    f'<a href="#{_anchor(heading)}">{html.escape(heading)}</a>'
-    for heading in headings
+    _element('a', heading, href=f'#{_anchor(heading)}') for heading in headings
   )
-  return f'<nav>{" ".join(links)}</nav>'
+  return _element('nav', Html(' '.join(links)))
 
 
 def _anchor(heading: str) -> str:
-  return html.escape(heading.lower().replace(' ', '-'))
+  return heading.lower().replace(' ', '-')
 
 
-def fold(summary: str, content: str) -> str:
-  """HTML that shows when its summary is clicked."""
-  return (
-    f'<details><summary>{html.escape(summary)}</summary>{content}</details>'
-  )
+def fold(summary: str, content: str) -> Html:
+  """Content that shows when its summary is clicked."""
+  return _element('details', join(_element('summary', summary), content))
 
 
-def note(text: str) -> str:
+def findings(sentences: Iterable[str]) -> Html:
+  """The first lines of a page, in larger print; nothing if there are none."""
+  items = join(*(_element('li', sentence) for sentence in sentences))
+  if not items:
+    return items
+  return Html(f'<ul class="findings">{items}</ul>')
+
+
+def paragraph(content: str) -> Html:
+  """A paragraph."""
+  return _element('p', content)
+
+
+def note(content: str) -> Html:
   """A paragraph in small, faint print."""
-  return f'<p class="faint">{html.escape(text)}</p>'
+  return Html(f'<p class="faint">{_escape(content)}</p>')
 
 
-def preformatted(text: str) -> str:
+def bold(content: str) -> Html:
+  """Content in bold print."""
+  return _element('b', content)
+
+
+def preformatted(text: str) -> Html:
   """Commands or code."""
-  return f'<pre>{html.escape(text)}</pre>'
+  return _element('pre', text)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-  """A table; columns are text, cells are HTML already."""
-  head = ''.join(f'<th>{html.escape(column)}</th>' for column in columns)
-  body = '\n'.join(
-    f'<tr>{"".join(f"<td>{cell}</td>" for cell in row)}</tr>' for row in rows
-  )
-  return f'<div class="scroll"><table><tr>{head}</tr>\n{body}</table></div>'
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
+  """A table."""
+  head = join(*(_element('th', column) for column in columns))
+  lines = [
+    _element('tr', join(*(_element('td', cell) for cell in row)))
+    for row in rows
+  ]
+  lines = '\n'.join([_element('tr', head), *lines])
+  return Html(f'<div class="scroll"><table>{lines}</table></div>')
 
 
-def figure(png: bytes, alt: str, caption: str = '') -> str:
+def figure(png: bytes, alt: str, caption: str = '') -> Html:
   """A picture inside the page."""
-  picture = f'<img alt="{html.escape(alt)}" src="{_inside("image/png", png)}">'
-  return _captioned(picture, caption)
+  picture = f'<img alt="{_escape(alt)}" src="{_inside("image/png", png)}">'
+  return _captioned(Html(picture), caption)
 
 
-def film(mp4: bytes, caption: str = '') -> str:
+def film(mp4: bytes, caption: str = '') -> Html:
   """A film inside the page; it plays without end when it is started."""
   source = _inside('video/mp4', mp4)
   return _captioned(
-    f'<video controls muted loop src="{source}"></video>', caption
+    Html(f'<video controls muted loop src="{source}"></video>'), caption
   )
 
 
@@ -128,7 +175,5 @@ def _inside(kind: str, content: bytes) -> str:
   return f'data:{kind};base64,{base64.b64encode(content).decode()}'
 
 
-def _captioned(content: str, caption: str) -> str:
-  return (
-    f'<figure>{content}<figcaption>{html.escape(caption)}</figcaption></figure>'
-  )
+def _captioned(content: Html, caption: str) -> Html:
+  return _element('figure', join(content, _element('figcaption', caption)))

@@ -1,6 +1,9 @@
 """A network seen as functions: what is the same and what is fresh."""
 
+from typing import NamedTuple
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -30,7 +33,8 @@ def network():
 def test_a_mesh_changes_no_number(network):
   model, params, batch = network
   one = ModelFunctions(model, params)
-  many = ModelFunctions(model, params, make_mesh(data=4, fsdp=2))
+  mesh = make_mesh(data=4, fsdp=2)
+  many = ModelFunctions(model, jax.device_get(params), mesh)
   batch = batch | {'host/bad_videos': np.zeros(8)}
   np.testing.assert_allclose(
     one.predict(batch)['pred'], many.predict(batch)['pred'], atol=1e-5
@@ -93,17 +97,42 @@ def test_a_frame_is_as_far_away_as_it_differs(network):
   assert 0 < nearer < further < 4
 
 
-def test_another_network_can_judge(network):
+@pytest.mark.parametrize('on_mesh', [False, True])
+def test_another_network_can_judge(network, on_mesh):
   model, params, batch = network
   loaded = []
 
   def load_judge(path):
     loaded.append(path)
-    return lambda first, second: np.abs(first - second).mean((1, 2, 3, 4))
+    return _Judge(params=np.full(2, 3, np.float32))
 
-  functions = ModelFunctions(model, params, load_judge=load_judge)
+  mesh = make_mesh(fsdp=2) if on_mesh else None
+  functions = ModelFunctions(model, params, mesh, load_judge=load_judge)
   frames = batch['video'][:, 0] / np.float32(255)
   for _ in range(2):
     distance = functions.perceptual_distance(frames, frames / 2, 'vgg.pth')
-  np.testing.assert_allclose(distance, frames.mean((1, 2, 3)) / 2, rtol=1e-5)
+  np.testing.assert_allclose(distance, frames.mean((1, 2, 3)) * 3, rtol=1e-5)
   assert loaded == ['vgg.pth']
+
+
+class _Judge(NamedTuple):
+  """Looks at the mean of pixels, many times over."""
+
+  params: np.ndarray
+
+  def distance(self, params, video, other):
+    # No NumPy array: one would be a constant of the program.
+    assert isinstance(params, jax.core.Tracer)
+    return params.sum() * jnp.abs(video - other).mean((1, 2, 3, 4))
+
+
+def test_parameters_of_the_host_are_placed_once(network):
+  model, params, batch = network
+  host = jax.device_get(params)
+  functions = ModelFunctions(model, host)
+  other = functions.with_params(host)
+  video = jax.device_put(batch['video'])
+  wanted = functions.encode(video)
+  with jax.transfer_guard_host_to_device('disallow'):
+    found = other.encode(video)
+  np.testing.assert_array_equal(found, wanted)

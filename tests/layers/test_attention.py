@@ -1,4 +1,5 @@
 import functools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 from rvmae_jax.layers import attention
+from rvmae_jax.target_device import compiling_for, target_device
 
 
 def make_inputs(num_queries, num_keys, num_heads=3):
@@ -141,6 +143,67 @@ def test_attention_by_clusters_is_attention_to_what_came_before():
 def test_clusters_that_cannot_be_are_refused(options, message):
   with pytest.raises(ValueError, match=message):
     attention.dot_product_attention(*make_inputs(4, 6), **options)
+
+
+def device(platform, capability=None):
+  """A stand-in; of TPUs and CPUs nobody asks for a capability."""
+  found = types.SimpleNamespace(platform=platform)
+  if capability:
+    found.compute_capability = capability
+  return found
+
+
+@pytest.mark.parametrize(
+  ('target', 'dtype', 'num_clusters', 'wanted'),
+  [
+    (device('gpu', '7.5'), 'bfloat16', 1, 'xla'),
+    (device('gpu', '7.0'), 'float16', 1, 'xla'),
+    (device('gpu', '8.0'), 'bfloat16', 1, 'cudnn'),
+    (device('gpu', '9.0'), 'float16', 1, 'cudnn'),
+    (device('gpu', '12.0'), 'bfloat16', 1, 'cudnn'),
+    (device('gpu', '9.0'), 'float32', 1, 'xla'),
+    (device('gpu', '9.0'), 'bfloat16', 2, 'xla'),
+    (device('gpu', 'gfx942'), 'bfloat16', 1, 'xla'),
+    (device('gpu'), 'bfloat16', 1, 'xla'),
+    (device('tpu'), 'bfloat16', 1, 'headwise'),
+    (device('cpu'), 'bfloat16', 1, 'blockwise'),
+  ],
+)
+def test_auto_suits_the_device_that_is_compiled_for(
+  monkeypatch, target, dtype, num_clusters, wanted
+):
+  taken = []
+  names = {
+    'xla': 'plain_attention',
+    'cudnn': 'padded_attention',
+    'headwise': 'headwise_attention',
+    'blockwise': 'blockwise_attention',
+  }
+  for name, function in names.items():
+    monkeypatch.setattr(
+      attention,
+      function,
+      lambda query, *_, name=name, **__: taken.append(name) or query,
+    )
+
+  @jax.jit
+  @compiling_for(target)
+  def attend(*inputs):
+    return attention.dot_product_attention(*inputs, num_clusters=num_clusters)
+
+  attend(*(x.astype(dtype) for x in make_inputs(4, 4)))
+  assert taken == [wanted]
+
+
+def test_the_target_is_the_default_device_unless_told():
+  assert target_device() == jax.devices()[0]
+  other = jax.devices()[3]
+  with jax.default_device(other):
+    assert target_device() == other
+    with compiling_for(jax.devices()[5]):
+      assert target_device() == jax.devices()[5]
+  with jax.default_device('cpu'):
+    assert target_device() == jax.devices()[0]
 
 
 @pytest.mark.skipif(

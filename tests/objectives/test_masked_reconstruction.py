@@ -199,9 +199,11 @@ def clips():
   return {'video': video, 'ids_keep': ids_keep, 'ids_mask': ids_mask}
 
 
-def run_clips(losses, clips, **options):
-  objective = MaskedReconstruction(losses, patch_size=1, **options)
-  return objective(clip_model, None, clips, rng=jax.random.key(0), train=True)
+def run_clips(losses, clips, **networks):
+  objective = MaskedReconstruction(losses, patch_size=1)
+  return objective(
+    clip_model, None, clips, rng=jax.random.key(0), train=True, **networks
+  )
 
 
 def test_all_families_add_up_by_hand(clips):
@@ -253,15 +255,15 @@ def test_perceptual_losses_take_targets_frame_by_frame(batch):
     return video.mean((2, 3))
 
   pred = jnp.array([0.5, 0.9])[None, None, :, None] * jnp.ones(3)
-  objective = MaskedReconstruction(
-    {'perceptual': 1.0}, patch_size=1, perceptual_features=features
-  )
+  objective = MaskedReconstruction({'perceptual': 1.0}, patch_size=1)
+  assert objective.needs_judge
   objective(
     lambda *_, **__: {'pred': pred},
     None,
     batch,
     rng=jax.random.key(0),
     train=True,
+    perceptual_features=features,
   )
   np.testing.assert_allclose(seen[0][0, 0, 0, :, 0], [0.5, 0.9])
   np.testing.assert_array_equal(seen[1][0, 0, 0, :, 0], [0, 1])

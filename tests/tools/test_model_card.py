@@ -1,6 +1,7 @@
 """A card holds what a run left, and says of all else that it is missing."""
 
 import json
+import re
 
 import pytest
 
@@ -141,6 +142,32 @@ def test_evaluations_of_two_datasets_stand_side_by_side(run, monkeypatch):
   card = model_card.write_card(run, [run / 'ucf101', run / 'hmdb51'])
   assert '### ucf101/probe' in card and '### hmdb51/probe' in card
   assert '**Trained on test videos of hmdb51/probe**' in card
+
+
+def test_names_of_people_are_no_markup(run, monkeypatch):
+  monkeypatch.setattr(model_card, 'build_parts', _fail)
+  hostile = '<script>|&*'
+  path = run / 'config.json'
+  config = json.loads(path.read_text())
+  config['model']['variant'] = hostile
+  config['checkpoint']['init_from'] = hostile
+  config['data']['sources'] = {hostile: {'name': 'folder', 'path': hostile}}
+  path.write_text(json.dumps(config))
+  (run / manifest.FILE).unlink()
+  metrics = {f'{hostile}/top1': 0.5, f'strata/{hostile}/top1': 0.5}
+  _evaluate(run, **{hostile: {'name': 'knn', 'metrics': metrics} | _LEAK})
+  card = model_card.write_card(
+    run, [run / 'evaluation'], texts={'limits': 'See [this](x).'}
+  )
+  # Commands and rows of numbers are code, in which nothing is markup.
+  plain = re.sub(r'```.*?```|`[^`]*`', '', card, flags=re.DOTALL)
+  assert r'\<script\>\|\&\*' in plain
+  assert not re.search(r'(?<!\\)[<&]', plain)
+  for line in card.splitlines():
+    if line.startswith('|'):
+      # One more than columns: of numbers, of groups, of sources.
+      assert len(re.findall(r'(?<!\\)\|', line)) in (3, 6, 7), line
+  assert '- See [this](x).' in card
 
 
 def test_untrained_weights_are_refused(run):

@@ -1,5 +1,6 @@
 """The report: one file, its numbers, and what it says when there are none."""
 
+import copy
 import html.parser
 import json
 
@@ -179,5 +180,38 @@ def test_numbers_of_videos_that_were_trained_on_are_marked(run):
   leak = {'num_shared': 3, 'num_videos': 9, 'examples': ['a.mp4']}
   text = run(leakage=leak, linear_probe=_PROBE)
   assert '<b>Trained on test videos</b>' in text
+  assert '<b>Not to be trusted:</b> linear_probe' in text
   assert 'linear_probe: 3 of its 9 test videos were trained on.' in text
   assert 'rained on' not in run(linear_probe=_PROBE)
+
+
+def test_names_of_people_are_no_markup(run, tmp_path):
+  """Aliases, classes, paths, sizes and commands: each could hold anything."""
+  hostile = '<script>&'
+  config = copy.deepcopy(_CONFIG)
+  config['model']['variant'] = hostile
+  config['data']['sources'] = {'videos': {'name': 'folder', 'path': hostile}}
+  result = {
+    'name': f'strange{hostile}',
+    'metrics': {f'{hostile}/{hostile}': 1.0},
+    'seconds': 1.0,
+    'pictures': [],
+    'leakage': {'num_shared': 3, 'num_videos': 9, 'examples': [hostile]},
+  }
+  results = {
+    hostile: result,
+    'empty': result | {'name': 'accuracy', 'metrics': {}},
+    f'other {hostile}': result | {'name': 'accuracy'},
+  }
+  (tmp_path / 'config.json').write_text(json.dumps(config))
+  (tmp_path / 'command.txt').write_text(hostile)
+  (tmp_path / 'metrics.json').write_text(
+    json.dumps({'evaluations': results, 'environment': {hostile: hostile}})
+  )
+  write_report(tmp_path, tmp_path, tmp_path / 'report.html')
+  text = (tmp_path / 'report.html').read_text()
+  page = _Page(text)
+  assert not page.open
+  assert '<script' not in text and '&amp;lt;' not in text
+  assert text.count('&lt;b&gt;') == 0
+  assert '&lt;script&gt;&amp;' in text

@@ -37,7 +37,10 @@ def step_traffic(parts: Parts) -> StepTraffic:
   """The traffic of a step on a batch of `parts.spec`; traces, runs nothing."""
   state = parts.shapes
   forward = jax.make_jaxpr(parts.loss_fn)(
-    state.params, parts.spec, jax.eval_shape(lambda: jax.random.key(0))
+    state.params,
+    parts.spec,
+    jax.eval_shape(lambda: jax.random.key(0)),
+    *parts.frozen,
   )
   dense = sum(
     times * (_num_bytes(equation.invars[0]) + _num_bytes(equation.outvars[0]))

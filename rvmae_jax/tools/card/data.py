@@ -8,11 +8,17 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rvmae_jax.data.sources.listing import read_rows
-from rvmae_jax.tools.card.markdown import settings, table
+from rvmae_jax.tools.card.markdown import (
+  Markdown,
+  code,
+  join,
+  settings,
+  table,
+)
 
 # Under either spelling.
 LICENCE_COLUMNS = ('licence', 'license')
-NOT_GIVEN = '*not given*'
+NOT_GIVEN = Markdown('*not given*')
 
 
 def section(
@@ -25,7 +31,7 @@ def section(
   Args:
     config: of the run.
     manifest: see `rvmae_jax.data.manifest`; None if the run left none.
-    licences: given by alias of the source.
+    licences: given by alias of the source, in Markdown.
   """
   if manifest is None:
     entries = [
@@ -38,9 +44,13 @@ def section(
     (
       entry['alias'] + (f' (of {entry["run"]})' if entry.get('run') else ''),
       settings(entry['config']),
-      f'{entry["num_videos"]:,}' if 'num_videos' in entry else '*not counted*',
+      f'{entry["num_videos"]:,}'
+      if 'num_videos' in entry
+      else Markdown('*not counted*'),
       _gigabytes(entry),
-      f'`{entry["sha256_of_list"]}`' if 'sha256_of_list' in entry else '*none*',
+      code(entry['sha256_of_list'])
+      if 'sha256_of_list' in entry
+      else Markdown('*none*'),
       licence_of(entry, licences),
     )
     for entry in entries
@@ -58,7 +68,7 @@ def section(
 def licence_of(entry: Mapping[str, Any], licences: Mapping[str, str]) -> str:
   """What is given for a source, or what its list says of each video."""
   if entry['alias'] in licences:
-    return licences[entry['alias']]
+    return Markdown(licences[entry['alias']])
   config = entry['config']
   if config['name'] != 'listing' or not os.path.exists(config['path']):
     return NOT_GIVEN
@@ -74,7 +84,8 @@ def licence_of(entry: Mapping[str, Any], licences: Mapping[str, str]) -> str:
   )
   if {*found} == {NOT_GIVEN}:
     return NOT_GIVEN
-  return ', '.join(f'{name} ({n:,})' for name, n in found.most_common())
+  first, *others = (join(name, f' ({n:,})') for name, n in found.most_common())
+  return join(first, *(join(', ', other) for other in others))
 
 
 def _gigabytes(entry: Mapping[str, Any]) -> str:

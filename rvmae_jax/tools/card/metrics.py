@@ -10,7 +10,13 @@ from typing import Any
 from rvmae_jax.evals import leakage
 from rvmae_jax.evals.tables import pivot
 from rvmae_jax.metrics.intervals import wilson_interval
-from rvmae_jax.tools.card.markdown import table
+from rvmae_jax.tools.card.markdown import (
+  Markdown,
+  bold,
+  code,
+  heading,
+  table,
+)
 
 # Shares of videos get an interval from how many were counted; what chance
 # gives is no measurement.
@@ -31,7 +37,7 @@ def section(results: Mapping[str, Any]) -> str:
     metrics = {
       k: v for k, v in result['metrics'].items() if not _STRATUM.fullmatch(k)
     }
-    parts.append(f'### {alias}\n\n{_leakage(result)}{_tables(metrics)}')
+    parts += [heading(3, alias), *_leakage(result), _tables(metrics)]
   if not parts:
     return _NOT_MEASURED
   note = (
@@ -47,9 +53,7 @@ def robustness_section(results: Mapping[str, Any]) -> str:
   for alias, result in results.items():
     if result['name'] != 'robustness':
       continue
-    parts.append(
-      f'### {alias}\n\n{_leakage(result)}{_tables(result["metrics"])}'
-    )
+    parts += [heading(3, alias), *_leakage(result), _tables(result['metrics'])]
     counted = result['metrics'].get('clean/num_videos')
     if counted:
       low, high = wilson_interval(counted / 2, counted)
@@ -65,12 +69,12 @@ def groups_section(results: Mapping[str, Any]) -> str:
   parts = []
   for alias, result in results.items():
     rows = [
-      (f'`{group}`', *(_plain(numbers.get(n)) for n in _GROUP_NUMBERS))
+      (code(group), *(_plain(numbers.get(n)) for n in _GROUP_NUMBERS))
       for group, numbers in groups(result['metrics']).items()
     ]
     if rows:
       columns = ('group', 'top-1', 'from', 'to', 'videos')
-      parts.append(f'### {alias}\n\n{table(columns, rows)}')
+      parts += [heading(3, alias), table(columns, rows)]
   return '\n\n'.join(parts) or _NOT_MEASURED
 
 
@@ -93,7 +97,7 @@ def _tables(metrics: Mapping[str, float]) -> str:
   for columns, rows in pivot(metrics):
     cells = [
       [
-        f'`{row}`' if row else '',
+        code(row) if row else '',
         *(
           _number(f'{row}/{column}', value, counted)
           for column, value in zip(columns, values)
@@ -109,7 +113,7 @@ def _number(name: str, value: float, counted: float | None) -> str:
   """A number, with an interval where it is a share of so many videos."""
   if counted and _SHARE.fullmatch(name) and 0 <= value <= 1:
     low, high = wilson_interval(value * counted, int(counted))
-    return f'{value:.3f} [{low:.3f}, {high:.3f}]'
+    return Markdown(f'{value:.3f} [{low:.3f}, {high:.3f}]')
   return _plain(value)
 
 
@@ -119,6 +123,6 @@ def _plain(value: float | None) -> str:
   return f'{value:,}' if isinstance(value, int) else f'{value:.4g}'
 
 
-def _leakage(result: Mapping[str, Any]) -> str:
+def _leakage(result: Mapping[str, Any]) -> list[str]:
   text = leakage.of_result(result)
-  return f'**{text}**\n\n' if text else ''
+  return [bold(text)] if text else []

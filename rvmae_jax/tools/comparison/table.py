@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from rvmae_jax.tools.card import markdown
+
 # What training cost: figure -> heading, divisor, format.
 _COSTS = {
   'parameters': ('parameters, M', 1e6, '.2f'),
@@ -86,8 +88,7 @@ def format_markdown(
     headings.append('note')
   else:
     table = [cells[:-1] for cells in table]
-  rule = ['---', *['---:'] * (len(headings) - 1)]
-  return ''.join(f'| {" | ".join(c)} |\n' for c in (headings, rule, *table))
+  return markdown.table(headings, table, align='---:') + '\n'
 
 
 def _measured(row: Mapping[str, Any], name: str) -> str:
@@ -103,8 +104,7 @@ def _measured(row: Mapping[str, Any], name: str) -> str:
 
 
 def _notes(row: Mapping[str, Any]) -> str:
-  notes = '; '.join(
+  return '; '.join(
     f'seed {seed} failed: {textwrap.shorten(why, 200)}'
     for seed, why in row['failures'].items()
   )
-  return notes.replace('|', '\\|')

@@ -10,7 +10,6 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from rvmae_jax.layers.attention import BEST_ON
 from rvmae_jax.memory import planned_bytes
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.planning.collectives import Collective, find_collectives
@@ -141,12 +140,12 @@ def compile_step(config: ConfigDict, tpus: Slice) -> CompiledStep:
     ValueError: the config makes no sense, on this slice or at all.
   """
   mesh = sharding.make_mesh(**config.mesh, devices=tpus.jax_devices)
-  parts = build_parts(for_tpu(config))
+  parts = build_parts(config)
   shardings = sharding.state_shardings(parts.shapes, mesh)
-  step = sharding.jit_step(parts.train_step, shardings, mesh)
+  step = sharding.jit_step(parts.train_step, shardings, mesh, parts.frozen)
   start = time.monotonic()
   try:
-    compiled = step.lower(parts.shapes, parts.spec).compile()
+    compiled = step.lower(parts.shapes, parts.spec, *parts.frozen).compile()
   except jax.errors.JaxRuntimeError as error:
     if 'RESOURCE_EXHAUSTED' not in str(error):
       raise
@@ -162,14 +161,6 @@ def compile_step(config: ConfigDict, tpus: Slice) -> CompiledStep:
     compile_s=time.monotonic() - start,
     expected_s=expected_seconds(program, tpus.chip.clock_hz),
   )
-
-
-def for_tpu(config: ConfigDict) -> ConfigDict:
-  """The config with what 'auto' means on a TPU, whatever this machine is."""
-  config = ConfigDict(config.to_dict())
-  if config.model.get('attention') == 'auto':
-    config.model.attention = BEST_ON['tpu']
-  return config
 
 
 def used_bytes(message: str) -> float:

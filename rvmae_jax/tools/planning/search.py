@@ -109,7 +109,7 @@ class _Search:
   ):
     self.config, self.tpus = config, tpus
     self.compile_step, self.tell = compile_step, tell
-    parts = build_parts(ahead_of_time.for_tpu(config))
+    parts = build_parts(config)
     self.shapes = parts.shapes
     self.flops = (parts.flops_per_clip or 0) * config.batch_size
     self.usable_bytes = _USABLE * tpus.hbm_bytes

@@ -4,7 +4,6 @@ An evaluation that no section lists has one of its own, with its numbers as they
 are and its pictures.
 """
 
-import html
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -165,20 +164,21 @@ def evaluation_sections(
       if result['name'] == name
     }
     if own:
-      content = _leaks(own) + section.tables(own)
-      content += ''.join(_pictures(own, folder))
+      content = page.join(
+        *_leaks(own), section.tables(own), *_pictures(own, folder)
+      )
       found.append((section.heading, content))
   return found
 
 
-def _leaks(results: Results) -> str:
+def _leaks(results: Results) -> Iterable[str]:
   """What cannot be trusted, first of all."""
-  texts = {alias: leakage.of_result(r) for alias, r in results.items()}
-  return ''.join(
-    page.note(f'<b>Not to be trusted:</b> {html.escape(alias)}: {text}')
-    for alias, text in texts.items()
-    if text
-  )
+  for alias, result in results.items():
+    text = leakage.of_result(result)
+    if text:
+      yield page.note(
+        page.join(page.bold('Not to be trusted:'), f' {alias}: {text}')
+      )
 
 
 def _pictures(results: Results, folder: epath.Path) -> Iterable[str]:

@@ -4,7 +4,6 @@
 alias -> `name`, `metrics` and more.
 """
 
-import html
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -23,27 +22,27 @@ def plain_tables(results: Mapping[str, Any]) -> str:
   """
   parts = []
   for alias, result in results.items():
-    tables = ''
+    tables = []
     for columns, rows in pivot(result['metrics']):
       names = [column.replace('_', ' ') for column in columns]
       if list(rows) == ['']:
         values = map(format_number, rows[''])
-        tables += page.note(', '.join(map(' '.join, zip(names, values))))
+        tables.append(page.note(', '.join(map(' '.join, zip(names, values)))))
         continue
       table = page.table(
         ('', *names),
         [
-          [html.escape(_row_name(name)), *map(format_number, row)]
+          [_row_name(name), *map(format_number, row)]
           for name, row in rows.items()
         ],
       )
       if len(rows) > _MOST_ROWS:
         table = page.fold(f'Table of {len(rows)} rows', table)
-      tables += table
+      tables.append(table)
     if len(results) > 1:
-      parts.append(f'<h3>{html.escape(alias.replace("_", " "))}</h3>')
-    parts.append(tables or '<p>It had nothing to measure.</p>')
-  return ''.join(parts)
+      parts.append(page.subsection(alias.replace('_', ' ')))
+    parts += tables or [page.paragraph('It had nothing to measure.')]
+  return page.join(*parts)
 
 
 def _row_name(name: str) -> str:
@@ -66,11 +65,12 @@ def reconstruction_tables(results: Mapping[str, Any]) -> str:
     'reconstruction': _target_reconstruction,
     'clip_reconstruction': _clip_reconstruction,
   }
-  return ''.join(
+  parts = [
     makers[result['name']](result['metrics'])
     for result in results.values()
     if result['metrics']
-  )
+  ]
+  return page.join(*parts)
 
 
 def _target_reconstruction(metrics: Mapping[str, float]) -> str:
@@ -80,8 +80,8 @@ def _target_reconstruction(metrics: Mapping[str, float]) -> str:
       f'{metrics[f"gap_{gap}/{method}/psnr_hidden"]:.2f}'
       for method in ('mean_colour', 'copy_last', 'model')
     ]
-    cells[-1] = f'<b>{cells[-1]}</b>'
-    cells.append(f'<b>{metrics[f"gap_{gap}/gain_db"]:+.2f}</b>')
+    cells[-1] = page.bold(cells[-1])
+    cells.append(page.bold(f'{metrics[f"gap_{gap}/gain_db"]:+.2f}'))
     cells += [
       f'{metrics[f"gap_{gap}/{method}/ssim_hidden"]:.3f}'
       for method in ('copy_last', 'model')
@@ -94,18 +94,19 @@ def _target_reconstruction(metrics: Mapping[str, float]) -> str:
     ),
     rows,
   )
-  return table + page.note(
+  note = page.note(
     f'PSNR and SSIM on the hidden patches of {metrics["num_videos"]} videos. '
     'The gap counts from the last source frame to the target; the mean colour '
     'is that of the last source frame.'
   )
+  return page.join(table, note)
 
 
 def _clip_reconstruction(metrics: Mapping[str, float]) -> str:
   methods = {
     'mean colour of what is shown': 'mean_colour',
     'the same place in other frames': 'copy_time',
-    '<b>model</b>': 'model',
+    page.bold('model'): 'model',
   }
   rows = [
     [
@@ -115,10 +116,11 @@ def _clip_reconstruction(metrics: Mapping[str, float]) -> str:
     ]
     for name, method in methods.items()
   ]
-  return page.table(('rebuilt by', 'PSNR, dB', 'SSIM'), rows) + page.note(
+  note = page.note(
     f'On the hidden tubelets of {metrics["num_videos"]} videos. A model of '
     'normalised patches is given their true mean and scale.'
   )
+  return page.join(page.table(('rebuilt by', 'PSNR, dB', 'SSIM'), rows), note)
 
 
 def probe_tables(results: Mapping[str, Any]) -> str:
@@ -129,8 +131,8 @@ def probe_tables(results: Mapping[str, Any]) -> str:
     if result['metrics']
   }
   if not probes:
-    return (
-      '<p>These videos carry no labels, or only one: nothing was probed.</p>'
+    return page.paragraph(
+      'These videos carry no labels, or only one: nothing was probed.'
     )
   rows, of_network = [], {}
   for alias, metrics in probes.items():
@@ -154,15 +156,14 @@ def probe_tables(results: Mapping[str, Any]) -> str:
       }
   metrics = next(iter(probes.values()))
   error = 50 / math.sqrt(metrics['num_test'])  # Where accuracy is one half.
-  tables = page.table(
-    ('accuracy, %', *ENCODER_NAMES.values(), 'chance'), rows
-  ) + page.note(
+  table = page.table(('accuracy, %', *ENCODER_NAMES.values(), 'chance'), rows)
+  note = page.note(
     f'{metrics["num_classes"]} classes; learned from {metrics["num_train"]} '
     f'videos, asked about {metrics["num_test"]} others (standard error at '
     f'most {error:.1f} points). Random weights: the same network before '
     'training. Per-frame features: its encoder without recurrence.'
   )
-  return tables + _of_network(of_network)
+  return page.join(table, note, _of_network(of_network))
 
 
 def _of_network(probes: Mapping[str, Mapping[str, float | None]]) -> str:
@@ -179,11 +180,12 @@ def _of_network(probes: Mapping[str, Mapping[str, float | None]]) -> str:
     for title, numbers in probes.items()
   ]
   heads = 'of the trained network, %', *(_OF_NETWORK[name] for name in columns)
-  return page.table(heads, rows) + page.note(
+  note = page.note(
     'Validation: the held-out part of the training videos by which penalty or '
     'head was chosen. Calibration error: how far confidence is off the share '
     'that is right, over 15 bins.'
   )
+  return page.join(page.table(heads, rows), note)
 
 
 # Numbers of a probe on the trained network -> column.
@@ -214,7 +216,7 @@ def retrieval_tables(results: Mapping[str, Any]) -> str:
     best = max(names, key=lambda name: metrics[f'{name}/map'])
     rows = [
       [
-        html.escape(_row_name(name)),
+        _row_name(name),
         *(
           _percent(
             metrics[f'{name}/{column}'],
@@ -226,21 +228,17 @@ def retrieval_tables(results: Mapping[str, Any]) -> str:
       ]
       for name in names
     ]
-    tables.append(
-      page.table(
-        (
-          f'{_title(alias)}, %',
-          *(f'Recall@{k}' for k in depths),
-          'mAP',
-        ),
-        rows,
-      )
-      + page.note(
-        f'{metrics["num_queries"]} queries, each among '
-        f'{metrics["num_gallery"]} videos, by cosine.'
-      )
+    heads = (
+      f'{_title(alias)}, %',
+      *(f'Recall@{k}' for k in depths),
+      'mAP',
     )
-  return ''.join(tables) or '<p>These videos carry no labels.</p>'
+    note = page.note(
+      f'{metrics["num_queries"]} queries, each among '
+      f'{metrics["num_gallery"]} videos, by cosine.'
+    )
+    tables += [page.table(heads, rows), note]
+  return page.join(*tables) or page.paragraph('These videos carry no labels.')
 
 
 def _title(alias: str) -> str:
@@ -278,4 +276,4 @@ def _percent(
   text = f'{100 * value:.1f}'
   if deviation is not None:
     text += f' ± {100 * deviation:.1f}'
-  return f'<b>{text}</b>' if bold else text
+  return page.bold(text) if bold else text

@@ -51,7 +51,7 @@ def test_activations_of_a_vit_block_are_those_of_the_paper(scan_layers):
     params=variables['params'], opt_state=(), ema_params=None
   )
   parts = types.SimpleNamespace(
-    loss_fn=loss_fn, shapes=shapes, spec={'video': video}
+    loss_fn=loss_fn, shapes=shapes, spec={'video': video}, frozen=()
   )
   embedding = 2 * tokens * (8 * 8 * 3 + width)
   wanted = embedding + blocks * 32 * tokens * width
