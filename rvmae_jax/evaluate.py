@@ -20,6 +20,7 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -79,12 +80,14 @@ def evaluate(
     metrics.json. Also `leakage`, where test videos were trained on.
 
   Raises:
-    ValueError: settings that make no sense, videos that are not there, or test
-      videos that were trained on; before anything is run.
+    ValueError: settings that make no sense, videos that are not there or were
+      trained on, or labels that are not those that are learned; before anything
+      is run.
   """
   workdir = epath.Path(workdir)
   is_writing = jax.process_index() == 0
-  evaluations = build_evaluations(config, run_config)
+  learned = seen.class_names if seen else {}
+  evaluations = build_evaluations(config, run_config, learned)
   leaks = {}
   if seen:
     leaks = leakage.find_leaks(evaluations, run_config.data, seen)
@@ -147,12 +150,20 @@ def evaluate(
 
 
 def build_evaluations(
-  config: ConfigDict, run_config: ConfigDict
+  config: ConfigDict,
+  run_config: ConfigDict,
+  learned: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
   """The evaluations of a config that a run can be asked, by alias.
 
+  Args:
+    config: see `evaluate`.
+    run_config: of the run.
+    learned: the classes that its network has learned, see `check_ready`.
+
   Raises:
-    ValueError: settings that make no sense, or videos that are not there.
+    ValueError: settings that make no sense, videos that are not there, or
+      labels that are not those that are learned.
   """
   unfit = unfit_evals(config.evals, rebuilt_frames(run_config))
   for alias, reason in unfit.items():
@@ -165,7 +176,7 @@ def build_evaluations(
     batch_size=config.batch_size,
     seed=config.seed,
   )
-  check_ready(evaluations)
+  check_ready(evaluations, learned, run_config.model.get('num_classes', 0))
   return evaluations
 
 

@@ -25,7 +25,7 @@ from ml_collections import ConfigDict, config_flags
 from rvmae_jax import config_utils
 from rvmae_jax.data import manifest
 from rvmae_jax.data.bad_videos import BadVideoGuard
-from rvmae_jax.data.pipeline import make_dataset
+from rvmae_jax.data.pipeline import make_dataset, source_classes
 from rvmae_jax.evals import RUN, build_eval
 from rvmae_jax.evals.schedule import ScheduledEvals
 from rvmae_jax.parts import (
@@ -99,6 +99,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
   logging.info('Parameters:\n%s', parameter_table(parts.shapes.params))
 
   # ---- Data ----
+  num_classes = getattr(parts.objective, 'num_classes', 0)
   data = iter(
     make_dataset(
       config.data,
@@ -108,7 +109,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
       **config_utils.token_size(config.model),
       process_index=jax.process_index(),
       process_count=jax.process_count(),
-      num_classes=getattr(parts.objective, 'num_classes', 0),
+      num_classes=num_classes,
     )
   )
 
@@ -142,6 +143,8 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     config.evals,
     total_steps=config.total_steps,
     run_config=config,
+    learned=source_classes(config.data.sources) if num_classes else {},
+    num_classes=num_classes,
     batch_size=eval_batch_size(config),
     seed=config.seed,
   )

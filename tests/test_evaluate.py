@@ -149,6 +149,26 @@ def test_networks_trained_on_test_videos_are_refused(network, tmp_path):
   assert 'leakage' not in results['knn'] | results['rebuilt']
 
 
+def test_a_classifier_is_not_asked_about_other_classes(network, tmp_path):
+  params, run_config = network
+  sources = {}
+  for name, classes in (('train', ('jump', 'run')), ('test', ('run',))):
+    for label in classes:
+      (tmp_path / f'{name}_{label}.mp4').write_text(name)
+    rows = ''.join(f'{name}_{label}.mp4,{label}\n' for label in classes)
+    path = tmp_path / f'{name}.csv'
+    path.write_text(f'path,label\n{rows}')
+    sources[name] = {'name': 'listing', 'path': str(path), 'split': 'all'}
+  # What was learned is known though its videos may be on another machine.
+  manifest.record(tmp_path / 'run', {'own': sources['train']})
+  (tmp_path / 'train.csv').unlink()
+  seen = manifest.SeenVideos(tmp_path / 'run')
+  data = {'sources': {'videos': sources['test']}}
+  config = _config(accuracy={'name': 'accuracy', 'data': data})
+  with pytest.raises(ValueError, match=r"0 is 'jump' in .*training and"):
+    evaluate(config, params, run_config, tmp_path / 'out', seen=seen)
+
+
 def test_results_go_to_a_bucket(network, bucket):
   params, run_config = network
   config = _config(rebuilt={'name': 'reconstruction', 'gaps': (1,)})

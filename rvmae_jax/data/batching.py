@@ -7,6 +7,8 @@ import grain
 import numpy as np
 from absl import flags
 
+from rvmae_jax.batch import check_batch
+
 Batch = dict[str, np.ndarray]
 
 
@@ -66,6 +68,8 @@ class Batches:
 class BatchIterator(Iterator[Batch]):
   """Gives batches in order; its state is the number of the next one.
 
+  The first is checked against the contract in `rvmae_jax.batch`.
+
   Grain's own state depends on the number of workers. A number does not, so that
   a run may be resumed with more of them.
   """
@@ -74,11 +78,15 @@ class BatchIterator(Iterator[Batch]):
     self._batches = batches
     self._next_index = 0
     self._loading = None
+    self._is_checked = False
 
   def __next__(self) -> Batch:
     if self._loading is None:
       self._loading = self._batches.start_at(self._next_index)
     batch = next(self._loading)
+    if not self._is_checked:  # All are made alike, so the first tells of all.
+      check_batch(batch)
+      self._is_checked = True
     self._next_index += 1
     return batch
 

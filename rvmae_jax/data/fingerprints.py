@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from rvmae_jax.data.decoding import image_files
@@ -66,6 +67,15 @@ def quick_fingerprint(path: str | os.PathLike) -> str:
       # What overlaps the beginning is read twice, to no harm.
       file.seek(max(0, os.path.getsize(part) - _END_BYTES))
       digest.update(file.read(_END_BYTES))
+  return digest.hexdigest()[:32]
+
+
+def images_fingerprint(images: Sequence[bytes]) -> str:
+  """The same of encoded images that are no files."""
+  digest = hashlib.sha256(repr([len(image) for image in images]).encode())
+  for image in (images[0], images[-1]) if images else ():
+    digest.update(image[:_END_BYTES])
+    digest.update(image[-_END_BYTES:])
   return digest.hexdigest()[:32]
 
 

@@ -85,12 +85,6 @@ def files_ending(dataset: str, folder: str, ending: str) -> list[str]:
   return names
 
 
-def read_lines(path: str) -> list[str]:
-  """The lines of a text file that are not empty, stripped."""
-  with open(path, encoding='utf-8-sig') as file:
-    return [line.strip() for line in file if line.strip()]
-
-
 def contents(path: str) -> str:
   """What a folder holds, in a few words."""
   if not os.path.isdir(path):

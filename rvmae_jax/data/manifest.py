@@ -1,7 +1,7 @@
 """What a run has learned from: its videos by name, size and fingerprint.
 
-  workdir/training_manifest.json       config, number, bytes and list of each
-                                       source; what the run started from
+  workdir/training_manifest.json       config, classes, number, bytes and list
+                                       of each source; what the run started from
   workdir/training_videos/<id>.csv.gz  path,num_bytes,fingerprint of each video
 
 A run that starts from another one's weights has seen that one's videos too, so
@@ -110,8 +110,13 @@ def record(
       continue
     start_s = time.monotonic()
     arguments = {k: v for k, v in config.items() if k != 'weight'}
-    videos = list_videos(SOURCES.build(arguments))
-    entry = {'alias': alias, 'config': config, **_write(workdir, videos)}
+    source = SOURCES.build(arguments)
+    entry = {
+      'alias': alias,
+      'config': config,
+      'class_names': list(source.class_names),
+      **_write(workdir, list_videos(source)),
+    }
     manifest['sources'].append(entry)
     logging.info(
       'Manifest of %s: %d videos, %.1f s.',
@@ -129,6 +134,15 @@ def read(workdir: epath.PathLike) -> dict[str, Any] | None:
 def own_sources(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
   """Entries of what the run itself trained on, not those it started from."""
   return [entry for entry in manifest['sources'] if not entry.get('run')]
+
+
+def learned_classes(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
+  """Names of the classes of what a run was trained on, where it kept them."""
+  return {
+    f'data.sources.{entry["alias"]} of the training': entry['class_names']
+    for entry in own_sources(manifest)
+    if 'class_names' in entry
+  }
 
 
 def find_run(checkpoint: epath.PathLike) -> epath.Path | None:
@@ -150,7 +164,8 @@ def read_videos(
 ) -> Iterator[Identity]:
   """The videos of one entry of a manifest's `sources`."""
   content = (epath.Path(workdir) / entry['list']).read_bytes()
-  with gzip.open(io.BytesIO(content), 'rt') as file:
+  text = {'encoding': 'utf-8', 'errors': 'surrogateescape'}
+  with gzip.open(io.BytesIO(content), 'rt', **text) as file:
     for row in csv.DictReader(file):
       num_bytes = int(row['num_bytes']) if row['num_bytes'] else None
       yield Identity(row['path'], num_bytes, row['fingerprint'])
@@ -167,6 +182,8 @@ class SeenVideos:
     manifest = read(workdir)
     # What the first run started from, where nobody knows its videos.
     self.unknown_origin = manifest['unknown_origin']
+    # Of what the run itself learned, see `learned_classes`.
+    self.class_names = learned_classes(manifest)
     self._sizes, self._fingerprints, self._names = set(), set(), set()
     for entry in manifest['sources']:
       for video in read_videos(workdir, entry):
@@ -226,8 +243,10 @@ def _write(workdir: epath.Path, videos: Iterable[Identity]) -> dict[str, Any]:
   with gzip.GzipFile('', 'wb', fileobj=buffer, mtime=0) as file:
 
     def write(text: str) -> None:
-      file.write(text.encode())
-      digest.update(text.encode())
+      # Names of files need not be UTF-8.
+      content = text.encode(errors='surrogateescape')
+      file.write(content)
+      digest.update(content)
 
     writer = csv.writer(types.SimpleNamespace(write=write), lineterminator='\n')
     writer.writerow(Identity._fields)

@@ -18,6 +18,7 @@ import numpy as np
 
 from rvmae_jax.data.bad_videos import read_or_replace
 from rvmae_jax.data.batching import Batches
+from rvmae_jax.data.classes import check_labelled, check_same_classes
 from rvmae_jax.data.loader import ClipLoader, make_loader
 from rvmae_jax.data.sources import SOURCES
 from rvmae_jax.registry import near_names
@@ -80,8 +81,9 @@ def make_dataset(
     record of which source was read in the end, see `build_sources`.
 
   Raises:
-    ValueError: settings that contradict each other, or labels that the head
-      has no place for, before any video is read.
+    ValueError: settings that contradict each other, no labels where they are
+      learned, or labels that the head has no place for, before any video is
+      read.
   """
   config = check_config(data_config)
   loader = make_loader(config, patch_size, tubelet_size, train=train)
@@ -95,7 +97,12 @@ def make_dataset(
   num_records = batch_size // loader.repeats
   sources = build_sources(config['sources'])
   if num_classes:
-    check_classes(dict(zip(config['sources'], sources)), num_classes)
+    named = {f'data.sources.{k}': s for k, s in zip(config['sources'], sources)}
+    check_same_classes(
+      {name: source.class_names for name, source in named.items()},
+      num_classes=num_classes,
+    )
+    check_labelled(named)
   # Independent seeds: of the rows, and of each source's order.
   rows_seed, *order_seeds = map(
     int, np.random.SeedSequence(seed).generate_state(1 + len(sources))
@@ -205,34 +212,12 @@ def build_sources(configs: Mapping[str, Mapping[str, Any]]) -> list[Any]:
   return sources
 
 
-def check_classes(sources: Mapping[str, Any], num_classes: int) -> None:
-  """Checks that a head can learn the labels of some sources.
-
-  Args:
-    sources: by alias. One without names of classes is passed over.
-    num_classes: of the head.
-
-  Raises:
-    ValueError: there are more classes, or a number stands for two of them.
-  """
-  known = {}
-  for alias, source in sources.items():
-    names = source.class_names
-    if len(names) > num_classes:
-      raise ValueError(
-        f'data.sources.{alias} has {len(names)} classes, and the head has '
-        f'places for config.model.num_classes={num_classes}: set it to '
-        f'{len(names)}, often as num_classes={len(names)} after the colon of '
-        '--config.'
-      )
-    for number, name in enumerate(names):
-      other, other_name = known.setdefault(number, (alias, name))
-      if name != other_name:
-        raise ValueError(
-          f'Label {number} is {other_name!r} in data.sources.{other} and '
-          f'{name!r} in data.sources.{alias}. Each list or folder numbers its '
-          'own classes: put all videos into one.'
-        )
+def source_classes(
+  configs: Mapping[str, Mapping[str, Any]],
+) -> dict[str, list[str]]:
+  """Names of classes by source, for `classes.check_same_classes`."""
+  sources = zip(configs, build_sources(configs))
+  return {f'data.sources.{k}': s.class_names for k, s in sources}
 
 
 def _indices(number: int, length: int, at_most: int) -> grain.MapDataset:

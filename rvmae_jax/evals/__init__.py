@@ -98,7 +98,9 @@ def build_eval(
     ValueError: an unknown evaluation or setting, one that does nothing, or
       something that the run does not have.
   """
-  from rvmae_jax.evals.videos import Videos  # The pipeline is heavy.
+  # The pipeline is heavy.
+  from rvmae_jax.data.pipeline import DEFAULTS
+  from rvmae_jax.evals.videos import Videos
 
   settings = dict(config)
   evaluation = EVALS.get(settings['name'])
@@ -120,8 +122,16 @@ def build_eval(
           f'{config["name"]!r}, which reads {", ".join(reads)}. '
           f'{near_names(key, (*reads, *_HOW_TO_READ))}'
         )
+    found = _from_run(shared | keys, run_config.data)
+    for key in reads:
+      is_needed = key == 'crop' or 'dataset' not in settings
+      if DEFAULTS[key] is None and is_needed and not found.get(key):
+        raise ValueError(
+          f'The evaluation {config["name"]!r} needs data.{key}: give it, or '
+          f"'{RUN}' for that of the run."
+        )
     sides[side] = Videos(
-      **_from_run(shared | keys, run_config.data),
+      **found,
       **config_utils.token_size(run_config.model),
       batch_size=batch_size,
       seed=seed,

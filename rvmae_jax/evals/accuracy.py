@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -36,6 +37,9 @@ class AccuracyEval:
     strata: columns by whose values accuracy is split, see `evals.strata`.
   """
 
+  # What is asked has learned from the run's videos, not from its own.
+  asks_classifier: ClassVar = True
+
   videos: Videos
   num_batches: int = 0
   num_clips: int = 1
@@ -49,6 +53,9 @@ class AccuracyEval:
     Nothing at all where no video has a label. Arrays: `scores` [videos,
     classes], `places` [videos, 2] (`host/source` and `host/record`), and see
     `answers.picture_arrays`.
+
+    Raises:
+      ValueError: a label that the network has no place for.
     """
     del step
     cutter = Views.of(self.videos, self.num_clips, self.num_crops)
@@ -69,6 +76,11 @@ class AccuracyEval:
       logging.info('%s skipped: no labels in its videos.', type(self).__name__)
       return Result({}, {})
     scores, labels = np.concatenate(scores), np.concatenate(labels)
+    if labels.max() >= scores.shape[1]:
+      raise ValueError(
+        f'Videos have the label {labels.max()}, and the network knows '
+        f'{scores.shape[1]} classes, from 0. Ask about videos with its classes.'
+      )
     places = np.concatenate(places)
     groups = read_columns(self.videos, places, self.strata)
     metrics = {

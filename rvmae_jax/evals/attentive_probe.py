@@ -146,16 +146,18 @@ class AttentiveProbeEval(Probe):
       logging.info('Attentive probe skipped: no labels in its test videos.')
       return None
     given = collections.defaultdict(list)
+    labels = np.concatenate(labels)
     for (encoder, number), (heads, best, validation_top1) in chosen.items():
+      probabilities = np.concatenate(asked[encoder, number])
+      # A class that train lacks is never the answer.
+      num_lacking = max(labels.max() + 1 - probabilities.shape[1], 0)
       given[f'{encoder}/{_POOLING}'].append(
         Answer(
-          np.concatenate(asked[encoder, number]),
+          np.pad(probabilities, [(0, 0), (0, num_lacking)]),
           {'validation_top1': validation_top1, **heads.setting(best)},
         )
       )
-    return Answers(
-      np.concatenate(labels), np.concatenate(places), num_train, given
-    )
+    return Answers(labels, np.concatenate(places), num_train, given)
 
   def _new_heads(
     self, tokens: np.ndarray, num_classes: int, num_steps: int, number: int

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from absl import logging
 
+from rvmae_jax.data.classes import check_same_classes
 from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.localization import LOCALIZATION_SETS
 from rvmae_jax.data.localization.untrimmed import (
@@ -103,15 +104,15 @@ class LocalizationEval:
     del step
     tested = self._dataset(self.test)
     test = self._read(functions, tested)
+    class_names = tested.class_names
     if self.num_folds:
       train = test
     else:
       learned = self._dataset(self.train)
-      if list(learned.class_names) != list(tested.class_names):
-        raise ValueError(
-          f'The classes to learn, {", ".join(learned.class_names)}, are not '
-          f'those to be asked about, {", ".join(tested.class_names)}.'
-        )
+      check_same_classes(
+        {'train': learned.class_names}, {'test': tested.class_names}
+      )
+      class_names = max(class_names, learned.class_names, key=len)
       train = self._read(functions, learned)
     if len(test) < max(self.num_folds, 1) or not train:
       raise ValueError(
@@ -120,7 +121,7 @@ class LocalizationEval:
       )
     truths = [example.truth() for example in test]
     labels = np.concatenate([truth.labels for truth in truths])
-    num_classes = len(tested.class_names)
+    num_classes = len(class_names)
     metrics = {
       'num_train': len(train),
       'num_test': len(test),
@@ -137,7 +138,7 @@ class LocalizationEval:
       logging.info('Localization of %s: mAP %.3f', encoder, values.mean())
       detections[encoder] = found
     arrays = {
-      'class_names': np.array(tested.class_names),
+      'class_names': np.array(class_names),
       'video_names': np.array([example.video.name for example in test]),
       'duration_s': np.array([example.edges_s[-1] for example in test]),
       'encoders': np.array(list(detections)),

@@ -141,6 +141,7 @@ class RetrievalEval:
     shown = np.linspace(0, len(nearest) - 1, count).round().astype(int)
     # Without itself, a query may have fewer neighbours than there is room for.
     nearest = nearest[shown, : len(gallery.labels) - (not self.train)]
+    names = (self.test.class_names, self._gallery.class_names)
     return {
       'query_frames': np.stack(
         [_strip(self.test, queries.places[row]) for row in shown]
@@ -153,7 +154,7 @@ class RetrievalEval:
       ),
       'query_labels': queries.labels[shown],
       'neighbour_labels': gallery.labels[nearest],
-      'class_names': np.array(self._gallery.class_names, str),
+      'class_names': np.array(max(names, key=len), str),
     }
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from absl import logging
 
+from rvmae_jax.data.classes import check_same_classes
 from rvmae_jax.data.pipeline import build_sources
 from rvmae_jax.evals import build_evals, videos_of
 from rvmae_jax.evals.functions import ModelFunctions
-from rvmae_jax.evals.videos import check_same_classes
 
 
 class ScheduledEvals:
@@ -20,10 +20,12 @@ class ScheduledEvals:
     entries: evaluation alias -> its config, with `every_steps`; 0 leaves it
       out, after the last step too.
     total_steps: of the run.
+    learned, num_classes: of the network's classifier, see `check_ready`.
     **settings: of `build_eval`.
 
   Raises:
-    ValueError: a wrong setting, or a source that cannot be read.
+    ValueError: a wrong setting, a source that cannot be read, or labels that
+      are not those that are learned.
   """
 
   def __init__(
@@ -31,6 +33,8 @@ class ScheduledEvals:
     entries: Mapping[str, Any],
     *,
     total_steps: int,
+    learned: Mapping[str, Sequence[str]] | None = None,
+    num_classes: int = 0,
     **settings,
   ):
     self._total_steps = total_steps
@@ -39,7 +43,7 @@ class ScheduledEvals:
       k: entry['every_steps'] for k, entry in entries.items()
     }
     self._evals = build_evals(entries, **settings)
-    check_ready(self._evals)
+    check_ready(self._evals, learned, num_classes)
 
   def due(self, step: int) -> list[str]:
     """Aliases of the evaluations that belong after this step."""
@@ -76,33 +80,53 @@ class ScheduledEvals:
     return numbers
 
 
-def check_ready(evaluations: Mapping[str, Any]) -> None:
-  """Checks that all videos are there and labels agree, before hours of work.
+def check_ready(
+  evaluations: Mapping[str, Any],
+  learned: Mapping[str, Sequence[str]] | None = None,
+  num_classes: int = 0,
+) -> None:
+  """Checks the videos of evaluations, before hours of training.
+
+  They have to be there, and a label has to mean the same among those that an
+  evaluation learns from and those that it asks about. For an evaluation of the
+  network's own classifier, the former are those of the run.
 
   Args:
     evaluations: by alias. Those with a `dataset` of their own read no videos.
+    learned: names of the classes that the network itself has learned, see
+      `data.classes.check_same_classes`; None or empty where nobody knows.
+    num_classes: of the network's classifier; 0 where it has none.
 
   Raises:
     ValueError: names the evaluation, what it lacks, and what to do.
   """
-  checked = set()
-  for alias, evaluation in evaluations.items():
-    if getattr(evaluation, 'dataset', None):
-      continue
-    found = videos_of(evaluation)
-    for side, videos in found.items():
-      key = json.dumps(videos.sources, sort_keys=True, default=list)
-      if key in checked:
-        continue
-      checked.add(key)
+  known = {}
+
+  def classes(alias, side, sources):
+    """Names of classes by source, as messages call it."""
+    key = json.dumps(sources, sort_keys=True, default=list)
+    if key not in known:
       try:
-        build_sources(videos.sources)
+        known[key] = [s.class_names for s in build_sources(sources)]
       except (ValueError, FileNotFoundError) as error:
         raise ValueError(
           f'The videos of config.evals.{alias}.{side} cannot be read: {error} '
           'Give the split videos (where a folder or list is divided by itself, '
           'a class needs three for one in each split), name another one, or '
-          f'leave the evaluation out: --config.evals.{alias}.every_steps=0.'
+          'leave the evaluation out (of training: '
+          f'--config.evals.{alias}.every_steps=0).'
         ) from error
-    if {'train', 'test'} <= found.keys():
-      check_same_classes(found['train'], found['test'])
+    named = (f'config.evals.{alias}.{side}.sources.{k}' for k in sources)
+    return dict(zip(named, known[key]))
+
+  for alias, evaluation in evaluations.items():
+    if getattr(evaluation, 'dataset', None):
+      continue
+    found = [
+      classes(alias, side, videos.sources)
+      for side, videos in videos_of(evaluation).items()
+    ]
+    if getattr(evaluation, 'asks_classifier', False):
+      check_same_classes(learned or {}, found[-1], num_classes)
+    elif len(found) == 2:
+      check_same_classes(*found)

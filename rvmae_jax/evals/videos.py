@@ -86,9 +86,8 @@ class Videos:
 
   @property
   def class_names(self) -> list[str]:
-    """Names of labels, those of the first source that has any."""
-    named = (source.class_names for source in self._built)
-    return next(filter(None, named), [])
+    """Names of labels, those of the source that has most."""
+    return max((source.class_names for source in self._built), key=len)
 
   @property
   def num_classes(self) -> int:
@@ -200,18 +199,3 @@ class Videos:
     if not self.sources:
       raise ValueError('An evaluation needs data.sources, and there are none.')
     return build_sources(self.sources)
-
-
-def check_same_classes(train: Videos, test: Videos) -> None:
-  """Checks that a label means the same in both; names may be missing.
-
-  Raises:
-    ValueError: a number stands for two classes.
-  """
-  for number, names in enumerate(zip(train.class_names, test.class_names)):
-    if names[0] != names[1]:
-      raise ValueError(
-        f'Label {number} is {names[0]!r} among the videos to learn from and '
-        f'{names[1]!r} among those to be asked about. Each list or folder '
-        'numbers its own classes: put all videos into one, with a split each.'
-      )

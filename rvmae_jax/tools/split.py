@@ -28,10 +28,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rvmae_jax.data.classes import clean_label
 from rvmae_jax.data.fingerprints import content_sha256
-from rvmae_jax.data.sources.folder import find_videos
+from rvmae_jax.data.sources.folder import find_videos, read_folders
 from rvmae_jax.data.sources.grouped_splits import assign_groups, merge_groups
-from rvmae_jax.data.sources.listing import read_rows
+from rvmae_jax.data.sources.listing import find_files, read_rows
 from rvmae_jax.data.sources.splits import SHARES, SPLITS
 from rvmae_jax.tools.threads import in_threads
 
@@ -39,7 +40,7 @@ Row = dict[str, Any]
 
 
 def read_videos(path: str, root: str = '') -> tuple[list[Row], str]:
-  """Rows of a list, or of a folder (label: the first folder inside).
+  """Rows of a list, or of a folder (label: its folder, as for `Folder`).
 
   Args:
     path: of the list or folder.
@@ -50,24 +51,22 @@ def read_videos(path: str, root: str = '') -> tuple[list[Row], str]:
 
   Raises:
     FileNotFoundError: there is none, or videos are missing; named.
+    ValueError: a list or folders that cannot be understood.
   """
   if os.path.isdir(path):
-    rows = [
-      {'path': name, 'label': name.split(os.sep)[0] if os.sep in name else ''}
-      for name in find_videos(path)
-    ]
-    root = path
-  else:
-    rows = read_rows(path)
-    root = root or os.path.dirname(path)
-  root = os.path.abspath(root)
-  paths = [os.path.join(root, row['path']) for row in rows]
-  missing = [path for path in paths if not os.path.exists(path)]
-  if missing:
-    raise FileNotFoundError(
-      f'{len(missing)} of {len(rows)} videos of {path!r} do not exist below '
-      f'{root!r}, such as {missing[0]!r}.'
-    )
+    names = find_videos(path)
+    classes, _ = read_folders(names, path)
+    rows = [{'path': n, 'label': label} for n, label in zip(names, classes)]
+    return rows, os.path.abspath(path)
+  root = os.path.abspath(root or os.path.dirname(path))
+  rows = read_rows(path, root)
+  found = find_files(path, root, [row['path'] for row in rows])
+  rows = [
+    {**row, 'path': os.path.relpath(found[row['path']], root)} for row in rows
+  ]
+  for row in rows:
+    if 'label' in row:  # Spaces make no other class, as for `Listing`.
+      row['label'] = clean_label(row['label'])
   return rows, root
 
 
@@ -126,7 +125,7 @@ def summarize(
   summary = {}
   for split in SPLITS:
     here = [i for i, found in enumerate(splits) if found == split]
-    labels = collections.Counter(str(rows[i].get(label) or '') for i in here)
+    labels = collections.Counter(clean_label(rows[i].get(label)) for i in here)
     summary[split] = {
       'num_videos': len(here),
       'share': len(here) / len(rows),
@@ -191,7 +190,13 @@ def split_videos(arguments: argparse.Namespace) -> dict[str, Any]:
     arguments.group_pattern,
     [hash_of[row['path']] for row in rows],
   )
-  labels = [str(row.get(arguments.label) or '') for row in rows]
+  label = arguments.label
+  if label != 'label' and not any(label in row for row in rows):
+    raise ValueError(
+      f'No row has a column --label {label!r}; there are '
+      f'{", ".join(rows[0])} (`class` and `target` are read as `label`).'
+    )
+  labels = [clean_label(row.get(label)) for row in rows]
   shares = [float(share) for share in arguments.shares.split(',')]
   splits = assign_groups(
     labels, groups, shares, arguments.seed, arguments.allow_absent

@@ -97,7 +97,7 @@ def draw_neighbours(
     neighbour_frames: [n, neighbours, frames, H, W, 3], nearest first.
     query_labels: [n] int.
     neighbour_labels: [n, neighbours] int.
-    class_names: of the labels; numbers if empty.
+    class_names: of the labels; numbers stand in where there are none.
 
   Returns:
     A matplotlib Figure.
@@ -109,7 +109,9 @@ def draw_neighbours(
   all_axes = figure.subplots(num_queries, columns, squeeze=False)
 
   def name(label):
-    return class_names[label].replace('_', ' ') if class_names else f'{label}'
+    if label >= len(class_names):
+      return f'{label}'
+    return class_names[label].replace('_', ' ')
 
   for number, row_axes in enumerate(all_axes):
     label = query_labels[number]

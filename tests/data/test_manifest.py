@@ -1,6 +1,7 @@
 """What a run has seen is written down, and found again among other videos."""
 
 import json
+import os
 
 import pytest
 
@@ -121,3 +122,25 @@ def test_errors_are_logged_and_do_not_stop_a_run(tmp_path, caplog):
   manifest.record_in_background(tmp_path / 'run', sources).join()
   assert 'manifest could not be written' in caplog.text
   assert manifest.read(tmp_path / 'run') is None
+
+
+def test_the_classes_that_were_learned_are_kept(videos, tmp_path):
+  manifest.record(tmp_path / 'run', {'own': _folder(videos)})
+  seen = manifest.SeenVideos(tmp_path / 'run')
+  assert seen.class_names == {
+    'data.sources.own of the training': ['down', 'up']
+  }
+
+
+def test_names_that_are_not_utf8_are_kept(tmp_path):
+  folder = tmp_path / 'videos'
+  folder.mkdir()
+  name = os.fsencode(folder) + b'/gr\xf6\xdfe.mp4'
+  with open(name, 'wb') as file:
+    file.write(b'x')
+  # By its name alone it is put in a split, too.
+  sources = {'own': {'name': 'folder', 'path': str(folder), 'split': 'train'}}
+  manifest.record(tmp_path / 'run', sources)
+  [entry] = manifest.read(tmp_path / 'run')['sources']
+  [video] = manifest.read_videos(tmp_path / 'run', entry)
+  assert os.fsencode(video.path) == name and video.num_bytes == 1

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from rvmae_jax.batch import check_batch, split_host
-from rvmae_jax.data import pipeline
+from rvmae_jax.data import batching, pipeline
 from rvmae_jax.data.bad_videos import BadVideoGuard
 from rvmae_jax.data.decoding import VideoError
+from rvmae_jax.data.loader import ClipLoader
 from rvmae_jax.data.pipeline import batch_spec, make_dataset
 
 VIDEO, FRAME = 0, 1  # colour channels
@@ -448,10 +449,6 @@ def test_cut_off_metadata_is_read(shared_dir, real_videos):
   assert _labels(batches) == list(range(68))
 
 
-def _named(*names):
-  return types.SimpleNamespace(class_names=names)
-
-
 def test_labels_that_the_head_has_no_place_for_are_refused(monkeypatch):
   monkeypatch.setattr(NumberedVideos, 'class_names', list('abc'), raising=False)
   settings = dict(seed=0, batch_size=2, train=True, patch_size=4)
@@ -460,10 +457,35 @@ def test_labels_that_the_head_has_no_place_for_are_refused(monkeypatch):
     make_dataset(_config(), **settings, num_classes=2)
 
 
-def test_a_label_has_to_mean_the_same_in_all_sources():
-  same = {'a': _named('run', 'walk'), 'b': _named(), 'c': _named('run')}
-  pipeline.check_classes(same, 2)
-  with pytest.raises(
-    ValueError, match=r"Label 1 is 'walk' in .*\.a and 'wave' in .*\.d"
-  ):
-    pipeline.check_classes(same | {'d': _named('run', 'wave')}, 2)
+def test_labels_are_there_before_they_are_learned(monkeypatch):
+  monkeypatch.setattr(NumberedVideos, 'class_names', [], raising=False)
+  config = _config()
+  monkeypatch.setattr(
+    NumberedVideos,
+    '__getitem__',
+    lambda self, index: {'path': 'a.mp4', 'label': -1},
+  )
+  settings = dict(seed=0, batch_size=2, train=True, patch_size=4)
+  make_dataset(config, **settings)
+  with pytest.raises(ValueError, match=r'no video of data\.sources\.numbered'):
+    make_dataset(config, **settings, num_classes=3)
+
+
+@pytest.mark.parametrize('train', [True, False])
+def test_the_first_batch_is_checked_against_the_contract(train, monkeypatch):
+  checked = []
+  monkeypatch.setattr(batching, 'check_batch', checked.append)
+  batches = iter(_dataset(train=train))
+  first, _ = next(batches), next(batches)
+  assert len(checked) == 1 and checked[0] is first
+
+  def extra(self, *unused):
+    return {**rows(self, *unused), 'colour': np.zeros(1, np.int32)}
+
+  monkeypatch.undo()
+  rows = ClipLoader._row
+  monkeypatch.setattr(ClipLoader, '_row', extra)
+  table = types.SimpleNamespace(build=lambda config: NumberedVideos(**config))
+  monkeypatch.setattr(pipeline, 'SOURCES', table)
+  with pytest.raises(ValueError, match="'colour' is not in the contract"):
+    next(iter(_dataset(train=train)))

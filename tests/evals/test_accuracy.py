@@ -69,3 +69,13 @@ def test_videos_without_labels_are_left_alone():
   source = {**_DATA['sources']['noise'], 'num_classes': 0}
   data = {'sources': {'noise': source}}
   assert _evaluation(data).run(Oracle()).metrics == {}
+
+
+def test_a_label_that_the_network_has_no_place_for_is_refused():
+  class Two:
+    def predict(self, batch):
+      return {'logits': np.zeros((len(batch['label']), 2))}
+
+  source = {**_DATA['sources']['noise'], 'num_classes': 3}
+  with pytest.raises(ValueError, match='label 2, and the network knows 2'):
+    _evaluation({'sources': {'noise': source}}).run(Two())

@@ -179,3 +179,25 @@ def test_tokens_that_do_not_fit_are_refused_by_the_first_batch():
   KeptRows(networks, _TRAIN, free_bytes=2 * size)
   with pytest.raises(ValueError, match=r'96 videos .* cache=False'):
     KeptRows(networks, _TRAIN, free_bytes=2 * size - 1)
+
+
+def test_a_class_that_train_lacks_is_asked_about_and_counts_as_wrong(
+  monkeypatch,
+):
+  monkeypatch.setattr(
+    Oracle,
+    'encode',
+    lambda self, video, method: np.zeros((len(video), 2, 3, 32), np.float32),
+  )
+  evaluation = AttentiveProbeEval(
+    train=_TRAIN,
+    test=_changed(_TEST, num_classes=_CLASSES + 1),
+    learning_rates=(1e-3,),
+    weight_decays=(0.0,),
+    num_epochs=1,
+  )
+  metrics, arrays = evaluation.run(Oracle())
+  assert metrics['num_classes'] == _CLASSES + 1
+  # 19 videos of 96 have label 4, and it is never the answer.
+  assert arrays['confusion'][0, _CLASSES].sum() == 19
+  assert arrays['confusion'][0, :, _CLASSES].sum() == 0

@@ -6,6 +6,7 @@ import pytest
 from rvmae_jax import visualize
 from rvmae_jax.evals.retrieval import RetrievalEval, search
 from rvmae_jax.evals.videos import Videos
+from rvmae_jax.visualize.retrieval import draw_neighbours
 
 _SETTINGS = {'recall_at': (1, 2)}
 
@@ -126,3 +127,11 @@ def test_encoders_that_cannot_be_are_refused_before_anything_is_read(
 ):
   with pytest.raises(ValueError, match=message):
     _evaluation(test=_videos('test'), encoders=encoders)
+
+
+def test_a_class_that_the_gallery_lacks_is_drawn_with_its_name():
+  frames = np.zeros((1, 2, 8, 8, 3), np.uint8)
+  labels = np.array([3]), np.array([[0]])
+  for names, title in (('abcd', 'query: d'), ('abc', 'query: 3')):
+    figure = draw_neighbours(frames, frames[:, None], *labels, list(names))
+    assert figure.axes[0].get_title() == title

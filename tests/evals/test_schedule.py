@@ -4,9 +4,11 @@ import json
 import pathlib
 
 import pytest
+from ml_collections import ConfigDict
 
 from rvmae_jax.config_utils import load_config
-from rvmae_jax.evals.schedule import ScheduledEvals
+from rvmae_jax.evals import build_evals
+from rvmae_jax.evals.schedule import ScheduledEvals, check_ready
 
 QUICKSTART = pathlib.Path(__file__).parents[2] / 'configs/rvm_quickstart.py'
 
@@ -67,3 +69,66 @@ def test_what_is_never_due_needs_no_videos(tmp_path, monkeypatch):
   evaluations = _build(_shards(tmp_path, train=2, val=1), knn=0)
   assert evaluations.due(1200) == ['reconstruction']
   assert evaluations.due(2400) == ['reconstruction']
+
+
+def _list(folder, name, *classes):
+  """A list with a video of each class."""
+  rows = []
+  for number, label in enumerate(classes):
+    (folder / f'{number}.mp4').touch()
+    rows.append(f'{number}.mp4,{label}\n')
+  (folder / f'{name}.csv').write_text(f'path,label\n{"".join(rows)}')
+  path = str(folder / f'{name}.csv')
+  return {'name': 'listing', 'path': path, 'split': 'all'}
+
+
+_PAIRS = ('attentive_probe', 'knn', 'linear_probe', 'retrieval', 'robustness')
+
+
+@pytest.mark.parametrize('name', ['accuracy', *_PAIRS])
+@pytest.mark.parametrize(
+  ('classes', 'message'),
+  [
+    (('jump', 'run', 'walk'), ''),
+    (('run', 'walk'), "Label 0 is 'jump' in .* and 'run' in config.evals.x"),
+    ((0, 1), ''),
+  ],
+)
+def test_other_classes_are_refused_before_the_first_step(
+  name, classes, message, tmp_path
+):
+  train = _list(tmp_path, 'train', 'jump', 'run', 'walk')
+  test = _list(tmp_path, 'test', *classes)
+  own = {'own': ['jump', 'run', 'walk']}
+  asked = {'sources': {'own': test}}
+  entry = {'train': {'sources': {'own': train}}, 'test': asked}
+  evaluations = _asked(
+    name, **({'data': asked} if name == 'accuracy' else entry)
+  )
+  if not message:
+    check_ready(evaluations, own, 3)
+    return
+  with pytest.raises(ValueError, match=message):
+    check_ready(evaluations, own, 3)
+
+
+def _asked(name, **entry):
+  clips = {
+    'clip': {'name': 'uniform', 'num_frames': 8},
+    'crop': {'size': (16, 16)},
+  }
+  return build_evals(
+    {'x': {'name': name, **entry}},
+    run_config=ConfigDict({'model': {'patch_size': 8}, 'data': {}}),
+    shared=clips,
+    batch_size=1,
+  )
+
+
+def test_a_class_that_a_classifier_has_no_place_for_is_refused(tmp_path):
+  test = _list(tmp_path, 'test', 'jump', 'run', 'walk', 'zoom')
+  evaluations = _asked('accuracy', data={'sources': {'own': test}})
+  # Whatever is known of what it has learned.
+  for learned in ({}, {'own': ['jump', 'run', 'walk']}):
+    with pytest.raises(ValueError, match=r'has 4 .*num_classes=3.*zoom'):
+      check_ready(evaluations, learned, 3)

@@ -5,7 +5,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from rvmae_jax.evals import build_eval
-from rvmae_jax.evals.videos import Videos, check_same_classes
+from rvmae_jax.evals.videos import Videos
 
 _RUN = {
   'sources': {'own': {'name': 'fake', 'split': 'train', 'num_videos': 3}},
@@ -115,35 +115,6 @@ def test_iterators_are_closed_when_batches_are_cut_short(monkeypatch):
   assert len(list(videos.batches(1))) == 1
   next(videos.training_batches())
   assert len(closed) == 2
-
-
-@pytest.mark.parametrize(
-  ('test', 'is_right'),
-  [
-    (('jump', 'run'), True),
-    (('jump',), True),
-    (('run', 'walk'), False),
-    ((), True),
-  ],
-)
-def test_labels_mean_the_same_in_training_and_test(tmp_path, test, is_right):
-  """Each list numbers the classes that it has."""
-  videos = []
-  for split, classes in (('train', ('jump', 'run', 'walk')), ('test', test)):
-    rows = ''.join(f'{name}.mp4,{name}\n' for name in classes or ('walk',))
-    if not classes:
-      rows = 'walk.mp4,\n'
-    for name in classes or ('walk',):
-      (tmp_path / f'{name}.mp4').touch()
-    listing = tmp_path / f'{split}.csv'
-    listing.write_text(f'path,label\n{rows}')
-    source = {'name': 'listing', 'path': str(listing), 'split': 'all'}
-    videos.append(Videos(sources={'own': source}, patch_size=8, batch_size=2))
-  if is_right:
-    check_same_classes(*videos)
-    return
-  with pytest.raises(ValueError, match=r"Label 0 is 'jump' .* 'run'"):
-    check_same_classes(*videos)
 
 
 def test_other_labels_or_videos_are_other_videos(tmp_path):

@@ -103,3 +103,26 @@ def test_what_is_impossible_exits_with_2(labels, arguments, message, capsys):
   assert split.main([f'--input={labels}', f'--output={out}', *arguments]) == 2
   assert message in capsys.readouterr().err
   assert not out.exists()
+
+
+def test_folders_of_splits_are_no_labels(tmp_path):
+  for name in ('Train/run/a.mp4', 'Test/run/b.mp4', 'Test/walk/c.mp4'):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(name.encode())
+  rows, _ = split.read_videos(str(tmp_path))
+  assert [row['label'] for row in rows] == ['run', 'walk', 'run']
+
+
+def test_lists_are_read_as_for_training(tmp_path):
+  (tmp_path / 'a b.mp4').touch()
+  path = tmp_path / 'list.csv'
+  path.write_bytes('Path;Class ;Signer\na b.mp4; größe ;Ann\n'.encode('utf-16'))
+  rows, root = split.read_videos(str(path))
+  assert rows == [{'path': 'a b.mp4', 'label': 'größe', 'Signer': 'Ann'}]
+  assert root == str(tmp_path)
+
+
+def test_an_unknown_column_of_labels_is_refused(labels, capsys):
+  arguments = [f'--input={labels}', '--output=x.csv', '--label=class']
+  assert split.main(arguments) == 2
+  assert "--label 'class'; there are path, label" in capsys.readouterr().err

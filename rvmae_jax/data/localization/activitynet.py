@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from rvmae_jax.data.localization import untrimmed
+from rvmae_jax.data.text import read_json
 
 
 def activitynet(
@@ -60,8 +61,7 @@ def activitynet(
 
 def _read_database(path: str) -> dict[str, dict[str, Any]]:
   """The videos by name, each sure to have a subset and whole annotations."""
-  with open(path, encoding='utf-8') as file:
-    content = json.load(file)
+  content = read_json(path)
   database = content.get('database') if isinstance(content, dict) else None
   if not isinstance(database, dict) or not database:
     found = sorted(content) if isinstance(content, dict) else type(content)

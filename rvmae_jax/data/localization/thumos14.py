@@ -6,6 +6,7 @@ import pathlib
 
 from rvmae_jax.data.layout import check_choice
 from rvmae_jax.data.localization import untrimmed
+from rvmae_jax.data.text import numbered_lines, read_lines
 
 # A subset's name here -> how the names of its annotation files end.
 SUBSETS = {'validation': 'val', 'test': 'test'}
@@ -84,7 +85,7 @@ def _find_annotations(path: str, ending: str) -> dict[str, pathlib.Path]:
 def _class_names(path: str) -> list[str]:
   """From detclasslist.txt if it is there, or else from both subsets' files."""
   for file in sorted(pathlib.Path(path).rglob('detclasslist.txt')):
-    return [line.split()[-1] for line in file.read_text().splitlines() if line]
+    return [line.split()[-1] for line in read_lines(str(file))]
   files = [
     file.stem.removesuffix(f'_{ending}')
     for ending in SUBSETS.values()
@@ -95,9 +96,7 @@ def _class_names(path: str) -> list[str]:
 
 def _read_times(file: pathlib.Path) -> list[tuple[str, float, float]]:
   rows = []
-  for number, line in enumerate(file.read_text().splitlines(), start=1):
-    if not line.strip():
-      continue
+  for number, line in numbered_lines(str(file)):
     try:
       video, start_s, end_s = line.split()
       rows.append((video, float(start_s), float(end_s)))

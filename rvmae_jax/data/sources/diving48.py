@@ -1,10 +1,10 @@
 """Diving48 as published: 48 kinds of dives (Li et al., ECCV 2018)."""
 
-import json
 from typing import Any
 
 from rvmae_jax.data.layout import check_choice, list_finder
 from rvmae_jax.data.sources.published import Published
+from rvmae_jax.data.text import read_json
 
 SPLITS = ('train', 'test')
 
@@ -42,16 +42,11 @@ class Diving48(Published):
     find_list = list_finder('diving48', path, lists, ('.', 'annotations'))
     stem = f'Diving48_{version}' if version else 'Diving48'
     # A class is what the dive is made of: take-off, somersaults, twists, shape.
-    vocabulary = _read(find_list('vocabulary', 'Diving48_vocab.json'))
+    vocabulary = read_json(find_list('vocabulary', 'Diving48_vocab.json'))
     class_names = [' '.join(parts) for parts in vocabulary]
     file = find_list(f'{split} list', f'{stem}_{split}.json')
-    rows = [_row(entry, len(class_names), file) for entry in _read(file)]
+    rows = [_row(entry, len(class_names), file) for entry in read_json(file)]
     super().__init__('diving48', path, rows, class_names, max_missing)
-
-
-def _read(file: str) -> Any:
-  with open(file, encoding='utf-8') as opened:
-    return json.load(opened)
 
 
 def _row(entry: dict[str, Any], num_classes: int, file: str) -> tuple[str, int]:

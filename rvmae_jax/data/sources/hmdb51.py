@@ -2,13 +2,9 @@
 
 import os
 
-from rvmae_jax.data.layout import (
-  check_choice,
-  files_ending,
-  find_part,
-  read_lines,
-)
+from rvmae_jax.data.layout import check_choice, files_ending, find_part
 from rvmae_jax.data.sources.published import Published, video_stem
+from rvmae_jax.data.text import read_lines
 
 # What the lists say of a video: 1 train, 2 test, 0 neither.
 SPLITS = {'train': '1', 'test': '2'}

@@ -1,11 +1,11 @@
 """Kinetics-400, -600 and -700 as published (arXiv 1705.06950)."""
 
-import csv
-
+from rvmae_jax.data.classes import clean_label, number_labels
 from rvmae_jax.data.layout import check_choice, list_finder
 from rvmae_jax.data.records import NO_LABEL
 from rvmae_jax.data.sources.listing import is_plain, read_plain
 from rvmae_jax.data.sources.published import Published, video_stem
+from rvmae_jax.data.text import Row, read_table
 
 # Names under which the lists of a split are found.
 SPLITS = {
@@ -49,12 +49,15 @@ class Kinetics(Published):
     file = find_list(f'{split} list', *SPLITS[split])
     if is_plain(file):
       plain = read_plain(file)
-      rows = [(video_stem(row['path']), int(row['label'])) for row in plain]
-      class_names = [str(i) for i in range(max(n for _, n in rows) + 1)]
+      labels, class_names = number_labels(
+        [row['label'] for row in plain], [row.place for row in plain]
+      )
+      stems = (video_stem(row['path']) for row in plain)
+      rows = list(zip(stems, labels))
     else:
       # Not all test lists have labels, and small copies may lack a class.
       train_file = find_list('train list', *SPLITS['train'])
-      class_names = sorted({label for _, label in _read(train_file)})
+      class_names = sorted({label for _, label in _read(train_file)} - {''})
       number = {name: i for i, name in enumerate(class_names)}
       named = _read(file)
       unknown = sorted({label for _, label in named} - {*number, ''})
@@ -70,19 +73,28 @@ class Kinetics(Published):
 
 def _read(file: str) -> list[tuple[str, str]]:
   """(name of the video, label or '') of each row of a published list."""
-  with open(file, newline='', encoding='utf-8-sig') as opened:
-    reader = csv.DictReader(opened)
-    columns = reader.fieldnames or []
-    if not {*_COLUMNS} <= {*columns}:
-      raise ValueError(
-        f'kinetics: {file!r} needs the columns {", ".join(_COLUMNS)}, and '
-        f'label where it has labels; it has {", ".join(columns)}.'
-      )
-    return [
-      (
-        f'{row["youtube_id"]}_{int(float(row["time_start"])):06d}'
-        f'_{int(float(row["time_end"])):06d}',
-        row.get('label') or '',
-      )
-      for row in reader
-    ]
+  rows = read_table(file, (*_COLUMNS, 'label'))
+  columns = list(rows[0]) if rows else []
+  if not {*_COLUMNS} <= {*columns}:
+    raise ValueError(
+      f'kinetics: {file!r} needs the columns {", ".join(_COLUMNS)}, and '
+      f'label where it has labels; it has {", ".join(columns) or "no rows"}.'
+    )
+  return [
+    (
+      f'{row["youtube_id"]}_{_whole_s(row, "time_start")}'
+      f'_{_whole_s(row, "time_end")}',
+      clean_label(row.get('label')),
+    )
+    for row in rows
+  ]
+
+
+def _whole_s(row: Row, column: str) -> str:
+  """A time as it is in names of files: '000095'."""
+  try:
+    return f'{int(float(row[column])):06d}'
+  except (OverflowError, ValueError):
+    raise ValueError(
+      f'kinetics: {column} in {row.place} is no number: {row[column]!r}.'
+    ) from None

@@ -1,36 +1,72 @@
 """Videos of a CSV, JSON or JSONL list."""
 
 import collections
-import csv
-import json
+import math
 import os
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rvmae_jax.data.classes import number_labels
+from rvmae_jax.data.decoding import image_files
+from rvmae_jax.data.notices import warn_once
 from rvmae_jax.data.records import NO_LABEL, Record
-from rvmae_jax.data.sources.splits import SHARES, SPLITS, assign_splits
+from rvmae_jax.data.sources.folder import VIDEO_SUFFIXES
+from rvmae_jax.data.sources.splits import (
+  SHARES,
+  SPLITS,
+  assign_splits,
+  canonical_split,
+)
+from rvmae_jax.data.text import (
+  Row,
+  numbered_lines,
+  plain_name,
+  read_json,
+  read_json_lines,
+  read_table,
+)
+from rvmae_jax.registry import some_names
 
-_OWN_COLUMNS = ('path', 'label', 'split', 'start', 'end')
+# Our columns, and what else they are called.
+_COLUMNS = {
+  'path': (),
+  'label': ('class', 'target'),
+  'split': (),
+  'start': ('start_s',),
+  'end': ('end_s',),
+}
+_KNOWN = (*_COLUMNS, *(name for names in _COLUMNS.values() for name in names))
 
 # 'videos/a b.mp4 12'; newer lists have a comma.
-_PLAIN = re.compile(r'(?P<path>.+)[ ,](?P<label>-1|\d+)')
+_PLAIN = re.compile(r'(?P<path>.*[^\s,;])[\s,;]+(?P<label>-1|[0-9]+)')
+_THREE = re.compile(
+  r'(?P<path>.*[^\s,;])[\s,;]+(?P<second>[0-9]{1,18})[\s,;]+'
+  r'(?P<third>-1|[0-9]{1,18})'
+)
+_CLOCK = re.compile(r'(?:(?:([0-9]+):)?([0-9]+):)?([0-9]+(?:[.,][0-9]*)?)')
 
 
 class Listing:
   """The videos named in a file, one a row.
 
-  Columns (or keys): `path`, and if wanted `label`, `split`, and `start` and
-  `end` in seconds, to use a part of the video. Others become `columns` of the
-  record: who made a video, where, of what size.
+  Columns (or keys): `path`, and if wanted `label` (or `class`, `target`),
+  `split`, and `start` and `end`, in seconds or as hh:mm:ss, to use a part of
+  the video. Others become `columns` of the record: who made a video, where, of
+  what size. Names of columns may be in any case; cells may be set apart by
+  commas, `;` or tabs; encodings are those of `data.text.read_text`.
 
-  Labels that are whole numbers are taken as they are; other labels are numbered
-  in sorted order. An empty label, or -1, is none. Without a `split` column the
-  videos are divided by `shares`.
+  What labels become is said by `data.classes.number_labels`: whole numbers are
+  taken as they are, unless they are identifiers; other labels are numbered in
+  sorted order. An empty label, or -1, is none. Splits may be written `Training`
+  or `validation`. Without a `split` column the videos are divided by `shares`.
 
   The lists of VideoMAE's and similar code will do too: a .csv or .txt file
   without a header, `path label` on each line, the label a number. They have one
-  file a split: read each with `split='all'`.
+  file a split: read each with `split='all'`. Three columns are `path
+  total_frames label`, or in lists for pre-training `path start_index
+  total_frames` (`path 0 -1` for files), which have no labels.
 
   Args:
     path: a .csv file with a header, a .json file with a list of objects, a
@@ -55,34 +91,36 @@ class Listing:
     root: str = '',
     shares: Sequence[float] = SHARES,
   ):
-    rows = read_rows(path)
-    labels, self.class_names = _number([row.get('label') for row in rows])
-    splits = _splits(path, rows, labels, shares)
+    root = os.path.abspath(root or os.path.dirname(path))
+    rows = read_rows(path, root)
+    labels, self.class_names = number_labels(
+      [row.get('label') for row in rows], [row.place for row in rows]
+    )
+    times = [_times_s(row) for row in rows]
+    splits = _splits(path, rows, labels, shares, split)
+    split = canonical_split(split)
     if split not in (*splits, 'all'):
       raise ValueError(
         f'listing: no row of split {split!r} in {path!r}, which has '
         f'{dict(collections.Counter(splits))}. Name another split or "all".'
       )
     self.splits = sorted({*splits})
-    root = os.path.abspath(root or os.path.dirname(path))
-    self._records: list[Record] = [
-      {
-        'path': os.path.join(root, row['path']),
-        'label': label,
-        **{f'{k}_s': float(row[k]) for k in ('start', 'end') if _given(row, k)},
-        **_columns(row),
-      }
-      for row, label, row_split in zip(rows, labels, splits)
+    _check_repeats(path, rows, labels, times, splits)
+    chosen = [
+      (row, {'label': label, **row_times, **_columns(row)})
+      for row, label, row_times, row_split in zip(rows, labels, times, splits)
       if split in (row_split, 'all')
     ]
-    paths = sorted({record['path'] for record in self._records})
-    missing = [p for p in paths if not os.path.exists(p)]
-    if missing:
-      shown = '\n  '.join(missing[:10])
-      raise FileNotFoundError(
-        f'listing: {len(missing)} of {len(paths)} videos of {path!r} do not '
-        f'exist below root={root!r}:\n  {shown}'
-        + ('\n  ...' if len(missing) > 10 else '')
+    found = find_files(path, root, [row['path'] for row, _ in chosen])
+    self._records: list[Record] = [
+      {'path': found[row['path']], **others} for row, others in chosen
+    ]
+    bare = [r['path'] for r in self._records if r['label'] == NO_LABEL]
+    if 0 < len(bare) < len(self._records):
+      warn_once(
+        f'listing: {len(bare)} of {len(self._records)} rows of {path!r} have '
+        f'no label, such as {bare[0]!r}; they count for nothing where labels '
+        'are learned.'
       )
 
   def __len__(self) -> int:
@@ -92,93 +130,331 @@ class Listing:
     return dict(self._records[index])
 
 
-def read_rows(path: str) -> list[dict[str, Any]]:
-  """The rows of a list of videos, see `Listing`; each has a `path`."""
+def read_rows(path: str, root: str = '') -> list[Row]:
+  """The rows of a list of videos, see `Listing`.
+
+  Each has a `path`; columns have the names that `Listing` gives them, and
+  splits are spelled as in `SPLITS`.
+
+  Args:
+    path: of the list.
+    root: what paths in it are relative to; '' means the file's folder.
+
+  Raises:
+    ValueError: a row or a column that cannot be understood; named.
+  """
   kind = os.path.splitext(path)[1].lower()
-  if kind in ('.csv', '.txt') and is_plain(path):
-    return read_plain(path)
-  with open(path, newline='', encoding='utf-8-sig') as file:
-    if kind == '.csv':
-      rows = list(csv.DictReader(file))
-    elif kind == '.jsonl':
-      rows = [json.loads(line) for line in file if line.strip()]
-    elif kind == '.json':
-      rows = json.load(file)
-    else:
-      raise ValueError(
-        f'listing: {path!r} must end in .csv, .json or .jsonl, or have lines '
-        'of `path label`.'
-      )
-  if not isinstance(rows, list) or not rows:
+  if kind in ('.csv', '.txt', '.tsv') and is_plain(path):
+    return read_plain(path, root)
+  if kind in ('.csv', '.txt', '.tsv'):
+    rows = _read_csv(path)
+  elif kind in ('.jsonl', '.ndjson'):
+    rows = [_json_row(value, place) for place, value in read_json_lines(path)]
+  elif kind == '.json':
+    values = read_json(path)
+    if not isinstance(values, list):
+      values = []
+    rows = [
+      _json_row(value, f'entry {number} of {path!r}')
+      for number, value in enumerate(values, start=1)
+    ]
+  else:
+    raise _unknown_kind(path)
+  if not rows:
     raise ValueError(f'listing: {path!r} is no list of rows, or an empty one.')
-  for number, row in enumerate(rows):
-    if not isinstance(row, dict) or not _given(row, 'path'):
-      raise ValueError(
-        f'listing: row {number} of {path!r} has no `path`: {row!r}.'
-      )
+  columns = dict.fromkeys(column for row in rows for column in row)
+  names = _own_names(path, columns)
+  rows = [
+    Row({names[k]: _clean(v) for k, v in row.items()}, row.place)
+    for row in rows
+  ]
+  for row in rows:
+    if not isinstance(row.get('path', ''), str) or not row.get('path'):
+      raise ValueError(f'listing: {row.place} has no `path`: {dict(row)!r}.')
+    if _given(row, 'split'):
+      row['split'] = canonical_split(row['split'])
   return rows
+
+
+def _read_csv(path: str) -> list[Row]:
+  rows = read_table(path, _KNOWN)
+  columns = list(rows[0]) if rows else []
+  if rows and 'path' not in columns:
+    first, *_ = columns
+    if os.path.splitext(path)[1].lower() == '.txt':
+      raise _unknown_kind(path)
+    raise ValueError(
+      f'listing: {path!r} has no column `path`; its first line has '
+      f'{", ".join(map(repr, columns))}. '
+      + (
+        'Add a line `path,label` before it.'
+        if os.path.splitext(first)[1].lower() in VIDEO_SUFFIXES
+        else 'Name the column of the videos so.'
+      )
+    )
+  if not rows and os.path.splitext(path)[1].lower() == '.txt':
+    raise _unknown_kind(path)
+  return rows
+
+
+def _unknown_kind(path: str) -> ValueError:
+  return ValueError(
+    f'listing: {path!r} must end in .csv, .json or .jsonl, or have lines of '
+    '`path label`.'
+  )
+
+
+def _json_row(value: Any, place: str) -> Row:
+  if not isinstance(value, dict):
+    raise ValueError(f'listing: {place} has no `path`: {value!r}.')
+  return Row(value, place)
+
+
+def _own_names(path: str, columns: Iterable[str]) -> dict[str, str]:
+  """Columns as a file has them -> as they are called here.
+
+  Raises:
+    ValueError: two columns could be the same one of ours.
+  """
+  columns = list(columns)
+  names = {column: str(column).strip() for column in columns}
+  for name, others in _COLUMNS.items():
+    found = [column for column in columns if plain_name(column) == name]
+    # The proper name goes first; beside it, the others are columns like any.
+    found = found or [c for c in columns if plain_name(c) in others]
+    if len(found) > 1:
+      raise ValueError(
+        f'listing: {path!r} has columns {" and ".join(map(repr, found))}, any '
+        f'of which may be the {name}. Call one of them `{name}`, and leave out '
+        'or rename the rest.'
+      )
+    names |= dict.fromkeys(found, name)
+  return names
 
 
 def is_plain(path: str) -> bool:
   """Whether a file begins with `path label` and not with names of columns."""
-  with open(path, encoding='utf-8-sig') as file:
-    return bool(_PLAIN.fullmatch(file.readline().strip()))
+  lines = numbered_lines(path)
+  return bool(lines and _PLAIN.fullmatch(lines[0][1]))
 
 
-def read_plain(path: str) -> list[dict[str, str]]:
-  """Rows with `path` and `label` of a file that `is_plain`."""
+def read_plain(path: str, root: str = '') -> list[Row]:
+  """Rows with `path` and `label` of a file that `is_plain`.
+
+  Lines of three columns are told from paths with a number at their end by
+  whether the first of those is there.
+
+  Args:
+    path: of the file.
+    root: what paths in it are relative to; '' means the file's folder.
+
+  Raises:
+    ValueError: a line that is something else, or columns that may be either
+      of two things; named.
+  """
+  root = root or os.path.dirname(path)
   rows = []
-  with open(path, encoding='utf-8-sig') as file:
-    for number, line in enumerate(filter(None, map(str.strip, file))):
-      match = _PLAIN.fullmatch(line)
-      if not match:
-        raise ValueError(
-          f'listing: row {number} of {path!r} is no `path label`: {line!r}.'
-        )
-      rows.append(match.groupdict())
+  lines = numbered_lines(path)
+  for number, line in lines:
+    match = _PLAIN.fullmatch(line)
+    place = f'line {number} of {path!r}'
+    if not match:
+      raise ValueError(f'listing: {place} is no `path label`: {line!r}.')
+    rows.append(Row(match.groupdict(), place))
+  three = [_THREE.fullmatch(line) for _, line in lines]
+  if all(three) and not os.path.exists(os.path.join(root, rows[0]['path'])):
+    found = [(m['path'], int(m['second']), m['third']) for m in three]
+    labels = _labels_of_three(path, root, rows, found)
+    for row, (name, *_), label in zip(rows, found, labels):
+      row.update(path=name, label=label)
+  for row in rows:
+    if re.fullmatch('".*"', row['path']):
+      row['path'] = row['path'][1:-1].replace('""', '"')
   return rows
 
 
-def _given(row: dict[str, Any], key: str) -> bool:
-  return row.get(key) not in (None, '')
+def _labels_of_three(
+  path: str,
+  root: str,
+  rows: Sequence[Row],
+  found: Sequence[tuple[str, int, str]],
+) -> list[str]:
+  """The labels of `path total_frames label`, or none of other lists.
+
+  VideoMAE V2 has `path start_index total_frames` for pre-training, -1 meaning
+  all frames; a start is 0 or 1, and a video has at least two frames.
+  """
+  is_start = [second < 2 for _, second, _ in found]
+  if all(is_start) or all(third == '-1' for *_, third in found):
+    return [''] * len(found)
+  doubtful = is_start.index(True) if any(is_start) else None
+  for number, (name, second, third) in enumerate(found):
+    folder = os.path.join(root, name)
+    if doubtful is None and third != '-1' and os.path.isdir(folder):
+      length = len(image_files(folder))
+      # A part of the folder's frames rather than a label.
+      if second != length and int(third) > 1 and second + int(third) <= length:
+        doubtful = number
+      break  # One folder is enough, and each takes a while.
+  if doubtful is not None:
+    name, second, third = found[doubtful]
+    raise ValueError(
+      f'listing: {rows[doubtful].place} may be `path total_frames label` or '
+      f'`path start_index total_frames`: {name} {second} {third}. Write `path '
+      'label`, or a header: path,label,start,end.'
+    )
+  return [third for *_, third in found]
 
 
-def _columns(row: dict[str, Any]) -> dict[str, dict[str, str]]:
+def seconds(value: Any) -> float:
+  """A time as seconds: 90, '90.5', '90,5', '1:30.5' and '00:01:30' are.
+
+  Raises:
+    ValueError: it is something else, or negative.
+  """
+  if isinstance(value, int | float) and 0 <= value < math.inf:
+    return float(value)
+  text = str(value).strip()
+  match = _CLOCK.fullmatch(text)
+  # 1,500 is one and a half in one country and 1500 in another.
+  if not match or re.search(r',[0-9]{3}$', text):
+    raise ValueError(
+      f'{value!r} is no time. Give seconds (90.5) or hh:mm:ss (00:01:30.5)'
+    )
+  hours, minutes = (int(part or 0) for part in match.groups()[:2])
+  rest = float(match[3].replace(',', '.'))
+  if (match[2] and rest >= 60) or (match[1] and minutes >= 60):
+    raise ValueError(f'{value!r} has 60 minutes or seconds, or more')
+  total = 3600 * hours + 60 * minutes + rest
+  if total == math.inf:
+    raise ValueError(f'{text[:20]!r}... is no time')
+  return total
+
+
+def _times_s(row: Row) -> dict[str, float]:
+  """`start_s` and `end_s`, where they are given."""
+  times = {}
+  for key in ('start', 'end'):
+    if _given(row, key):
+      try:
+        times[f'{key}_s'] = seconds(row[key])
+      except ValueError as error:
+        raise ValueError(f'listing: {row.place}: `{key}` {error}.') from error
+  if times.get('end_s', math.inf) <= times.get('start_s', 0.0):
+    raise ValueError(
+      f'listing: {row.place}: the end {row["end"]!r} is not after the start '
+      f'{row.get("start") or 0!r}.'
+    )
+  return times
+
+
+def _given(row: Row, key: str) -> bool:
+  return row.get(key, '') != ''
+
+
+def _clean(value: Any) -> Any:
+  """A value without spaces around it; '' for what JSON calls null or NaN."""
+  if value is None or (isinstance(value, float) and math.isnan(value)):
+    return ''
+  return value.strip() if isinstance(value, str) else value
+
+
+def _columns(row: Row) -> dict[str, dict[str, str]]:
   """`columns` of a record, or nothing where a row has no others."""
   others = {
     key: str(row[key])
     for key in row
-    # A CSV row that is too long has its surplus under None.
-    if key is not None and key not in _OWN_COLUMNS and _given(row, key)
+    if key not in _COLUMNS and _given(row, key)
   }
   return {'columns': others} if others else {}
 
 
-def _number(labels: list[Any]) -> tuple[list[int], list[str]]:
-  """Labels as numbers, and the name of each number."""
-  unknown = (None, NO_LABEL, str(NO_LABEL))
-  texts = ['' if label in unknown else str(label) for label in labels]
-  known = {*texts} - {''}
-  if all(text.isdecimal() for text in known):
-    names = [str(i) for i in range(max(map(int, known), default=-1) + 1)]
-  else:
-    names = sorted(known)
-  numbers = {name: i for i, name in enumerate(names)} | {'': NO_LABEL}
-  return [numbers[text] for text in texts], names
-
-
-def _splits(path, rows, labels, shares) -> list[str]:
+def _splits(path, rows, labels, shares, asked) -> list[str]:
   """The split of each row, from the file or else by shares."""
   if not any(_given(row, 'split') for row in rows):
+    _check_no_other_splits(path, rows, asked)
     # Parts of one video stay together.
     label_of = {row['path']: label for row, label in zip(rows, labels)}
     splits = assign_splits(list(label_of), list(label_of.values()), shares)
     split_of = dict(zip(label_of, splits))
     return [split_of[row['path']] for row in rows]
-  for number, row in enumerate(rows):
+  for row in rows:
     if not _given(row, 'split'):
       raise ValueError(
-        f'listing: row {number} of {path!r} has no `split`, others have: '
-        f'{row!r}. Give all of them one (such as {", ".join(SPLITS)}) or none.'
+        f'listing: {row.place} has no `split`, others have: {dict(row)!r}. '
+        f'Give all of them one (such as {", ".join(SPLITS)}) or none.'
       )
   return [row['split'] for row in rows]
+
+
+def _check_no_other_splits(path, rows, asked) -> None:
+  """ValueError if a column of another name tells the splits."""
+  if asked == 'all':
+    return
+  for column in set(rows[0]) - set(_COLUMNS):
+    found = {canonical_split(row.get(column, '')) for row in rows}
+    if len(found) > 1 and found <= {*SPLITS}:
+      raise ValueError(
+        f'listing: {path!r} has no column `split`, but the column {column!r} '
+        f'holds {", ".join(sorted(found))}. Rename it to `split`, or else '
+        'those videos are divided anew.'
+      )
+
+
+def _check_repeats(path, rows, labels, times, splits) -> None:
+  """Names videos, or parts of one, that are there twice.
+
+  Raises:
+    ValueError: they have two labels.
+  """
+  first_of, repeated = {}, []
+  for row, label, row_times, split in zip(rows, labels, times, splits):
+    key = os.path.normpath(row['path']), *sorted(row_times.items())
+    first, first_label, first_split = first_of.setdefault(
+      key, (row, label, split)
+    )
+    if first is row:
+      continue
+    if NO_LABEL != first_label != label != NO_LABEL:
+      raise ValueError(
+        f'listing: {row["path"]!r} has the label {first["label"]!r} in '
+        f'{first.place} and {row["label"]!r} in {row.place}. A video, or a '
+        'part of it, has one label: remove one of the rows, or the column '
+        'where no label is needed.'
+      )
+    where = f' in {first_split} and {split}' if split != first_split else ''
+    repeated.append(f'{row["path"]}{where} ({row.place.split(" of ")[0]})')
+  if repeated:
+    warn_once(
+      f'listing: {len(repeated)} of {len(rows)} rows of {path!r} repeat a '
+      f'video that is in it already: {some_names(repeated, 5)}.'
+    )
+
+
+def find_files(path: str, root: str, names: Iterable[str]) -> dict[str, str]:
+  """The videos of a list: its name for each -> path.
+
+  Args:
+    path: of the list, for messages.
+    root: what the names are relative to.
+    names: as they are in the list.
+
+  Raises:
+    FileNotFoundError: some do not exist; counted, and the first ones named.
+  """
+  names = sorted({*names})
+  found = {name: existing_path(os.path.join(root, name)) for name in names}
+  missing = [os.path.join(root, name) for name in names if not found[name]]
+  if missing:
+    raise FileNotFoundError(
+      f'listing: {len(missing)} of {len(names)} videos of {path!r} do not '
+      f'exist below root={root!r}:\n  ' + some_names(missing, 10, '\n  ')
+    )
+  return found
+
+
+def existing_path(path: str) -> str:
+  """A path, or as Windows or macOS may have written it; '' if none is there."""
+  spellings = [path, path.replace('\\', '/')]
+  spellings += [unicodedata.normalize(form, path) for form in ('NFC', 'NFD')]
+  return next(filter(os.path.exists, spellings), '')

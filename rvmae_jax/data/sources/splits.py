@@ -6,6 +6,20 @@ from collections.abc import Hashable, Sequence
 
 SPLITS = ('train', 'val', 'test')
 SHARES = (0.8, 0.1, 0.1)
+_SPELLINGS = {
+  'training': 'train',
+  'valid': 'val',
+  'validation': 'val',
+  'testing': 'test',
+}
+
+
+def canonical_split(name: str) -> str:
+  """One of `SPLITS`, however it is written ('Training'); or the name itself."""
+  name = str(name).strip()
+  small = name.casefold()
+  small = _SPELLINGS.get(small, small)
+  return small if small in SPLITS else name
 
 
 def assign_splits(
@@ -43,12 +57,17 @@ def assign_splits(
     members[group].append(name)
   split_of = {}
   for group in members.values():
-    group.sort(key=lambda name: hashlib.sha256(name.encode()).digest())
+    group.sort(key=_hash)
     splits = (
       s for s, n in zip(SPLITS, _counts(len(group), shares)) for _ in range(n)
     )
     split_of.update(zip(group, splits))
   return [split_of[name] for name in names]
+
+
+def _hash(name: str) -> bytes:
+  # Names of files need not be UTF-8; Python then has surrogates in them.
+  return hashlib.sha256(name.encode(errors='surrogatepass')).digest()
 
 
 def _counts(total: int, shares: Sequence[float]) -> list[int]:

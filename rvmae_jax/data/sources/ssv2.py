@@ -1,13 +1,12 @@
 """Something-Something v2 as published: 174 templates (arXiv 1706.04261)."""
 
-import csv
-import json
 import os
 from typing import Any
 
 from rvmae_jax.data.layout import check_choice, list_finder
 from rvmae_jax.data.records import NO_LABEL
 from rvmae_jax.data.sources.published import Published
+from rvmae_jax.data.text import read_cells, read_json
 
 # Names under which the files are found, newest first.
 SPLITS = {
@@ -69,8 +68,7 @@ class Ssv2(Published):
 
 
 def _read(file: str, kind: type) -> Any:
-  with open(file, encoding='utf-8') as opened:
-    value = json.load(opened)
+  value = read_json(file)
   if not isinstance(value, kind) or not value:
     raise ValueError(
       f'ssv2: {file!r} must hold a {kind.__name__} that is not empty.'
@@ -82,5 +80,11 @@ def _answers(file: str) -> dict[str, str]:
   """Label by id of the test videos; empty where nobody gave them."""
   if not os.path.exists(file):
     return {}
-  with open(file, newline='', encoding='utf-8') as opened:
-    return dict(csv.reader(opened, delimiter=';'))
+  answers = {}
+  for number, cells in read_cells(file, delimiters=';'):
+    if len(cells) != 2:
+      raise ValueError(
+        f'ssv2: line {number} of {file!r} is no `id;label`: {cells}.'
+      )
+    answers[cells[0]] = cells[1]
+  return answers

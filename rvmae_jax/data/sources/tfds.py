@@ -9,8 +9,14 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rvmae_jax.data.fingerprints import Identity
+from rvmae_jax.data.fingerprints import Identity, images_fingerprint
 from rvmae_jax.data.records import NO_LABEL, Record
+
+# Each takes reading a video, beside the training. 100,000 of 1 MB take 100 GB.
+_MAX_FINGERPRINTS = 100_000
+
+# (file, place) -> size and fingerprint of a record.
+_contents: dict[tuple[str, str], tuple[int, str]] = {}
 
 
 class Tfds:
@@ -63,7 +69,8 @@ class Tfds:
         f'tfds: {dataset!r} has no split {split!r}, only '
         f'{", ".join(builder.info.splits)}.'
       )
-    self._name = f'{builder.info.full_name}/{split}'
+    self._dataset = builder.info.full_name  # With config and version.
+    self._name = f'{self._dataset}/{split}'
     self._parts = builder.info.splits[split].file_instructions
     if builder.info.file_format == tfds.core.FileFormat.TFRECORD:
       self._examples = TfRecords(self._parts)
@@ -76,10 +83,7 @@ class Tfds:
     return len(self._examples)
 
   def __getitem__(self, index: int) -> Record:
-    from tensorflow_datasets.proto import tf_example_pb2
-
-    example = tf_example_pb2.Example.FromString(self._examples[index])
-    features = example.features.feature
+    features = self._features(index)
     label = NO_LABEL
     if self._label_key:
       label = features[self._label_key].int64_list.value[0]
@@ -90,12 +94,35 @@ class Tfds:
     }
 
   def identities(self) -> Iterator[Identity]:
-    """The place of each record: the same in all slices of a split."""
+    """Place and content of each record.
+
+    The place is the same in all slices of a split. The fingerprint tells the
+    same video in another config, where it has another place, as in the folds
+    of UCF101. For it records are read as they are, once in a process; those
+    after the first `_MAX_FINGERPRINTS` have a place only.
+    """
+    places = []
     for part in self._parts:
       # As for `TfRecords`; what is taken may be all that is left.
       end = part.examples_in_shard if part.take < 0 else part.skip + part.take
-      for number in range(part.skip, end):
-        yield Identity(f'{os.path.basename(part.filename)}/{number}')
+      name = f'{self._dataset}/{os.path.basename(part.filename)}'
+      places += [
+        (os.fspath(part.filename), f'{name}/{number}')
+        for number in range(part.skip, end)
+      ]
+    for index, (file, place) in enumerate(places):
+      key = file, place
+      if key not in _contents and index < _MAX_FINGERPRINTS:
+        images = self._features(index)[self._video_key].bytes_list.value
+        _contents[key] = sum(map(len, images)), images_fingerprint(images)
+      yield Identity(place, *_contents.get(key, ()))
+
+  def _features(self, index: int) -> Any:
+    """The features of a record by key, as TFDS stores them."""
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    example = tf_example_pb2.Example.FromString(self._examples[index])
+    return example.features.feature
 
 
 def find_features(

@@ -1,7 +1,8 @@
 """UCF101 as published: 101 actions, three splits (arXiv 1212.0402)."""
 
-from rvmae_jax.data.layout import check_choice, list_finder, read_lines
+from rvmae_jax.data.layout import check_choice, list_finder
 from rvmae_jax.data.sources.published import Published, video_stem
+from rvmae_jax.data.text import read_lines
 
 SPLITS = ('train', 'test')
 

@@ -1,7 +1,5 @@
 """Your own video: frames or a file, and labels of its first frame or more."""
 
-import csv
-import json
 import os
 import re
 
@@ -9,6 +7,7 @@ import numpy as np
 
 from rvmae_jax.data.decoding import IMAGE_SUFFIXES, image_files
 from rvmae_jax.data.layout import contents
+from rvmae_jax.data.text import plain_name, read_cells, read_json
 from rvmae_jax.data.tracking.layout import match_masks
 from rvmae_jax.data.tracking.videos import TrackedVideo
 
@@ -106,8 +105,7 @@ def _arrays(frames: Keypoints) -> dict[int, np.ndarray]:
 
 def _read_json(labels: str, path: str) -> Keypoints:
   del path  # Frames are numbered.
-  with open(labels) as file:
-    frames = json.load(file)
+  frames = read_json(labels)
   try:
     return {
       int(frame): {
@@ -122,21 +120,28 @@ def _read_json(labels: str, path: str) -> Keypoints:
 
 
 def _read_csv(labels: str, path: str) -> Keypoints:
-  with open(labels, newline='') as file:
-    rows = list(csv.reader(file))
-  header = rows[0] if rows else []
+  columns = ('frame', 'keypoint', 'x', 'y')
+  rows = read_cells(labels, ('scorer', *columns))
+  header = [plain_name(cell) for cell in rows[0][1]] if rows else []
   if header[:1] == ['scorer']:
-    return _read_deeplabcut(rows, path)
-  if not {'frame', 'keypoint', 'x', 'y'} <= set(header):
+    return _read_deeplabcut([cells for _, cells in rows], path)
+  if not {*columns} <= {*header}:
     raise ValueError(
-      f'folder: {labels!r} has the columns {header[:6]}; looked for frame,'
-      'keypoint,x,y or for a table of DeepLabCut, which begins with "scorer".'
+      f'folder: {labels!r} has the columns {header[:6]}; looked for '
+      'frame,keypoint,x,y or for a table of DeepLabCut, which begins with '
+      '"scorer".'
     )
   frames: Keypoints = {}
-  for row in rows[1:]:
+  for number, row in rows[1:]:
     cells = dict(zip(header, row))
-    points = frames.setdefault(int(cells['frame']), {})
-    points[cells['keypoint']] = float(cells['x']), float(cells['y'])
+    try:
+      points = frames.setdefault(int(cells['frame']), {})
+      points[cells['keypoint']] = float(cells['x']), float(cells['y'])
+    except (KeyError, ValueError) as error:
+      raise ValueError(
+        f'folder: line {number} of {labels!r} is no {",".join(columns)}: '
+        f'{row} ({type(error).__name__}: {error}).'
+      ) from error
   return dict(sorted(frames.items()))
 
 

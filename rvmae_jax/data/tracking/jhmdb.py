@@ -11,12 +11,8 @@ import numpy as np
 from PIL import Image
 
 from rvmae_jax.data.decoding import image_files
-from rvmae_jax.data.layout import (
-  check_choice,
-  contents,
-  files_ending,
-  read_lines,
-)
+from rvmae_jax.data.layout import check_choice, contents, files_ending
+from rvmae_jax.data.text import read_lines
 from rvmae_jax.data.tracking.layout import require_folders, subfolders
 from rvmae_jax.data.tracking.videos import TrackedVideo
 

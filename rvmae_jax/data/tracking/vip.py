@@ -7,7 +7,8 @@ PATH/lists/val_videos.txt                    names, one a line
 
 import os
 
-from rvmae_jax.data.layout import find_part, read_lines
+from rvmae_jax.data.layout import find_part
+from rvmae_jax.data.text import read_lines
 from rvmae_jax.data.tracking.layout import (
   match_masks,
   require_folders,

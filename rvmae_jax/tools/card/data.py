@@ -8,6 +8,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rvmae_jax.data.sources.listing import read_rows
+from rvmae_jax.data.sources.splits import canonical_split
+from rvmae_jax.data.text import plain_name
 from rvmae_jax.tools.card.markdown import (
   Markdown,
   code,
@@ -72,14 +74,17 @@ def licence_of(entry: Mapping[str, Any], licences: Mapping[str, str]) -> str:
   config = entry['config']
   if config['name'] != 'listing' or not os.path.exists(config['path']):
     return NOT_GIVEN
-  split = config.get('split', 'train')
+  split = canonical_split(config.get('split', 'train'))
   rows = [
     row
-    for row in read_rows(config['path'])
+    for row in read_rows(config['path'], config.get('root', ''))
     if split in ('all', row.get('split', split))
   ]
   found = collections.Counter(
-    next((row[c] for c in LICENCE_COLUMNS if row.get(c)), NOT_GIVEN)
+    next(
+      (v for k, v in row.items() if plain_name(k) in LICENCE_COLUMNS and v),
+      NOT_GIVEN,
+    )
     for row in rows
   )
   if {*found} == {NOT_GIVEN}:

@@ -14,8 +14,8 @@ from rvmae_jax.data.fingerprints import size_bytes
 from rvmae_jax.data.readers import video_errors
 from rvmae_jax.data.records import NO_LABEL
 from rvmae_jax.data.sources.folder import find_videos
-from rvmae_jax.data.sources.listing import read_rows
-from rvmae_jax.data.sources.splits import SPLITS
+from rvmae_jax.data.sources.listing import existing_path, read_rows
+from rvmae_jax.data.sources.splits import SPLITS, canonical_split
 from rvmae_jax.tools.checks import duplicates
 from rvmae_jax.tools.threads import in_threads
 
@@ -284,8 +284,8 @@ def _duplicate(kind, group, split_of, reason) -> Problem:
 
 
 def _folder_split(name: str) -> str:
-  top = name.split(os.sep)[0]
-  return top if top in SPLITS else ''
+  folders = map(canonical_split, name.split(os.sep)[:-1][:2])
+  return next((folder for folder in folders if folder in SPLITS), '')
 
 
 def _listed_splits(listing: str, folder: str) -> dict[str, list[str]]:
@@ -293,7 +293,8 @@ def _listed_splits(listing: str, folder: str) -> dict[str, list[str]]:
   root = os.path.dirname(os.path.abspath(listing))
   splits = {}
   for row in read_rows(listing):
-    name = os.path.relpath(os.path.join(root, row['path']), folder)
+    path = os.path.join(root, row['path'])
+    name = os.path.relpath(existing_path(path) or path, folder)
     found = splits.setdefault(name, [])
     if row.get('split') and str(row['split']) not in found:
       found.append(str(row['split']))

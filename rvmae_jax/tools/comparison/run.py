@@ -22,8 +22,9 @@ from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
 from rvmae_jax.data import manifest
+from rvmae_jax.data.pipeline import make_dataset, source_classes
 from rvmae_jax.data.writing import write_whole
-from rvmae_jax.evaluate import evaluate
+from rvmae_jax.evaluate import build_evaluations, evaluate
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.benchmark_step import StepBenchmark
 from rvmae_jax.tools.comparison import recipes as compare_recipes
@@ -61,6 +62,7 @@ def run(
   is_trained = compare_recipes.is_trained(config, method)
   with alone(workdir):
     recipe = compare_recipes.run_recipe(config, method, seed)
+    check_stages(config, recipe, is_trained)
     with _timed(seconds, 'measuring'):
       cost = measure(recipe, workdir, config.measure_s)
     num_clips = 0
@@ -83,10 +85,9 @@ def run(
         start = workdir.resolve() if is_trained else ''
         tuned = compare_recipes.finetune_recipe(config, recipe, start)
         folder = workdir / 'finetune'
-        evaluation = ConfigDict(
-          {**config.evaluation, 'evals': config.finetune.evals}
+        found = _evaluate(
+          _tuned_evaluation(config), _train(tuned, folder), tuned, folder
         )
-        found = _evaluate(evaluation, _train(tuned, folder), tuned, folder)
         figures |= {f'finetune/{name}': value for name, value in found.items()}
     result = {
       'key': compare_recipes.run_key(config, method, seed),
@@ -97,6 +98,51 @@ def run(
     }
     write_whole(workdir / 'result.json', json.dumps(result, indent=2))
   return result
+
+
+def check_stages(
+  config: ConfigDict, recipe: ConfigDict, is_trained: bool
+) -> None:
+  """Checks the settings of all stages before the first of them starts.
+
+  Networks are put together and lists are read; no video is, and nothing is
+  computed.
+
+  Args:
+    config: of the comparison.
+    recipe: of the run.
+    is_trained: whether the run trains it, or evaluates it as it is.
+
+  Raises:
+    ValueError: a setting that makes no sense, videos that are not there, or
+      labels of evaluations that are not those that are learned.
+  """
+  _check_stage(recipe, config.evaluation, is_trained)
+  if 'finetune' in config:
+    tuned = compare_recipes.finetune_recipe(config, recipe, '')
+    _check_stage(tuned, _tuned_evaluation(config), True)
+
+
+def _check_stage(
+  recipe: ConfigDict, evaluation: ConfigDict, is_trained: bool
+) -> None:
+  parts = build_parts(recipe)
+  num_classes = getattr(parts.objective, 'num_classes', 0)
+  if is_trained:
+    make_dataset(
+      recipe.data,
+      seed=recipe.seed,
+      batch_size=recipe.batch_size,
+      train=True,
+      **config_utils.token_size(recipe.model),
+      num_classes=num_classes,
+    )
+  learned = source_classes(recipe.data.sources) if num_classes else {}
+  build_evaluations(evaluation, recipe, learned)
+
+
+def _tuned_evaluation(config: ConfigDict) -> ConfigDict:
+  return ConfigDict({**config.evaluation, 'evals': config.finetune.evals})
 
 
 def measure(

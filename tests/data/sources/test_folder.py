@@ -1,12 +1,13 @@
 """Classes and splits of a folder tree, and what it says when there are none."""
 
 import collections
+import itertools
 import pickle
 
 import pytest
 
-from rvmae_jax.data.sources import SOURCES
-from rvmae_jax.data.sources.folder import Folder
+from rvmae_jax.data.sources import SOURCES, folder
+from rvmae_jax.data.sources.folder import Folder, find_videos
 
 
 def _touch(root, *names):
@@ -52,6 +53,51 @@ def test_splits_by_shares_are_disjoint_and_complete(tmp_path):
   ]
   assert [len(f) for f in found] == [16, 2, 2]
   assert sorted(name for f in found for name in f) == sorted(names)
+
+
+@pytest.mark.parametrize(
+  ('train', 'test'), [('Train', 'Test'), ('training', 'Validation')]
+)
+@pytest.mark.parametrize('layout', ['{split}/{kind}', '{kind}/{split}'])
+def test_splits_are_told_in_any_spelling_above_or_below_classes(
+  train, test, layout, tmp_path
+):
+  for number, (split, kind) in enumerate(
+    itertools.product((train, test), ('run', 'walk'))
+  ):
+    place = layout.format(split=split, kind=kind)
+    _touch(tmp_path, f'{place}/deep/{number}.mp4')
+  for split, numbers in ((train, (0, 1)), (test, (2, 3))):
+    source = Folder(str(tmp_path), split)
+    assert source.class_names == ['run', 'walk']
+    found = {path[-5]: n for path, n in _found(source, tmp_path).items()}
+    assert found == {str(numbers[0]): 0, str(numbers[1]): 1}
+
+
+def test_a_split_folder_in_some_classes_only_is_refused(tmp_path):
+  _touch(tmp_path, 'run/Test/a.mp4', 'walk/b.mp4')
+  with pytest.raises(ValueError, match=r"'Test'. inside of .*another name"):
+    Folder(str(tmp_path))
+
+
+def test_spaces_around_a_folder_make_no_other_class(tmp_path):
+  _touch(tmp_path, ' run/a.mp4', 'run/b.mp4')
+  assert Folder(str(tmp_path), 'all').class_names == ['run']
+
+
+def test_videos_behind_links_are_counted_once(tmp_path, monkeypatch):
+  said = []
+  monkeypatch.setattr(folder, 'warn_once', said.append)
+  _touch(tmp_path, 'videos/wave/a.mp4', 'elsewhere/jump/b.mp4')
+  videos = tmp_path / 'videos'
+  # To elsewhere; to what is there already; to its own parent; in a circle.
+  (videos / 'jump').symlink_to(tmp_path / 'elsewhere/jump')
+  (videos / 'a_copy').symlink_to(videos / 'wave')
+  (videos / 'wave/loop').symlink_to(videos)
+  (tmp_path / 'elsewhere/jump/back').symlink_to(tmp_path / 'elsewhere')
+  assert find_videos(str(videos)) == ['jump/b.mp4', 'wave/a.mp4']
+  [warning] = said
+  assert "a_copy' is " in warning and "loop' is " in warning
 
 
 def test_a_flat_folder_has_no_labels(tmp_path):

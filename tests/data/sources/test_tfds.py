@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from rvmae_jax.data import manifest
 from rvmae_jax.data.decoding import open_record
 from rvmae_jax.data.sources import SOURCES, tfds
 
@@ -112,3 +113,59 @@ def test_records_are_named_by_their_place_in_all_slices(data_dir):
   whole = [*tfds.Tfds('tiny', data_dir=data_dir).identities()]
   part = [*tfds.Tfds('tiny', 'train[1:3]', data_dir=data_dir).identities()]
   assert len({*whole}) == NUM_TRAIN and part == whole[1:3]
+
+
+def test_a_video_is_known_in_another_config_and_a_place_is_not(tmp_path):
+  """As in the folds of UCF101, which share videos and names of files."""
+  datasets = pytest.importorskip('tensorflow_datasets')
+  colours = {
+    'fold_1': {'train': (10, 20, 30), 'test': (40,)},
+    'fold_2': {'train': (40,), 'test': (50, 20, 60)},
+  }
+
+  class Folds(datasets.core.GeneratorBasedBuilder, skip_registration=True):
+    """Videos of one colour."""
+
+    VERSION = datasets.core.Version('1.0.0')
+    BUILDER_CONFIGS = tuple(
+      datasets.core.BuilderConfig(name=name) for name in colours
+    )
+
+    def _info(self):
+      features = {'video': datasets.features.Video((None, 16, 24, 3))}
+      return datasets.core.DatasetInfo(
+        builder=self, features=datasets.features.FeaturesDict(features)
+      )
+
+    def _split_generators(self, dl_manager):
+      found = colours[self.builder_config.name]
+      return {k: self._generate_examples(v) for k, v in found.items()}
+
+    def _generate_examples(self, found):
+      for colour in found:
+        yield colour, {'video': np.full((3, 16, 24, 3), colour, np.uint8)}
+
+  for name in colours:
+    builder = Folds(config=name, data_dir=tmp_path, file_format='array_record')
+    builder.download_and_prepare()
+
+  def config(fold, split):
+    dataset = {'dataset': f'folds/{fold}', 'data_dir': str(tmp_path)}
+    return {'name': 'tfds', 'split': split, **dataset}
+
+  def colour_of(source, place):
+    number = int(place.rpartition('/')[2])
+    with open_record(source[number]) as reader:
+      return int(reader.read([0]).max())
+
+  manifest.record(tmp_path / 'run', {'own': config('fold_1', 'train')})
+  seen = manifest.SeenVideos(tmp_path / 'run')
+  for fold, split, wanted in (
+    ('fold_1', 'train', [10, 20, 30]),
+    ('fold_1', 'test', []),
+    ('fold_2', 'train', []),
+    ('fold_2', 'test', [20]),
+  ):
+    source = SOURCES.build(config(fold, split))
+    found = [colour_of(source, place) for place in seen.find(source)]
+    assert sorted(found) == wanted

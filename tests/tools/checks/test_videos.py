@@ -137,6 +137,10 @@ def test_copies_across_split_folders_are_leakage(tmp_path):
   assert problem.paths == ('test/a.mp4', 'train/a.mp4', 'train/c.mp4')
   assert 'test and train' in problem.reason and not problem.is_note
 
+  (tmp_path / 'test').rename(tmp_path / 'Testing')
+  [problem] = video_checks.check_videos(str(tmp_path)).problems
+  assert 'test and train' in problem.reason
+
 
 def test_encoded_anew_across_splits_of_a_listing_is_leakage(tmp_path):
   _write(tmp_path / 'a.mp4')

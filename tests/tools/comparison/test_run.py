@@ -48,12 +48,18 @@ def test_an_untrained_network_spends_nothing(tmp_path, stand_ins):
   assert result['figures']['flops'] == 0
 
 
+_AS_RUN = dict.fromkeys(('sources', 'clip', 'crop'), 'run')
 _FINETUNE = {
   'recipe': RECIPE,
   'clips': 48.0,
   'classifier': {'num_classes': 5},
-  'changes': {'batch_size': 4},
-  'evals': {'accuracy': {'name': 'accuracy'}},
+  'changes': {
+    'batch_size': 4,
+    'objective': {'name': 'supervised'},
+    'losses': {'pixel_l2': None, 'cross_entropy': 1.0},
+    'data': {'clip': {'name': 'uniform', 'num_frames': 4}, 'mask': None},
+  },
+  'evals': {'accuracy': {'name': 'accuracy', 'data': _AS_RUN}},
 }
 
 
@@ -72,6 +78,42 @@ def test_the_encoder_of_a_run_is_fine_tuned(tmp_path, stand_ins, is_trained):
   assert list(result['phases']) == [
     'measuring', 'training', 'evaluation', 'fine-tuning'
   ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'classifier': {'num_classes': 2}}, 'has 4 classes, .*num_classes=2'),
+    ({'evals': {'x': {'name': 'acuracy'}}}, "mean 'accuracy'"),
+    (
+      {'evals': {'x': {**_FINETUNE['evals']['accuracy'], 'num_batch': 1}}},
+      "takes no argument 'num_batch'",
+    ),
+    (
+      {
+        'evals': {
+          'x': {
+            'name': 'accuracy',
+            'data': {
+              **_AS_RUN,
+              'sources': {'noise': {'name': 'run', 'num_classes': 9}},
+            },
+          }
+        }
+      },
+      r'evals\.x.* has 9 classes',
+    ),
+    ({'changes': {}}, 'sees whole clips; data.mask.name='),
+  ],
+)
+def test_all_stages_are_checked_before_the_first(
+  tmp_path, stand_ins, monkeypatch, changes, message
+):
+  monkeypatch.setattr(compare_run, 'measure', None)  # Not even that.
+  config = comparison(finetune={**_FINETUNE, **changes})
+  with pytest.raises(ValueError, match=message):
+    compare_run.run(config, 'rvm', 0, tmp_path)
+  assert not stand_ins
 
 
 @pytest.mark.parametrize('is_trained', [True, False])
@@ -117,9 +159,8 @@ def test_two_processes_do_not_meet_in_a_folder(tmp_path, stand_ins):
 @pytest.mark.slow
 def test_a_real_run_fine_tunes_what_it_trained_and_can_be_repeated(tmp_path):
   changes = {
-    'objective': {'name': 'supervised'},
-    'losses': {'pixel_l2': None, 'cross_entropy': 1.0},
-    'data': {'clip': {'name': 'uniform', 'num_frames': 4}, 'mask': None},
+    **_FINETUNE['changes'],
+    'batch_size': 8,
     # Nothing moves: what is left is what it started from.
     'optimizer': {'lr_per_256': 0.0},
   }
@@ -135,7 +176,10 @@ def test_a_real_run_fine_tunes_what_it_trained_and_can_be_repeated(tmp_path):
       'evals': {
         'accuracy': {
           'name': 'accuracy',
-          'data': {'sources': {'noise': {'split': 'test'}}},
+          'data': {
+            **_AS_RUN,
+            'sources': {'noise': {'name': 'run', 'split': 'test'}},
+          },
         }
       },
     },

@@ -1,0 +1,207 @@
+"""Labels: from what people write to numbers, and whether numbers agree."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rvmae_jax.data.notices import warn_once
+from rvmae_jax.data.records import NO_LABEL
+from rvmae_jax.registry import some_names
+
+# From here on, a whole number is an identifier or a date and not a class.
+MAX_CLASSES = 5_000
+
+_WHOLE = re.compile(r'(-?(?:0|[1-9][0-9]{0,17}))(?:\.0+)?')
+_NONE = ('', 'nan', 'NaN')
+
+
+def clean_label(value: Any) -> str:
+  """A label as text: without needless spaces, in one spelling of accents.
+
+  Args:
+    value: a text or a number; None, NaN and an empty text are no label.
+
+  Returns:
+    '' for no label.
+
+  Raises:
+    ValueError: it is neither.
+  """
+  if value is None or (isinstance(value, float) and math.isnan(value)):
+    return ''
+  if not isinstance(value, str | int | float):
+    raise ValueError(f'a label is a name or a number, not {value!r}')
+  return unicodedata.normalize('NFC', ' '.join(str(value).split()))
+
+
+def number_labels(
+  labels: Sequence[Any], places: Sequence[str] = ()
+) -> tuple[list[int], list[str]]:
+  """Labels as numbers, and the name of each number.
+
+  Whole numbers below `MAX_CLASSES` are taken as they are (3, '3' and '3.0' are
+  the same). All else are names, numbered in sorted order: texts, and numbers
+  that are identifiers since one of them is larger or begins with a zero.
+
+  Args:
+    labels: see `clean_label`; none, -1 and 'nan' are no label.
+    places: where each stands, for messages.
+
+  Returns:
+    A number for each label, `NO_LABEL` where there is none; and names.
+
+  Raises:
+    ValueError: what is no label, or a negative number; names the place.
+  """
+  texts = []
+  for row, label in enumerate(labels):
+    try:
+      text = clean_label(label)
+    except ValueError as error:
+      raise ValueError(f'{_at(places, row)}{error}.') from error
+    match = _WHOLE.fullmatch(text)
+    is_none = text in _NONE or (match and int(match[1]) == NO_LABEL)
+    texts.append('' if is_none else text)
+  known = {*texts} - {''}
+  whole = {t: int(m[1]) for t in known if (m := _WHOLE.fullmatch(t))}
+  if len(whole) < len(known):  # Some are names, so all are.
+    names = sorted(known)
+    numbers = {name: number for number, name in enumerate(names)}
+    _warn_of_spellings(names)
+  else:
+    if whole and min(whole.values()) < 0:
+      text = min(whole, key=whole.get)
+      raise ValueError(
+        f'{_at(places, texts.index(text))}label {text} is negative. Labels '
+        f'count from 0; {NO_LABEL} or nothing is no label.'
+      )
+    largest = max(whole.values(), default=-1)
+    if largest < MAX_CLASSES:
+      names = [str(number) for number in range(largest + 1)]
+      numbers = whole
+    else:
+      place = {n: i for i, n in enumerate(sorted({*whole.values()}))}
+      names = list(map(str, place))
+      numbers = {text: place[n] for text, n in whole.items()}
+      warn_once(
+        f'Labels up to {largest} are too large to number classes '
+        f'({MAX_CLASSES} at most) and are taken for names: {len(names)} '
+        f'classes, {some_names(names, 3)}.'
+      )
+  numbers |= {'': NO_LABEL}
+  return [numbers[text] for text in texts], names
+
+
+def _at(places: Sequence[str], row: int) -> str:
+  return f'{places[row]}: ' if places else ''
+
+
+def _warn_of_spellings(names: Sequence[str]) -> None:
+  """Tells of classes that may well be the same one."""
+  alike = {}
+  for name in names:
+    key = unicodedata.normalize('NFKC', name).casefold().replace('_', ' ')
+    if key.isdecimal():  # Of any script, with or without zeros before it.
+      digits = ''.join(str(unicodedata.decimal(char)) for char in key)
+      key = digits.lstrip('0') or '0'
+    alike.setdefault(key, []).append(name)
+  for group in alike.values():
+    if len(group) > 1:
+      warn_once(
+        f'{" and ".join(map(repr, group))} are taken for different classes. If '
+        'they are the same, write them alike.'
+      )
+
+
+def check_same_classes(
+  learned: Mapping[str, Sequence[str]],
+  asked: Mapping[str, Sequence[str]] | None = None,
+  num_classes: int = 0,
+) -> None:
+  """Checks that a label means the same wherever it occurs.
+
+  The one check of training, of classifiers, probes and retrieval. What is not
+  known is passed over: a source without names, and names that only repeat the
+  number, as those of lists that have numbers.
+
+  Args:
+    learned: what is learned from (or searched): its name, for messages -> names
+      of its classes by label.
+    asked: the same of what is asked about.
+    num_classes: places that a head has for labels; 0 where there is no head.
+
+  Raises:
+    ValueError: a number stands for two classes, or the head has no place for
+      one; names both sides.
+  """
+  asked = asked or {}
+  known = {}
+  for side, names in [*learned.items(), *asked.items()]:
+    if num_classes and len(names) > num_classes:
+      raise ValueError(
+        f'{side} has {len(names)} classes, and the head has places for '
+        f'config.model.num_classes={num_classes}: set it to {len(names)}, '
+        f'often as num_classes={len(names)} after the colon of --config; or '
+        f'leave out what is not to be told apart '
+        f'({some_names(names[num_classes:], 3)}).'
+      )
+    for number, name in enumerate(map(clean_label, names)):
+      if name == str(number):
+        continue
+      other, other_name = known.setdefault(number, (side, name))
+      if name != other_name:
+        raise ValueError(
+          f'Label {number} is {other_name!r} in {other} and {name!r} in '
+          f'{side}. Each list or folder numbers its own classes: put all '
+          'videos into one, with a split each.'
+        )
+  _warn_of_what_is_not_known(learned, asked, known)
+
+
+def _warn_of_what_is_not_known(learned, asked, known) -> None:
+  for side, names in [*learned.items(), *asked.items()]:
+    if names and known and all(n == str(i) for i, n in enumerate(names)):
+      other, name = known[min(known)]
+      warn_once(
+        f'{side} has numbers for labels and {other} has names: they are taken '
+        f'to be numbered alike, {min(known)} being {name!r}.'
+      )
+  num_learned = max(map(len, learned.values()), default=0)
+  for side, names in asked.items():
+    if num_learned and names[num_learned:]:
+      warn_once(
+        f'{side} has classes that {" and ".join(learned)} lacks: '
+        f'{some_names(names[num_learned:], 5)}. Videos of theirs count as '
+        'wrong.'
+      )
+
+
+def check_labelled(sources: Mapping[str, Any]) -> None:
+  """Checks that there is something to learn for what learns labels.
+
+  Args:
+    sources: by their names, for messages.
+
+  Raises:
+    ValueError: no video of any has a label; says what there is instead.
+  """
+  bare = [name for name, source in sources.items() if not _has_label(source)]
+  if len(bare) < len(sources):
+    for name in bare:
+      warn_once(f'No video of {name} has a label: they count for nothing.')
+    return
+  first = next(iter(sources.values()))
+  columns = sorted(first[0].get('columns', {}))
+  raise ValueError(
+    f'Labels are to be learned, and no video of {" or ".join(bare)} has one. A '
+    'list gives them in a column `label`, `class` or `target`'
+    + (f' (it has {", ".join(columns)})' if columns else '')
+    + ', a folder by a folder for each class.'
+  )
+
+
+def _has_label(source: Any) -> bool:
+  # Sources are labelled throughout, or nearly so: this looks at one record.
+  return any(source[i]['label'] != NO_LABEL for i in range(len(source)))
