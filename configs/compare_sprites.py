@@ -222,31 +222,31 @@ def get_config(arg=None):
   }
 
   probe = {
-    'data': {'clip': {**WHOLE_VIDEO, 'step_s': 0.0}},
+    'data': {'clip': WHOLE_VIDEO},
     'train': {'sources': {'videos': sprites('probe_train')}},
     'test': {'sources': {'videos': sprites('probe_test')}},
-    'sources': ('trained',),
+    'encoders': ('trained',),
   }
   config.evaluation = {
     'seed': 0,
     'batch_size': 64,
-    'data': {},
+    'data': {'crop': 'run', 'mask': 'run'},
     'evals': {
       'linear_probe': {
         'name': 'linear_probe',
-        'poolings': ('mean', 'last_state', 'mean_std_8', 'absolute_difference'),
+        'poolings': ('mean', 'mean_2', 'mean_std_8', 'change_2'),
         **probe,
       },
       'knn': {'name': 'knn', 'poolings': ('mean_std_8',), **probe},
       # Of these two a recipe gets the one that its mask is for.
       'reconstruction': {
         'name': 'reconstruction',
-        'data': {'sources': {'videos': sprites('val')}},
+        'data': {'sources': {'videos': sprites('val')}, 'clip': 'run'},
         'gaps': (1, 2, 4),
       },
       'clip_reconstruction': {
         'name': 'clip_reconstruction',
-        'data': {'sources': {'videos': sprites('val')}},
+        'data': {'sources': {'videos': sprites('val')}, 'clip': 'run'},
       },
     },
   }
@@ -268,7 +268,12 @@ def get_config(arg=None):
       'optimizer': {'lr_per_256': 1e-3 * 256 / 16, 'layer_decay': 0.6},
       'schedule': {'warmup_steps': 20},
     },
-    'evals': {'accuracy': {'name': 'accuracy', 'data': probe['test']}},
+    'evals': {
+      'accuracy': {
+        'name': 'accuracy',
+        'data': {**probe['data'], **probe['test']},
+      }
+    },
   }
   # What the table shows, in this order; the picture shows the first three.
   config.columns = (
@@ -276,8 +281,8 @@ def get_config(arg=None):
     ('finetune/accuracy/top1', 'fine-tuned'),
     ('knn/trained/mean_std_8/top1', 'kNN: mean and std'),
     ('linear_probe/trained/mean/top1', 'probe: mean'),
-    ('linear_probe/trained/last_state/top1', 'probe: last frame'),
-    ('linear_probe/trained/absolute_difference/top1', 'probe: change'),
+    ('linear_probe/trained/mean_2/top1', 'probe: last 2 frames'),
+    ('linear_probe/trained/change_2/top1', 'probe: change'),
     ('reconstruction/gap_4/model/psnr_hidden', 'PSNR 4 ahead, dB'),
     ('clip_reconstruction/model/psnr_hidden', 'PSNR in clip, dB'),
   )

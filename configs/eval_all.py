@@ -26,36 +26,34 @@ def get_config(arg=None):
   quickstart = _recipe('eval_sprites.py', f'source={arg.source}').evals
 
   def split(name, num_videos=0):  # 0 is all of a split.
-    videos = {'split': name, 'num_videos': num_videos}
+    videos = {'name': 'run', 'split': name, 'num_videos': num_videos}
     return {'sources': {arg.source: videos}}
 
   # 16 frames of 1,500 videos to learn from and of 504 to be asked about.
   probe = {
-    'data': {
-      'clip': {'name': 'uniform', 'num_frames': 16, 'stride': 0, 'step_s': 0.0}
-    },
+    'data': {'clip': {'name': 'uniform', 'num_frames': 16}},
     'train': split('probe_train'),
     'test': split('probe_test'),
-    'sources': ('trained', 'random', 'per_frame', 'pixels'),
+    'encoders': ('trained', 'random', 'per_frame', 'pixels'),
   }
-  few = {'data': split('val', 64)}
+  few = {'data': {**split('val', 64), 'clip': 'run'}}
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.batch_size = 64
-  config.data = {}
+  config.data = {'crop': 'run', 'mask': 'run'}
   config.evals = {
     # 1. Action recognition.
     'linear_probe': {
       'name': 'linear_probe',
       **probe,
-      'poolings': ('mean', 'last_state', 'mean_std_8', 'absolute_difference'),
+      'poolings': ('mean', 'mean_2', 'mean_std_8', 'change_2'),
     },
     # The field's solver beside the exact one.
     'linear_probe_sgd': {
       'name': 'linear_probe',
       **probe,
       'solver': 'sgd',
-      'sources': ('trained', 'random'),
+      'encoders': ('trained', 'random'),
       'num_epochs': 40,
       'seeds': 3,
     },
@@ -69,8 +67,7 @@ def get_config(arg=None):
     },
     'retrieval_leave_one_out': {
       'name': 'retrieval',
-      **probe,
-      'train': {},
+      **{key: probe[key] for key in ('data', 'test', 'encoders')},
       'standardise': True,
       'num_pictures': 0,
     },
@@ -87,7 +84,7 @@ def get_config(arg=None):
     },
     'clip_reconstruction': {
       'name': 'clip_reconstruction',
-      'data': split('val'),
+      'data': {**split('val'), 'clip': 'run'},
       'ratios': (0.5, 0.9),
     },
     'uncertainty': {'name': 'uncertainty', **few},
@@ -100,7 +97,7 @@ def get_config(arg=None):
     'linear_probe_strata': {
       'name': 'linear_probe',
       **probe,
-      'sources': ('trained', 'random'),
+      'encoders': ('trained', 'random'),
       'strata': ('size', 'pace'),
     },
     'robustness': {
@@ -112,7 +109,6 @@ def get_config(arg=None):
     # 8. Cost, beside a clip model as wide and as deep.
     'cost': {
       'name': 'cost',
-      **few,
       'beside': {
         'videomae': {
           'recipe': 'configs/videomae.py:variant=tiny',

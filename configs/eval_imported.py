@@ -29,18 +29,19 @@ def get_config(arg=None):
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.batch_size = arg.batch_size
-  config.data = {'sources': {'videos': get_source(arg, 'val', 64)}}
-  if arg.size:
-    config.data.crop = {'size': (arg.size, arg.size)}
+  # Frames, clips and masks as the network had them.
+  config.data = {
+    'sources': {'videos': get_source(arg, 'val', 64)},
+    'crop': {'size': (arg.size, arg.size)} if arg.size else 'run',
+    'clip': 'run',
+    'mask': 'run',
+  }
 
   probe = {
-    'data': {
-      'clip': {'name': 'uniform', 'num_frames': arg.num_frames},
-      'mask': {},
-    },
+    'data': {'clip': {'name': 'uniform', 'num_frames': arg.num_frames}},
     'train': {'sources': {'videos': get_source(arg, 'train', 480)}},
     'test': {'sources': {'videos': get_source(arg, 'test', 240)}},
-    'sources': ('trained', 'random', 'pixels'),
+    'encoders': ('trained', 'random', 'pixels'),
   }
   num_batches = 1 if arg.runlocal else 4
   config.evals = {

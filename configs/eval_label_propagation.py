@@ -56,14 +56,13 @@ def get_config(arg=None):
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.batch_size = 1
-  # Changes to the data config of the run, which this does not read.
-  config.data = {}
+  config.data = {}  # It reads a dataset of its own.
   config.evals = {
     'label_propagation': {
       'name': 'label_propagation',
       'dataset': get_dataset(arg),
       'size': (arg.height, arg.width) if arg.height else (),
-      'sources': ('trained', 'random', 'per_frame', 'pixels', 'copy'),
+      'encoders': ('trained', 'random', 'per_frame', 'pixels', 'copy'),
       'num_videos': 0,
       'num_previous': 20,
       'radius': 20.0,

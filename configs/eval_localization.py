@@ -44,14 +44,14 @@ def get_config(arg=None):
   config.seed = 0
   config.batch_size = 1  # Videos are read one after the other.
   # Frames are as large as the run's.
-  config.data = {}
+  config.data = {'crop': 'run'}
   train, test = _SUBSETS[arg.dataset]
   evaluation = {
     'name': 'localization',
     'train': {'subset': arg.train or train},
     'test': {'subset': arg.test or test},
     'num_folds': arg.folds,
-    'sources': ('trained', 'random', 'per_frame', 'pixels'),
+    'encoders': ('trained', 'random', 'per_frame', 'pixels'),
     # Of tIoU; sprites are asked as THUMOS14 is.
     'thresholds': (0.3, 0.4, 0.5, 0.6, 0.7),
   }

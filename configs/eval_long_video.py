@@ -22,7 +22,7 @@ def get_config(arg=None):
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.batch_size = 1  # Videos are read one after the other.
-  config.data = {}
+  config.data = {'crop': 'run'}
   # From 16 on, twice as many each time.
   lengths = [arg.frames]
   while lengths[0] > 16:
@@ -34,7 +34,7 @@ def get_config(arg=None):
     'reset_every': 64,
   }
   if arg.own_videos:
-    config.evals = {'long_video': shared}
+    config.evals = {'long_video': {**shared, 'data': {'sources': 'run'}}}
     return config
   sprites = {
     'split': 'probe_test',
@@ -46,7 +46,7 @@ def get_config(arg=None):
     # too few to track anything.
     'as_trained': {
       **shared,
-      'data': {'sources': {'videos': {'name': 'moving_sprites', **sprites}}},
+      'data': {'sources': {'videos': {'name': 'run', **sprites}}},
     },
     # Larger frames, two sprites and a busy background.
     'tracking': {

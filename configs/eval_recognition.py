@@ -54,18 +54,16 @@ def get_config(arg=None):
     'name': 'uniform',
     'num_frames': arg.num_frames,
     'stride': arg.stride,
-    'step_s': 0.0,
   }
   probe = {
     'train': split('train'),
     'test': split(TESTED[arg.dataset]),
-    'sources': ('trained',),
+    'encoders': ('trained',),
   }
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.batch_size = 32
-  # Changes to the data config of the run, for all evaluations.
-  config.data = {'clip': clip}
+  config.data = {'clip': clip, 'crop': 'run'}
   config.evals = {
     'linear_probe': {
       'name': 'linear_probe',

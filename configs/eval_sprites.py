@@ -26,35 +26,36 @@ def get_config(arg=None):
   def split(name):
     # The run's source holds fewer or more videos; 0 is the split's own number.
     entire = {} if arg.own_videos else {'num_videos': 0}
-    return {'sources': {arg.source: {'split': name, **entire}}}
+    source = {'name': 'run', 'split': name, **entire}
+    return {'sources': {arg.source: source}}
 
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.batch_size = 64
-  # Changes to the data config of the run, for all evaluations.
-  config.data = {}
+  # For all evaluations: frames of the run's size, masks where it has them.
+  config.data = {'crop': 'run', 'mask': 'run'}
 
   probe = {
     'data': {'clip': {'name': 'uniform', 'num_frames': 16}},
     'train': split('train' if arg.own_videos else 'probe_train'),
     'test': split('val' if arg.own_videos else 'probe_test'),
-    'sources': ('trained', 'random', 'per_frame', 'pixels'),
+    'encoders': ('trained', 'random', 'per_frame', 'pixels'),
   }
   config.evals = {
     'reconstruction': {
       'name': 'reconstruction',
-      'data': split('val'),
+      'data': {**split('val'), 'clip': 'run'},
       # Empty: spread over the gaps of the run.
       'gaps': () if arg.own_videos else (1, 2, 4),
     },
     # Of the two reconstructions a run gets the one that its mask is for.
     'clip_reconstruction': {
       'name': 'clip_reconstruction',
-      'data': split('val'),
+      'data': {**split('val'), 'clip': 'run'},
     },
     'recurrence': {
       'name': 'recurrence',
-      'data': split('val'),
+      'data': {**split('val'), 'clip': 'run'},
       'num_frames': 12,
     },
     'knn': {
@@ -66,7 +67,7 @@ def get_config(arg=None):
     },
     'linear_probe': {
       'name': 'linear_probe',
-      'poolings': ('mean', 'last_state', 'mean_std_8', 'absolute_difference'),
+      'poolings': ('mean', 'mean_2', 'mean_std_8', 'change_2'),
       **probe,
     },
   }

@@ -130,7 +130,11 @@ def get_config(arg=None):
     {'lr_per_256': 5e-4, 'b2': 0.999, 'layer_decay': 0.75}
   )
 
-  val = {'sources': {'videos': videomae.get_source(arg, 'val')}}
+  val = {
+    'sources': {'videos': videomae.get_source(arg, 'val')},
+    'clip': 'run',
+    'crop': 'run',
+  }
   num_clips = dataset['num_clips']
   config.evals = {
     'accuracy': {
@@ -149,7 +153,7 @@ def get_config(arg=None):
       'num_crops': 3,
       'data': {
         **val,
-        'clip': {'num_clips': num_clips},
+        'clip': {**config.data.clip, 'num_clips': num_clips},
         'crop': {'size': (224, 400)},
       },
     },

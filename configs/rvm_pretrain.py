@@ -104,7 +104,10 @@ def get_config(arg=None):
       'name': 'reconstruction',
       'every_steps': 5_000,
       'num_batches': 4,
-      'data': {'sources': {'videos': get_source(arg, 'val')}},
+      'data': {
+        'sources': {'videos': get_source(arg, 'val')},
+        **{key: 'run' for key in ('clip', 'crop', 'mask')},
+      },
     },
     # Videos without labels have no kNN; the log says so.
     'knn': {
@@ -112,6 +115,7 @@ def get_config(arg=None):
       'every_steps': 25_000,
       'data': {
         'clip': {'name': 'uniform', 'num_frames': 16, 'stride': 2},
+        'crop': 'run',
         'max_videos': 2_000,
       },
       'train': {'sources': {'videos': get_source(arg, 'train')}},

@@ -108,13 +108,16 @@ def get_config(arg=None):
       'name': 'reconstruction',
       'every_steps': 400,
       'num_batches': 2,
-      'data': {'sources': {'videos': get_source(arg, 'val')}},
+      'data': {
+        'sources': {'videos': get_source(arg, 'val')},
+        **{key: 'run' for key in ('clip', 'crop', 'mask')},
+      },
     },
     # Videos without labels have no kNN; the log says so.
     'knn': {
       'name': 'knn',
       'every_steps': 1_200,
-      'data': {'clip': {'name': 'uniform', 'num_frames': 16}},
+      'data': {'clip': {'name': 'uniform', 'num_frames': 16}, 'crop': 'run'},
       'train': get_knn_data(arg, 'train', num_videos=480),
       'test': get_knn_data(arg, 'test', num_videos=240),
     },
@@ -142,9 +145,9 @@ def get_source(arg, split):
 def get_knn_data(arg, split, num_videos):
   """Labelled videos of a split; of the sprites, those kept for probes."""
   if arg.shards:
-    return {'sources': {'videos': {'split': split}}}
+    return {'sources': {'videos': {'name': 'run', 'split': split}}}
   source = {'split': f'probe_{split}', 'num_videos': num_videos}
-  return {'sources': {'videos': source}}
+  return {'sources': {'videos': {'name': 'run', **source}}}
 
 
 def use_own_videos(config):

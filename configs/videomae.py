@@ -132,7 +132,10 @@ def get_config(arg=None):
       'name': 'clip_reconstruction',
       'every_steps': 5_000,
       'num_batches': 4,
-      'data': {'sources': {'videos': get_source(arg, 'val')}},
+      'data': {
+        'sources': {'videos': get_source(arg, 'val')},
+        **{key: 'run' for key in ('clip', 'crop', 'mask')},
+      },
     },
   }
 

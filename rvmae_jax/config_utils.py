@@ -114,6 +114,32 @@ def with_values(
   return config
 
 
+def merged(
+  base: Mapping[str, Any], changes: Mapping[str, Any]
+) -> ml_collections.ConfigDict:
+  """A copy of a config with some entries changed, the rest kept.
+
+  Nested entries merge. None removes an entry. An entry whose `name` changes is
+  replaced whole, since the settings of one clip sampler mean nothing to
+  another.
+  """
+  base, changes = (
+    ml_collections.ConfigDict(c).to_dict() for c in (base, changes)
+  )
+  return ml_collections.ConfigDict(_merged(base, changes))
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+  found = dict(base)
+  for key, change in changes.items():
+    if isinstance(change, dict):
+      old = found.get(key) or {}
+      renamed = change.get('name', old.get('name')) != old.get('name')
+      change = _merged({} if renamed else old, change)
+    found[key] = change
+  return {k: v for k, v in found.items() if v is not None}
+
+
 def token_size(model: ml_collections.ConfigDict) -> dict[str, int]:
   """How many pixels and frames make a token of `config.model`.
 

@@ -3,10 +3,11 @@
   python -m rvmae_jax.evaluate --config configs/eval_sprites.py \\
     --checkpoint runs/sprites --workdir runs/sprites/evaluation
 
-Videos come from the data config of the run, changed by the evaluation config's
-`data` and by each evaluation's own. Started again, it repeats only what is not
-finished or what has changed; `--untrained` asks the same network with fresh
-parameters. What it leaves in its workdir:
+The config says everything about an evaluation; of the run it takes only what it
+asks for by name, see `rvmae_jax.evals.build_eval`. `--dry_run` prints what each
+evaluation would read, pool and train. Started again, the command repeats only
+what is not finished or what has changed; `--untrained` asks the same network
+with fresh parameters. What it leaves in its workdir:
 
   metrics.json             all numbers, and what was measured how
   <evaluation>/arrays.npz  what the pictures show
@@ -19,6 +20,7 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -27,20 +29,25 @@ from absl import app, flags, logging
 from etils import epath
 from ml_collections import ConfigDict, config_flags
 
-from rvmae_jax import config_utils, perceptual, visualize, weights
+from rvmae_jax import config_utils, evals, visualize, weights
 from rvmae_jax.batch import fake_batch
 from rvmae_jax.data import manifest
 from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.data.writing import write_whole
-from rvmae_jax.evals import build_eval, leakage
+from rvmae_jax.evals import leakage
+from rvmae_jax.evals.description import describe
 from rvmae_jax.evals.fitting import unfit_evals
-from rvmae_jax.evals.functions import ModelFunctions
-from rvmae_jax.evals.schedule import check_sources
+from rvmae_jax.evals.schedule import check_ready
 from rvmae_jax.evals.tables import format_tables
-from rvmae_jax.evals.videos import override
 from rvmae_jax.models import build_model
 from rvmae_jax.objectives import build_objective
-from rvmae_jax.parts import rebuilt_frames
+from rvmae_jax.parts import model_functions, rebuilt_frames
+from rvmae_jax.training import sharding
+from rvmae_jax.training.distributed import (
+  define_process_flags,
+  failing_together,
+  join_processes,
+)
 from rvmae_jax.training.environment import environment
 from rvmae_jax.training.logging import show_own_lines
 
@@ -55,11 +62,11 @@ def evaluate(
   allow_leakage: bool = False,
   **origin: Any,
 ) -> dict[str, dict[str, Any]]:
-  """Runs the evaluations of a config on one network.
+  """Runs the evaluations of a config on one network, on all devices.
 
   Args:
-    config: `evals` (alias -> evaluation, see `rvmae_jax.evals`), `data`
-      (changes to the run's), `batch_size` and `seed`.
+    config: `evals` (alias -> evaluation), `data` (what they share),
+      `batch_size` and `seed`; see `rvmae_jax.evals.build_eval`.
     params: nested dict of arrays.
     run_config: the config that made them.
     workdir: where results go; what is finished is taken from there.
@@ -68,75 +75,61 @@ def evaluate(
     **origin: further entries of metrics.json, such as the checkpoint's path.
 
   Returns:
-    alias -> `name`, `metrics`, `pictures` (paths in the workdir), `seconds` and
-    `key`, which tells whether it has to be repeated; as in metrics.json. Also
-    `leakage`, where test videos were trained on.
+    alias -> `name`, `metrics`, `pictures` (paths in the workdir), `seconds`,
+    `description` and `key`, which tells whether it has to be repeated; as in
+    metrics.json. Also `leakage`, where test videos were trained on.
 
   Raises:
-    ValueError: test videos were trained on, or their labels are not those that
-      are learned; before anything is run.
+    ValueError: settings that make no sense, videos that are not there or were
+      trained on, or labels that are not those that are learned; before anything
+      is run.
   """
   workdir = epath.Path(workdir)
-  workdir.mkdir(parents=True, exist_ok=True)
-  data = override(run_config.data, config.data)
+  is_writing = jax.process_index() == 0
+  learned = seen.class_names if seen else {}
+  evaluations = build_evaluations(config, run_config, learned)
   leaks = {}
   if seen:
-    leaks = leakage.find_leaks(config.evals, data, run_config.data, seen)
+    leaks = leakage.find_leaks(evaluations, run_config.data, seen)
   if leaks and allow_leakage:
     logging.warning('Trained on test videos:\n%s', leakage.describe(leaks))
   else:
     leakage.refuse(leaks)
-  functions = ModelFunctions(
+  if is_writing:
+    workdir.mkdir(parents=True, exist_ok=True)
+  functions = model_functions(
     build_model(run_config.model),
+    build_objective(run_config),
     params,
-    # Only objectives that rebuild frames have it.
-    to_frames=getattr(build_objective(run_config), 'to_frames', None),
-    build_model=build_model,
-    load_judge=perceptual.load_judge,
+    sharding.make_mesh(),
   )
-  unfit = unfit_evals(config.evals, rebuilt_frames(run_config))
-  for alias, reason in unfit.items():
-    print(f'{alias}: left out, since {reason}')
-  entries = {k: entry for k, entry in config.evals.items() if k not in unfit}
-  check_sources(
-    entries,
-    data,
-    seen.class_names if seen else {},
-    run_config.model.get('num_classes', 0),
-  )
-  weights_digest = digest(params)
-  finished, results = _read(workdir / 'metrics.json', weights_digest), {}
+  params_digest = weights.params_digest(params)
+  finished, results = _read(workdir / 'metrics.json', params_digest), {}
   spent_s, num_done = 0.0, 0
-  for number, (alias, entry) in enumerate(entries.items(), start=1):
-    progress = f'[{number}/{len(entries)}] {alias}'
-    evaluation = build_eval(
-      entry,
-      data=data,
-      **config_utils.token_size(run_config.model),
-      batch_size=config.batch_size,
-      seed=config.seed,
-    )
-    asked = [entry, data, config.batch_size, config.seed, weights_digest]
-    asked.append(_surroundings(evaluation))
-    key = hashlib.sha256(_json(asked).encode()).hexdigest()
+  for number, (alias, evaluation) in enumerate(evaluations.items(), start=1):
+    progress = f'[{number}/{len(evaluations)}] {alias}'
+    key = _key(evaluation, run_config, params_digest)
     if finished.get(alias, {}).get('key') == key:
       results[alias] = finished[alias]
       print(f'{progress}: finished before, in {workdir}')
     else:
       print(f'{progress}: running', flush=True)
       start_s = time.monotonic()
-      metrics = evaluation.run(functions)
+      metrics, arrays = evaluation.run(functions)
+      name = config.evals[alias].name
+      pictures = []
+      if is_writing:
+        pictures = _save(name, arrays, metrics, workdir / alias)
       results[alias] = {
-        'name': entry.name,
+        'name': name,
         'metrics': metrics,
-        'pictures': _save(
-          entry.name, evaluation.arrays, metrics, workdir / alias
-        ),
+        'pictures': pictures,
         'seconds': round(time.monotonic() - start_s, 1),
+        'description': describe(alias, evaluation).splitlines(),
         'key': key,
       }
       spent_s, num_done = spent_s + results[alias]['seconds'], num_done + 1
-      left_s = spent_s / num_done * (len(entries) - number)
+      left_s = spent_s / num_done * (len(evaluations) - number)
       print(f'{progress}: {results[alias]["seconds"]} s, ', end='')
       print(f'about {left_s:.0f} s left' if left_s else 'all done')
     if alias in leaks:
@@ -145,14 +138,61 @@ def evaluate(
     print(format_tables(results[alias]['metrics']) or '  nothing to measure\n')
     # After each, so that a run cut short loses one evaluation at most.
     content = origin | {
-      'weights': weights_digest,
+      'weights': params_digest,
       'environment': environment(),
       'run_config': run_config,
       'config': config,
       'evaluations': finished | results,
     }
-    write_whole(workdir / 'metrics.json', _json(content))
+    if is_writing:
+      write_whole(workdir / 'metrics.json', _json(content))
   return results
+
+
+def build_evaluations(
+  config: ConfigDict,
+  run_config: ConfigDict,
+  learned: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Any]:
+  """The evaluations of a config that a run can be asked, by alias.
+
+  Args:
+    config: see `evaluate`.
+    run_config: of the run.
+    learned: the classes that its network has learned, see `check_ready`.
+
+  Raises:
+    ValueError: settings that make no sense, videos that are not there, or
+      labels that are not those that are learned.
+  """
+  unfit = unfit_evals(config.evals, rebuilt_frames(run_config))
+  for alias, reason in unfit.items():
+    print(f'{alias}: left out, since {reason}')
+  entries = {k: entry for k, entry in config.evals.items() if k not in unfit}
+  evaluations = evals.build_evals(
+    entries,
+    run_config=run_config,
+    shared=config.data,
+    batch_size=config.batch_size,
+    seed=config.seed,
+  )
+  check_ready(evaluations, learned, run_config.model.get('num_classes', 0))
+  return evaluations
+
+
+def _key(evaluation: Any, run_config: ConfigDict, params_digest: str) -> str:
+  """Tells whether a result is that of this evaluation and network."""
+  asked = [
+    evals.VERSION,
+    evals.spec(evaluation),
+    run_config.model,
+    params_digest,
+    _surroundings(evaluation),
+  ]
+  judge = getattr(evaluation, 'perceptual', '')
+  if judge not in ('', 'own'):
+    asked.append(weights.content_digest(judge))
+  return hashlib.sha256(_json(asked).encode()).hexdigest()
 
 
 def _surroundings(evaluation: Any) -> list[str]:
@@ -165,11 +205,7 @@ def _surroundings(evaluation: Any) -> list[str]:
     return [jax.devices()[0].device_kind]
   if getattr(evaluation, 'dataset', None):
     return []
-  sides = [s for s in ('train', 'test') if hasattr(evaluation, s)]
-  if not sides:
-    return [evaluation.videos.digest()]
-  changes = [getattr(evaluation, side) for side in sides]
-  return [evaluation.videos.changed(change).digest() for change in changes]
+  return [videos.digest() for videos in evals.videos_of(evaluation).values()]
 
 
 def fresh_params(run_config: ConfigDict) -> Any:
@@ -196,15 +232,6 @@ def _save(
   return [f'{folder.name}/{path.name}' for path in paths]
 
 
-def digest(params: Any) -> str:
-  """A hash of all parameters by name: the same weights, wherever they lie."""
-  digest = hashlib.sha256()
-  for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-    digest.update(jax.tree_util.keystr(path).encode())
-    digest.update(np.ascontiguousarray(leaf).data)
-  return digest.hexdigest()
-
-
 def _json(value: Any) -> str:
   def plain(other):
     return other.to_dict() if isinstance(other, ConfigDict) else list(other)
@@ -212,10 +239,10 @@ def _json(value: Any) -> str:
   return json.dumps(value, indent=2, default=plain)
 
 
-def _read(path: epath.Path, weights_digest: str) -> dict[str, Any]:
+def _read(path: epath.Path, params_digest: str) -> dict[str, Any]:
   """Evaluations that were finished before, if they were of these weights."""
   found = json.loads(path.read_text()) if path.exists() else {}
-  if found and found.get('weights') != weights_digest:
+  if found and found.get('weights') != params_digest:
     print(f'{path} is of other weights, and is replaced.')
     return {}
   return found.get('evaluations', {})
@@ -227,7 +254,14 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
   args = flags.FLAGS
   show_own_lines()
+  join_processes(args.coordinator, args.num_processes, args.process_id)
   params, run_config = weights.load(args.checkpoint, ema=args.ema)
+  if args.dry_run:
+    for item in build_evaluations(args.config, run_config).items():
+      print(describe(*item))
+    return
+  if not args.workdir:
+    raise app.UsageError('--workdir=DIR is needed, except with --dry_run.')
   if args.untrained:
     params = fresh_params(run_config)
   run = manifest.find_run(args.checkpoint)
@@ -237,18 +271,20 @@ def main(argv: list[str]) -> None:
       'test videos.',
       args.checkpoint,
     )
-  evaluate(
-    args.config,
-    params,
-    run_config,
-    args.workdir,
-    seen=run and manifest.SeenVideos(run),
-    allow_leakage=args.allow_leakage,
-    checkpoint=args.checkpoint,
-    ema=args.ema,
-    untrained=args.untrained,
-    command=shlex.join(['python', '-m', 'rvmae_jax.evaluate', *sys.argv[1:]]),
-  )
+  command = shlex.join(['python', '-m', 'rvmae_jax.evaluate', *sys.argv[1:]])
+  with failing_together():
+    evaluate(
+      args.config,
+      params,
+      run_config,
+      args.workdir,
+      seen=run and manifest.SeenVideos(run),
+      allow_leakage=args.allow_leakage,
+      checkpoint=args.checkpoint,
+      ema=args.ema,
+      untrained=args.untrained,
+      command=command,
+    )
 
 
 if __name__ == '__main__':
@@ -267,5 +303,9 @@ if __name__ == '__main__':
   flags.DEFINE_bool(
     'allow_leakage', False, 'Go on where test videos were trained on.'
   )
-  flags.mark_flags_as_required(['config', 'checkpoint', 'workdir'])
+  flags.DEFINE_bool(
+    'dry_run', False, 'Print what would be read, pooled and trained; then stop.'
+  )
+  define_process_flags()
+  flags.mark_flags_as_required(['config', 'checkpoint'])
   app.run(main)

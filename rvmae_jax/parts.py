@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
 from rvmae_jax.data.pipeline import batch_spec
+from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.masking import MASKS, check_mask
 from rvmae_jax.models import build_model, flops
 from rvmae_jax.objectives import OBJECTIVES, build_objective
@@ -145,6 +146,28 @@ def build_parts(
     update=update,
     train_step=train_step,
     flops_per_clip=flops_per_clip,
+  )
+
+
+def model_functions(
+  model: Any, objective: Any, params: Any, mesh: jax.sharding.Mesh
+) -> ModelFunctions:
+  """A network as evaluations and tools ask it.
+
+  Args:
+    model: the Flax module.
+    objective: that it is trained for.
+    params: its parameters, placed on the mesh; None where they are given later.
+    mesh: over which the rows of batches are spread.
+  """
+  return ModelFunctions(
+    model,
+    params,
+    mesh,
+    # Only objectives that rebuild frames have it.
+    to_frames=getattr(objective, 'to_frames', None),
+    build_model=build_model,
+    load_judge=load_judge,
   )
 
 

@@ -74,8 +74,8 @@ class Registry:
       **extra: arguments that the caller, not the config, knows.
 
     Raises:
-      ValueError: no `name`, an unknown one, or an argument that the entry does
-        not take; the message lists what it takes.
+      ValueError: no `name`, an unknown one, an argument that is missing, or one
+        that the entry does not take; the message lists what it takes.
     """
     arguments = dict(config)
     if 'name' not in arguments:
@@ -86,6 +86,11 @@ class Registry:
     name = arguments.pop('name')
     entry = self.get(name)
     parameters = inspect.signature(entry).parameters.values()
+    given = {*arguments, *extra, 'name', 'parent'}
+    for p in parameters:
+      is_open = p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+      if p.default is p.empty and not is_open and p.name not in given:
+        raise ValueError(f'{self.kind} {name!r} needs {p.name!r}.')
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
       # `name` and `parent` are Flax's own; what the caller gives is not ours.
       accepted = {p.name for p in parameters} - {'name', 'parent'} - set(extra)

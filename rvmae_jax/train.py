@@ -22,18 +22,22 @@ from absl import app, flags, logging
 from etils import epath
 from ml_collections import ConfigDict, config_flags
 
-from rvmae_jax import config_utils, perceptual
+from rvmae_jax import config_utils
 from rvmae_jax.data import manifest
 from rvmae_jax.data.bad_videos import BadVideoGuard
 from rvmae_jax.data.pipeline import make_dataset, source_classes
-from rvmae_jax.evals import build_eval
-from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals import RUN, build_eval
 from rvmae_jax.evals.schedule import ScheduledEvals
-from rvmae_jax.models import build_model
-from rvmae_jax.parts import build_parts, describe, rebuilt_frames
+from rvmae_jax.parts import (
+  build_parts,
+  describe,
+  model_functions,
+  rebuilt_frames,
+)
 from rvmae_jax.training import guards, sharding
 from rvmae_jax.training.checkpointing import Checkpointer
 from rvmae_jax.training.distributed import (
+  define_process_flags,
   failing_together,
   join_processes,
   sum_over_processes,
@@ -135,21 +139,14 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
   train_step = sharding.jit_step(parts.train_step, shardings, mesh, frozen)
 
   # ---- Evaluations ----
-  functions = ModelFunctions(
-    parts.model,
-    None,  # Given at each evaluation: a step donates what it is given.
-    mesh,
-    to_frames=getattr(parts.objective, 'to_frames', None),
-    build_model=build_model,
-    load_judge=perceptual.load_judge,
-  )
+  # Without parameters: a step donates what it is given.
+  functions = model_functions(parts.model, parts.objective, None, mesh)
   evaluations = ScheduledEvals(
     config.evals,
     total_steps=config.total_steps,
-    data=config.data,
+    run_config=config,
     learned=source_classes(config.data.sources) if num_classes else {},
     num_classes=num_classes,
-    **config_utils.token_size(config.model),
     batch_size=eval_batch_size(config),
     seed=config.seed,
   )
@@ -287,8 +284,8 @@ def fixed_clips_eval(config: ConfigDict) -> tuple[str, Any] | None:
     return None
   evaluation = build_eval(
     {'name': name, 'num_batches': 1},
-    data=config.data,
-    **config_utils.token_size(config.model),
+    run_config=config,
+    shared=dict.fromkeys(('sources', 'clip', 'crop', 'mask'), RUN),
     batch_size=eval_batch_size(config, most=4),
     seed=config.seed,
   )
@@ -329,9 +326,5 @@ if __name__ == '__main__':
   flags.DEFINE_string(
     'compile_cache', '', 'Folder that keeps compiled programs between runs.'
   )
-  flags.DEFINE_string(
-    'coordinator', '', "Process 0's host:port, or auto; see join_processes."
-  )
-  flags.DEFINE_integer('num_processes', None, 'Of the job.')
-  flags.DEFINE_integer('process_id', None, 'From 0.')
+  define_process_flags()
   app.run(main)

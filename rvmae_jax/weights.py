@@ -12,6 +12,7 @@ Files are told apart by what is in them:
 """
 
 import functools
+import hashlib
 import pathlib
 import types
 from collections.abc import Mapping
@@ -51,6 +52,26 @@ IN_FOLDERS = (
   'pytorch_model.bin',
   'pytorch_model.bin.index.json',
 )
+
+
+def params_digest(params: Any) -> str:
+  """A hash of all parameters by name: the same weights, wherever they lie."""
+  digest = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+    digest.update(jax.tree_util.keystr(path).encode())
+    digest.update(np.ascontiguousarray(leaf).data)
+  return digest.hexdigest()
+
+
+def content_digest(paths: str) -> str:
+  """A hash of the content of files and folders, with commas between them."""
+  digest = hashlib.sha256()
+  for path in map(pathlib.Path, paths.split(',')):
+    files = sorted(path.rglob('*')) if path.is_dir() else [path]
+    for file in filter(pathlib.Path.is_file, files):
+      with file.open('rb') as opened:
+        digest.update(hashlib.file_digest(opened, 'sha256').digest())
+  return digest.hexdigest()
 
 
 def load(

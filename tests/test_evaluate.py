@@ -1,20 +1,31 @@
 """Evaluating from a config: what is written, and what is not done twice."""
 
+import contextlib
 import json
+import os
 import pathlib
+import socket
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from rvmae_jax import config_utils
+from rvmae_jax import config_utils, evals
+from rvmae_jax import evaluate as evaluate_module
 from rvmae_jax.data import manifest
 from rvmae_jax.data.sources.fake import Fake
+from rvmae_jax.evals import Result
+from rvmae_jax.evals.description import describe
 from rvmae_jax.evals.linear_probe import LinearProbeEval
-from rvmae_jax.evaluate import evaluate, fresh_params
+from rvmae_jax.evaluate import build_evaluations, evaluate, fresh_params
+from rvmae_jax.train import train
+from rvmae_jax.training import sharding
 
 _ROOT = pathlib.Path(__file__).parents[1]
+_CLIP = {'name': 'uniform', 'num_frames': 8}
 
 
 @pytest.fixture(scope='module')
@@ -33,8 +44,16 @@ def network():
   return jax.tree.map(np.asarray, fresh_params(config)), config
 
 
+# What the run has, for all evaluations.
+_DATA = dict.fromkeys(('sources', 'clip', 'crop', 'mask'), 'run')
+
+
+def _videos(**settings):
+  return {'sources': {'videos': {'name': 'run', **settings}}}
+
+
 def _config(**evals) -> ConfigDict:
-  return ConfigDict({'seed': 0, 'batch_size': 8, 'data': {}, 'evals': evals})
+  return ConfigDict({'seed': 0, 'batch_size': 8, 'data': _DATA, 'evals': evals})
 
 
 def test_writes_numbers_arrays_and_pictures_and_repeats_only_changes(
@@ -43,10 +62,10 @@ def test_writes_numbers_arrays_and_pictures_and_repeats_only_changes(
   params, run_config = network
   probe = {
     'name': 'linear_probe',
-    'data': {'clip': {'name': 'uniform', 'num_frames': 4}},
+    'data': {'clip': _CLIP},
     'train': {},
-    'test': {'sources': {'videos': {'split': 'test'}}},
-    'sources': ('trained', 'pixels'),
+    'test': _videos(split='test'),
+    'encoders': ('trained', 'pixels'),
   }
   config = _config(
     probe=probe, rebuilt={'name': 'reconstruction', 'gaps': (1, 4)}
@@ -66,7 +85,9 @@ def test_writes_numbers_arrays_and_pictures_and_repeats_only_changes(
 
   ran = []
   monkeypatch.setattr(
-    LinearProbeEval, 'run', lambda self, functions: ran.append(self) or {}
+    LinearProbeEval,
+    'run',
+    lambda self, functions: ran.append(self) or Result({}, {}),
   )
   assert evaluate(config, params, run_config, tmp_path) == results
   assert not ran
@@ -74,12 +95,9 @@ def test_writes_numbers_arrays_and_pictures_and_repeats_only_changes(
     other.setattr(Fake, 'identities', lambda _: iter([('another', None, '')]))
     evaluate(_config(probe=probe), params, run_config, tmp_path)
   assert ran.pop()
-  config.evals.probe.poolings = ('mean',)
-  evaluate(config, params, run_config, tmp_path)
-  assert len(ran) == 1
   other = jax.tree.map(lambda leaf: leaf + 1, params)
   evaluate(_config(probe=probe), other, run_config, tmp_path)
-  assert len(ran) == 2
+  assert len(ran) == 1
   # What the first network rebuilt is no number of the second.
   written = json.loads((tmp_path / 'metrics.json').read_text())
   assert list(written['evaluations']) == ['probe']
@@ -89,11 +107,10 @@ def test_unlabelled_videos_are_measured_but_not_probed(
   network, tmp_path, caplog
 ):
   params, run_config = network
-  videos = {'sources': {'videos': {'num_classes': 1}}}
   config = _config(
     knn={
       'name': 'knn',
-      'data': {'clip': {'name': 'uniform', 'num_frames': 2}, **videos},
+      'data': {'clip': _CLIP, **_videos(num_classes=1)},
       'train': {},
       'test': {},
     }
@@ -109,9 +126,8 @@ def test_networks_trained_on_test_videos_are_refused(network, tmp_path):
   run = tmp_path / 'run'
   manifest.record(run, run_config.data.sources)
   seen = manifest.SeenVideos(run)
-  knn = {'name': 'knn', 'data': {'clip': {'name': 'uniform', 'num_frames': 2}}}
-  train = {'sources': {'videos': {'split': 'train', 'num_videos': 8}}}
-  test = {'sources': {'videos': {'split': 'test'}}}
+  knn = {'name': 'knn', 'data': {'clip': _CLIP}}
+  train, test = _videos(split='train', num_videos=8), _videos(split='test')
   # What probes learn from, and what is said to be of training, may be shared.
   fine = {
     'knn': {**knn, 'train': train, 'test': test},
@@ -164,3 +180,162 @@ def test_results_go_to_a_bucket(network, bucket):
     assert arrays['rebuilt'].shape[2:] == (32, 32, 3)
   for picture in results['rebuilt']['pictures']:
     assert (folder / picture).read_bytes().startswith(b'\x89PNG')
+
+
+_PROBE = {
+  'name': 'knn',
+  'data': {'clip': _CLIP},
+  'train': _videos(split='train'),
+  'test': _videos(split='test'),
+}
+
+
+def _changed_entry(change):
+  """The probe and the run's config with one of them changed."""
+
+  def entry(config, run_config):
+    config.evals.probe.update(change)
+
+  return entry
+
+
+def _changed_model(config, run_config):
+  with run_config.unlocked():
+    run_config.model.dtype = 'bfloat16'
+
+
+@pytest.mark.parametrize(
+  'change',
+  [
+    pytest.param(_changed_entry({'k': 3}), id='setting'),
+    pytest.param(_changed_entry({'poolings': ('mean',)}), id='pooling'),
+    pytest.param(
+      _changed_entry({'test': _videos(split='test', num_videos=5)}), id='videos'
+    ),
+    pytest.param(
+      _changed_entry({'data': {'clip': {**_CLIP, 'num_frames': 10}}}), id='clip'
+    ),
+    pytest.param(_changed_model, id='model'),
+  ],
+)
+def test_a_changed_question_or_network_is_asked_again(network, change):
+  """And the same one is not: keys are equal."""
+  _, run_config = network
+
+  def key(change=None):
+    config = _config(probe=_PROBE)
+    run = ConfigDict(run_config.to_dict())
+    if change:
+      change(config, run)
+    evaluation = build_evaluations(config, run)['probe']
+    return evaluate_module._key(evaluation, run, 'weights')
+
+  assert key() == key()
+  assert key() != key(change)
+
+
+def test_another_version_judge_or_weights_are_asked_again(
+  network, tmp_path, monkeypatch
+):
+  _, run_config = network
+  judge = tmp_path / 'judge.npz'
+  judge.write_bytes(b'one')
+  entry = {'name': 'reconstruction', 'gaps': (1,), 'perceptual': str(judge)}
+  evaluation = build_evaluations(_config(rebuilt=entry), run_config)['rebuilt']
+  key = evaluate_module._key
+  first = key(evaluation, run_config, 'weights')
+  assert key(evaluation, run_config, 'others') != first
+  judge.write_bytes(b'two')
+  second = key(evaluation, run_config, 'weights')
+  assert second != first
+  monkeypatch.setattr(evals, 'VERSION', -1)
+  assert key(evaluation, run_config, 'weights') not in (first, second)
+
+
+def test_an_evaluation_is_told_in_words_before_it_is_run(network):
+  _, run_config = network
+  probe = _PROBE | {'name': 'linear_probe', 'encoders': ('trained', 'pixels')}
+  evaluation = build_evaluations(_config(probe=probe), run_config)['probe']
+  text = describe('probe', evaluation)
+  for line in (
+    'probe: linear_probe',
+    'train: 12 videos',
+    'pixels: 32 x 32',
+    'video: frames 1 (',
+    'frames 0 to 7; grid tokens of 1 frame',
+    # Five penalties and the one that was chosen, of two encoders.
+    'trainings: 12',
+  ):
+    assert line in text, line
+
+
+_OF_ALL_KINDS = {
+  'rebuilt': {'name': 'reconstruction', 'gaps': (1,)},
+  'probe': _PROBE | {'name': 'linear_probe', 'encoders': ('trained', 'random')},
+}
+
+
+def test_devices_change_no_number(network, tmp_path, monkeypatch):
+  """12 videos in batches of 8; what one device finds, two and eight find."""
+  params, run_config = network
+  found = []
+  for number in (1, 2, 8):
+    mesh = sharding.make_mesh(devices=jax.devices()[:number])
+    monkeypatch.setattr(sharding, 'make_mesh', lambda mesh=mesh: mesh)
+    results = evaluate(
+      _config(**_OF_ALL_KINDS), params, run_config, tmp_path / str(number)
+    )
+    found.append({k: result['metrics'] for k, result in results.items()})
+    monkeypatch.undo()
+  for alias, metrics in found[0].items():
+    assert metrics
+    for others in found[1:]:
+      assert others[alias] == pytest.approx(metrics, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_does(tmp_path):
+  """Each decodes its half of the rows; process 0 writes."""
+  run = f'{_ROOT}/tests/tiny_recipe.py'
+  train(config_utils.load_config(f'{run}:steps=1'), str(tmp_path / 'run'))
+  config = tmp_path / 'config.py'
+  config.write_text(
+    'from ml_collections import ConfigDict\n'
+    'def get_config():\n'
+    f'  return ConfigDict({_config(**_OF_ALL_KINDS).to_dict()!r})\n'.replace(
+      "'videos'", "'noise'"
+    )
+  )
+  with contextlib.closing(socket.socket()) as free:
+    free.bind(('localhost', 0))
+    port = free.getsockname()[1]
+  coordinator = f'--coordinator=localhost:{port}', '--num_processes=2'
+  commands = {
+    'one': [[]],
+    'two': [[*coordinator, f'--process_id={number}'] for number in range(2)],
+  }
+  found = {}
+  for name, processes in commands.items():
+    running = [
+      subprocess.Popen(
+        [
+          *(sys.executable, '-m', 'rvmae_jax.evaluate', f'--config={config}'),
+          *(f'--checkpoint={tmp_path}/run', f'--workdir={tmp_path}/{name}'),
+          '--allow_leakage',
+          *arguments,
+        ],
+        cwd=_ROOT,
+        env=os.environ
+        | {'XLA_FLAGS': '--xla_force_host_platform_device_count=2'},
+      )
+      for arguments in processes
+    ]
+    assert [process.wait(300) for process in running] == [0] * len(processes)
+    written = json.loads((tmp_path / name / 'metrics.json').read_text())
+    found[name] = {
+      alias: result['metrics']
+      for alias, result in written['evaluations'].items()
+    }
+  for alias, metrics in found['one'].items():
+    assert metrics
+    assert found['two'][alias] == pytest.approx(metrics, rel=1e-4)

@@ -7,7 +7,7 @@ import pytest
 
 from rvmae_jax.config_utils import load_config
 from rvmae_jax.data.clips import CLIPS
-from rvmae_jax.evals.videos import Videos, override
+from rvmae_jax.evals import build_eval
 from rvmae_jax.evals.views import Views
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
@@ -21,10 +21,11 @@ CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
 )
 def test_a_classifier_is_tested_on_clips_of_the_whole_video(name, starts):
   config = load_config(f'{CONFIGS}/finetune.py:dataset={name}')
-  evaluation = config.evals.accuracy_views
-  data = override(config.data, evaluation.data)
-  frames = CLIPS.build(data.clip)(np.arange(301) / 25).frames['video']
-  videos = Videos(data, patch_size=16, batch_size=1)
+  evaluation = build_eval(
+    config.evals.accuracy_views, run_config=config, batch_size=1
+  )
+  videos = evaluation.videos
+  frames = CLIPS.build(videos.clip)(np.arange(301) / 25).frames['video']
   clips = Views.of(videos, evaluation.num_clips, 1).cut(
     frames.reshape(1, -1, 1, 1, 1)
   )

@@ -98,8 +98,16 @@ def _wait_for_rows(workdir, num_rows):
     time.sleep(0.005)
 
 
+# As the run does it.
+_REBUILT = {
+  'name': 'reconstruction',
+  'num_batches': 1,
+  'data': dict.fromkeys(('sources', 'clip', 'crop', 'mask'), 'run'),
+}
+
+
 def test_run_writes_all_it_promises(tmp_path):
-  rebuilt = {'name': 'reconstruction', 'every_steps': 2, 'num_batches': 1}
+  rebuilt = {**_REBUILT, 'every_steps': 2}
   changes = {
     'log.clu': ('tensorboard', 'console'),
     'log.pictures_every': 2,
@@ -148,7 +156,7 @@ def test_a_network_that_judges_is_no_part_of_the_state(tmp_path):
   fields = {'width': 64, 'encoder_heads': 1, 'encoder_blocks': 1}
   videomae = {'name': 'videomae', 'variant': 'tiny', 'patch_size': 8}
   write_videomae(judge, {**videomae, **fields, 'tubelet_size': 2})
-  rebuilt = {'name': 'reconstruction', 'num_batches': 1, 'perceptual': judge}
+  rebuilt = {**_REBUILT, 'perceptual': judge}
   config = _config(
     1,
     **{'mesh.fsdp': 2, 'evals': {'rebuilt': {**rebuilt, 'every_steps': 1}}},
@@ -300,7 +308,7 @@ def test_more_classes_than_the_head_has_are_refused(tmp_path):
   ('num_classes', 'tested', 'message'),
   [
     (0, 0, r'no video of data\.sources\.noise has one'),
-    (3, 5, r'evals\.accuracy\.data\.sources\.noise has 5 classes.*=3'),
+    (3, 5, r'evals\.accuracy\.videos\.sources\.noise has 5 classes.*=3'),
   ],
 )
 def test_labels_are_checked_before_the_first_step(
@@ -312,7 +320,8 @@ def test_labels_are_checked_before_the_first_step(
   with config.unlocked():
     source = {'name': 'fake', 'num_classes': num_classes}
     config.data.sources = {'noise': source}
-    data = {'sources': {'noise': {'split': 'val', 'num_classes': tested}}}
+    asked = {'name': 'fake', 'split': 'val', 'num_classes': tested}
+    data = {'sources': {'noise': asked}, 'clip': 'run', 'crop': 'run'}
     entry = {'name': 'accuracy', 'every_steps': 4, 'data': data}
     config.evals = {'accuracy': entry}
   # Nothing is compiled or computed for it.

@@ -112,15 +112,18 @@ def test_files_of_others_are_evaluated_like_runs(file, tmp_path):
       'data': {
         'sources': {'videos': videos},
         'crop': {'size': SIZE},
-        'clip': {'gap': (4, 8)} if is_rvm else {'num_frames': 4},
-        'mask': {'ratio': 0.7},
+        'clip': {
+          **run_config.data.clip,
+          **({'gap': (4, 8)} if is_rvm else {'num_frames': 4}),
+        },
+        'mask': {**run_config.data.mask, 'ratio': 0.7},
       },
       'evals': {
         'rebuilt': {'name': reconstruction, 'num_batches': 1},
         'knn': {
           'name': 'knn',
-          'data': {'clip': {'name': 'uniform', 'num_frames': 4}, 'mask': {}},
-          'sources': ('trained',),
+          'data': {'clip': {'name': 'uniform', 'num_frames': 8}},
+          'encoders': ('trained',),
           'train': {},
           'test': {},
         },

@@ -18,7 +18,6 @@ class Batches:
   Args:
     rows: gives a few rows of a batch by index, [n, ...] for each key.
     num_items: how many of those make a batch.
-    batch_size: rows of a batch; a last one that has fewer is filled up.
     num_threads: that load rows, in each worker.
     num_workers: processes; 0 loads rows in threads of this one.
     prefetch: batches held ready.
@@ -28,7 +27,6 @@ class Batches:
     self,
     rows: grain.MapDataset,
     num_items: int,
-    batch_size: int,
     *,
     num_threads: int,
     num_workers: int,
@@ -36,7 +34,6 @@ class Batches:
   ):
     self._rows = rows
     self._num_items = num_items
-    self._batch_size = batch_size
     self._num_threads = num_threads
     self._num_workers = num_workers
     self._prefetch = prefetch
@@ -65,11 +62,7 @@ class Batches:
           per_worker_buffer_size=max(1, num_ahead),
         )
       )
-    batches = rows.batch(
-      self._num_items,
-      batch_fn=lambda items: concatenate_rows(items, self._batch_size),
-    )
-    return iter(batches)
+    return iter(rows.batch(self._num_items, batch_fn=concatenate_rows))
 
 
 class BatchIterator(Iterator[Batch]):
@@ -113,15 +106,6 @@ class BatchIterator(Iterator[Batch]):
       self._loading = None
 
 
-def concatenate_rows(items: list[Batch], batch_size: int) -> Batch:
-  """One batch of all rows; a short one repeats its last row as not valid."""
-  batch = {key: np.concatenate([i[key] for i in items]) for key in items[0]}
-  num_missing = batch_size - len(batch['label'])
-  if num_missing:
-    batch = {
-      key: np.concatenate([value, np.repeat(value[-1:], num_missing, axis=0)])
-      for key, value in batch.items()
-    }
-    batch['valid'][-num_missing:] = False
-    batch['host/bad_videos'][-num_missing:] = 0
-  return batch
+def concatenate_rows(items: list[Batch]) -> Batch:
+  """One batch of all rows."""
+  return {key: np.concatenate([i[key] for i in items]) for key in items[0]}

@@ -61,9 +61,8 @@ def make_dataset(
 
   Evaluation: one pass over the sources one after the other (or over
   `max_videos` of each, evenly spread), centre crops, the sampler's fixed clips
-  and the same masks every time. Every process gets all
-  rows. A last batch is filled up with rows that `valid` marks False, as are
-  rows whose video was bad.
+  and the same masks every time. A last batch is filled up with black rows that
+  `valid` marks False, as it does those whose video was bad.
 
   Args:
     data_config: `config.data`; the keys are those of `DEFAULTS`.
@@ -79,7 +78,7 @@ def make_dataset(
   Returns:
     An iterable of dicts. `host/bad_videos` int32 [B] tells how many bad videos
     each row had to pass over; `host/source` and `host/record` int32 [B] which
-    record of which source it is, see `build_sources`.
+    record of which source was read in the end, see `build_sources`.
 
   Raises:
     ValueError: settings that contradict each other, no labels where they are
@@ -115,15 +114,16 @@ def make_dataset(
     weights = [s.get('weight', 1.0) for s in config['sources'].values()]
     rows = grain.MapDataset.mix(order, weights)
   else:
-    rows = grain.MapDataset.concatenate(order)
-  rows = rows.random_map(_Load(sources, loader), seed=rows_seed)
-  if train:
-    # Last, so that a row's randomness comes from its place in the whole order.
-    rows = _ProcessShare(rows, num_records, process_index, process_count)
+    missing = -sum(map(len, order)) % (num_records * process_count)
+    padding = grain.MapDataset.range(missing).map(lambda _: _PADDING)
+    rows = grain.MapDataset.concatenate([*order, padding])
+  load = _Load(sources, loader, config['crop']['size'])
+  rows = rows.random_map(load, seed=rows_seed)
+  # Last, so that a row's randomness comes from its place in the whole order.
+  rows = _ProcessShare(rows, num_records, process_index, process_count)
   return Batches(
     rows,
     num_records,
-    batch_size,
     num_threads=config['num_threads'],
     num_workers=config['num_workers'],
     prefetch=config['prefetch'],
@@ -229,26 +229,38 @@ def _indices(number: int, length: int, at_most: int) -> grain.MapDataset:
   )
 
 
+# In place of (source, record): no video, to fill up a last batch.
+_PADDING = (-1, -1)
+
+
 class _Load:
   """(source, record) -> rows; a bad video gives the rows of another one."""
 
-  def __init__(self, sources: list[Any], loader: ClipLoader):
-    self.sources = sources
-    self.loader = loader
+  def __init__(
+    self, sources: list[Any], loader: ClipLoader, size: tuple[int, int]
+  ):
+    self.sources, self.loader, self.size = sources, loader, size
 
   def __call__(
     self, place: tuple[int, int], rng: np.random.Generator
   ) -> dict[str, np.ndarray]:
-    source, index = place
-    rows, num_bad = read_or_replace(
-      self.sources[source], index, lambda record: self.loader(record, rng)
-    )
+    if place == _PADDING:
+      source = index = num_bad = 0
+      rows = self.loader.blank_rows(self.size)
+    else:
+      source, index = place
+      records = self.sources[source]
+      rows, num_bad = read_or_replace(
+        records, index, lambda record: self.loader(record, rng)
+      )
+      index = (index + num_bad) % len(records)
     num_rows = len(rows['label'])
     rows['host/bad_videos'] = np.full(num_rows, num_bad, np.int32)
     rows['host/source'] = np.full(num_rows, source, np.int32)
     rows['host/record'] = np.full(num_rows, index, np.int32)
     if not self.loader.random_clips:
-      rows['valid'] = np.full(num_rows, num_bad == 0)
+      is_valid = num_bad == 0 and place != _PADDING
+      rows['valid'] = np.full(num_rows, is_valid)
     return rows
 
 

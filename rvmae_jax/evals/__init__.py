@@ -1,22 +1,43 @@
 """Evaluations by name; each is one file here and one line in `EVALS`.
 
-An evaluation is a class. Its constructor takes `videos` (what to read, see
-`evals.videos`) and its own settings: an entry of `config.evals` without `name`,
-`every_steps`, `data` and `batch_size`. Its method `run(functions, step)` gets a
-network as functions (`evals.functions`) and returns a flat dict of numbers,
-named from the general to the special with slashes; an empty dict means that it
-had nothing to measure, and the log says why. What pictures need it leaves as
-numpy arrays in its attribute `arrays`; how they are drawn is one line in
-`rvmae_jax.visualize.FIGURES`. One that is about what a network rebuilds says in
-`rebuilds` which frames these have to be, see `evals.fitting`.
+An evaluation is a frozen dataclass whose fields say everything about it: the
+videos it reads (`evals.videos.Videos`, one for each of its `sides`) and its own
+settings. `build_eval` makes it from an entry of `config.evals`; nothing is
+decided later. Its method `run(functions, step)` gets a network as functions
+(`evals.functions`) and returns a `Result`. How arrays are drawn is one line in
+`rvmae_jax.visualize.FIGURES`. A class may say of itself:
+
+  sides     names of its fields that are `Videos`; just `videos` by default
+  reads     the keys of a data config that decide its numbers
+  rebuilds  which frames a network has to rebuild for it, see `evals.fitting`
 """
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from ml_collections import ConfigDict
 
-from rvmae_jax.registry import Registry
+from rvmae_jax import config_utils
+from rvmae_jax.registry import Registry, near_names
+
+# To be raised with every change that gives other numbers.
+VERSION = 1
+
+
+class Result(NamedTuple):
+  """What an evaluation found.
+
+  Attributes:
+    metrics: numbers, named from the general to the special with slashes; empty
+      where there was nothing to measure, and the log says why.
+    arrays: what pictures need.
+  """
+
+  metrics: dict[str, float]
+  arrays: dict[str, np.ndarray]
+
 
 EVALS = Registry(
   'evaluation',
@@ -44,34 +65,135 @@ EVALS = Registry(
 )
 
 
+# The value of a key, or the name of a source, that is taken from the run.
+RUN = 'run'
+_HOW_TO_READ = ('num_threads', 'num_workers')
+
+
 def build_eval(
   config: Mapping[str, Any],
   *,
-  data: ConfigDict,
-  patch_size: int,
+  run_config: ConfigDict,
+  shared: Mapping[str, Any] | None = None,
   batch_size: int,
-  tubelet_size: int = 1,
   seed: int = 0,
 ) -> Any:
   """An evaluation from one entry of `config.evals`.
 
+  What it reads are keys of a data config. Those of a side (`train`, `test`)
+  replace those of the entry's `data`, and these the shared ones; a key is
+  replaced whole. Nothing comes from the run but what is asked for by name: a
+  key with the value 'run', or a source `{'name': 'run', ...}`, which is the
+  run's source of the same alias with the settings that stand beside.
+
   Args:
-    config: `name`, settings, and optionally `data` (changes to `data`, see
-      `evals.videos.override`), `batch_size` and the trainer's `every_steps`.
-    data: the data config of the run.
-    patch_size: of the model, for masks.
+    config: `name`, settings, and optionally `data`, `batch_size` and the
+      trainer's `every_steps`.
+    run_config: of the run; its network is the one that is asked.
+    shared: keys for all evaluations of a config.
     batch_size: clips at once, where the entry has none.
-    tubelet_size: of the model, for masks.
     seed: of masks, and of whatever the evaluation draws.
 
   Raises:
-    ValueError: an unknown evaluation or setting; near names are shown.
+    ValueError: an unknown evaluation or setting, one that does nothing, or
+      something that the run does not have.
   """
-  from rvmae_jax.evals.videos import Videos  # The pipeline is heavy.
+  # The pipeline is heavy.
+  from rvmae_jax.data.pipeline import DEFAULTS
+  from rvmae_jax.evals.videos import Videos
 
   settings = dict(config)
+  evaluation = EVALS.get(settings['name'])
   settings.pop('every_steps', None)
   batch_size = settings.pop('batch_size', batch_size)
-  changes = settings.pop('data', {})
-  videos = Videos(data, patch_size, batch_size, seed, tubelet_size)
-  return EVALS.build(settings, videos=videos.changed(changes))
+  own = dict(settings.pop('data', {}))
+  reads = (*getattr(evaluation, 'reads', ('sources', 'clip', 'crop')),)
+  reads += ('max_videos',) if 'sources' in reads else ()
+  shared = {k: v for k, v in (shared or {}).items() if k in reads}
+  sides = {}
+  for side in getattr(evaluation, 'sides', ('videos',)):
+    if side != 'videos' and side not in settings:
+      continue
+    keys = own | dict(settings.pop(side, {}))
+    for key in keys:
+      if key not in (*reads, *_HOW_TO_READ):
+        raise ValueError(
+          f'data.{key}={keys[key]!r} does nothing for the evaluation '
+          f'{config["name"]!r}, which reads {", ".join(reads)}. '
+          f'{near_names(key, (*reads, *_HOW_TO_READ))}'
+        )
+    found = _from_run(shared | keys, run_config.data)
+    for key in reads:
+      is_needed = key == 'crop' or 'dataset' not in settings
+      if DEFAULTS[key] is None and is_needed and not found.get(key):
+        raise ValueError(
+          f'The evaluation {config["name"]!r} needs data.{key}: give it, or '
+          f"'{RUN}' for that of the run."
+        )
+    sides[side] = Videos(
+      **found,
+      **config_utils.token_size(run_config.model),
+      batch_size=batch_size,
+      seed=seed,
+    )
+  return EVALS.build(settings, **sides)
+
+
+def build_evals(entries: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
+  """Evaluations by alias, see `build_eval`; an error names the alias."""
+  evaluations = {}
+  for alias, entry in entries.items():
+    try:
+      evaluations[alias] = build_eval(entry, **settings)
+    except ValueError as error:
+      raise ValueError(f'config.evals.{alias}: {error}') from error
+  return evaluations
+
+
+def spec(evaluation: Any) -> dict[str, Any]:
+  """Everything that decides an evaluation's numbers, as plain data."""
+  [name] = [n for n in EVALS.names() if EVALS.get(n) is type(evaluation)]
+  fields = dataclasses.asdict(evaluation)
+  for side in getattr(evaluation, 'sides', ('videos',)):
+    for key in _HOW_TO_READ:
+      (fields[side] or {}).pop(key, None)
+  return {'name': name, **fields}
+
+
+def videos_of(evaluation: Any) -> dict[str, Any]:
+  """The `Videos` of an evaluation that it reads, by side."""
+  sides = getattr(evaluation, 'sides', ('videos',))
+  found = {side: getattr(evaluation, side) for side in sides}
+  return {k: videos for k, videos in found.items() if videos and videos.sources}
+
+
+def _from_run(keys: Mapping[str, Any], data: Mapping[str, Any]) -> dict:
+  """Plain keys of a data config, with those of the run filled in."""
+  from rvmae_jax.data.pipeline import DEFAULTS
+
+  found = {}
+  for key, value in ConfigDict(keys).to_dict().items():
+    if key == 'sources' and value != RUN:
+      value = {k: _source(k, v, data) for k, v in value.items()}
+    if value == RUN:
+      value = data.get(key, DEFAULTS[key])
+      if value is None:
+        raise ValueError(f'The run has no data.{key}; give its value.')
+    found[key] = value
+  return ConfigDict(found).to_dict()
+
+
+def _source(
+  alias: str, source: Mapping[str, Any], data: Mapping[str, Any]
+) -> Mapping[str, Any]:
+  if source.get('name') != RUN:
+    return source
+  runs = data.get('sources') or {}
+  if alias not in runs:
+    raise ValueError(
+      f'There is no source {alias!r} in the run, but '
+      f'{", ".join(map(repr, runs)) or "none"}. Give the one that is meant, '
+      'often as `source=` after the colon of --config, or the name and '
+      'settings of another.'
+    )
+  return {**runs[alias], **source, 'name': runs[alias]['name']}

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,14 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from rvmae_jax.data.classes import check_same_classes
 from rvmae_jax.evals.answers import Answer
 from rvmae_jax.evals.features import batch_places, labelled
 from rvmae_jax.evals.heads import AttentiveHead, ManyHeads
 from rvmae_jax.evals.probing import Answers, Probe
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.token_rows import EncodedRows, KeptRows, Networks
-from rvmae_jax.evals.videos import Videos
 
 _POOLING = 'attentive'  # Its place in the names of numbers.
 # Of so few videos, drawn one by one, it may be that none is held out.
@@ -31,7 +30,7 @@ class _Chosen(NamedTuple):
   validation_top1: float
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class AttentiveProbeEval(Probe):
   """Accuracy of an attentive head on the tokens of a frozen network.
 
@@ -49,7 +48,7 @@ class AttentiveProbeEval(Probe):
   Attributes:
     learning_rates: of AdamW, along a cosine to 0.
     weight_decays: combined with each rate.
-    num_epochs: over the training videos, in batches of `videos.batch_size`.
+    num_epochs: over the training videos, in batches of `train.batch_size`.
     held_out: the share of training videos that chooses; one of them at least.
     width: of the head; 0 takes that of the tokens. The paper's is 768.
     num_heads: of its attention; 0 takes one for each 64 channels.
@@ -64,61 +63,56 @@ class AttentiveProbeEval(Probe):
   num_heads: int = 0
   cache: bool = True
 
-  def answer(self, functions, sources):
-    """One answer for each source and seed."""
-    train, test = (
-      self.videos.changed({'mask': None}).changed(changes)
-      for changes in (self.train, self.test)
-    )
-    check_same_classes(train.classes('train'), test.classes('test'))
-    num_classes = train.num_classes
+  @property
+  def num_trainings(self) -> int:
+    """Of heads, those included that are not chosen."""
+    num_heads = len(self.learning_rates) * len(self.weight_decays)
+    return num_heads * len(self.encoders) * self.seeds
+
+  def answer(self, functions, encoders):
+    """One answer for each encoder and seed."""
+    num_classes = self.train.num_classes
     if num_classes < 2:
       logging.info('Attentive probe skipped: its train videos have no classes.')
       return None
-    self._limits = np.full((self.seeds, 1), self.held_out)
-    if train.num_videos <= _FEW:
-      draws = self._draw(train.labelled_places())
-      self._limits = np.maximum(
-        self._limits, draws.min(1, initial=1.0, keepdims=True)
-      )
-    networks = Networks(functions, sources, self.seeds, self.videos.seed)
-    train_rows = (KeptRows if self.cache else EncodedRows)(networks, train)
+    networks = Networks(functions, encoders, self.seeds, self.train.seed)
+    train_rows = (KeptRows if self.cache else EncodedRows)(networks, self.train)
     if not train_rows.num_videos:
       logging.info('Attentive probe skipped: no labels in its train videos.')
       return None
-    chosen = self._learn(train_rows, networks, sources, num_classes)
-    return self._ask(chosen, networks, test, train_rows.num_videos)
+    chosen = self._learn(train_rows, networks, encoders, num_classes)
+    return self._ask(chosen, networks, train_rows.num_videos)
 
   def _learn(
     self,
     train: KeptRows | EncodedRows,
     networks: Networks,
-    sources: Sequence[str],
+    encoders: Sequence[str],
     num_classes: int,
   ) -> dict[tuple[str, int], _Chosen]:
-    """Trains the heads of each source and seed, and chooses among them."""
-    pairs = list(itertools.product(sources, range(self.seeds)))
+    """Trains the heads of each encoder and seed, and chooses among them."""
+    pairs = list(itertools.product(encoders, range(self.seeds)))
     num_steps = train.num_steps(self.num_epochs)
     heads: dict[tuple[str, int], ManyHeads] = {}
     batches = train.training_batches(self.num_epochs)
     for rows in progress(batches, num_steps, 'attentive heads', unit='steps'):
       is_held_out = self._is_held_out(rows.places)
-      for source, number in pairs:
-        tokens = rows.tokens[networks.name(source, number)]
-        if (source, number) not in heads:
-          heads[source, number] = self._new_heads(
+      for encoder, number in pairs:
+        tokens = rows.tokens[networks.name(encoder, number)]
+        if (encoder, number) not in heads:
+          heads[encoder, number] = self._new_heads(
             tokens, num_classes, num_steps, number
           )
         learns = ~is_held_out[number] & (rows.labels >= 0)
-        heads[source, number].step(tokens, rows.labels, np.float32(learns))
+        heads[encoder, number].step(tokens, rows.labels, np.float32(learns))
     asked = collections.defaultdict(list)
     for rows in train.all_batches():
       is_held_out = self._is_held_out(rows.places)
-      for source, number in pairs:
-        tokens = rows.tokens[networks.name(source, number)]
+      for encoder, number in pairs:
+        tokens = rows.tokens[networks.name(encoder, number)]
         chooses = is_held_out[number] & (rows.labels >= 0)
-        probabilities = heads[source, number].classify_all(tokens)
-        asked[source, number].append(
+        probabilities = heads[encoder, number].classify_all(tokens)
+        asked[encoder, number].append(
           (probabilities[:, chooses], rows.labels[chooses])
         )
     return {
@@ -130,22 +124,22 @@ class AttentiveProbeEval(Probe):
     self,
     chosen: dict[tuple[str, int], _Chosen],
     networks: Networks,
-    test: Videos,
     num_train: int,
   ) -> Answers | None:
     """Shows every test video to the chosen heads, view by view."""
     asked = collections.defaultdict(list)
     labels, places = [np.zeros(0, int)], [np.zeros((0, 2), int)]
     views = self.views()
-    for batch in progress(test.batches(), test.num_videos, 'test videos'):
+    batches = progress(self.test.batches(), self.test.num_videos, 'test videos')
+    for batch in batches:
       keep = labelled(batch)
       if not keep.any():
         continue
       parts = [networks.tokens(part) for part in views.cut(batch['video'])]
-      for (source, number), (heads, best, _) in chosen.items():
-        name = networks.name(source, number)
+      for (encoder, number), (heads, best, _) in chosen.items():
+        name = networks.name(encoder, number)
         seen = [heads.classify(best, part[name]) for part in parts]
-        asked[source, number].append(np.mean(seen, axis=0)[keep])
+        asked[encoder, number].append(np.mean(seen, axis=0)[keep])
       labels.append(batch['label'][keep])
       places.append(batch_places(batch)[keep])
     if not asked:
@@ -153,11 +147,11 @@ class AttentiveProbeEval(Probe):
       return None
     given = collections.defaultdict(list)
     labels = np.concatenate(labels)
-    for (source, number), (heads, best, validation_top1) in chosen.items():
-      probabilities = np.concatenate(asked[source, number])
+    for (encoder, number), (heads, best, validation_top1) in chosen.items():
+      probabilities = np.concatenate(asked[encoder, number])
       # A class that train lacks is never the answer.
       num_lacking = max(labels.max() + 1 - probabilities.shape[1], 0)
-      given[f'{source}/{_POOLING}'].append(
+      given[f'{encoder}/{_POOLING}'].append(
         Answer(
           np.pad(probabilities, [(0, 0), (0, num_lacking)]),
           {'validation_top1': validation_top1, **heads.setting(best)},
@@ -182,8 +176,17 @@ class AttentiveProbeEval(Probe):
       rates=self.learning_rates,
       decays=self.weight_decays,
       num_steps=num_steps,
-      seed=self.videos.seed + number,
+      seed=self.train.seed + number,
     )
+
+  @functools.cached_property
+  def _limits(self) -> np.ndarray:
+    """The records drawn below these choose, for each seed: [seeds, 1]."""
+    limits = np.full((self.seeds, 1), self.held_out)
+    if self.train.num_videos <= _FEW:
+      draws = self._draw(self.train.labelled_places())
+      limits = np.maximum(limits, draws.min(1, initial=1.0, keepdims=True))
+    return limits
 
   def _is_held_out(self, places: np.ndarray) -> np.ndarray:
     """Which records choose, for each seed: [seeds, B] bool."""
@@ -194,7 +197,7 @@ class AttentiveProbeEval(Probe):
 
     Drawn record by record, so that it does not depend on their order.
     """
-    seeds = self.videos.seed + np.arange(self.seeds)
+    seeds = self.train.seed + np.arange(self.seeds)
     return np.array(
       [
         [np.random.default_rng([seed, *place]).random() for place in places]

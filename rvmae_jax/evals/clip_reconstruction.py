@@ -16,7 +16,7 @@ from rvmae_jax.evals.rebuilding import (
 )
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ClipReconstructionEval(RebuildingEval):
   """Rebuilt tubelets of clips beside methods that learned nothing.
 
@@ -36,7 +36,7 @@ class ClipReconstructionEval(RebuildingEval):
   num_pictures: int = 2
 
   def clips(self, batch: Mapping[str, Any], rebuilt: np.ndarray) -> Clips:
-    """See `video_clips`; `arrays` has them."""
+    """See `video_clips`; they are the arrays."""
     return video_clips(batch, rebuilt, self.videos)
 
   def scores(

@@ -4,21 +4,22 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
+from rvmae_jax.evals import Result
 from rvmae_jax.evals.functions import Compiled, ModelFunctions
-from rvmae_jax.evals.videos import Videos, override
+from rvmae_jax.evals.videos import Videos
 
 _NUM_ROUNDS = 3  # Machines drift, so that networks take turns.
 _LEAST_RUNS = 3  # In a round.
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CostEval:
   """What features cost on this device, beside those of other networks.
 
@@ -34,10 +35,10 @@ class CostEval:
     beside: name -> another network, with fresh parameters: `recipe`, a config
       as for training ('configs/videomae.py:variant=B'), and `model`, changes to
       its model; or `model` alone, all of it.
-    arrays: empty; the numbers say everything.
   """
 
-  is_of_device = True  # Measured on another one, it is to be done again.
+  is_of_device: ClassVar = True  # On another one it has to be done again.
+  reads: ClassVar = ('crop',)
 
   videos: Videos
   batch_sizes: Sequence[int] = (1, 8)
@@ -46,11 +47,8 @@ class CostEval:
   beside: Mapping[str, Mapping[str, Any]] = dataclasses.field(
     default_factory=dict
   )
-  arrays: dict[str, np.ndarray] = dataclasses.field(
-    default_factory=dict, init=False
-  )
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
+  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
     """Numbers by network, which is `this` or a name in `beside`.
 
     `<network>/parameters`, those that features need. Of a case, such as
@@ -59,7 +57,7 @@ class CostEval:
     our count) and `mib` (that XLA plans for, parameters included).
     """
     del step
-    height, width = self.videos.data.crop.size
+    height, width = self.videos.size
     clip = np.zeros((1, max(self.lengths), height, width, 3), np.uint8)
     networks = {'this': functions}
     for name, entry in self.beside.items():
@@ -73,7 +71,7 @@ class CostEval:
         case.run_round(self.seconds / _NUM_ROUNDS)
     for name, case in cases.items():
       metrics |= {f'{name}/{key}': v for key, v in case.result().items()}
-    return metrics
+    return Result(metrics, {})
 
   def _cases(
     self, name: str, network: ModelFunctions, height: int, width: int
@@ -106,7 +104,7 @@ def other_model(entry: Mapping[str, Any]) -> ConfigDict:
   model = {}
   if 'recipe' in entry:
     model = config_utils.load_config(entry['recipe']).model
-  return override(model, entry.get('model', {}))
+  return config_utils.merged(model, entry.get('model', {}))
 
 
 class Case:

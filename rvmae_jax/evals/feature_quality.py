@@ -1,14 +1,19 @@
 """Quality of features without labels: has a network collapsed, and how far?"""
 
+import dataclasses
+from typing import ClassVar
+
 import numpy as np
 from absl import logging
 
+from rvmae_jax.evals import Result
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.recurrence import RecurrenceEval
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics import features as measures
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FeatureQualityEval:
   """Rank, spread and likeness of features; gates of a recurrent core.
 
@@ -18,21 +23,20 @@ class FeatureQualityEval:
   cosines that go to 1 are a collapse, long before a probe is run. Ranks of
   different numbers of videos do not compare.
 
-  Args:
+  Attributes:
     videos: what to read; where its clip is a `source_target` with a mask, the
       gates are measured too, see `evals.recurrence`.
     num_batches: stop after so many; 0 takes all.
     num_tokens: of each clip.
   """
 
-  def __init__(
-    self, videos: Videos, *, num_batches: int = 4, num_tokens: int = 8
-  ):
-    self.videos = videos
-    self.num_batches, self.num_tokens = num_batches, num_tokens
-    self.arrays: dict[str, np.ndarray] = {}
+  reads: ClassVar = ('sources', 'clip', 'crop', 'mask')
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
+  videos: Videos
+  num_batches: int = 4
+  num_tokens: int = 8
+
+  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
     """Numbers as `videos/rank`, and `num_videos`.
 
     `rank` (see `metrics.features.rank_me`) and `rank_share`, of the largest
@@ -47,8 +51,8 @@ class FeatureQualityEval:
     num_videos = len(found['videos'])
     if num_videos < 2:
       logging.info('Feature quality skipped: it takes two videos that decode.')
-      return {}
-    metrics = {}
+      return Result({}, {})
+    metrics, arrays = {}, {}
     for kind, features in found.items():
       rank, deviations = measures.rank_me(features), measures.spread(features)
       metrics |= {
@@ -59,16 +63,16 @@ class FeatureQualityEval:
         f'{kind}/cosine': measures.mean_cosine(features),
       }
       values = measures.singular_values(features)
-      self.arrays[f'{kind}_spectrum'] = values / max(values[0], 1e-12)
-      self.arrays[f'{kind}_std'] = np.sort(deviations)[::-1]
+      arrays[f'{kind}_spectrum'] = values / max(values[0], 1e-12)
+      arrays[f'{kind}_std'] = np.sort(deviations)[::-1]
     metrics['num_videos'] = num_videos
-    return metrics | self._gates(functions, step)
+    return Result(metrics | self._gates(functions, step), arrays)
 
   def _features(self, functions: ModelFunctions) -> dict[str, np.ndarray]:
     """`videos` [n, D] and `tokens` [n * num_tokens, D]."""
     rng = np.random.default_rng(self.videos.seed)
     found = {'videos': [], 'tokens': []}
-    for batch in self.videos.changed({'mask': None}).batches(self.num_batches):
+    for batch in self.videos.replace(mask={}).batches(self.num_batches):
       features = functions.encode(batch['video'])[batch['valid']]
       # [B, T, N, D] -> [B, T * N, D]
       tokens = features.reshape(len(features), -1, features.shape[-1])
@@ -82,10 +86,10 @@ class FeatureQualityEval:
     return {kind: np.concatenate(rows) for kind, rows in found.items()}
 
   def _gates(self, functions: ModelFunctions, step: int) -> dict[str, float]:
-    data = self.videos.data
-    if data.clip.name != 'source_target' or not data.get('mask'):
+    clip = self.videos.clip
+    if clip['name'] != 'source_target' or not self.videos.mask:
       return {}
     recurrence = RecurrenceEval(
-      self.videos, num_frames=data.clip.get('num_source', 4), num_pictures=1
+      videos=self.videos, num_frames=clip.get('num_source', 4), num_pictures=1
     )
-    return recurrence.run(functions, step)
+    return recurrence.run(functions, step).metrics

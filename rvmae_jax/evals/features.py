@@ -1,15 +1,16 @@
 """Frozen features of labelled videos: extracted once, probed many times."""
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from rvmae_jax.evals import pooling
 from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.pooling import USUAL_POOLINGS, Pooling, pool
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.evals.views import Views
@@ -19,7 +20,7 @@ from rvmae_jax.registry import check_known
 _THUMBNAIL = 16
 
 # What is probed beside the network, so that its number means something.
-SOURCES = {
+ENCODERS = {
   'trained': 'the network',
   'random': 'the same network with fresh parameters',
   'per_frame': 'its encoder alone, without recurrence',
@@ -32,7 +33,7 @@ class FeatureSet:
   """Pooled features of the labelled videos of one split.
 
   Attributes:
-    pooled: source -> pooling -> [videos, D] float32, or [videos, views, D]
+    pooled: encoder -> pooling -> [videos, D] float32, or [videos, views, D]
       where each video was seen as several views.
     labels: [videos] int.
     places: [videos, 2] int, `host/source` and `host/record` of each video.
@@ -45,40 +46,39 @@ class FeatureSet:
 
 @dataclasses.dataclass(frozen=True)
 class Encoder:
-  """One source of features as functions of video [B, T, H, W, 3] uint8.
+  """One of `ENCODERS` as functions of video [B, T, H, W, 3] uint8.
 
   Attributes:
-    tokens: gives features [B, T, tokens, D].
-    pooled: gives every pooling of them by name, [B, D].
+    tokens: gives features [B, t, tokens, D].
+    pooled: gives poolings of them, asked for by name, [B, D] each.
   """
 
   tokens: Callable[[np.ndarray], np.ndarray]
-  pooled: Callable[[np.ndarray], dict[str, np.ndarray]]
+  pooled: Callable[[np.ndarray, Sequence[str]], dict[str, np.ndarray]]
 
 
 def make_encoder(
-  source: str, functions: ModelFunctions, video: np.ndarray, seed: int = 0
+  name: str, functions: ModelFunctions, video: np.ndarray, seed: int = 0
 ) -> Encoder:
-  """The encoder of one of `SOURCES`.
+  """One of `ENCODERS`.
 
   Args:
-    source: its name.
+    name: which.
     functions: the network.
     video: any clips, for their shape.
     seed: of fresh parameters.
   """
-  if source == 'pixels':
-    return Encoder(
-      thumbnails,
-      lambda video: {
-        name: np.asarray(pooled)
-        for name, pooled in pooling.pool_all(thumbnails(video)).items()
-      },
-    )
+  if name == 'pixels':
+
+    def pooled(video, poolings):
+      by_name = pool(thumbnails(video), tuple(poolings))
+      return {name: np.asarray(rows) for name, rows in by_name.items()}
+
+    return Encoder(thumbnails, pooled)
   method = 'encode'
-  if source == 'random':
+  if name == 'random':
     functions = functions.untrained(video, seed)
-  elif source == 'per_frame':
+  elif name == 'per_frame':
     method = 'encode_frames'
   return Encoder(
     functools.partial(functions.encode, method=method),
@@ -86,88 +86,114 @@ def make_encoder(
   )
 
 
-def check_sources(sources: Sequence[str]) -> None:
-  """ValueError, with near names, if one of them is not among `SOURCES`."""
-  if not sources:
-    raise ValueError(
-      f'No sources of features; name at least one of {list(SOURCES)}.'
+def check_encoders(names: Sequence[str]) -> None:
+  """ValueError, with near names, if one of them is not among `ENCODERS`."""
+  if not names:
+    raise ValueError(f'No encoders; name at least one of {list(ENCODERS)}.')
+  check_known('encoder', ENCODERS, *names)
+
+
+def check_poolings(
+  names: Sequence[str], videos: Videos, num_clips: int = 1
+) -> None:
+  """ValueError if clips of these videos cannot be pooled so.
+
+  Args:
+    names: see `evals.pooling`.
+    videos: whose clips are pooled.
+    num_clips: equal parts that each clip is cut into first.
+  """
+  for name in names:
+    Pooling.named(name).check(
+      videos.num_frames // num_clips, videos.tubelet_size
     )
-  check_known('source of features', SOURCES, *sources)
 
 
 def extract(
   functions: ModelFunctions,
   videos: Videos,
-  sources: Iterable[str],
+  encoders: Iterable[str],
+  poolings: Iterable[str],
   *,
   views: Views | None = None,
   seed: int | None = None,
 ) -> FeatureSet:
-  """Features of all labelled videos, in every pooling.
+  """Pooled features of all labelled videos.
 
   What was extracted stays in `functions.cache`, so that several evaluations on
   the same videos decode and encode them once.
 
   Args:
     functions: the network.
-    videos: what to read; its mask is left out.
-    sources: some of `SOURCES`.
+    videos: what to read.
+    encoders: some of `ENCODERS`.
+    poolings: see `evals.pooling`; the usual ones come along.
     views: how to cut each clip; whole if None.
     seed: of fresh parameters; that of `videos` if None.
   """
-  videos = videos.changed({'mask': None})
   views = views or Views()
   seed = videos.seed if seed is None else seed
-  of_videos = videos.data.to_dict(), dataclasses.astuple(views)
+  num_frames = videos.num_frames // views.num_clips
+  names = sorted({*poolings, *_possible(num_frames, videos.tubelet_size)})
+  what = dataclasses.asdict(videos), dataclasses.astuple(views), names
 
-  def key(source):
-    of_source = source, seed if source == 'random' else None
-    return json.dumps([of_videos, of_source], sort_keys=True, default=list)
+  def key(encoder):
+    of_encoder = encoder, seed if encoder == 'random' else None
+    return json.dumps([what, of_encoder], sort_keys=True, default=list)
 
-  missing = [s for s in sources if key(s) not in functions.cache]
+  missing = [e for e in encoders if key(e) not in functions.cache]
   if missing:
     batches = progress(videos.batches(), videos.num_videos, 'features')
-    found = pool_batches(functions, batches, missing, seed, views)
-    for source in missing:
-      functions.cache[key(source)] = dataclasses.replace(
-        found, pooled={source: found.pooled[source]}
+    found = pool_batches(functions, batches, missing, names, seed, views)
+    for encoder in missing:
+      functions.cache[key(encoder)] = dataclasses.replace(
+        found, pooled={encoder: found.pooled[encoder]}
       )
-  sets = [functions.cache[key(source)] for source in sources]
-  pooled = {source: s.pooled[source] for source, s in zip(sources, sets)}
-  return dataclasses.replace(sets[0], pooled=pooled)
+  sets = {encoder: functions.cache[key(encoder)] for encoder in encoders}
+  pooled = {encoder: s.pooled[encoder] for encoder, s in sets.items()}
+  return dataclasses.replace(next(iter(sets.values())), pooled=pooled)
+
+
+def _possible(num_frames: int, tubelet_size: int) -> Iterator[str]:
+  """Those of the usual poolings that such clips have."""
+  for name in USUAL_POOLINGS:
+    with contextlib.suppress(ValueError):
+      Pooling.named(name).check(num_frames, tubelet_size)
+      yield name
 
 
 def pool_batches(
   functions: ModelFunctions,
   batches: Iterable[Mapping[str, np.ndarray]],
-  sources: Iterable[str],
+  encoders: Iterable[str],
+  poolings: Sequence[str],
   seed: int = 0,
   views: Views | None = None,
 ) -> FeatureSet:
-  """Pools every source over batches; rows without a label are left out."""
+  """Pools every encoder over batches; rows without a label are left out."""
   views = views or Views()
-  encoders: dict[str, Encoder] = {}
-  pooled = {source: collections.defaultdict(list) for source in sources}
+  made: dict[str, Encoder] = {}
+  pooled = {encoder: collections.defaultdict(list) for encoder in encoders}
   labels, places = [np.zeros(0, np.int32)], [np.zeros((0, 2), np.int32)]
   for batch in batches:
     keep = labelled(batch)
     if not keep.any():
       continue
     parts = views.cut(batch['video'])
-    for source in pooled:
-      if source not in encoders:
-        encoders[source] = make_encoder(source, functions, parts[0], seed)
-      found = [encoders[source].pooled(part) for part in parts]
-      for name in found[0]:
+    for encoder in pooled:
+      if encoder not in made:
+        made[encoder] = make_encoder(encoder, functions, parts[0], seed)
+      found = [made[encoder].pooled(part, poolings) for part in parts]
+      for name in poolings:
         # [B, views, D], or [B, D] of a single view.
         rows = np.stack([features[name][keep] for features in found], axis=1)
-        pooled[source][name].append(rows if len(views) > 1 else rows[:, 0])
+        pooled[encoder][name].append(rows if len(views) > 1 else rows[:, 0])
     labels.append(batch['label'][keep])
     places.append(batch_places(batch)[keep])
   return FeatureSet(
     pooled={
-      source: {name: np.concatenate(rows) for name, rows in by_name.items()}
-      for source, by_name in pooled.items()
+      encoder: {name: np.concatenate(rows) for name, rows in by_name.items()}
+      for encoder, by_name in pooled.items()
     },
     labels=np.concatenate(labels),
     places=np.concatenate(places),

@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from rvmae_jax.batch import split_host
-from rvmae_jax.evals import pooling
+from rvmae_jax.evals.pooling import pool
 from rvmae_jax.memory import planned_bytes
 from rvmae_jax.target_device import compiling_for
 
@@ -74,8 +74,11 @@ class ModelFunctions:
       )
       return features.astype(jnp.float32), state
 
-    def pooled(params, video, method):
-      return pooling.pool_all(encode(params, video, method))
+    def pooled(params, video, poolings, method):
+      features = encode(params, video, method)
+      tubelet_size = video.shape[1] // features.shape[1]
+      grid = features[:, :, model.num_prefix_tokens :]
+      return pool(grid, poolings, tubelet_size)
 
     def distance(params, first, second):
       def unit_features(frames):
@@ -97,7 +100,7 @@ class ModelFunctions:
     self._encode = self._jit(encode, static_argnums=2)
     self._encode_from = self._jit(encode_from)
     self._distance = self._jit(distance)
-    self._pooled = self._jit(pooled, static_argnums=2)
+    self._pooled = self._jit(pooled, static_argnums=(2, 3))
 
   @property
   def is_recurrent(self) -> bool:
@@ -199,11 +202,12 @@ class ModelFunctions:
     return np.asarray(features), state
 
   def pooled(
-    self, video: np.ndarray, method: str = 'encode'
+    self, video: np.ndarray, poolings: Sequence[str], method: str = 'encode'
   ) -> dict[str, np.ndarray]:
-    """Every pooling of what `encode` gives, see `evals.pooling`."""
+    """Poolings, by name, of what `encode` gives, see `evals.pooling`."""
+    placed = self._place(video)
     return jax.device_get(
-      self._pooled(self._params, self._place(video), method)
+      self._pooled(self._params, placed, tuple(poolings), method)
     )
 
   def perceptual_distance(
@@ -241,13 +245,15 @@ class ModelFunctions:
     return jax.jit(function, out_shardings=self._everywhere, **options)
 
   def _settle(self, params: Any) -> Any:
-    """Parameters on the devices; each of them whole, if it was on the host."""
+    """Parameters on all devices; each of them whole, if it was elsewhere."""
+    devices = self._mesh and {*self._mesh.devices.flat}
 
     def settle(x):
-      if isinstance(x, jax.Array):
-        return x
       if self._mesh is None:
-        return jax.device_put(x)
+        return x if isinstance(x, jax.Array) else jax.device_put(x)
+      if isinstance(x, jax.Array) and x.sharding.device_set == devices:
+        return x
+      x = np.asarray(x)
       return jax.make_array_from_callback(
         x.shape, self._everywhere, x.__getitem__
       )

@@ -8,7 +8,7 @@ from rvmae_jax.evals.features import unit
 from rvmae_jax.evals.probing import FeatureProbe
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class KnnEval(FeatureProbe):
   """Accuracy of a weighted vote of the k nearest training videos.
 

@@ -1,17 +1,19 @@
 """Label propagation: how well features tell what moved where."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from absl import logging
 
 from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.data.tracking.videos import TrackedVideo
+from rvmae_jax.evals import Result
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
-from rvmae_jax.evals.tracking.encoders import SOURCES, make_encoders
+from rvmae_jax.evals.tracking.encoders import PROPAGATED_BY, make_encoders
 from rvmae_jax.evals.tracking.pictures import Pictures
 from rvmae_jax.evals.tracking.predictions import PredictionFolder
 from rvmae_jax.evals.tracking.propagation import Propagation
@@ -21,7 +23,7 @@ from rvmae_jax.evals.videos import Videos
 from rvmae_jax.registry import check_known
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelPropagationEval:
   """Hands the labels of a first frame on by the similarity of features.
 
@@ -35,7 +37,7 @@ class LabelPropagationEval:
     dataset: `name` of `rvmae_jax.data.tracking.TRACKING`, and its arguments.
     size: (height, width) of the frames that networks see; empty is the
       dataset's custom.
-    sources: some of `evals.tracking.encoders.SOURCES`.
+    encoders: some of `evals.tracking.encoders.PROPAGATED_BY`.
     num_videos: the first of the dataset; 0 takes all.
     num_previous, radius, top_k, temperature: see `Propagation`; top_k 0 is the
       dataset's custom.
@@ -44,14 +46,14 @@ class LabelPropagationEval:
       counts; published numbers have none.
     save_to: a folder for the labels that the network predicts; '' saves none.
     num_pictures: videos whose labels are kept for pictures.
-    arrays: `names` of the videos of the last run, `sources`, `scores` [sources,
-      videos], and what `Pictures` keeps.
   """
+
+  reads: ClassVar = ()
 
   videos: Videos
   dataset: Mapping[str, Any]
   size: tuple[int, ...] = ()
-  sources: tuple[str, ...] = tuple(SOURCES)
+  encoders: tuple[str, ...] = tuple(PROPAGATED_BY)
   num_videos: int = 0
   num_previous: int = 20
   radius: float = 20.0
@@ -63,14 +65,9 @@ class LabelPropagationEval:
   warm_up: int = 0
   save_to: str = ''
   num_pictures: int = 1
-  arrays: dict[str, np.ndarray] = dataclasses.field(
-    default_factory=dict, init=False
-  )
 
   def __post_init__(self):
-    check_known('source of features', SOURCES, *self.sources)
-    self._dataset = TRACKING.build(self.dataset)
-    self._size = tuple(self.size or self._dataset.size)
+    check_known('encoder', PROPAGATED_BY, *self.encoders)
     patch_size = self.videos.patch_size
     if any(side % patch_size for side in self._size):
       near = tuple(round(side / patch_size) * patch_size for side in self._size)
@@ -78,26 +75,31 @@ class LabelPropagationEval:
         f'Patches of {patch_size} do not tile frames of size {self._size}; '
         f'give the evaluation size={near}.'
       )
-    self._propagation = Propagation(
-      num_previous=self.num_previous,
-      radius=self.radius,
-      top_k=self.top_k or self._dataset.top_k,
-      temperature=self.temperature,
-    )
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
-    """Numbers of each source, as `<source>/J&F`.
+  @functools.cached_property
+  def _dataset(self) -> Any:
+    return TRACKING.build(self.dataset)
+
+  @property
+  def _size(self) -> tuple[int, int]:
+    return tuple(self.size or self._dataset.size)
+
+  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+    """Numbers of each encoder, as `<encoder>/J&F`.
 
     Objects have `J&F`, `J`, `F` and recalls, parts `mIoU`, keypoints `PCK@0.1`
-    to `PCK@0.5`. Also `seconds_per_frame/<source>` (the median, with reading
-    and encoding) and `memory_mb/<source>` of a step of propagation.
+    to `PCK@0.5`. Also `seconds_per_frame/<encoder>` (the median, with reading
+    and encoding) and `memory_mb/<encoder>` of a step of propagation.
+
+    Arrays: `names` of the videos, `encoders`, `scores` [encoders, videos], and
+    what `Pictures` keeps.
     """
     del step
     patch_size = self.videos.patch_size
     grid = tuple(side // patch_size for side in self._size)
     encoders = make_encoders(
       functions,
-      self.sources,
+      self.encoders,
       patch_size,
       seed=self.videos.seed,
       window=self.window,
@@ -105,11 +107,17 @@ class LabelPropagationEval:
       reset_every=self.reset_every,
       warm_up=self.warm_up,
     )
+    propagation = Propagation(
+      num_previous=self.num_previous,
+      radius=self.radius,
+      top_k=self.top_k or self._dataset.top_k,
+      temperature=self.temperature,
+    )
     trackers = {
-      source: Tracker(encode, self._propagation, self._size, grid)
-      for source, encode in encoders.items()
+      encoder: Tracker(encode, propagation, self._size, grid)
+      for encoder, encode in encoders.items()
     }
-    scores = {source: SCORES[self._dataset.kind]() for source in encoders}
+    scores = {encoder: SCORES[self._dataset.kind]() for encoder in encoders}
     pictures = Pictures(self.num_pictures)
     count = min(len(self._dataset), self.num_videos or len(self._dataset))
     names, by_video = [], []
@@ -118,49 +126,49 @@ class LabelPropagationEval:
       names.append(video.name)
       by_video.append(
         [
-          self._score(video, source, track, scores[source], pictures)
-          for source, track in trackers.items()
+          self._score(video, encoder, track, scores[encoder], pictures)
+          for encoder, track in trackers.items()
         ]
       )
       pictures.end_video(video)
       shown = (f'{s} {value:.3f}' for s, value in zip(scores, by_video[-1]))
       main = next(iter(scores.values())).main
       logging.info('%s: %s %s', video.name, main, ', '.join(shown))
-    self.arrays = {
+    arrays = {
       'names': np.array(names),
-      'sources': np.array(list(trackers)),
+      'encoders': np.array(list(trackers)),
       'scores': np.array(by_video).T,
       **pictures.arrays,
     }
     metrics = {'num_videos': count}
-    for source in trackers:
-      for name, value in scores[source].summary().items():
-        metrics[f'{source}/{name}'] = value
-    for source, tracker in trackers.items():
+    for encoder in trackers:
+      for name, value in scores[encoder].summary().items():
+        metrics[f'{encoder}/{name}'] = value
+    for encoder, tracker in trackers.items():
       if tracker.seconds:
         seconds = float(np.median(tracker.seconds))
-        metrics[f'seconds_per_frame/{source}'] = seconds
-    for source, tracker in trackers.items():
+        metrics[f'seconds_per_frame/{encoder}'] = seconds
+    for encoder, tracker in trackers.items():
       if tracker.seconds:
-        metrics[f'memory_mb/{source}'] = tracker.memory_bytes / 1e6
-    return metrics
+        metrics[f'memory_mb/{encoder}'] = tracker.memory_bytes / 1e6
+    return Result(metrics, arrays)
 
   def _score(
     self,
     video: TrackedVideo,
-    source: str,
+    encoder: str,
     track: Tracker,
     scores: Any,
     pictures: Pictures,
   ) -> float:
     """Tracks one video; its score."""
     saved = None
-    if self.save_to and source == 'trained':
+    if self.save_to and encoder == 'trained':
       saved = PredictionFolder(self.save_to)
     num_frames = 0
     for frame, (image, predicted) in enumerate(track(video)):
       num_frames = frame + 1
-      pictures.add(source, frame, image, predicted)
+      pictures.add(encoder, frame, image, predicted)
       if saved:
         saved.add(video.name, frame, predicted)
       if (true := video.label(frame)) is not None:

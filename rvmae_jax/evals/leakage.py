@@ -12,7 +12,7 @@ from rvmae_jax.data.localization import LOCALIZATION_SETS
 from rvmae_jax.data.manifest import SeenVideos
 from rvmae_jax.data.pipeline import build_sources
 from rvmae_jax.data.tracking import TRACKING
-from rvmae_jax.evals.videos import override
+from rvmae_jax.evals import videos_of
 
 _SHOWN = 3
 
@@ -33,42 +33,38 @@ class Leak:
 
 
 def find_leaks(
-  evals: Mapping[str, Mapping[str, Any]],
-  data: ConfigDict,
-  run_data: ConfigDict,
-  seen: SeenVideos,
+  evaluations: Mapping[str, Any], run_data: ConfigDict, seen: SeenVideos
 ) -> dict[str, Leak]:
   """Evaluations whose test videos were trained on.
 
-  Those are the videos of an entry's `test`, or else of its `data`. What a probe
-  learns from does not count, nor does an entry that leaves the run's own
-  sources as they are: it asks about training videos and says so.
+  What a probe learns from does not count, nor does an evaluation that leaves
+  the run's own sources as they are: it asks about training videos and says so.
 
   Args:
-    evals: alias -> entry, as `config.evals`.
-    data: the data config of the evaluations.
-    run_data: that of the run.
+    evaluations: by alias.
+    run_data: the data config of the run.
     seen: what the run has learned from.
 
   Returns:
     alias -> leak, for those that have one.
   """
   leaks, known = {}, {}
-  for alias, entry in evals.items():
-    if entry.get('dataset'):  # Of its own, which is no source.
-      files = list_files(entry)
+  for alias, evaluation in evaluations.items():
+    if getattr(evaluation, 'dataset', None):  # Of its own, which is no source.
+      files = list_files(evaluation)
       shared = seen.find_files(files)
       if shared:
         leaks[alias] = Leak(len(shared), len(files), tuple(shared[:_SHOWN]))
       continue
-    tested = override(data, entry.get('data', {}))
-    if 'test' in entry:
-      tested = override(tested, entry['test'])
-    elif tested.sources.to_dict() == run_data.sources.to_dict():
+    sides = videos_of(evaluation)
+    asked = sides.get('test') or sides.get('videos')
+    if not asked or (
+      'test' not in sides and asked.sources == run_data.sources.to_dict()
+    ):
       continue
-    key = json.dumps(tested.sources.to_dict(), default=list)
+    key = json.dumps(asked.sources, default=list)
     if key not in known:
-      sources = build_sources(tested.sources)
+      sources = build_sources(asked.sources)
       shared = [path for source in sources for path in seen.find(source)]
       known[key] = Leak(
         len(shared), sum(map(len, sources)), tuple(shared[:_SHOWN])
@@ -78,19 +74,17 @@ def find_leaks(
   return leaks
 
 
-def list_files(entry: Mapping[str, Any]) -> list[str]:
+def list_files(evaluation: Any) -> list[str]:
   """Files, or folders of images, of an evaluation's own dataset.
 
   Args:
-    entry: of `config.evals`, with a `dataset` of `LOCALIZATION_SETS` or
-      `TRACKING`.
+    evaluation: with a `dataset` of `LOCALIZATION_SETS` or `TRACKING`.
   """
-  if entry['name'] == 'localization':
-    changes = entry.get('test', {})
-    dataset = LOCALIZATION_SETS.build({**entry['dataset'], **changes})
+  if hasattr(evaluation, 'test'):
+    dataset = LOCALIZATION_SETS.build({**evaluation.dataset, **evaluation.test})
     videos = [part for video in dataset.videos for part in video.parts]
   else:
-    dataset = TRACKING.build(entry['dataset'])
+    dataset = TRACKING.build(evaluation.dataset)
     videos = [dataset[i].video for i in range(len(dataset))]
   # A video is a path, or a record.
   return [os.fspath(v['path'] if isinstance(v, Mapping) else v) for v in videos]

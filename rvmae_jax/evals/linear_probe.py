@@ -15,11 +15,22 @@ from rvmae_jax.metrics.classification import top_k_accuracy
 from rvmae_jax.registry import check_known
 
 _PENALTIES = (1.0, 0.1, 0.01, 1e-3, 1e-4)
+_BY_STEPS = {
+  'learning_rates': (0.003, 0.01, 0.03, 0.1, 0.3),
+  'weight_decays': (0.0, 1e-3, 1e-2),
+  'num_epochs': 100,
+}
+# Solver -> what it has to be told, and what it is told by default.
+_SETTINGS = {
+  'lbfgs': {'penalties': _PENALTIES},
+  'sgd': _BY_STEPS,
+  'lars': _BY_STEPS,
+}
 _SMALL = 10_000_000  # Numbers in a matrix.
 _SMALL_NORMAL = nn.initializers.normal(0.01)
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LinearProbeEval(FeatureProbe):
   """Accuracy of a linear classifier whose settings test never saw.
 
@@ -30,28 +41,47 @@ class LinearProbeEval(FeatureProbe):
   training videos for the one chosen. 'sgd' and 'lars' are the field's own way:
   a linear layer behind a batch norm without scale and bias (here the
   standardisation by all training videos, which that norm's running averages
-  only estimate), trained for `num_epochs` on batches of `videos.batch_size`,
+  only estimate), trained for `num_epochs` on batches of `train.batch_size`,
   all `learning_rates` and `weight_decays` at once; the best is taken as it is.
 
   Attributes:
     solver: 'lbfgs', 'sgd' or 'lars'.
-    penalties: candidates of 'lbfgs', see `fit_logistic`.
+    penalties: candidates of 'lbfgs', see `fit_logistic`; empty takes five
+      from 1e-4 to 1.
     held_out: the share of training videos that chooses.
-    learning_rates: candidates of the others.
-    weight_decays: candidates, combined with each rate.
-    num_epochs: of their training.
+    learning_rates: candidates of the others; empty takes five from 0.003 to
+      0.3.
+    weight_decays: combined with each rate; empty takes 0, 1e-3 and 1e-2.
+    num_epochs: of their training; 0 takes 100.
   """
 
   solver: str = 'lbfgs'
-  penalties: Sequence[float] = _PENALTIES
+  penalties: Sequence[float] = ()
   held_out: float = 0.2
-  learning_rates: Sequence[float] = (0.003, 0.01, 0.03, 0.1, 0.3)
-  weight_decays: Sequence[float] = (0.0, 1e-3, 1e-2)
-  num_epochs: int = 100
+  learning_rates: Sequence[float] = ()
+  weight_decays: Sequence[float] = ()
+  num_epochs: int = 0
 
   def __post_init__(self):
     super().__post_init__()
-    check_known('solver', ('lbfgs', 'sgd', 'lars'), self.solver)
+    check_known('solver', _SETTINGS, self.solver)
+    for name in {name for names in _SETTINGS.values() for name in names}:
+      if name in _SETTINGS[self.solver]:
+        value = getattr(self, name) or _SETTINGS[self.solver][name]
+        object.__setattr__(self, name, value)
+      elif getattr(self, name):
+        raise ValueError(
+          f'{name}={getattr(self, name)} does nothing for solver='
+          f'{self.solver!r}, which has {", ".join(_SETTINGS[self.solver])}.'
+        )
+
+  @property
+  def num_trainings(self) -> int:
+    """Of linear classifiers, those included that are not chosen."""
+    num_candidates = len(self.penalties) + 1
+    if self.solver != 'lbfgs':
+      num_candidates = len(self.learning_rates) * len(self.weight_decays)
+    return num_candidates * len(self.encoders) * len(self.poolings) * self.seeds
 
   def fit(self, features, labels, seed):
     """A linear classifier by the solver of choice."""
@@ -75,7 +105,7 @@ class LinearProbeEval(FeatureProbe):
 
   def _fit_by_steps(self, features, labels, seed):
     rows, held_out_rows = hold_out(len(labels), self.held_out, seed)
-    batch_size = min(self.videos.batch_size, len(rows))
+    batch_size = min(self.train.batch_size, len(rows))
     heads = ManyHeads(
       nn.Dense(int(labels.max()) + 1, kernel_init=_SMALL_NORMAL),
       features,

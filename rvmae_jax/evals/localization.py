@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -15,6 +15,7 @@ from rvmae_jax.data.localization.untrimmed import (
   LocalizationSet,
   UntrimmedVideo,
 )
+from rvmae_jax.evals import Result
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.localization_head import LocalizationHead
 from rvmae_jax.evals.progress import progress
@@ -31,7 +32,7 @@ from rvmae_jax.metrics.localization import (
 
 
 class _Example(NamedTuple):
-  """A video, its features by source, and the edges of its steps in seconds."""
+  """A video, its features by encoder, and the edges of its steps in seconds."""
 
   video: UntrimmedVideo
   features: Mapping[str, np.ndarray]
@@ -48,49 +49,54 @@ class _Example(NamedTuple):
     return Truth(steps, self.video.labels)
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LocalizationEval:
   """mAP at tIoU of a small head on frozen features, and of baselines.
 
-  The same head learns from each source; see `evals.localization_head`.
+  The same head learns from each encoder; see `evals.localization_head`.
 
   Attributes:
-    videos: its data config gives the size of frames; its sources are not read.
+    videos: for the size of frames; nothing else is read of it.
     dataset: an entry of `LOCALIZATION_SETS` and its settings.
     train, test: changes to it that choose the videos to learn from and to be
       asked about; with a `name`, another entry.
     num_folds: above 0: `train` is not read, and each of as many parts of the
       test videos is asked about by a head that learned from the others.
-    sources: what is compared, see `evals.features.SOURCES`.
+    encoders: what is compared, see `evals.features.ENCODERS`.
     thresholds: of tIoU.
     fps, frames_per_step, window: see `evals.untrimmed_features`.
     head: settings of `LocalizationHead`.
-    arrays: of the test videos, all times in seconds: `truth` [n, 4] (video,
-      start, end, label), `detections` [m, 6] (place in `sources`, video, start,
-      end, label, score), `duration_s` [videos]; and names: `sources`,
-      `class_names`, `video_names`.
   """
+
+  reads: ClassVar = ('crop',)
 
   videos: Videos
   dataset: Mapping[str, Any]
   train: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   test: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   num_folds: int = 0
-  sources: Sequence[str] = ('trained', 'random', 'pixels')
+  encoders: Sequence[str] = ('trained', 'random', 'pixels')
   thresholds: Sequence[float] = THUMOS_THRESHOLDS
   fps: float = 0
   frames_per_step: int = 2
   window: int = 16
   head: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-  arrays: dict[str, np.ndarray] = dataclasses.field(
-    default_factory=dict, init=False
-  )
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
-    """`<source>/map_50` for a threshold of 0.5, and `<source>/mean_map`.
+  @property
+  def num_trainings(self) -> int:
+    """Of heads."""
+    return max(self.num_folds, 1) * len(self.encoders)
+
+  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+    """`<encoder>/map_50` for a threshold of 0.5, and `<encoder>/mean_map`.
 
     Also `num_train`, `num_test` (videos), `num_segments` (of test) and
     `num_classes`.
+
+    Arrays, of the test videos, all times in seconds: `truth` [n, 4] (video,
+    start, end, label), `detections` [m, 6] (place in `encoders`, video, start,
+    end, label, score), `duration_s` [videos]; and names: `encoders`,
+    `class_names`, `video_names`.
 
     Raises:
       ValueError: too few videos, or other classes in `train`.
@@ -123,23 +129,23 @@ class LocalizationEval:
       'num_classes': num_classes,
     }
     detections = {}
-    for source in test[0].features:
-      found = self._detect(source, train, test, num_classes)
+    for encoder in test[0].features:
+      found = self._detect(encoder, train, test, num_classes)
       values = mean_average_precision(truths, found, self.thresholds)
       for threshold, value in zip(self.thresholds, values):
-        metrics[f'{source}/map_{100 * threshold:.0f}'] = float(value)
-      metrics[f'{source}/mean_map'] = float(values.mean())
-      logging.info('Localization of %s: mAP %.3f', source, values.mean())
-      detections[source] = found
-    self.arrays = {
+        metrics[f'{encoder}/map_{100 * threshold:.0f}'] = float(value)
+      metrics[f'{encoder}/mean_map'] = float(values.mean())
+      logging.info('Localization of %s: mAP %.3f', encoder, values.mean())
+      detections[encoder] = found
+    arrays = {
       'class_names': np.array(class_names),
       'video_names': np.array([example.video.name for example in test]),
       'duration_s': np.array([example.edges_s[-1] for example in test]),
-      'sources': np.array(list(detections)),
+      'encoders': np.array(list(detections)),
       'truth': _truth_table(truths),
       'detections': _detection_table(detections),
     }
-    return metrics
+    return Result(metrics, arrays)
 
   def _dataset(self, changes: Mapping[str, Any]) -> LocalizationSet:
     base = {} if 'name' in changes else self.dataset
@@ -150,8 +156,8 @@ class LocalizationEval:
   ) -> list[_Example]:
     """All videos that can be read; their features stay in the cache."""
     settings = {
-      'size': tuple(self.videos.data.crop.size),
-      'sources': tuple(self.sources),
+      'size': self.videos.size,
+      'encoders': tuple(self.encoders),
       'fps': self.fps,
       'frames_per_step': self.frames_per_step,
       'window': self.window,
@@ -176,7 +182,7 @@ class LocalizationEval:
 
   def _detect(
     self,
-    source: str,
+    encoder: str,
     train: Sequence[_Example],
     test: Sequence[_Example],
     num_classes: int,
@@ -194,12 +200,12 @@ class LocalizationEval:
         if not self.num_folds or number not in asked
       ]
       localizer = head.fit(
-        [example.features[source] for example in learned],
+        [example.features[encoder] for example in learned],
         [example.truth_in_steps() for example in learned],
       )
       for number in asked:
         _, features, edges_s = test[number]
-        proposals = propose(*localizer(features[source]))
+        proposals = propose(*localizer(features[encoder]))
         segments = np.interp(
           proposals.segments, np.arange(len(edges_s)), edges_s
         )
@@ -220,10 +226,10 @@ def _truth_table(truths: Sequence[Truth]) -> np.ndarray:
 def _detection_table(
   detections: Mapping[str, Sequence[Detections]],
 ) -> np.ndarray:
-  """[m, 6] source, video, start, end, label, score."""
+  """[m, 6] encoder, video, start, end, label, score."""
   rows = []
-  for place, of_source in enumerate(detections.values()):
-    for number, (segments, labels, scores) in enumerate(of_source):
+  for place, of_encoder in enumerate(detections.values()):
+    for number, (segments, labels, scores) in enumerate(of_encoder):
       origin = np.full((len(scores), 2), (place, number))
       rows.append(np.column_stack([origin, segments, labels, scores]))
   return np.concatenate(rows)

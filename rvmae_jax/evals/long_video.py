@@ -2,9 +2,10 @@
 
 import collections
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from absl import logging
@@ -13,6 +14,7 @@ from rvmae_jax.data.frames import frame_times_s, read_frames
 from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.data.tracking.videos import TrackedVideo
+from rvmae_jax.evals import Result
 from rvmae_jax.evals.dense import DenseEncoder
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
@@ -24,7 +26,7 @@ from rvmae_jax.evals.watched_encoder import WatchedEncoder
 from rvmae_jax.metrics.segmentation import jaccard
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LongVideoEval:
   """Drift, norm of the state, quality of tracking, and memory, by length.
 
@@ -47,8 +49,9 @@ class LongVideoEval:
       counts, see `evals.tracking.encoders`.
     num_videos: to average over.
     window: frames that a network of clips sees at once.
-    arrays: empty; the numbers say everything.
   """
+
+  reads: ClassVar = ('sources', 'crop')
 
   videos: Videos
   dataset: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -59,22 +62,25 @@ class LongVideoEval:
   warm_up: int = 0
   num_videos: int = 6
   window: int = 16
-  arrays: dict[str, np.ndarray] = dataclasses.field(
-    default_factory=dict, init=False
-  )
 
   def __post_init__(self):
     if list(self.lengths) != sorted({*self.lengths}) or min(self.lengths) < 1:
       raise ValueError(
         f'lengths={tuple(self.lengths)} must be positive, rising.'
       )
-    self._dataset = self.dataset and TRACKING.build(self.dataset)
     if self.dataset and self._dataset.kind == 'keypoints':
       raise ValueError('Long videos are tracked by masks; this has keypoints.')
-    custom = self._dataset.size if self.dataset else self.videos.data.crop.size
-    self._size = tuple(self.size or custom)
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
+  @functools.cached_property
+  def _dataset(self) -> Any:
+    return self.dataset and TRACKING.build(self.dataset)
+
+  @property
+  def _size(self) -> tuple[int, int]:
+    custom = self._dataset.size if self.dataset else self.videos.size
+    return tuple(self.size or custom)
+
+  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
     """Numbers as `stream/length_64/J`, and `num_videos`.
 
     Of a recurrent network: `cosine` of features with those of a fresh run over
@@ -91,7 +97,7 @@ class LongVideoEval:
     videos = list(itertools.islice(self._long_videos(), self.num_videos))
     if not videos:
       logging.info('Long videos skipped: none has %d frames.', self.lengths[-1])
-      return {}
+      return Result({}, {})
     encoders = self._encoders(functions)
     if not functions.is_recurrent:
       logging.info(
@@ -124,7 +130,7 @@ class LongVideoEval:
       for name, watch in watches.items():
         watched[name].append(watch)
     if not overlaps:
-      return {}
+      return Result({}, {})
     metrics = {'num_videos': len(overlaps['copy'])}
     for name in (*encoders, 'copy'):
       columns = self._columns(watched[name], np.array(overlaps[name]))
@@ -133,7 +139,7 @@ class LongVideoEval:
           if not np.isnan(values[number]):
             key = f'{name}/length_{length}/{column}'
             metrics[key] = float(values[number])
-    return metrics
+    return Result(metrics, {})
 
   def _encoders(self, functions: ModelFunctions) -> dict[str, DenseEncoder]:
     """What reads the videos, by name."""

@@ -10,26 +10,29 @@ import abc
 import collections
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from absl import logging
 
-from rvmae_jax.data.classes import check_same_classes
+from rvmae_jax.evals import Result
 from rvmae_jax.evals.answers import (
   Answer,
   measure,
   over_seeds,
   picture_arrays,
 )
-from rvmae_jax.evals.features import FeatureSet, check_sources, extract
+from rvmae_jax.evals.features import (
+  FeatureSet,
+  check_encoders,
+  check_poolings,
+  extract,
+)
 from rvmae_jax.evals.functions import ModelFunctions
-from rvmae_jax.evals.pooling import POOLINGS
 from rvmae_jax.evals.strata import accuracy_by_group, read_columns
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.evals.views import Views
 from rvmae_jax.metrics.classification import chance_accuracy
-from rvmae_jax.registry import check_known
 
 
 class Answers(NamedTuple):
@@ -39,7 +42,7 @@ class Answers(NamedTuple):
     labels: [videos] int, the truth.
     places: [videos, 2] int, which records they are.
     num_train: videos that were learned from.
-    given: '<source>/<pooling>' -> one answer for each seed.
+    given: '<encoder>/<pooling>' -> one answer for each seed.
   """
 
   labels: np.ndarray
@@ -48,74 +51,71 @@ class Answers(NamedTuple):
   given: Mapping[str, Sequence[Answer]]
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Probe(abc.ABC):
   """A classifier on frozen features, the same for a network and its baselines.
 
   A test video may be seen as several views, whose class probabilities are
   averaged. Views are cut out of one longer and wider clip: VideoMAE's 5 x 3 on
-  Kinetics are `num_clips=5, num_crops=3` with `test={'clip': {'num_clips': 5},
-  'crop': {'size': (224, 400)}, ...}` and clips of 16 frames; the sampler takes
+  Kinetics are `num_clips=5, num_crops=3` with `test={'clip': {..., 'num_clips':
+  5}, 'crop': {'size': (224, 400)}}` and clips of 16 frames; the sampler takes
   them from the first possible start to the last.
 
   Attributes:
-    videos: what to read; its clips should be as long as the features need.
-    train: changes to its data config that choose the videos to learn from.
-    test: changes to it that choose the videos to be asked about.
-    sources: what is probed, see `evals.features.SOURCES`.
+    train: the videos to learn from.
+    test: the videos to be asked about.
+    encoders: what is probed, see `evals.features.ENCODERS`.
     seeds: of all that is drawn (the fresh network, the held-out videos, the
       order of training); from two up, numbers are means, with deviations.
     num_clips: views of a test video in time.
     num_crops: views of each of them in space.
     strata: columns by whose values accuracies are split, see `evals.strata`.
-    arrays: of the first seed, see `evals.answers.picture_arrays`, and `places`.
   """
 
-  videos: Videos
-  train: Mapping[str, Any]
-  test: Mapping[str, Any]
-  sources: Sequence[str] = ('trained',)
+  sides: ClassVar = ('train', 'test')
+  reads: ClassVar = ('sources', 'clip', 'crop')
+
+  train: Videos
+  test: Videos
+  encoders: Sequence[str] = ('trained',)
   seeds: int = 1
   num_clips: int = 1
   num_crops: int = 1
   strata: Sequence[str] = ()
-  arrays: dict[str, np.ndarray] = dataclasses.field(
-    default_factory=dict, init=False
-  )
 
   def __post_init__(self):
-    check_sources(self.sources)
+    check_encoders(self.encoders)
 
   @abc.abstractmethod
   def answer(
-    self, functions: ModelFunctions, sources: Sequence[str]
+    self, functions: ModelFunctions, encoders: Sequence[str]
   ) -> Answers | None:
     """Learns and answers; None where there is nothing to learn or to ask."""
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
-    """Numbers as `<source>/<pooling>/top1`, see `evals.answers.measure`.
+  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+    """Numbers as `<encoder>/<pooling>/top1`, see `evals.answers.measure`.
 
     Beside them stand the numbers of each answer, `chance` (always the most
     frequent class), `num_train`, `num_test` and `num_classes`, and
-    `strata/<source>/<pooling>/<column>/<value>/...` as of
+    `strata/<encoder>/<pooling>/<column>/<value>/...` as of
     `evals.strata.accuracy_by_group`; nothing at all where a split has no
-    labels.
+    labels. Arrays are those of the first seed, see
+    `evals.answers.picture_arrays`, and `places`.
     """
     del step
-    answers = self.answer(functions, self.sources)
+    answers = self.answer(functions, self.encoders)
     if not answers:
-      return {}
-    videos = self.videos.changed(self.test)
-    groups = read_columns(videos, answers.places, self.strata)
-    return self.count(answers, groups, videos.class_names)
+      return Result({}, {})
+    groups = read_columns(self.test, answers.places, self.strata)
+    return self.count(answers, groups, self.test.class_names)
 
   def count(
     self,
     answers: Answers,
     groups: Mapping[str, np.ndarray] | None = None,
     class_names: Sequence[str] = (),
-  ) -> dict[str, float]:
-    """The numbers of `run`.
+  ) -> Result:
+    """The result of `run`.
 
     Args:
       answers: what was answered.
@@ -124,9 +124,9 @@ class Probe(abc.ABC):
     """
     labels, given = answers.labels, answers.given
     first = {name: by_seed[0].probabilities for name, by_seed in given.items()}
-    self.arrays = picture_arrays(first, labels, class_names)
+    arrays = picture_arrays(first, labels, class_names)
     if answers.places is not None:
-      self.arrays['places'] = answers.places
+      arrays['places'] = answers.places
     metrics = {
       'chance': chance_accuracy(labels),
       'num_classes': next(iter(first.values())).shape[1],
@@ -144,7 +144,7 @@ class Probe(abc.ABC):
       logging.info(
         '%s of %s: %.1f %%', type(self).__name__, name, 100 * numbers['top1']
       )
-    return metrics
+    return Result(metrics, arrays)
 
   def is_askable(self, train: np.ndarray, test: np.ndarray) -> bool:
     """Whether labels of both splits allow a probe; the log says why not."""
@@ -160,15 +160,14 @@ class Probe(abc.ABC):
 
   def views(self) -> Views:
     """The views of test videos."""
-    videos = self.videos.changed(self.test)
-    return Views.of(videos, self.num_clips, self.num_crops)
+    return Views.of(self.test, self.num_clips, self.num_crops)
 
 
 # Class probabilities [m, classes] of features [m, D].
 Classify = Callable[[np.ndarray], np.ndarray]
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FeatureProbe(Probe):
   """A probe of pooled features.
 
@@ -176,14 +175,15 @@ class FeatureProbe(Probe):
   standardised by the training videos.
 
   Attributes:
-    poolings: how a clip becomes a vector, see `evals.pooling.POOLINGS`.
+    poolings: how a clip becomes a vector, see `evals.pooling`.
   """
 
   poolings: Sequence[str] = ('mean_std_8',)
 
   def __post_init__(self):
     super().__post_init__()
-    check_known('pooling', POOLINGS, *self.poolings)
+    check_poolings(self.poolings, self.train)
+    check_poolings(self.poolings, self.test, self.num_clips)
 
   @abc.abstractmethod
   def fit(
@@ -200,20 +200,15 @@ class FeatureProbe(Probe):
       The class probabilities of standardised features, and see `Answer`.
     """
 
-  def answer(self, functions, sources):
-    """One answer for each source, pooling and seed."""
-    train_videos, test_videos = (
-      self.videos.changed(changes) for changes in (self.train, self.test)
-    )
-    check_same_classes(
-      train_videos.classes('train'), test_videos.classes('test')
-    )
+  def answer(self, functions, encoders):
+    """One answer for each encoder, pooling and seed."""
     pairs = []
     for number in range(self.seeds):
-      seed = self.videos.seed + number
-      train = extract(functions, train_videos, sources, seed=seed)
+      seed = self.train.seed + number
+      asked = encoders, self.poolings
+      train = extract(functions, self.train, *asked, seed=seed)
       test = extract(
-        functions, test_videos, sources, views=self.views(), seed=seed
+        functions, self.test, *asked, seed=seed, views=self.views()
       )
       if not self.is_askable(train.labels, test.labels):
         return None
@@ -230,14 +225,14 @@ class FeatureProbe(Probe):
     num_classes = int(max(train.labels.max(), test.labels.max())) + 1
     given = collections.defaultdict(list)
     for number, (train, test) in enumerate(pairs):
-      for source in train.pooled:
+      for encoder in train.pooled:
         for pooling in self.poolings:
-          features = train.pooled[source][pooling]
+          features = train.pooled[encoder][pooling]
           mean, scale = features.mean(0), features.std(0) + 1e-6
           classify, numbers = self.fit(
-            (features - mean) / scale, labels, self.videos.seed + number
+            (features - mean) / scale, labels, self.train.seed + number
           )
-          asked = (test.pooled[source][pooling] - mean) / scale
+          asked = (test.pooled[encoder][pooling] - mean) / scale
           # [m, D] or [m, views, D] -> [m * views, D]
           found = classify(asked.reshape(-1, asked.shape[-1]))
           # A class that train lacks is never the answer.
@@ -246,5 +241,5 @@ class FeatureProbe(Probe):
           probabilities[:, classes] = found.reshape(
             len(asked), -1, len(classes)
           ).mean(1)
-          given[f'{source}/{pooling}'].append(Answer(probabilities, numbers))
+          given[f'{encoder}/{pooling}'].append(Answer(probabilities, numbers))
     return Answers(test.labels, test.places, len(train.labels), given)

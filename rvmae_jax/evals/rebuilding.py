@@ -11,6 +11,7 @@ import numpy as np
 from absl import logging
 
 from rvmae_jax.data.pipeline import batch_spec
+from rvmae_jax.evals import Result
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import Videos
@@ -22,7 +23,7 @@ Clips = dict[str, np.ndarray]
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RebuildingEval(abc.ABC):
   """PSNR, SSIM and perceptual distance of frames that a network rebuilds.
 
@@ -40,20 +41,19 @@ class RebuildingEval(abc.ABC):
     perceptual: by whose features whole frames are compared besides: '' for
       nobody's, 'own' for the network's, or the path of a frozen network, such
       as VGG16 or LPIPS; see `ModelFunctions.perceptual_distance`.
-    arrays: of the first clips, with the run's own mask.
 
   Raises:
     ValueError: nothing is hidden of what the evaluation wants to see rebuilt.
   """
 
   rebuilds: ClassVar[tuple[str, ...]]
+  reads: ClassVar = ('sources', 'clip', 'crop', 'mask')
 
   videos: Videos
   num_batches: int = 0
   num_pictures: int = 4
   ratios: Sequence[float] = ()
   perceptual: str = ''
-  arrays: Clips = dataclasses.field(default_factory=dict, init=False)
 
   def __post_init__(self):
     check_rebuilds(type(self).__name__, self.videos, self.rebuilds)
@@ -72,20 +72,22 @@ class RebuildingEval(abc.ABC):
   def metrics(self, means: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Named numbers from the means of `scores` over all clips."""
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
-    """The numbers of `metrics`, `num_videos`, and `ratio_0.75/...` alike."""
+  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+    """The numbers of `metrics`, `num_videos`, and `ratio_0.75/...` alike.
+
+    Arrays are of the first clips, with the run's own mask.
+    """
     del step
-    metrics, kept = self._measure(functions, self.videos)
+    metrics, arrays = self._measure(functions, self.videos)
     if not metrics:
       logging.info('Reconstruction skipped: no video could be decoded.')
-      return {}
-    self.arrays |= kept
+      return Result({}, {})
     for ratio in self.ratios:
-      videos = self.videos.changed({'mask': {'ratio': ratio}})
+      videos = self.videos.replace(mask={**self.videos.mask, 'ratio': ratio})
       found, _ = self._measure(functions, videos)
       del found['num_videos']
       metrics |= {f'ratio_{ratio:.4g}/{key}': found[key] for key in found}
-    return metrics
+    return Result(metrics, arrays)
 
   def _measure(
     self, functions: ModelFunctions, videos: Videos
@@ -189,7 +191,7 @@ def check_rebuilds(name: str, videos: Videos, rebuilds: Sequence[str]) -> None:
     other = {'target': 'reconstruction', 'video': 'clip_reconstruction'}[hidden]
     raise ValueError(
       f'{name} is about rebuilt {rebuilds[0]} frames, and data.clip '
-      f'{videos.data.clip.name!r} with data.mask {videos.data.mask.name!r} '
+      f'{videos.clip["name"]!r} with data.mask {videos.mask["name"]!r} '
       f'has {hidden} frames rebuilt: use the evaluation {other!r}.'
     )
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from rvmae_jax.evals import Result
+from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.rebuilding import (
   Clips,
   Distance,
@@ -17,7 +19,7 @@ from rvmae_jax.evals.rebuilding import (
 from rvmae_jax.evals.videos import Videos
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ReconstructionEval(RebuildingEval):
   """Rebuilt target frames beside two methods that learned nothing.
 
@@ -38,12 +40,18 @@ class ReconstructionEval(RebuildingEval):
 
   def __post_init__(self):
     super().__post_init__()
-    self.videos, self.gaps = at_gaps(self.videos, self.gaps)
-    self.arrays['gaps'] = np.array(self.gaps)
+    videos, gaps = at_gaps(self.videos, self.gaps)
+    object.__setattr__(self, 'videos', videos)
+    object.__setattr__(self, 'gaps', gaps)
 
   def clips(self, batch: Mapping[str, Any], rebuilt: np.ndarray) -> Clips:
-    """See `target_clips`; `arrays` has them, and `gaps` [S]."""
+    """See `target_clips`; they are the arrays, with `gaps` [S]."""
     return target_clips(batch, rebuilt, self.videos)
+
+  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+    """See `RebuildingEval.run`."""
+    metrics, arrays = super().run(functions, step)
+    return Result(metrics, arrays and {**arrays, 'gaps': np.array(self.gaps)})
 
   def scores(
     self, clips: Clips, distance: Distance | None = None
@@ -82,10 +90,10 @@ def at_gaps(
     gaps: steps from the last source frame; empty spreads as many as the clip
       has targets evenly over its own range.
   """
-  clip = videos.data.clip
+  clip = videos.clip
   if not gaps:
     low, high = clip['gap']
     gaps = np.linspace(low, high, clip['num_target']).round().astype(int)
     gaps = np.unique(gaps).tolist()
-  changes = {'clip': {'gaps': tuple(gaps), 'num_target': len(gaps)}}
-  return videos.changed(changes), tuple(gaps)
+  clip = {**clip, 'gaps': tuple(gaps), 'num_target': len(gaps)}
+  return videos.replace(clip=clip), tuple(gaps)

@@ -1,21 +1,25 @@
 """Recurrence: gates, state and features over clips longer than training's."""
 
 import collections
+import dataclasses
+from typing import ClassVar
 
 import numpy as np
 from absl import logging
 
+from rvmae_jax.evals import Result
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.videos import Videos
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RecurrenceEval:
   """What the recurrent core does over many frames; nothing is compared.
 
   An update gate near 0 carries the state through unchanged, one near 1 forgets
   it; a state whose norm keeps growing will not bear long videos.
 
-  Args:
+  Attributes:
     videos: what to read; needs a `source_target` clip and a mask.
     num_frames: source frames to run through.
     num_batches: batches to average over; 0 takes all.
@@ -23,23 +27,21 @@ class RecurrenceEval:
   """
 
   # Only a whole batch with targets brings out the gates.
-  rebuilds = ('target',)
+  rebuilds: ClassVar = ('target',)
+  reads: ClassVar = ('sources', 'clip', 'crop', 'mask')
 
-  def __init__(
-    self,
-    videos: Videos,
-    *,
-    num_frames: int = 12,
-    num_batches: int = 1,
-    num_pictures: int = 3,
-  ):
+  videos: Videos
+  num_frames: int = 12
+  num_batches: int = 1
+  num_pictures: int = 3
+
+  def __post_init__(self):
     # One target is the least it takes.
-    clip = {'num_source': num_frames, 'num_target': 1, 'gaps': (1,)}
-    self.videos = videos.changed({'clip': clip})
-    self.num_batches, self.num_pictures = num_batches, num_pictures
-    self.arrays: dict[str, np.ndarray] = {}
+    clip = {'num_source': self.num_frames, 'num_target': 1, 'gaps': (1,)}
+    clip = {**self.videos.clip, **clip}
+    object.__setattr__(self, 'videos', self.videos.replace(clip=clip))
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
+  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
     """`update_gate`, `reset_gate`, `gate_saturation` and `state_norm`.
 
     Each as `<name>/first` and `<name>/last`, means at the first and the last
@@ -54,7 +56,7 @@ class RecurrenceEval:
       outputs = functions.predict(batch)
       if not outputs.get('stats'):
         logging.info('Recurrence skipped: the model has no recurrent core.')
-        return {}
+        return Result({}, {})
       valid = batch['valid']
       stats = {k: np.asarray(v)[valid] for k, v in outputs['stats'].items()}
       for name, values in stats.items():
@@ -67,20 +69,20 @@ class RecurrenceEval:
         kept['reset_gate'].append(stats['reset_gate'])
     if not sum(map(len, kept['video'])):
       logging.info('Recurrence skipped: no video could be decoded.')
-      return {}
-    self.arrays = {
+      return Result({}, {})
+    arrays = {
       key: np.concatenate(values)[: self.num_pictures]
       for key, values in kept.items()
     }
-    height, width = self.arrays['video'].shape[2:4]
+    height, width = arrays['video'].shape[2:4]
     patch_size = self.videos.patch_size
     grid = height // patch_size, width // patch_size
-    for key in self.arrays.keys() - {'video'}:
-      self.arrays[key] = self.arrays[key][:, :, -grid[0] * grid[1] :]
-    self.arrays['grid'] = np.array(grid)
+    for key in arrays.keys() - {'video'}:
+      arrays[key] = arrays[key][:, :, -grid[0] * grid[1] :]
+    arrays['grid'] = np.array(grid)
     metrics = {}
     for name, values in courses.items():
       course = np.concatenate(values).mean(0)  # [T]
       metrics[f'{name}/first'] = float(course[0])
       metrics[f'{name}/last'] = float(course[-1])
-    return metrics
+    return Result(metrics, arrays)

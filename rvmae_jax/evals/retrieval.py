@@ -2,31 +2,30 @@
 
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from absl import logging
 
-from rvmae_jax.data.classes import check_same_classes
+from rvmae_jax.evals import Result
 from rvmae_jax.evals.answers import over_seeds
 from rvmae_jax.evals.features import (
   FeatureSet,
-  check_sources,
+  check_encoders,
+  check_poolings,
   extract,
   unit,
 )
 from rvmae_jax.evals.functions import ModelFunctions
-from rvmae_jax.evals.pooling import POOLINGS
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics import retrieval
-from rvmae_jax.registry import check_known
 
 _CHUNK = 20_000_000  # Similarities that are held at once.
 _NUM_FRAMES = 4  # Of each video on the sheet.
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RetrievalEval:
   """Recall and mAP of videos that look for others of their class.
 
@@ -35,12 +34,11 @@ class RetrievalEval:
   its train split. Without it each looks among the other test videos.
 
   Attributes:
-    videos: what to read; its clips should be as long as the features need.
-    test: changes to its data config that choose the videos that ask.
-    train: changes to it that choose the gallery to look into; empty takes the
-      test videos, and leaves each query itself out.
-    sources: whose features, see `evals.features.SOURCES`.
-    poolings: how a clip becomes a vector, see `evals.pooling.POOLINGS`.
+    test: the videos that ask.
+    train: the gallery to look into; None takes the test videos, and leaves each
+      query itself out.
+    encoders: whose features, see `evals.features.ENCODERS`.
+    poolings: how a clip becomes a vector, see `evals.pooling`.
     standardise: whether features are first brought to mean 0 and deviation 1
       over the gallery. The usual protocol does not.
     recall_at: how far down the ranking a hit counts.
@@ -48,50 +46,50 @@ class RetrievalEval:
       deviations.
     num_pictures: queries on the sheet, evenly spread.
     num_neighbours: of each of them.
-    arrays: the sheet, of the first source and pooling.
   """
 
-  videos: Videos
-  test: Mapping[str, Any]
-  train: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-  sources: Sequence[str] = ('trained',)
+  sides: ClassVar = ('train', 'test')
+
+  test: Videos
+  train: Videos | None = None
+  encoders: Sequence[str] = ('trained',)
   poolings: Sequence[str] = ('mean_std_8',)
   standardise: bool = False
   recall_at: Sequence[int] = (1, 5, 10, 20, 50)
   seeds: int = 1
   num_pictures: int = 5
   num_neighbours: int = 5
-  arrays: dict[str, np.ndarray] = dataclasses.field(
-    default_factory=dict, init=False
-  )
 
   def __post_init__(self):
-    check_sources(self.sources)
-    check_known('pooling', POOLINGS, *self.poolings)
+    check_encoders(self.encoders)
+    for videos in (self.test, self._gallery):
+      check_poolings(self.poolings, videos)
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
-    """Numbers as `<source>/<pooling>/recall_at_5` and `<source>/<pooling>/map`.
+  @property
+  def _gallery(self) -> Videos:
+    return self.train or self.test
+
+  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+    """Numbers as `<encoder>/<pooling>/recall_at_5` and `.../map`.
 
     Also `chance/recall_at_5` and `chance/map`, those of a random order,
     `num_queries` and `num_gallery`; nothing at all without labels.
 
-    Arrays: `query_frames` [n, frames, H, W, 3] and `neighbour_frames`
-    [n, neighbours, frames, H, W, 3] uint8, nearest first; `query_labels` [n],
-    `neighbour_labels` [n, neighbours], `class_names`.
+    Arrays, of the first encoder and pooling: `query_frames` [n, frames, H, W,
+    3] and `neighbour_frames` [n, neighbours, frames, H, W, 3] uint8, nearest
+    first; `query_labels` [n], `neighbour_labels` [n, neighbours] and
+    `class_names`.
     """
     del step
-    self.arrays = {}
-    queried, searched = self._query_and_gallery_videos()
-    check_same_classes(searched.classes('train'), queried.classes('test'))
-    runs = collections.defaultdict(list)
+    arrays, runs = {}, collections.defaultdict(list)
     for number in range(self.seeds):
-      found = self._extract(functions, self.videos.seed + number)
+      found = self._extract(functions, self.test.seed + number)
       if found is None:
-        return {}
+        return Result({}, {})
       queries, gallery = found
-      for source, by_pooling in queries.pooled.items():
+      for encoder, by_pooling in queries.pooled.items():
         for pooling in self.poolings:
-          rows = by_pooling[pooling], gallery.pooled[source][pooling]
+          rows = by_pooling[pooling], gallery.pooled[encoder][pooling]
           if self.standardise:
             mean, scale = rows[1].mean(0), rows[1].std(0) + 1e-6
             rows = tuple((features - mean) / scale for features in rows)
@@ -101,9 +99,9 @@ class RetrievalEval:
             num_neighbours=self.num_neighbours,
             leave_one_out=not self.train,
           )
-          runs[f'{source}/{pooling}'].append(numbers)
-          if not self.arrays:
-            self._keep_sheet(queries, gallery, nearest)
+          runs[f'{encoder}/{pooling}'].append(numbers)
+          if not arrays:
+            arrays = self._sheet(queries, gallery, nearest)
     num_relevant = (queries.labels[:, None] == gallery.labels).sum(1)
     num_gallery = len(gallery.labels)
     if not self.train:  # The query itself is left out.
@@ -117,47 +115,40 @@ class RetrievalEval:
       chance = retrieval.chance_recalls(num_relevant, num_gallery, k)
       metrics[f'chance/recall_at_{k}'] = float(chance.mean())
     chance = retrieval.chance_average_precisions(num_relevant, num_gallery)
-    return metrics | {'chance/map': float(chance.mean())}
+    metrics['chance/map'] = float(chance.mean())
+    return Result(metrics, arrays)
 
   def _extract(
     self, functions: ModelFunctions, seed: int
   ) -> tuple[FeatureSet, FeatureSet] | None:
     """Features of queries and gallery; None, and a line in the log, if none."""
     found = tuple(
-      extract(functions, videos, self.sources, seed=seed)
-      for videos in self._query_and_gallery_videos()
+      extract(functions, videos, self.encoders, self.poolings, seed=seed)
+      for videos in (self.test, self._gallery)
     )
     if not all(len(features.labels) for features in found):
       logging.info('Retrieval skipped: no labels in its videos.')
       return None
     return found
 
-  def _query_and_gallery_videos(self) -> tuple[Videos, Videos]:
-    videos = self.videos.changed({'mask': None})
-    return (
-      videos.changed(self.test),
-      videos.changed(self.train or self.test),
-    )
-
-  def _keep_sheet(
+  def _sheet(
     self, queries: FeatureSet, gallery: FeatureSet, nearest: np.ndarray
-  ) -> None:
+  ) -> dict[str, np.ndarray]:
     """Reads the videos of the sheet again, and keeps some of their frames."""
     count = min(self.num_pictures, len(nearest))
     if not count:
-      return
+      return {}
     shown = np.linspace(0, len(nearest) - 1, count).round().astype(int)
     # Without itself, a query may have fewer neighbours than there is room for.
     nearest = nearest[shown, : len(gallery.labels) - (not self.train)]
-    query_videos, gallery_videos = self._query_and_gallery_videos()
-    names = (query_videos.class_names, gallery_videos.class_names)
-    self.arrays = {
+    names = (self.test.class_names, self._gallery.class_names)
+    return {
       'query_frames': np.stack(
-        [_strip(query_videos, queries.places[row]) for row in shown]
+        [_strip(self.test, queries.places[row]) for row in shown]
       ),
       'neighbour_frames': np.stack(
         [
-          [_strip(gallery_videos, gallery.places[row]) for row in rows]
+          [_strip(self._gallery, gallery.places[row]) for row in rows]
           for rows in nearest
         ]
       ),
@@ -212,6 +203,6 @@ def search(
 
 def _strip(videos: Videos, place: np.ndarray) -> np.ndarray:
   """A few frames of one video, evenly spread."""
-  clip = videos.clip(*place.tolist())
+  clip = videos.clip_at(*place.tolist())
   frames = np.linspace(0, len(clip) - 1, min(len(clip), _NUM_FRAMES))
   return clip[frames.round().astype(int)]

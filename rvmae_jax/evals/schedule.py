@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
-from ml_collections import ConfigDict
 
 from rvmae_jax.data.classes import check_same_classes
 from rvmae_jax.data.pipeline import build_sources
-from rvmae_jax.evals import EVALS, build_eval
+from rvmae_jax.evals import build_evals, videos_of
 from rvmae_jax.evals.functions import ModelFunctions
-from rvmae_jax.evals.videos import override
 
 
 class ScheduledEvals:
@@ -22,9 +20,8 @@ class ScheduledEvals:
     entries: evaluation alias -> its config, with `every_steps`; 0 leaves it
       out, after the last step too.
     total_steps: of the run.
-    data: the data config of the run.
-    learned, num_classes: of the network's classifier, see `check_sources`.
-    **settings: what else `build_eval` adds to each entry.
+    learned, num_classes: of the network's classifier, see `check_ready`.
+    **settings: of `build_eval`.
 
   Raises:
     ValueError: a wrong setting, a source that cannot be read, or labels that
@@ -36,7 +33,6 @@ class ScheduledEvals:
     entries: Mapping[str, Any],
     *,
     total_steps: int,
-    data: ConfigDict,
     learned: Mapping[str, Sequence[str]] | None = None,
     num_classes: int = 0,
     **settings,
@@ -46,10 +42,8 @@ class ScheduledEvals:
     self._every_steps = {
       k: entry['every_steps'] for k, entry in entries.items()
     }
-    self._evals = {
-      k: build_eval(v, data=data, **settings) for k, v in entries.items()
-    }
-    check_sources(entries, data, learned, num_classes)
+    self._evals = build_evals(entries, **settings)
+    check_ready(self._evals, learned, num_classes)
 
   def due(self, step: int) -> list[str]:
     """Aliases of the evaluations that belong after this step."""
@@ -78,7 +72,7 @@ class ScheduledEvals:
     numbers = {}
     for alias in self.due(step) if aliases is None else aliases:
       start = time.perf_counter()
-      values = self._evals[alias].run(functions, step)
+      values = self._evals[alias].run(functions, step).metrics
       seconds = time.perf_counter() - start
       shown = ', '.join(f'{key} {value:.4g}' for key, value in values.items())
       logging.info('%s at step %d (%.1f s): %s', alias, step, seconds, shown)
@@ -86,9 +80,8 @@ class ScheduledEvals:
     return numbers
 
 
-def check_sources(
-  entries: Mapping[str, Any],
-  data: ConfigDict,
+def check_ready(
+  evaluations: Mapping[str, Any],
   learned: Mapping[str, Sequence[str]] | None = None,
   num_classes: int = 0,
 ) -> None:
@@ -99,9 +92,7 @@ def check_sources(
   network's own classifier, the former are those of the run.
 
   Args:
-    entries: alias -> config. Those with a `dataset` of their own are passed
-      over, and those about the device.
-    data: the data config of the run.
+    evaluations: by alias. Those with a `dataset` of their own read no videos.
     learned: names of the classes that the network itself has learned, see
       `data.classes.check_same_classes`; None or empty where nobody knows.
     num_classes: of the network's classifier; 0 where it has none.
@@ -111,37 +102,31 @@ def check_sources(
   """
   known = {}
 
-  def classes(alias, part, sources):
+  def classes(alias, side, sources):
     """Names of classes by source, as messages call it."""
-    key = json.dumps(sources.to_dict(), default=list)
+    key = json.dumps(sources, sort_keys=True, default=list)
     if key not in known:
       try:
         known[key] = [s.class_names for s in build_sources(sources)]
       except (ValueError, FileNotFoundError) as error:
         raise ValueError(
-          f'The videos of config.evals.{alias}.{part} cannot be read: {error} '
+          f'The videos of config.evals.{alias}.{side} cannot be read: {error} '
           'Give the split videos (where a folder or list is divided by itself, '
           'a class needs three for one in each split), name another one, or '
           'leave the evaluation out (of training: '
           f'--config.evals.{alias}.every_steps=0).'
         ) from error
-    named = (f'config.evals.{alias}.{part}.sources.{k}' for k in sources)
+    named = (f'config.evals.{alias}.{side}.sources.{k}' for k in sources)
     return dict(zip(named, known[key]))
 
-  for alias, entry in entries.items():
-    kind = EVALS.get(entry['name'])
-    if entry.get('dataset') or getattr(kind, 'is_of_device', False):
+  for alias, evaluation in evaluations.items():
+    if getattr(evaluation, 'dataset', None):
       continue
-    own = override(data, entry.get('data', {}))
-    parts = [k for k in ('train', 'test') if k in entry]
     found = [
-      classes(alias, part, override(own, entry[part]).sources) for part in parts
-    ] or [classes(alias, 'data', own.sources)]
-    if _asks_classifier(entry):
+      classes(alias, side, videos.sources)
+      for side, videos in videos_of(evaluation).items()
+    ]
+    if getattr(evaluation, 'asks_classifier', False):
       check_same_classes(learned or {}, found[-1], num_classes)
     elif len(found) == 2:
       check_same_classes(*found)
-
-
-def _asks_classifier(entry: Mapping[str, Any]) -> bool:
-  return getattr(EVALS.get(entry['name']), 'asks_classifier', False)

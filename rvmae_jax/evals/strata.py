@@ -34,7 +34,7 @@ def read_columns(
   """
   if not columns:
     return {}
-  aliases = list(videos.data.sources)
+  aliases = list(videos.sources)
   records = [
     {
       'source': aliases[source],

@@ -45,33 +45,33 @@ class Networks:
 
   Args:
     functions: the network in question.
-    sources: it and its baselines, see `evals.features.SOURCES`.
-    num_seeds: fresh networks of the source 'random'.
+    encoders: it and its baselines, see `evals.features.ENCODERS`.
+    num_seeds: fresh networks of the encoder 'random'.
     seed: of the first of them.
   """
 
   def __init__(
     self,
     functions: ModelFunctions,
-    sources: Sequence[str],
+    encoders: Sequence[str],
     num_seeds: int,
     seed: int,
   ):
     self._functions, self._seed = functions, seed
-    pairs = itertools.product(sources, range(num_seeds))
+    pairs = itertools.product(encoders, range(num_seeds))
     self._pairs = {self.name(*pair): pair for pair in pairs}
     self._encoders: dict[str, Encoder] = {}
 
-  def name(self, source: str, number: int) -> str:
-    """Of a source's network; only fresh ones differ from seed to seed."""
-    return f'{source}_{number}' if source == 'random' else source
+  def name(self, encoder: str, number: int) -> str:
+    """Of an encoder's network; only fresh ones differ from seed to seed."""
+    return f'{encoder}_{number}' if encoder == 'random' else encoder
 
   def tokens(self, video: np.ndarray) -> dict[str, np.ndarray]:
     """Normalised tokens of every network for clips [B, T, H, W, 3] uint8."""
-    for name, (source, number) in self._pairs.items():
+    for name, (encoder, number) in self._pairs.items():
       if name not in self._encoders:
         self._encoders[name] = make_encoder(
-          source, self._functions, video, self._seed + number
+          encoder, self._functions, video, self._seed + number
         )
     return {
       name: normalise(encoder.tokens(video))
@@ -177,7 +177,7 @@ class EncodedRows:
   def training_batches(self, num_epochs: int) -> Iterator[Rows]:
     """Batches in random order, with clips and crops drawn as in training."""
     num_steps = self.num_steps(num_epochs)
-    for batch in itertools.islice(self.videos.training_batches(), num_steps):
+    for batch in self.videos.training_batches(num_steps):
       yield self.networks.rows(batch)
 
   def all_batches(self) -> Iterator[Rows]:

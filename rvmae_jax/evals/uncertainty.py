@@ -3,12 +3,13 @@
 import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.stats
 from absl import logging
 
+from rvmae_jax.evals import Result
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.rebuilding import (
@@ -23,7 +24,7 @@ from rvmae_jax.metrics.image import psnr
 _NUM_BINS = 10
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class UncertaintyEval:
   """Means and spreads of what is rebuilt under several masks.
 
@@ -37,22 +38,16 @@ class UncertaintyEval:
     gaps: of target frames, see `ReconstructionEval`; clips have none.
     num_batches: stop after so many; 0 takes all.
     num_pictures: clips whose arrays are kept.
-    arrays: of the last run: `true` and `mean` [n, S, H, W, 3] in [0, 1],
-      `error` and `spread` [n, S, H, W] (NaN where it is not known), and
-      `bins_spread` and `bins_error` [10], means of a tenth of all patches each,
-      by rising spread; all deviations are of colours in [0, 1].
   """
 
-  rebuilds = ('target', 'video')
+  rebuilds: ClassVar = ('target', 'video')
+  reads: ClassVar = ('sources', 'clip', 'crop', 'mask')
 
   videos: Videos
   num_masks: int = 8
   gaps: Sequence[int] = ()
   num_batches: int = 0
   num_pictures: int = 2
-  arrays: dict[str, np.ndarray] = dataclasses.field(
-    default_factory=dict, init=False
-  )
 
   def __post_init__(self):
     if self.num_masks < 2:
@@ -60,26 +55,35 @@ class UncertaintyEval:
         f'num_masks={self.num_masks}: a spread takes at least two masks.'
       )
     check_rebuilds(type(self).__name__, self.videos, self.rebuilds)
-    if self.videos.data.clip.name == 'source_target':
-      self.videos, self.gaps = at_gaps(self.videos, self.gaps)
-    else:
-      self.gaps = ()
+    videos, gaps = self.videos, ()
+    if videos.clip['name'] == 'source_target':
+      videos, gaps = at_gaps(videos, self.gaps)
+    elif self.gaps:
+      raise ValueError(
+        f'gaps={tuple(self.gaps)} does nothing: data.clip '
+        f'{videos.clip["name"]!r} has no target frames.'
+      )
+    object.__setattr__(self, 'videos', videos)
+    object.__setattr__(self, 'gaps', gaps)
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> dict[str, float]:
+  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
     """Numbers of all frames together, and for targets as `gap_4/...` too.
 
     `rank_correlation` (Spearman's) of spread and error over all patches, and
     `rank_correlation_in_frame`, its mean over single frames; `psnr_one_mask`
     and `psnr_mean`, of single rebuilt frames and of their mean at the same
     pixels; `mean_spread`.
+
+    Arrays: `true` and `mean` [n, S, H, W, 3] in [0, 1], `error` and `spread`
+    [n, S, H, W] (NaN where it is not known), and `bins_spread` and `bins_error`
+    [10], means of a tenth of all patches each, by rising spread; all deviations
+    are of colours in [0, 1].
     """
     del step
     kept, found = collections.defaultdict(list), collections.defaultdict(list)
     # The same clips again and again, each time with other masks.
     masked = [
-      dataclasses.replace(self.videos, seed=self.videos.seed + i).batches(
-        self.num_batches
-      )
+      self.videos.replace(seed=self.videos.seed + i).batches(self.num_batches)
       for i in range(self.num_masks)
     ]
     num_videos = 0
@@ -105,9 +109,9 @@ class UncertaintyEval:
         found[key].append(patch_means(summary[key], self.videos.patch_size))
     if not num_videos:
       logging.info('Uncertainty skipped: no video could be decoded.')
-      return {}
+      return Result({}, {})
     patches = {key: np.concatenate(rows) for key, rows in found.items()}
-    self.arrays = {
+    arrays = {
       key: np.concatenate(rows)[: self.num_pictures]
       for key, rows in kept.items()
     } | bins(patches)
@@ -115,7 +119,7 @@ class UncertaintyEval:
     for number, gap in enumerate(self.gaps):
       at_gap = {key: values[:, number] for key, values in patches.items()}
       metrics |= {f'gap_{gap}/{k}': v for k, v in measure(at_gap).items()}
-    return metrics
+    return Result(metrics, arrays)
 
   def _clips(
     self, batch: Mapping[str, Any], rebuilt: np.ndarray

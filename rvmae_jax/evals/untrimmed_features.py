@@ -10,13 +10,13 @@ import numpy as np
 
 from rvmae_jax.data.localization.untrimmed import UntrimmedVideo
 from rvmae_jax.evals.dense import DenseEncoder
-from rvmae_jax.evals.features import check_sources, thumbnails
+from rvmae_jax.evals.features import check_encoders, thumbnails
 from rvmae_jax.evals.functions import ModelFunctions
 
 
 @dataclasses.dataclass(kw_only=True)
 class UntrimmedFeatures:
-  """Reads a video once and gives the features of every source.
+  """Reads a video once and gives the features of every encoder.
 
   A frame's features are the mean over its tokens, a step's those over its
   frames. A recurrent network reads on from the first frame to the last.
@@ -24,7 +24,7 @@ class UntrimmedFeatures:
   Attributes:
     functions: the network.
     size: (height, width) that frames are resized to.
-    sources: some of `evals.features.SOURCES`.
+    encoders: some of `evals.features.ENCODERS`.
     fps: frames that are read of a second, see `UntrimmedVideo.read`.
     frames_per_step: of those read.
     window: frames at once, of a model of clips.
@@ -33,32 +33,32 @@ class UntrimmedFeatures:
 
   functions: ModelFunctions
   size: tuple[int, int]
-  sources: Sequence[str]
+  encoders: Sequence[str]
   fps: float = 0
   frames_per_step: int = 2
   window: int = 16
   seed: int = 0
 
   def __post_init__(self):
-    check_sources(self.sources)
+    check_encoders(self.encoders)
 
   def __call__(self, video: UntrimmedVideo) -> dict[str, np.ndarray]:
     """Source -> [T, D] float32."""
     frames = video.read(self.size, self.fps)
-    # Side by side, so that no more frames wait than one source takes at once.
+    # Side by side, so that no more frames wait than one encoder takes at once.
     rows = zip(
       *(
-        self._by_frame(source, copy)
-        for source, copy in zip(
-          self.sources, itertools.tee(frames, len(self.sources))
+        self._by_frame(encoder, copy)
+        for encoder, copy in zip(
+          self.encoders, itertools.tee(frames, len(self.encoders))
         )
       )
     )
     steps = collections.defaultdict(list)
     while step := list(itertools.islice(rows, self.frames_per_step)):
-      for source, features in zip(self.sources, zip(*step)):
-        steps[source].append(np.mean(features, axis=0))
-    return {source: np.stack(values) for source, values in steps.items()}
+      for encoder, features in zip(self.encoders, zip(*step)):
+        steps[encoder].append(np.mean(features, axis=0))
+    return {encoder: np.stack(values) for encoder, values in steps.items()}
 
   def step_edges_s(self, video: UntrimmedVideo) -> np.ndarray:
     """When each step begins, and the last one ends: [T + 1] in seconds."""
@@ -66,17 +66,17 @@ class UntrimmedFeatures:
     return np.append(times[: -1 : self.frames_per_step], times[-1])
 
   def _by_frame(
-    self, source: str, frames: Iterable[np.ndarray]
+    self, name: str, frames: Iterable[np.ndarray]
   ) -> Iterator[np.ndarray]:
     """Features [D] of each frame."""
-    if source == 'pixels':
+    if name == 'pixels':
       for frame in frames:
         yield thumbnails(frame[None, None])[0, 0, 0]
       return
     encoder = DenseEncoder(
-      self._random if source == 'random' else self.functions,
+      self._random if name == 'random' else self.functions,
       window=self.window,
-      method='encode_frames' if source == 'per_frame' else 'encode',
+      method='encode_frames' if name == 'per_frame' else 'encode',
     )
     for features in encoder(frames):
       yield from features.mean(1)

@@ -1,4 +1,4 @@
-"""The videos of an evaluation: a data config and how to read it."""
+"""The videos of an evaluation: which they are, and what of them is read."""
 
 import dataclasses
 import functools
@@ -6,44 +6,78 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
 import numpy as np
-from ml_collections import ConfigDict
+from jax.experimental import multihost_utils
 
 from rvmae_jax.data.bad_videos import read_or_replace
+from rvmae_jax.data.clips import CLIPS
+from rvmae_jax.data.decoding import open_record
 from rvmae_jax.data.loader import make_loader
 from rvmae_jax.data.pipeline import build_sources, check_config, make_dataset
 from rvmae_jax.data.records import records_digest
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Videos:
-  """What an evaluation reads.
+  """Everything that decides which frames an evaluation sees.
+
+  The first five attributes are keys of a data config, see
+  `rvmae_jax.data.pipeline.DEFAULTS`. Those that an evaluation does not read
+  are empty.
 
   Attributes:
-    data: a data config, as `config.data`.
-    patch_size: of the model, for masks.
-    batch_size: clips at once.
+    sources: alias -> source and its settings.
+    clip: the sampler of frames and its settings.
+    crop: `size`, the (height, width) of frames in pixels. Its other settings
+      are of crops drawn at random, in `training_batches`.
+    mask: what is hidden, and its settings; empty hides nothing.
+    max_videos: of each source, evenly spread; 0 takes all.
+    patch_size, tubelet_size: pixels and frames in a token of the model.
+    batch_size: clips at once, of all processes together.
     seed: of masks, and of whatever the evaluation draws.
-    tubelet_size: of the model, for masks.
+    num_threads, num_workers: that decode; the frames do not depend on them.
   """
 
-  data: ConfigDict
+  sources: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  clip: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  crop: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  mask: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  max_videos: int = 0
   patch_size: int
+  tubelet_size: int = 1
   batch_size: int
   seed: int = 0
-  tubelet_size: int = 1
+  num_threads: int = 8
+  num_workers: int = 0
 
-  def changed(self, changes: Mapping[str, Any]) -> 'Videos':
-    """The same with some entries of `data` changed, see `override`."""
-    return dataclasses.replace(self, data=override(self.data, changes))
+  def replace(self, **changes: Any) -> 'Videos':
+    """The same with other attributes."""
+    return dataclasses.replace(self, **changes)
+
+  @property
+  def size(self) -> tuple[int, int]:
+    """Height and width of frames in pixels."""
+    return tuple(self.crop['size'])
+
+  @property
+  def num_frames(self) -> int:
+    """Frames of a clip."""
+    # A video of one frame gives a clip as long as any.
+    return len(CLIPS.build(self.clip)(np.zeros(1)).frames['video'])
 
   def batches(self, num_batches: int = 0) -> Iterator[dict[str, np.ndarray]]:
-    """One pass in order; stops after `num_batches` unless that is 0."""
-    return itertools.islice(self._dataset(train=False), num_batches or None)
+    """One pass in order; stops after `num_batches` unless that is 0.
 
-  def training_batches(self) -> Iterator[dict[str, np.ndarray]]:
-    """Shuffled without end, clips and crops drawn at random."""
-    return iter(self._dataset(train=True))
+    Each process decodes its share of a batch, and gets all of it.
+    """
+    return self._read(num_batches, train=False)
+
+  def training_batches(
+    self, num_batches: int = 0
+  ) -> Iterator[dict[str, np.ndarray]]:
+    """Shuffled, clips and crops drawn at random; without end if 0."""
+    return self._read(num_batches, train=True)
 
   @property
   def num_videos(self) -> int:
@@ -53,44 +87,46 @@ class Videos:
   @property
   def class_names(self) -> list[str]:
     """Names of labels, those of the source that has most."""
-    return max((source.class_names for source in self._sources), key=len)
-
-  def classes(self, side: str) -> dict[str, list[str]]:
-    """Names of labels by source, for `data.classes.check_same_classes`.
-
-    Args:
-      side: what these videos are for, such as 'train'.
-    """
-    return {
-      f'{side}.data.sources.{alias}': source.class_names
-      for alias, source in zip(self.data.sources, self._sources)
-    }
+    return max((source.class_names for source in self._built), key=len)
 
   @property
   def num_classes(self) -> int:
     """Of labels: as many as have names, or else 1 + the highest there is."""
     if self.class_names:
       return len(self.class_names)
-    return 1 + max(
-      source[record]['label']
-      for source in self._sources
-      for record in range(len(source))
-    )
+    return 1 + max(record['label'] for record in self.records())
 
-  def clip(self, source: int, record: int) -> np.ndarray:
+  def clip_at(self, source: int, record: int) -> np.ndarray:
     """The frames of a row, read again: [T, H, W, 3] uint8.
 
     Args:
       source: the row's `host/source`.
       record: its `host/record`.
     """
-    data = check_config(override(self.data, {'mask': None}))
+    data = check_config(self.replace(mask={}).data)
     loader = make_loader(data, self.patch_size, train=False)
     rng = np.random.default_rng(0)  # Evaluation draws nothing but masks.
     rows, _ = read_or_replace(
-      self._sources[source], record, lambda found: loader(found, rng)
+      self._built[source], record, lambda found: loader(found, rng)
     )
     return rows['video'][0]
+
+  def first_frames(
+    self,
+  ) -> tuple[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """What is read of the first video: its path, and by image key of a batch
+    the indices of frames and their times in seconds.
+
+    Raises:
+      VideoError: it cannot be read.
+    """
+    record = next(self.records())
+    with open_record(record) as reader:
+      times_s = reader.timestamps_s
+    clip = CLIPS.build(self.clip)(times_s)
+    return record['path'], {
+      key: (indices, times_s[indices]) for key, indices in clip.frames.items()
+    }
 
   def record(self, source: int, record: int) -> dict[str, Any]:
     """What stands behind a row of a batch, see `rvmae_jax.data.records`.
@@ -99,13 +135,13 @@ class Videos:
       source: the row's `host/source`.
       record: its `host/record`.
     """
-    return self._sources[source][record]
+    return self._built[source][record]
 
   def labelled_places(self) -> np.ndarray:
     """`host/source` and `host/record` of all records with a label, [n, 2]."""
     places = [
       (number, record)
-      for number, source in enumerate(self._sources)
+      for number, source in enumerate(self._built)
       for record in range(self._sizes[number])
       if source[record]['label'] >= 0
     ]
@@ -113,71 +149,53 @@ class Videos:
 
   def records(self) -> Iterator[dict[str, Any]]:
     """All records, source by source."""
-    for source in self._sources:
+    for source in self._built:
       yield from (source[number] for number in range(len(source)))
-
-  @property
-  def _sizes(self) -> list[int]:
-    """Videos of each source in a pass."""
-    at_most = self.data.get('max_videos', 0)
-    sizes = (len(source) for source in self._sources)
-    return [min(size, at_most or size) for size in sizes]
 
   def digest(self) -> str:
     """A hash of which videos these are, see `records_digest`."""
-    return ''.join(map(records_digest, self._sources))
+    return ''.join(map(records_digest, self._built))
 
-  def _dataset(self, *, train: bool):
-    return make_dataset(
-      self.data,
-      seed=self.seed,
-      batch_size=self.batch_size,
-      train=train,
-      patch_size=self.patch_size,
-      tubelet_size=self.tubelet_size,
+  @property
+  def data(self) -> dict[str, Any]:
+    """The data config that reads them, see `rvmae_jax.data.pipeline`."""
+    keys = 'sources', 'clip', 'crop', 'mask', 'max_videos'
+    return {
+      key: getattr(self, key) for key in (*keys, 'num_threads', 'num_workers')
+    }
+
+  def _read(self, num_batches, *, train):
+    num_processes = jax.process_count()
+    # The rows of a batch are shared out, if they can be.
+    is_shared = num_processes > 1 and self.batch_size % num_processes == 0
+    batches = iter(
+      make_dataset(
+        self.data,
+        seed=self.seed,
+        batch_size=self.batch_size // (num_processes if is_shared else 1),
+        train=train,
+        patch_size=self.patch_size,
+        tubelet_size=self.tubelet_size,
+        process_index=jax.process_index() if is_shared else 0,
+        process_count=num_processes if is_shared else 1,
+      )
     )
+    try:
+      for batch in itertools.islice(batches, num_batches or None):
+        if is_shared:
+          batch = multihost_utils.process_allgather(batch, tiled=True)
+        yield batch
+    finally:
+      batches.close()
 
   @functools.cached_property
-  def _sources(self) -> list[Any]:
-    if not self.data.get('sources'):
+  def _sizes(self) -> list[int]:
+    """Videos of each source in a pass."""
+    sizes = (len(source) for source in self._built)
+    return [min(size, self.max_videos or size) for size in sizes]
+
+  @functools.cached_property
+  def _built(self) -> list[Any]:
+    if not self.sources:
       raise ValueError('An evaluation needs data.sources, and there are none.')
-    return build_sources(self.data.sources)
-
-
-def override(base: Mapping[str, Any], changes: Mapping[str, Any]) -> ConfigDict:
-  """A copy of a data config with some entries changed, the rest kept.
-
-  Nested entries merge, so `{'sources': {'own': {'split': 'val'}}}` keeps all
-  else. None removes an entry. An entry whose `name` changes is replaced whole,
-  since the settings of one clip sampler mean nothing to another. Of several
-  `sources`, those that the changes do not name are left out: an evaluation of
-  one of them is not asked about the others.
-
-  Raises:
-    ValueError: the changes name a source that is not there, and not what it is.
-  """
-  changes = ConfigDict(changes)
-  merged = _merge(ConfigDict(base).to_dict(), changes)
-  named = [k for k, v in (changes.get('sources') or {}).items() if v]
-  for alias in named:
-    if 'name' not in merged['sources'][alias]:
-      raise ValueError(
-        f'There is no source {alias!r} to be changed, but '
-        f'{", ".join(map(repr, base["sources"]))}. Give the one that is meant, '
-        'often as `source=` after the colon of --config, or the name of '
-        'another.'
-      )
-  if named:
-    merged['sources'] = {alias: merged['sources'][alias] for alias in named}
-  return ConfigDict(merged)
-
-
-def _merge(base: dict[str, Any], changes: ConfigDict) -> dict[str, Any]:
-  merged = dict(base)
-  for key, change in changes.items():
-    if isinstance(change, ConfigDict):
-      old = merged.get(key) or {}
-      renamed = change.get('name', old.get('name')) != old.get('name')
-      change = _merge({} if renamed else old, change)
-    merged[key] = change
-  return {k: v for k, v in merged.items() if v is not None}
+    return build_sources(self.sources)

@@ -39,9 +39,9 @@ class Views:
     Raises:
       ValueError: the sampler gives another number of clips than is asked for.
     """
-    clip = videos.data.clip
+    clip = videos.clip
     while 'clip' in clip:  # Of a wrapper.
-      clip = clip.clip
+      clip = clip['clip']
     sampled = clip.get('num_clips', 1)
     if sampled not in (1, num_clips):
       raise ValueError(

@@ -129,7 +129,7 @@ def _stage_ms(
     rows.append(clips)
     num_clips += loader.repeats
     if len(rows) * loader.repeats >= batch_size:
-      timed('batch', concatenate_rows)(rows, batch_size)
+      timed('batch', concatenate_rows)(rows)
       rows = []
   stages = ('open', 'sample', 'decode', 'augment', 'flow', 'mask', 'batch')
   return {

@@ -7,7 +7,7 @@ The checkpoint is a run, an exported, a released or an imported file. VIDEOS are
 a folder, a list, shards, or a source with its settings; left out, they are the
 run's own. `--features` says what is kept:
 
-  mean, last_state, mean_std_8, absolute_difference   one vector a video
+  mean, mean_2, mean_std_8, change_2 ..   one vector a video
   frames                                              [T, D], a vector a frame
   dense                                               [T, h*w, D], all tokens
 
@@ -38,13 +38,14 @@ from rvmae_jax.data import features as files
 from rvmae_jax.data.records import Source, records_digest
 from rvmae_jax.data.sources import SOURCES
 from rvmae_jax.data.writing import write_whole
-from rvmae_jax.evals.functions import ModelFunctions
-from rvmae_jax.evaluate import digest
 from rvmae_jax.models import build_model
+from rvmae_jax.parts import model_functions
 from rvmae_jax.tools import inputs
-from rvmae_jax.tools.extraction.videos import KINDS, make_extractor
+from rvmae_jax.tools.extraction.videos import check_kind, make_extractor
 from rvmae_jax.tools.outputs import check_settings
+from rvmae_jax.training import sharding
 
+_FEATURES = "'dense', 'frames' or a pooling: mean, mean_2, mean_std_8, change_2"
 # Where neither the command line nor the run says how long a clip is.
 _NUM_FRAMES = 16
 # Options that decide what the files hold.
@@ -212,7 +213,7 @@ def _parser() -> argparse.ArgumentParser:
   add('--output', required=True, help='folder to write')
   add('--format', choices=files.SUFFIXES, default='arrayrecord')
   add('--dtype', choices=('float32', 'float16'), default='float32')
-  add('--features', dest='kind', choices=KINDS, default='mean_std_8')
+  add('--features', dest='kind', default='mean_std_8', help=_FEATURES)
   add('--read', choices=('clip', 'all'), default='clip')
   add('--size', default='', help="HEIGHTxWIDTH; that of the run's crops")
   add(
@@ -236,10 +237,16 @@ def main(argv: Sequence[str] | None = None) -> int:
   arguments = _parser().parse_args(argv)
   try:
     params, config = weights.load(arguments.checkpoint, ema=arguments.ema)
+    check_kind(arguments.kind)
     options = fill_options(vars(arguments), config.data)
     source_config = choose_source(arguments.input, arguments.split, config)
     extractor = make_extractor(
-      ModelFunctions(build_model(config.model), params),
+      model_functions(
+        build_model(config.model),
+        None,
+        params,
+        sharding.make_mesh(),
+      ),
       options,
       config_utils.token_size(config.model),
     )
@@ -249,7 +256,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       arguments.output,
       {
         'source': dict(source_config),
-        'weights': digest(params),
+        'weights': weights.params_digest(params),
         **{name: options[name] for name in _OPTIONS},
       },
       arguments.process_id,

@@ -27,7 +27,7 @@ from rvmae_jax.tools.reporting.tables import (
 )
 from rvmae_jax.visualize import page
 from rvmae_jax.visualize.curves import draw_curves, read_history
-from rvmae_jax.visualize.probes import POOLING_NAMES, SOURCE_NAMES
+from rvmae_jax.visualize.probes import ENCODER_NAMES, POOLING_NAMES
 
 # Of the poolings, the one that the first lines of the report speak of: the
 # baselines are weaker on others, and random networks stronger on differences.
@@ -116,7 +116,7 @@ def _findings(results: Mapping[str, Any]) -> str:
     accuracy = metrics[f'trained/{pooling}/top1']
     baselines = [
       (metrics[key], name)
-      for source, name in list(SOURCE_NAMES.items())[1:]
+      for source, name in list(ENCODER_NAMES.items())[1:]
       if (key := f'{source}/{pooling}/top1') in metrics
     ]
     beside = ''

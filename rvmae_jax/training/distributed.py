@@ -6,8 +6,17 @@ from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
-from absl import logging
+from absl import flags, logging
 from jax.experimental import multihost_utils
+
+
+def define_process_flags() -> None:
+  """The flags of `join_processes`, for a command's main module."""
+  flags.DEFINE_string(
+    'coordinator', '', "Process 0's host:port, or auto; see join_processes."
+  )
+  flags.DEFINE_integer('num_processes', None, 'Of the job.')
+  flags.DEFINE_integer('process_id', None, 'From 0.')
 
 
 def join_processes(

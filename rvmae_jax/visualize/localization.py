@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from rvmae_jax.visualize.probes import SOURCE_NAMES
+from rvmae_jax.visualize.probes import ENCODER_NAMES
 from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, styled
 
 _NUM_VIDEOS = 3
 # The same as in other pictures.
-_COLOUR = dict(zip(SOURCE_NAMES, COLOURS))
+_COLOUR = dict(zip(ENCODER_NAMES, COLOURS))
 
 
 def localization_figures(
@@ -26,20 +26,20 @@ def draw_timelines(
   truth: np.ndarray,
   detections: np.ndarray,
   duration_s: np.ndarray,
-  sources: Sequence[str],
+  encoders: Sequence[str],
   class_names: Sequence[str],
   video_names: Sequence[str],
 ) -> Any:
   """One panel a video and one row a class; proposals lie on what is true.
 
-  Of each source as many proposals are shown as there are true segments, the
+  Of each encoder as many proposals are shown as there are true segments, the
   surest ones.
 
   Args:
     truth: [n, 4] video, start, end, label; times in seconds.
-    detections: [m, 6] place in `sources`, video, start, end, label, score.
+    detections: [m, 6] place in `encoders`, video, start, end, label, score.
     duration_s: [videos].
-    sources: what proposals come from.
+    encoders: what proposals come from.
     class_names: by label.
     video_names: [videos]; the first few are drawn.
 
@@ -50,7 +50,7 @@ def draw_timelines(
   rows = []
   for number in numbers:
     true = truth[truth[:, 0] == number, 1:]
-    rows.append((true, _surest(detections, number, len(true), len(sources))))
+    rows.append((true, _surest(detections, number, len(true), len(encoders))))
   # A class that is neither there nor found has no row.
   labels = [
     np.unique(np.concatenate([part[:, 2] for part in (true, *found)]))
@@ -64,11 +64,11 @@ def draw_timelines(
   ):
     row_of = {label: row for row, label in enumerate(some)}
     _bars(axes, true, row_of, 0.8, 0, color=TEXT, alpha=0.35, label='truth')
-    lane = 0.7 / len(sources)
-    for place, (source, part) in enumerate(zip(sources, found)):
-      at = (place - (len(sources) - 1) / 2) * lane
-      name = SOURCE_NAMES[source]
-      look = {'color': _COLOUR[source], 'label': name}
+    lane = 0.7 / len(encoders)
+    for place, (encoder, part) in enumerate(zip(encoders, found)):
+      at = (place - (len(encoders) - 1) / 2) * lane
+      name = ENCODER_NAMES[encoder]
+      look = {'color': _COLOUR[encoder], 'label': name}
       _bars(axes, part, row_of, 0.75 * lane, at, **look)
     # A label below 0 is no class: what counts neither as found nor as missed.
     names = [
@@ -89,11 +89,11 @@ def draw_timelines(
 
 
 def _surest(
-  detections: np.ndarray, number: int, count: int, num_sources: int
+  detections: np.ndarray, number: int, count: int, num_encoders: int
 ) -> list[np.ndarray]:
-  """Start, end and label of a video's surest proposals, by source."""
+  """Start, end and label of a video's surest proposals, by encoder."""
   of_video = detections[detections[:, 1] == number]
-  parts = [of_video[of_video[:, 0] == place] for place in range(num_sources)]
+  parts = [of_video[of_video[:, 0] == place] for place in range(num_encoders)]
   return [part[np.argsort(-part[:, 5])[:count], 2:5] for part in parts]
 
 

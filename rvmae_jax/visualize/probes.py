@@ -9,7 +9,7 @@ from rvmae_jax.visualize.confusion import confusion_figures
 from rvmae_jax.visualize.strata import strata_figures
 from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, styled
 
-SOURCE_NAMES = {
+ENCODER_NAMES = {
   'trained': 'trained',
   'random': 'random weights',
   'per_frame': 'per-frame features',
@@ -18,12 +18,12 @@ SOURCE_NAMES = {
 # Poolings that are not listed go by their name.
 POOLING_NAMES = {
   'mean': 'mean of all frames',
-  'last_state': 'last frame',
+  'mean_2': 'mean of the last 2',
   'mean_std_8': 'mean and std, last 8',
-  'absolute_difference': 'change between frames',
+  'change_2': 'change over 2 frames',
   'attentive': 'all tokens',
 }
-_COLOUR = dict(zip(SOURCE_NAMES, COLOURS))
+_COLOUR = dict(zip(ENCODER_NAMES, COLOURS))
 
 
 def probe_figures(
@@ -55,34 +55,34 @@ def draw_accuracies(
   """Grouped bars, one group for each pooling, and a line at chance.
 
   Args:
-    accuracies: (source, pooling) -> accuracy in [0, 1].
+    accuracies: (encoder, pooling) -> accuracy in [0, 1].
     chance: accuracy of always giving one class.
     deviations: of those accuracies, over seeds.
 
   Returns:
     A matplotlib Figure.
   """
-  sources = _ordered(accuracies, 0)
+  encoders = _ordered(accuracies, 0)
   poolings = _ordered(accuracies, 1)
   figure = new_figure(8.5, 3)
   axes = figure.subplots()
-  width = 0.8 / len(sources)
+  width = 0.8 / len(encoders)
 
-  def errors(source):
+  def errors(encoder):
     if not deviations:
       return None
-    return [100 * deviations[source, pooling] for pooling in poolings]
+    return [100 * deviations[encoder, pooling] for pooling in poolings]
 
-  for number, source in enumerate(sources):
-    heights = [100 * accuracies[source, pooling] for pooling in poolings]
-    at = np.arange(len(poolings)) + (number - (len(sources) - 1) / 2) * width
+  for number, encoder in enumerate(encoders):
+    heights = [100 * accuracies[encoder, pooling] for pooling in poolings]
+    at = np.arange(len(poolings)) + (number - (len(encoders) - 1) / 2) * width
     bars = axes.bar(
       at,
       heights,
       width * 0.92,
-      color=_COLOUR[source],
-      label=SOURCE_NAMES[source],
-      yerr=errors(source),
+      color=_COLOUR[encoder],
+      label=ENCODER_NAMES[encoder],
+      yerr=errors(encoder),
       error_kw={'elinewidth': 1, 'ecolor': TEXT},
     )
     axes.bar_label(bars, fmt='%.0f', fontsize=8, padding=2, color=TEXT)
@@ -105,7 +105,10 @@ def draw_accuracies(
   axes.grid(axis='y')
   axes.set_axisbelow(True)
   axes.legend(
-    ncols=len(sources), loc='lower left', bbox_to_anchor=(-0.01, 1), borderpad=0
+    ncols=len(encoders),
+    loc='lower left',
+    bbox_to_anchor=(-0.01, 1),
+    borderpad=0,
   )
   return figure
 
@@ -113,5 +116,5 @@ def draw_accuracies(
 def _ordered(
   accuracies: Mapping[tuple[str, str], float], part: int
 ) -> Sequence[str]:
-  """The sources or poolings in the order in which they came."""
+  """The encoders or poolings in the order in which they came."""
   return list(dict.fromkeys(key[part] for key in accuracies))

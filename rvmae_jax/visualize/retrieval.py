@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rvmae_jax.visualize.probes import POOLING_NAMES, SOURCE_NAMES
+from rvmae_jax.visualize.probes import ENCODER_NAMES, POOLING_NAMES
 from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, show, styled
 
 _RIGHT, _WRONG = '#17a17c', '#c8553d'
@@ -30,10 +30,10 @@ def retrieval_figures(
 
 @styled
 def draw_recalls(metrics: Mapping[str, float]) -> Any:
-  """Recall@k over k: a colour for each source, a kind of line for a pooling.
+  """Recall@k over k: a colour for each encoder, a kind of line for a pooling.
 
   Args:
-    metrics: `<source>/<pooling>/recall_at_<k>` and `chance/recall_at_<k>`.
+    metrics: `<encoder>/<pooling>/recall_at_<k>` and `chance/recall_at_<k>`.
 
   Returns:
     A matplotlib Figure.
@@ -44,18 +44,18 @@ def draw_recalls(metrics: Mapping[str, float]) -> Any:
     if number.isdigit():
       curves.setdefault(name, {})[int(number)] = 100 * value
   chance = curves.pop('chance')
-  sources = list(dict.fromkeys(name.split('/')[0] for name in curves))
+  encoders = list(dict.fromkeys(name.split('/')[0] for name in curves))
   poolings = list(dict.fromkeys(name.split('/')[1] for name in curves))
   figure = new_figure(8.5, 3.2)
   axes = figure.subplots()
   for name, curve in curves.items():
-    source, pooling = name.split('/')
-    label = SOURCE_NAMES.get(source, source)
+    encoder, pooling = name.split('/')
+    label = ENCODER_NAMES.get(encoder, encoder)
     if len(poolings) > 1:
       label += f', {POOLING_NAMES.get(pooling, pooling)}'
     axes.plot(
       *zip(*curve.items()),
-      color=COLOURS[sources.index(source) % len(COLOURS)],
+      color=COLOURS[encoders.index(encoder) % len(COLOURS)],
       linestyle=_LINES[poolings.index(pooling) % len(_LINES)],
       marker='o',
       markersize=3.5,

@@ -7,7 +7,7 @@ from rvmae_jax.visualize.style import COLOURS, new_figure, styled
 
 _ACROSS = 3
 
-# What stands above a panel of a probe: its source and pooling.
+# What stands above a panel of a probe: its encoder and pooling.
 Group = Mapping[str, float]
 
 

@@ -41,9 +41,9 @@ def tracking_figures(
   while f'frames_{number}' in arrays:
     frames, prefix = arrays[f'frames_{number}'], f'labels_{number}/'
     drawn = {
-      source: np.stack([overlay(*pair) for pair in zip(frames, arrays[key])])
-      for source in _TITLES
-      if (key := prefix + source) in arrays
+      encoder: np.stack([overlay(*pair) for pair in zip(frames, arrays[key])])
+      for encoder in _TITLES
+      if (key := prefix + encoder) in arrays
     }
     name = f'tracks_{number}'
     figures[name] = draw_tracks(drawn, str(arrays[f'name_{number}']))
@@ -54,10 +54,10 @@ def tracking_figures(
 
 @styled
 def draw_tracks(drawn: Mapping[str, np.ndarray], title: str = '') -> Any:
-  """One row for each source, time to the right.
+  """One row for each encoder, time to the right.
 
   Args:
-    drawn: source -> [T, H, W, 3] frames with their labels.
+    drawn: encoder -> [T, H, W, 3] frames with their labels.
     title: above all.
 
   Returns:
@@ -71,30 +71,30 @@ def draw_tracks(drawn: Mapping[str, np.ndarray], title: str = '') -> Any:
   # Names of rows stand in a margin, so that they move no picture.
   figure.get_layout_engine().set(rect=(0.025, 0, 0.975, 1))
   axes = figure.subplots(len(drawn), columns, squeeze=False)
-  for number, (row, (source, frames)) in enumerate(zip(axes, drawn.items())):
+  for number, (row, (encoder, frames)) in enumerate(zip(axes, drawn.items())):
     for column, time in zip(row, times):
       show(column, frames[time], '' if number else f'frame {time}')
     settings = {'rotation': 90, 'fontsize': 7.5, 'in_layout': False}
-    name_row(row[0], _TITLES[source], -0.04, **settings)
+    name_row(row[0], _TITLES[encoder], -0.04, **settings)
   figure.suptitle(title, fontsize=9)
   return figure
 
 
 def side_by_side(drawn: Mapping[str, np.ndarray]) -> np.ndarray:
-  """Frames of all sources with their names above, in rows of up to three.
+  """Frames of all encoders with their names above, in rows of up to three.
 
   Args:
-    drawn: source -> [T, H, W, 3].
+    drawn: encoder -> [T, H, W, 3].
 
   Returns:
     [T, H', W', 3] uint8.
   """
   panels = []
-  for source, frames in drawn.items():
+  for encoder, frames in drawn.items():
     enlarged = -(-_PANEL // frames.shape[2])
     frames = frames.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
     caption = Image.new('RGB', (frames.shape[2], _CAPTION))
-    ImageDraw.Draw(caption).text((3, 1), _TITLES[source], fill='white')
+    ImageDraw.Draw(caption).text((3, 1), _TITLES[encoder], fill='white')
     above = np.asarray(caption)[None].repeat(len(frames), axis=0)
     panels.append(np.concatenate([above, frames], axis=1))
   across = min(len(panels), 3)

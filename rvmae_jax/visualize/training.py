@@ -23,7 +23,7 @@ class TrainingPictures:
     patch_size: of the model.
     tubelet_size: of the model.
     reconstruction: name of the evaluation that rebuilds the clips, and the
-      evaluation, which leaves its `arrays`; None where nothing is rebuilt.
+      evaluation; None where nothing is rebuilt.
   """
 
   def __init__(
@@ -67,7 +67,7 @@ class TrainingPictures:
       step: names the folder.
     """
     name, evaluation = self._reconstruction
-    metrics = evaluation.run(functions, step)
+    metrics, arrays = evaluation.run(functions, step)
     if jax.process_index() == 0:
       folder = self._folder / f'step_{step:07d}'
-      draw(name, evaluation.arrays, metrics, folder)
+      draw(name, arrays, metrics, folder)

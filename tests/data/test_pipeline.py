@@ -297,8 +297,8 @@ def test_evaluation_is_one_pass_in_order():
   assert record.tolist() == [0, 1, 2, 3, 0, 1, 2]
   # Gaps 4 to 48 spread evenly; 52 of 60 frames; starts 0 to 8, the middle is 4.
   for batch in batches:
-    assert (batch['target_delta'] == [7, 22, 36, 51]).all()
-    assert (batch['video'][:, 0, 0, 0, FRAME] == 4).all()
+    assert (batch['target_delta'][batch['valid']] == [7, 22, 36, 51]).all()
+    assert (batch['video'][batch['valid'], 0, 0, 0, FRAME] == 4).all()
 
 
 def test_evaluation_of_some_videos_spreads_them_evenly():
@@ -309,10 +309,27 @@ def test_evaluation_of_some_videos_spreads_them_evenly():
     assert np.concatenate(labels).tolist() == want
 
 
-def test_every_process_evaluates_all_rows():
+@pytest.mark.parametrize('batch_size', [2, 4])
+def test_processes_share_the_rows_of_an_evaluation(batch_size):
+  """Seven videos: the last batches are filled up, with black rows."""
+  whole = list(_dataset(train=False, batch_size=2 * batch_size))
+  parts = [
+    list(
+      _dataset(
+        train=False,
+        batch_size=batch_size,
+        process_index=process,
+        process_count=2,
+      )
+    )
+    for process in range(2)
+  ]
   _assert_equal(
-    list(_dataset(train=False)),
-    list(_dataset(train=False, process_index=1, process_count=2)),
+    whole,
+    [
+      {key: np.concatenate([one[key], other[key]]) for key in one}
+      for one, other in zip(*parts, strict=True)
+    ],
   )
 
 

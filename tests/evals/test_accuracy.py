@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from rvmae_jax.evals.accuracy import AccuracyEval
 from rvmae_jax.evals.videos import Videos
@@ -19,13 +18,13 @@ _DATA = {
   },
   'clip': {'name': 'uniform', 'num_frames': 4, 'stride': 1},
   'crop': {'size': (16, 16)},
-  'mask': {'name': 'tube', 'ratio': 0.75},
 }
 
 
 def _evaluation(changes=None, **settings):
-  videos = Videos(ConfigDict(_DATA), patch_size=8, batch_size=2)
-  return AccuracyEval(videos=videos.changed(changes or {}), **settings)
+  data = {**_DATA, **(changes or {})}
+  videos = Videos(**data, patch_size=8, batch_size=2)
+  return AccuracyEval(videos=videos, **settings)
 
 
 class Oracle:
@@ -40,14 +39,14 @@ class Oracle:
 
 def test_accuracy_by_hand():
   evaluation = _evaluation()
-  metrics = evaluation.run(Oracle())
-  labels = evaluation.arrays['labels']
+  metrics, arrays = evaluation.run(Oracle())
+  labels = arrays['labels']
   # Batches of 2, 2 and 1 video and a row of padding: 2 of 5 are right.
   assert metrics['num_videos'] == len(labels) == 5
   assert metrics['top1'] == pytest.approx(2 / 5)
   assert metrics['chance'] == max(labels.mean(), 1 - labels.mean())
   assert 'top5' not in metrics
-  np.testing.assert_allclose(evaluation.arrays['scores'].sum(1), 1, rtol=1e-6)
+  np.testing.assert_allclose(arrays['scores'].sum(1), 1, rtol=1e-6)
 
 
 def test_probabilities_of_views_are_averaged():
@@ -59,16 +58,17 @@ def test_probabilities_of_views_are_averaged():
     def predict(self, batch):
       return {'logits': np.array([next(self.logits)] * len(batch['label']))}
 
-  data = {'crop': {'size': (16, 32)}, 'mask': None}
+  data = {'crop': {'size': (16, 32)}}
   evaluation = _evaluation(data, num_crops=3, num_batches=1)
-  evaluation.run(Views())
+  _, arrays = evaluation.run(Views())
   # (0.98201 + 2 * 0.26894) / 3
-  np.testing.assert_allclose(evaluation.arrays['scores'][:, 0], 0.506631, 1e-4)
+  np.testing.assert_allclose(arrays['scores'][:, 0], 0.506631, 1e-4)
 
 
 def test_videos_without_labels_are_left_alone():
-  data = {'sources': {'noise': {'num_classes': 0}}}
-  assert _evaluation(data).run(Oracle()) == {}
+  source = {**_DATA['sources']['noise'], 'num_classes': 0}
+  data = {'sources': {'noise': source}}
+  assert _evaluation(data).run(Oracle()).metrics == {}
 
 
 def test_a_label_that_the_network_has_no_place_for_is_refused():
@@ -76,6 +76,6 @@ def test_a_label_that_the_network_has_no_place_for_is_refused():
     def predict(self, batch):
       return {'logits': np.zeros((len(batch['label']), 2))}
 
-  data = {'sources': {'noise': {'num_classes': 3}}}
+  source = {**_DATA['sources']['noise'], 'num_classes': 3}
   with pytest.raises(ValueError, match='label 2, and the network knows 2'):
-    _evaluation(data).run(Two())
+    _evaluation({'sources': {'noise': source}}).run(Two())

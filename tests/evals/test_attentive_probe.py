@@ -4,37 +4,34 @@ import collections
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from rvmae_jax.evals.attentive_probe import AttentiveProbeEval
 from rvmae_jax.evals.token_rows import EncodedRows, KeptRows, Networks
 from rvmae_jax.evals.videos import Videos
 
 _CLASSES = 4
-_VIDEOS = Videos(
-  ConfigDict(
-    {
-      'sources': {
-        'noise': {
-          'name': 'fake',
-          'num_videos': 96,
-          'num_frames': 4,
-          'size': (8, 8),
-          'num_classes': _CLASSES,
-        }
-      },
-      'clip': {'name': 'uniform', 'num_frames': 2},
-      'crop': {'size': (8, 8), 'area': (1.0, 1.0), 'ratio': (1.0, 1.0)},
-      'mask': {'name': 'tube', 'ratio': 0.75},
-    }
-  ),
+_NOISE = {
+  'name': 'fake',
+  'num_videos': 96,
+  'num_frames': 4,
+  'size': (8, 8),
+  'num_classes': _CLASSES,
+}
+_TRAIN = Videos(
+  sources={'noise': {**_NOISE, 'split': 'train'}},
+  clip={'name': 'uniform', 'num_frames': 2},
+  crop={'size': (8, 8), 'area': (1.0, 1.0), 'ratio': (1.0, 1.0)},
   patch_size=8,
   batch_size=16,
 )
+_TEST = _TRAIN.replace(sources={'noise': {**_NOISE, 'split': 'test'}})
+_FOUR_FRAMES = {'name': 'uniform', 'num_frames': 4}
 
 
-def _split(name):
-  return {'sources': {'noise': {'split': name}}}
+def _changed(videos, **settings):
+  return videos.replace(
+    sources={'noise': {**videos.sources['noise'], **settings}}
+  )
 
 
 class Oracle:
@@ -47,14 +44,14 @@ class Oracle:
   def __init__(self, relabel=lambda label: label):
     self._rng = np.random.default_rng(0)
     self._labels = {}
-    for split in ('train', 'test'):
-      for batch in _VIDEOS.changed({'mask': None, **_split(split)}).batches():
+    for videos in (_TRAIN, _TEST):
+      for batch in videos.batches():
         for video, label in zip(batch['video'], batch['label']):
-          if split == 'train':
+          if videos is _TRAIN:
             label = relabel(label)
           self._labels[video[0].tobytes()] = label
 
-  def pooled(self, video, method='encode'):
+  def pooled(self, video, poolings, method='encode'):
     raise AssertionError('nobody asked for poolings')
 
   def encode(self, video, method='encode'):
@@ -70,33 +67,32 @@ class Oracle:
     return tokens.astype(np.float32)
 
 
-def _run(network, test=None, **settings):
+def _run(network, test=_TEST, **settings):
   evaluation = AttentiveProbeEval(
-    videos=_VIDEOS,
-    train=_split('train'),
-    test={**_split('test'), **(test or {})},
+    train=_TRAIN,
+    test=test,
     learning_rates=(1e-5, 1e-2),
     weight_decays=(1e-4,),
     num_epochs=25,
     **settings,
   )
-  return evaluation, evaluation.run(network)
+  return evaluation.run(network)
 
 
 def test_a_token_that_tells_the_class_is_found():
-  evaluation, metrics = _run(Oracle(), seeds=2)
+  metrics, arrays = _run(Oracle(), seeds=2)
   assert metrics['trained/attentive/top1'] == 1
   assert metrics['trained/attentive/top1_std'] == 0
   assert metrics['trained/attentive/validation_top1'] == 1
   assert metrics['trained/attentive/learning_rate'] == 1e-2
   assert metrics['num_train'] == metrics['num_test'] == 96
-  assert evaluation.arrays['confusion'].shape == (1, _CLASSES, _CLASSES)
-  assert evaluation.arrays['class_names'][0] == 'class_0'
+  assert arrays['confusion'].shape == (1, _CLASSES, _CLASSES)
+  assert arrays['class_names'][0] == 'class_0'
 
 
 def test_shuffled_labels_give_chance():
   rng = np.random.default_rng(1)
-  _, metrics = _run(Oracle(lambda label: rng.integers(_CLASSES)))
+  metrics, _ = _run(Oracle(lambda label: rng.integers(_CLASSES)))
   # Four standard errors of 96 answers.
   assert metrics['trained/attentive/top1'] == pytest.approx(0.25, abs=0.18)
 
@@ -112,7 +108,7 @@ def test_tokens_that_are_not_kept_are_encoded_anew():
   # Training draws other clips than evaluation, so the oracle needs all frames.
   network = Counting()
   network._labels = _AnyFrame(network._labels)
-  _, metrics = _run(network, cache=False)
+  metrics, _ = _run(network, cache=False)
   # 25 epochs, one pass to choose and one over the test videos.
   assert network.num_rows == 27 * 96
   assert metrics['trained/attentive/validation_top1'] > 0.5
@@ -123,9 +119,8 @@ class _AnyFrame(dict):
 
   def __init__(self, labels):
     super().__init__(labels)
-    for split in ('train', 'test'):
-      data = {'mask': None, 'clip': {'num_frames': 4}, **_split(split)}
-      for batch in _VIDEOS.changed(data).batches():
+    for videos in (_TRAIN, _TEST):
+      for batch in videos.replace(clip=_FOUR_FRAMES).batches():
         for video, label in zip(batch['video'], batch['label']):
           self.update({frame.tobytes(): label for frame in video})
 
@@ -133,14 +128,15 @@ class _AnyFrame(dict):
 def test_views_of_a_test_video_are_averaged():
   network = Oracle()
   network._labels = _AnyFrame(network._labels)
-  _, metrics = _run(network, {'clip': {'num_frames': 4}}, num_clips=2)
+  test = _TEST.replace(clip=_FOUR_FRAMES)
+  metrics, _ = _run(network, test, num_clips=2)
   assert metrics['trained/attentive/top1'] == 1
 
 
 def test_videos_without_classes_are_not_probed():
-  videos = {'sources': {'noise': {'num_classes': 1}}}
-  evaluation = AttentiveProbeEval(videos=_VIDEOS, train=videos, test=videos)
-  assert evaluation.run(Oracle()) == {}
+  videos = _changed(_TRAIN, num_classes=1)
+  evaluation = AttentiveProbeEval(train=videos, test=videos)
+  assert evaluation.run(Oracle()).metrics == {}
 
 
 def test_heads_that_do_not_divide_the_width_are_an_error():
@@ -150,11 +146,9 @@ def test_heads_that_do_not_divide_the_width_are_an_error():
 
 def test_of_few_videos_one_at_least_chooses():
   """Of 8 drawn at 10 %, none would be in four seeds of ten."""
-  few = {'sources': {'noise': {'num_videos': 8}}}
   evaluation = AttentiveProbeEval(
-    videos=_VIDEOS.changed(few),
-    train=_split('train'),
-    test=_split('test'),
+    train=_changed(_TRAIN, num_videos=8),
+    test=_changed(_TEST, num_videos=8),
     learning_rates=(1e-2,),
     weight_decays=(0.0,),
     num_epochs=1,
@@ -162,7 +156,7 @@ def test_of_few_videos_one_at_least_chooses():
   )
   network = Oracle()
   network._labels = collections.defaultdict(int)
-  metrics = evaluation.run(network)
+  metrics = evaluation.run(network).metrics
   assert np.isfinite(metrics['trained/attentive/validation_top1'])
   held_out = evaluation._is_held_out(np.array([[0, n] for n in range(8)]))
   assert (held_out.sum(1) >= 1).all() and (held_out.sum(1) == 1).any()
@@ -171,9 +165,7 @@ def test_of_few_videos_one_at_least_chooses():
 @pytest.mark.parametrize('kind', [KeptRows, EncodedRows])
 def test_padding_is_no_row(kind):
   """Of 10 videos in batches of 16."""
-  few = _VIDEOS.changed(
-    {'mask': None, 'sources': {'noise': {'num_videos': 10}}}
-  )
+  few = _changed(_TRAIN, num_videos=10)
   network = Oracle()
   network._labels = collections.defaultdict(int)
   rows = kind(Networks(network, ('trained',), 1, 0), few).all_batches()
@@ -182,12 +174,11 @@ def test_padding_is_no_row(kind):
 
 def test_tokens_that_do_not_fit_are_refused_by_the_first_batch():
   networks = Networks(Oracle(), ('trained',), 1, 0)
-  videos = _VIDEOS.changed({'mask': None, **_split('train')})
   # 96 videos of 2 x 3 tokens of 32 float16
   size = 96 * 6 * 32 * 2
-  KeptRows(networks, videos, free_bytes=2 * size)
+  KeptRows(networks, _TRAIN, free_bytes=2 * size)
   with pytest.raises(ValueError, match=r'96 videos .* cache=False'):
-    KeptRows(networks, videos, free_bytes=2 * size - 1)
+    KeptRows(networks, _TRAIN, free_bytes=2 * size - 1)
 
 
 def test_a_class_that_train_lacks_is_asked_about_and_counts_as_wrong(
@@ -198,17 +189,15 @@ def test_a_class_that_train_lacks_is_asked_about_and_counts_as_wrong(
     'encode',
     lambda self, video, method: np.zeros((len(video), 2, 3, 32), np.float32),
   )
-  test = {'sources': {'noise': {'split': 'test', 'num_classes': _CLASSES + 1}}}
   evaluation = AttentiveProbeEval(
-    videos=_VIDEOS,
-    train=_split('train'),
-    test=test,
+    train=_TRAIN,
+    test=_changed(_TEST, num_classes=_CLASSES + 1),
     learning_rates=(1e-3,),
     weight_decays=(0.0,),
     num_epochs=1,
   )
-  metrics = evaluation.run(Oracle())
+  metrics, arrays = evaluation.run(Oracle())
   assert metrics['num_classes'] == _CLASSES + 1
   # 19 videos of 96 have label 4, and it is never the answer.
-  assert evaluation.arrays['confusion'][0, _CLASSES].sum() == 19
-  assert evaluation.arrays['confusion'][0, :, _CLASSES].sum() == 0
+  assert arrays['confusion'][0, _CLASSES].sum() == 19
+  assert arrays['confusion'][0, :, _CLASSES].sum() == 0

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from rvmae_jax import visualize
 from rvmae_jax.evals.clip_reconstruction import ClipReconstructionEval
@@ -18,8 +17,8 @@ _DATA = {
 
 
 def _evaluation(mask='tube', **settings):
-  data = ConfigDict({**_DATA, 'mask': {'name': mask, 'ratio': 0.75}})
-  videos = Videos(data, patch_size=8, batch_size=3, tubelet_size=2)
+  data = {**_DATA, 'mask': {'name': mask, 'ratio': 0.75}}
+  videos = Videos(**data, patch_size=8, batch_size=3, tubelet_size=2)
   return ClipReconstructionEval(videos=videos, **settings)
 
 
@@ -66,7 +65,7 @@ def test_errors_worked_by_hand():
 
 
 def test_known_error_gives_its_psnr():
-  metrics = _evaluation().run(Oracle(error=-0.001))
+  metrics = _evaluation().run(Oracle(error=-0.001)).metrics
   assert metrics['num_videos'] == 5
   assert metrics['model/psnr_hidden'] == pytest.approx(60, abs=0.05)
   # Uniform noise has a variance of 1/12: 10.8 dB. A tube shows no other frame.
@@ -79,8 +78,7 @@ def test_known_error_gives_its_psnr():
 @pytest.mark.parametrize('mask', ['tube', 'running_cell'])
 def test_arrays_show_what_is_seen_and_rebuilt(mask, tmp_path):
   evaluation = _evaluation(mask)
-  metrics = evaluation.run(Oracle())
-  arrays = evaluation.arrays
+  metrics, arrays = evaluation.run(Oracle())
   assert arrays['video'].shape == arrays['rebuilt'].shape == (2, 8, 16, 16, 3)
   # A running cell rebuilds half of the three hidden quarters.
   share = 0.75 if mask == 'tube' else 0.375
@@ -93,19 +91,17 @@ def test_arrays_show_what_is_seen_and_rebuilt(mask, tmp_path):
 
 def test_mask_ratios_are_measured_besides(tmp_path):
   evaluation = _evaluation(ratios=(0.25, 0.5), num_batches=1)
-  metrics = evaluation.run(Oracle(error=-0.001))
+  metrics, arrays = evaluation.run(Oracle(error=-0.001))
   # Fewer pixels of a frame are wrong, and each as wrong as before.
   frame, fewer = (metrics[f'{k}model/psnr_frame'] for k in ('', 'ratio_0.5/'))
   assert fewer - frame == pytest.approx(10 * np.log10(0.75 / 0.5), abs=0.05)
-  paths = visualize.draw(
-    'clip_reconstruction', evaluation.arrays, metrics, tmp_path
-  )
+  paths = visualize.draw('clip_reconstruction', arrays, metrics, tmp_path)
   assert [p.name for p in paths] == ['clip_reconstruction.png', 'psnr.png']
 
 
 def test_a_run_of_targets_is_sent_to_the_other_evaluation():
   clip = {'name': 'source_target', 'num_source': 2, 'num_target': 1}
   data = {**_DATA, 'clip': clip, 'mask': {'name': 'target', 'ratio': 0.75}}
-  videos = Videos(ConfigDict(data), patch_size=8, batch_size=3)
+  videos = Videos(**data, patch_size=8, batch_size=3)
   with pytest.raises(ValueError, match="use the evaluation 'reconstruction'"):
     ClipReconstructionEval(videos=videos)

@@ -45,11 +45,11 @@ def test_every_case_is_measured_and_counted(tmp_path):
       'seconds': 0.0,
       'beside': {'clips': {'model': _BESIDE}},
     },
-    data=_DATA,
-    patch_size=8,
+    run_config=ConfigDict({'model': {'patch_size': 8}, 'data': {}}),
+    shared=_DATA,
     batch_size=2,
   )
-  metrics = evaluation.run(functions)
+  metrics, arrays = evaluation.run(functions)
   assert {key.rpartition('/')[0] for key in metrics} == {
     'this',
     'this/encode/batch_2/frames_2',
@@ -69,7 +69,7 @@ def test_every_case_is_measured_and_counted(tmp_path):
   for network in ('this', 'clips'):
     planned = metrics[f'{network}/encode/batch_2/frames_2/mib']
     assert planned > 4 * metrics[f'{network}/parameters'] / 2**20
-  [path] = visualize.draw('cost', evaluation.arrays, metrics, tmp_path)
+  [path] = visualize.draw('cost', arrays, metrics, tmp_path)
   assert path.name == 'cost.png'
 
 

@@ -24,10 +24,12 @@ _DATA = ConfigDict(
   }
 )
 
+_RUN = ConfigDict({'model': {'patch_size': 8}, 'data': {}})
+
 
 def _evaluation(**settings):
   config = {'name': 'feature_quality', **settings}
-  return build_eval(config, data=_DATA, patch_size=8, batch_size=4)
+  return build_eval(config, run_config=_RUN, shared=_DATA, batch_size=4)
 
 
 class Functions:
@@ -37,7 +39,7 @@ class Functions:
     self.collapsed = collapsed
     self.num_seen = 0
 
-  def encode(self, video):
+  def encode(self, video, method='encode'):
     rows, frames = video.shape[:2]
     numbers = self.num_seen + np.arange(rows)
     self.num_seen += rows
@@ -46,7 +48,7 @@ class Functions:
 
 
 def test_a_collapse_is_seen():
-  metrics = _evaluation().run(Functions(collapsed=True))
+  metrics = _evaluation().run(Functions(collapsed=True)).metrics
   # Padding of the last batch is no video.
   assert metrics.pop('num_videos') == 6
   assert metrics == pytest.approx(
@@ -68,7 +70,7 @@ def test_a_collapse_is_seen():
 
 def test_a_direction_for_each_video_has_full_rank(tmp_path):
   evaluation = _evaluation(num_tokens=3)
-  metrics = evaluation.run(Functions(collapsed=False))
+  metrics, arrays = evaluation.run(Functions(collapsed=False))
   assert metrics['videos/rank'] == pytest.approx(6)
   assert metrics['videos/cosine'] == 0
   # Six of the 16 dimensions are 1 for one of six videos: 4 sqrt(5) / 6.
@@ -76,21 +78,23 @@ def test_a_direction_for_each_video_has_full_rank(tmp_path):
   assert metrics['videos/std'] == pytest.approx(expected)
   # Of 18 tokens each has 2 like it among the other 17.
   assert metrics['tokens/cosine'] == pytest.approx(2 / 17)
-  [path] = visualize.draw(
-    'feature_quality', evaluation.arrays, metrics, tmp_path
-  )
+  [path] = visualize.draw('feature_quality', arrays, metrics, tmp_path)
   assert path.name == 'spectrum.png'
 
 
 def test_one_batch_can_be_enough():
-  metrics = _evaluation(num_batches=1).run(Functions(collapsed=False))
+  metrics = _evaluation(num_batches=1).run(Functions(collapsed=False)).metrics
   assert metrics['num_videos'] == 4
 
 
 def test_it_runs_beside_training():
   entry = {'name': 'feature_quality', 'every_steps': 2, 'num_batches': 1}
   evaluations = ScheduledEvals(
-    {'quality': entry}, total_steps=9, data=_DATA, patch_size=8, batch_size=4
+    {'quality': entry},
+    total_steps=9,
+    run_config=_RUN,
+    shared=_DATA,
+    batch_size=4,
   )
   assert [evaluations.is_due(step) for step in (1, 2, 9)] == [False, True, True]
   numbers = evaluations.run(Functions(collapsed=True), step=2)

@@ -63,7 +63,7 @@ def squares(tmp_path_factory):
 
 def tracked(squares, labels='masks', **settings):
   return LabelPropagationEval(
-    videos=Videos(ConfigDict(), PATCH, batch_size=1),
+    videos=Videos(patch_size=PATCH, batch_size=1),
     dataset={
       'name': 'folder',
       'path': str(squares / 'frames'),
@@ -80,7 +80,7 @@ def result(squares, tmp_path_factory):
   """One run with all that it leaves."""
   folder = tmp_path_factory.mktemp('saved')
   evaluation = tracked(squares, save_to=str(folder))
-  return evaluation.run(Colours()), evaluation.arrays, folder
+  return *evaluation.run(Colours()), folder
 
 
 def test_perfect_features_track_and_random_ones_do_not(result):
@@ -102,7 +102,7 @@ def test_time_and_memory_are_told_for_what_computes(result):
 
 def test_a_network_without_recurrence_has_no_features_without_it(result):
   _, arrays, _ = result
-  assert list(arrays['sources']) == ['trained', 'random', 'pixels', 'copy']
+  assert list(arrays['encoders']) == ['trained', 'random', 'pixels', 'copy']
   assert arrays['scores'].shape == (4, 1)
 
 
@@ -132,36 +132,36 @@ def test_keypoints_are_tracked_and_saved(squares, tmp_path):
   evaluation = tracked(
     squares,
     'points.csv',
-    sources=('trained', 'copy'),
+    encoders=('trained', 'copy'),
     save_to=str(tmp_path),
     # Only cells of the same kind may hand a point on.
     num_previous=1,
     top_k=1,
   )
-  metrics = evaluation.run(Colours())
+  metrics, arrays = evaluation.run(Colours())
   assert set(metrics) >= {'trained/PCK@0.1', 'copy/PCK@0.5', 'num_videos'}
   # The square's own place is lost once it has moved out of reach.
   assert metrics['copy/PCK@0.1'] < 1
-  assert evaluation.arrays['labels_0/trained'].shape == (FRAMES, 2, 2)
+  assert arrays['labels_0/trained'].shape == (FRAMES, 2, 2)
   with open(tmp_path / 'frames.csv') as file:
     saved = list(csv.DictReader(file))
   assert saved[0] == {'frame': '0', 'keypoint': '0', 'x': '8.00', 'y': '8.00'}
 
 
 def test_without_truth_there_is_nothing_to_score(squares):
-  evaluation = tracked(squares, 'masks/000.png', sources=('trained', 'copy'))
-  metrics = evaluation.run(Colours())
+  evaluation = tracked(squares, 'masks/000.png', encoders=('trained', 'copy'))
+  metrics, arrays = evaluation.run(Colours())
   assert set(metrics) == {
     'num_videos',
     'seconds_per_frame/trained',
     'memory_mb/trained',
   }
-  assert np.isnan(evaluation.arrays['scores']).all()
+  assert np.isnan(arrays['scores']).all()
 
 
 def test_wrong_settings_are_answered(squares):
   with pytest.raises(ValueError, match="Did you mean 'pixels'"):
-    tracked(squares, sources=('pixel',))
+    tracked(squares, encoders=('pixel',))
   with pytest.raises(ValueError, match=r'size=\(48, 64\)'):
     tracked(squares, size=(50, 64))
 
@@ -177,6 +177,8 @@ def test_it_is_built_from_a_config(squares):
     'size': SIZE,
   }
   built = build_eval(
-    ConfigDict(entry), data=ConfigDict(), patch_size=PATCH, batch_size=1
+    ConfigDict(entry),
+    run_config=ConfigDict({'model': {'patch_size': PATCH}, 'data': {}}),
+    batch_size=1,
   )
   assert isinstance(built, LabelPropagationEval)

@@ -6,7 +6,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from rvmae_jax.data import manifest
-from rvmae_jax.evals import leakage
+from rvmae_jax.evals import build_eval, leakage
 
 
 @pytest.fixture
@@ -25,14 +25,26 @@ def _source(tmp_path, split):
 
 
 def _leaks(seen, tmp_path, **entry):
-  data = ConfigDict({'sources': {'own': _source(tmp_path, 'train')}})
-  entry = ConfigDict({'name': 'knn', **entry})
-  found = leakage.find_leaks({'asked': entry}, data, data, seen)
+  data = {'sources': {'own': _source(tmp_path, 'train')}}
+  run_config = ConfigDict({'model': {'patch_size': 8}, 'data': data})
+  evaluation = build_eval(
+    {'name': 'knn', **entry},
+    run_config=run_config,
+    shared={**_CLIPS, 'sources': 'run'},
+    batch_size=1,
+  )
+  found = leakage.find_leaks({'asked': evaluation}, run_config.data, seen)
   return found.get('asked')
 
 
+_CLIPS = {
+  'clip': {'name': 'uniform', 'num_frames': 8},
+  'crop': {'size': (16, 16)},
+}
+
+
 def _split(name):
-  return {'sources': {'own': {'split': name}}}
+  return {'sources': {'own': {'name': 'run', 'split': name}}}
 
 
 def test_test_videos_count_and_what_is_learned_from_does_not(seen, tmp_path):
@@ -44,9 +56,11 @@ def test_test_videos_count_and_what_is_learned_from_does_not(seen, tmp_path):
 
 
 def test_asking_about_training_videos_is_leakage_only_as_a_test(seen, tmp_path):
-  assert _leaks(seen, tmp_path) is None
-  assert _leaks(seen, tmp_path, data=_split('test')).num_shared == 1
-  assert _leaks(seen, tmp_path, test={}).num_shared == 2
+  own = {'name': 'accuracy'}
+  assert _leaks(seen, tmp_path, **own) is None
+  assert _leaks(seen, tmp_path, **own, data=_split('test')).num_shared == 1
+  probe = _leaks(seen, tmp_path, train=_split('train'), test={})
+  assert probe.num_shared == 2
 
 
 def test_datasets_of_an_evaluations_own_are_looked_at(seen, tmp_path):

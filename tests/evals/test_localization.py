@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 from PIL import Image
 
 from rvmae_jax.evals import localization
@@ -15,7 +14,7 @@ from rvmae_jax.visualize.localization import (
   localization_figures,
 )
 
-_VIDEOS = Videos(ConfigDict({'crop': {'size': (8, 8)}}), 8, 1)
+_VIDEOS = Videos(crop={'size': (8, 8)}, patch_size=8, batch_size=1)
 _COLOURS = np.eye(4, 3, dtype=np.uint8) * 200  # Red, green, blue; and black.
 
 
@@ -71,18 +70,17 @@ def test_perfect_features_give_1_from_file_to_table(dataset):
     dataset=dataset,
     train={'subset': 'training'},
     test={'subset': 'test'},
-    sources=('trained',),
+    encoders=('trained',),
     thresholds=(0.3, 0.5),
     head={'width': 16, 'num_blocks': 3, 'crop': 32, 'num_steps': 200},
   )
-  metrics = evaluation.run(Colour())
+  metrics, arrays = evaluation.run(Colour())
   assert metrics.pop('trained/map_50') > 0.98
   assert metrics.pop('trained/map_30') > 0.98
   assert metrics.pop('trained/mean_map') > 0.98
   assert metrics == {
     'num_train': 8, 'num_test': 5, 'num_segments': 15, 'num_classes': 3
   }  # fmt: skip
-  arrays = evaluation.arrays
   # The surest proposal of each video is one of its segments.
   for number in range(5):
     found = arrays['detections'][arrays['detections'][:, 1] == number]
@@ -117,15 +115,15 @@ def test_no_head_learns_from_the_fold_that_it_is_asked_about(
   dataset, monkeypatch
 ):
   monkeypatch.setattr(localization, 'LocalizationHead', Memory)
-  settings = {'videos': _VIDEOS, 'dataset': dataset, 'sources': ('trained',)}
+  settings = {'videos': _VIDEOS, 'dataset': dataset, 'encoders': ('trained',)}
   evaluation = LocalizationEval(
     test={'subset': 'training'}, num_folds=3, **settings
   )
-  metrics = evaluation.run(Colour())
+  metrics, arrays = evaluation.run(Colour())
   assert metrics['num_train'] == metrics['num_test'] == 8
-  lengths = evaluation.arrays['duration_s']
+  lengths = arrays['duration_s']
   assert len(np.unique(lengths)) == 8  # By which `Memory` tells them apart.
-  assert set(evaluation.arrays['detections'][:, 1]) == set(range(8))
+  assert set(arrays['detections'][:, 1]) == set(range(8))
   with pytest.raises(ValueError, match='too few for num_folds=9'):
     LocalizationEval(test={'subset': 'training'}, num_folds=9, **settings).run(
       Colour()
@@ -137,7 +135,7 @@ def test_ambiguous_segments_are_no_class_in_the_picture():
     truth=np.array([[0, 1.0, 2.0, 0], [0, 3.0, 4.0, -1]]),
     detections=np.zeros((0, 6)),
     duration_s=np.array([10.0]),
-    sources=['trained'],
+    encoders=['trained'],
     class_names=['dive', 'jump'],
     video_names=['a'],
   )

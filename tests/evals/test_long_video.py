@@ -2,22 +2,17 @@
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from rvmae_jax.evals.long_video import LongVideoEval, drift
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.visualize.long_video import long_video_figures
 
 _VIDEOS = Videos(
-  ConfigDict(
-    {
-      'sources': {
-        'short': {'name': 'fake', 'num_videos': 1, 'num_frames': 7},
-        'long': {'name': 'fake', 'num_videos': 3, 'num_frames': 20},
-      },
-      'crop': {'size': (16, 16)},
-    }
-  ),
+  sources={
+    'short': {'name': 'fake', 'num_videos': 1, 'num_frames': 7},
+    'long': {'name': 'fake', 'num_videos': 3, 'num_frames': 20},
+  },
+  crop={'size': (16, 16)},
   patch_size=8,
   batch_size=1,
 )
@@ -73,7 +68,7 @@ def test_a_state_drifts_unless_it_is_reset():
   evaluation = LongVideoEval(
     videos=_VIDEOS, lengths=(4, 8, 20), context=4, reset_every=4, num_videos=2
   )
-  metrics = evaluation.run(Counter())
+  metrics = evaluation.run(Counter()).metrics
   assert metrics['num_videos'] == 2  # The short one is not among them.
 
   def cosine(count):
@@ -101,7 +96,7 @@ def test_windows_track_but_do_not_drift(tmp_path):
     lengths=(4, 12),
     window=4,
   )
-  metrics = evaluation.run(Windows())
+  metrics = evaluation.run(Windows()).metrics
   columns = {key.split('/')[-1] for key in metrics if 'windows' in key}
   assert columns == {'J', 'live_mib', 'resident_mib'}
   assert 0 < metrics['copy/length_12/J'] < metrics['windows/length_12/J'] <= 1
@@ -112,7 +107,9 @@ def test_windows_track_but_do_not_drift(tmp_path):
 
 
 def test_without_a_long_video_nothing_is_measured():
-  assert LongVideoEval(videos=_VIDEOS, lengths=(16, 32)).run(Counter()) == {}
+  assert (
+    LongVideoEval(videos=_VIDEOS, lengths=(16, 32)).run(Counter()).metrics == {}
+  )
 
 
 def test_lengths_rise():
@@ -125,8 +122,6 @@ def test_a_video_that_cannot_be_read_is_left_out(tmp_path):
   listing = tmp_path / 'list.csv'
   listing.write_text('path\ncut.mp4\n')
   source = {'name': 'listing', 'path': str(listing), 'split': 'all'}
-  data = _VIDEOS.data.to_dict()
-  data['sources'] = {'cut': source, **data['sources']}
-  videos = Videos(ConfigDict(data), patch_size=8, batch_size=1)
-  metrics = LongVideoEval(videos=videos, lengths=(4, 16)).run(Counter())
+  videos = _VIDEOS.replace(sources={'cut': source, **_VIDEOS.sources})
+  metrics = LongVideoEval(videos=videos, lengths=(4, 16)).run(Counter()).metrics
   assert metrics['num_videos'] == 3

@@ -4,22 +4,24 @@ import functools
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from rvmae_jax.evals.features import FeatureSet, pool_batches, thumbnails
 from rvmae_jax.evals.knn import KnnEval
 from rvmae_jax.evals.linear_probe import LinearProbeEval
 from rvmae_jax.evals.videos import Videos
 
-_VIDEOS = Videos(ConfigDict({}), patch_size=8, batch_size=4)
+_VIDEOS = Videos(
+  clip={'name': 'uniform', 'num_frames': 8}, patch_size=8, batch_size=4
+)
 
 
 def _probe(kind, **settings):
-  return kind(videos=_VIDEOS, train={}, test={}, poolings=('mean',), **settings)
+  settings = {'poolings': ('mean',), **settings}
+  return kind(train=_VIDEOS, test=_VIDEOS, **settings)
 
 
 def _compare(probe, *pairs):
-  return probe.count(probe.answer_pairs(pairs))
+  return probe.count(probe.answer_pairs(pairs)).metrics
 
 
 def _features(labels: np.ndarray, seed: int, signal: float = 10) -> FeatureSet:
@@ -98,9 +100,18 @@ def test_what_was_chosen_is_told():
   assert 0 <= metrics['trained/mean/ece'] <= 1
 
 
-def test_an_unknown_pooling_is_answered_with_near_ones():
-  with pytest.raises(ValueError, match=r"'means'.*'mean'"):
-    KnnEval(videos=_VIDEOS, train={}, test={}, poolings=('means',))
+@pytest.mark.parametrize(
+  ('pooling', 'message'),
+  [('means', 'Unknown pooling'), ('mean_9', 'a clip has 8 .* up to 8')],
+)
+def test_poolings_that_cannot_be_are_refused(pooling, message):
+  with pytest.raises(ValueError, match=message):
+    _probe(KnnEval, poolings=(pooling,))
+
+
+def test_settings_of_another_solver_are_refused():
+  with pytest.raises(ValueError, match=r'num_epochs=3 does nothing .*lbfgs'):
+    _probe(LinearProbeEval, num_epochs=3)
 
 
 def test_rows_that_are_padding_or_unlabelled_are_left_out():
@@ -113,13 +124,13 @@ def test_rows_that_are_padding_or_unlabelled_are_left_out():
   }
 
   class Functions:
-    def pooled(self, video, method='encode'):
+    def pooled(self, video, poolings, method='encode'):
       return {'mean': video[:, 0, 0, 0, :] + np.arange(4)[:, None]}
 
     def encode(self, video, method='encode'):
       raise AssertionError('nobody asked for tokens')
 
-  features = pool_batches(Functions(), [batch], ['trained'])
+  features = pool_batches(Functions(), [batch], ['trained'], ['mean'])
   assert features.labels.tolist() == [2, 0]
   assert features.places.tolist() == [[0, 7], [1, 9]]
   assert features.pooled['trained']['mean'][:, 0].tolist() == [0, 2]

@@ -2,33 +2,30 @@
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from rvmae_jax import visualize
 from rvmae_jax.evals.reconstruction import ReconstructionEval
 from rvmae_jax.evals.videos import Videos
 
-_DATA = ConfigDict(
-  {
-    'sources': {
-      'noise': {
-        'name': 'fake',
-        'num_videos': 5,
-        'num_frames': 8,
-        'size': (16, 16),
-      }
-    },
-    'clip': {
-      'name': 'source_target',
-      'num_source': 2,
-      'num_target': 3,
-      'gap': (1, 5),
-    },
-    'crop': {'size': (16, 16)},
-    'mask': {'name': 'target', 'ratio': 0.75},
-  }
-)
-_VIDEOS = Videos(_DATA, patch_size=8, batch_size=3)
+_DATA = {
+  'sources': {
+    'noise': {
+      'name': 'fake',
+      'num_videos': 5,
+      'num_frames': 8,
+      'size': (16, 16),
+    }
+  },
+  'clip': {
+    'name': 'source_target',
+    'num_source': 2,
+    'num_target': 3,
+    'gap': (1, 5),
+  },
+  'crop': {'size': (16, 16)},
+  'mask': {'name': 'target', 'ratio': 0.75},
+}
+_VIDEOS = Videos(**_DATA, patch_size=8, batch_size=3)
 
 
 class Oracle:
@@ -73,7 +70,7 @@ def test_errors_worked_by_hand():
 
 def test_known_error_gives_its_psnr_at_every_gap():
   evaluation = ReconstructionEval(videos=_VIDEOS, gaps=(1, 4))
-  metrics = evaluation.run(Oracle(error=-0.001))
+  metrics = evaluation.run(Oracle(error=-0.001)).metrics
   assert metrics['num_videos'] == 5
   for gap in (1, 4):
     # Pixels that are black anyway stay black, so the error is a little less.
@@ -91,8 +88,7 @@ def test_gaps_are_spread_over_the_clips_own():
 
 def test_arrays_for_pictures():
   evaluation = ReconstructionEval(videos=_VIDEOS, num_pictures=2)
-  evaluation.run(Oracle())
-  arrays = evaluation.arrays
+  _, arrays = evaluation.run(Oracle())
   assert arrays['video'].shape == (2, 2, 16, 16, 3)
   np.testing.assert_allclose(arrays['rebuilt'], arrays['target'], atol=1e-6)
   # Three of four 8x8 patches are hidden in each target.
@@ -114,7 +110,7 @@ def test_mask_ratios_are_measured_besides(tmp_path):
       target = batch['target'] / np.float32(255)
       return {'rebuilt': target * (1 - share / 2)}
 
-  metrics = evaluation.run(Half())
+  metrics, arrays = evaluation.run(Half())
   assert hidden == [0.75] * 2 + [0.25] * 2 + [0.5] * 2
   psnr = [
     metrics[f'{prefix}gap_4/model/psnr_hidden']
@@ -127,15 +123,17 @@ def test_mask_ratios_are_measured_besides(tmp_path):
     distance = metrics[f'{prefix}gap_1/model/perceptual_frame']
     assert distance == pytest.approx(share / 4, rel=0.02)
   # The last is that of the run, which pictures show.
-  assert (evaluation.arrays['hidden'].mean((2, 3)) == 0.75).all()
-  paths = visualize.draw('reconstruction', evaluation.arrays, metrics, tmp_path)
+  assert (arrays['hidden'].mean((2, 3)) == 0.75).all()
+  paths = visualize.draw('reconstruction', arrays, metrics, tmp_path)
   assert [p.name for p in paths] == ['reconstruction.png', 'psnr.png']
 
 
 def test_a_run_of_clips_is_sent_to_the_other_evaluation():
-  clip = {'clip': {'name': 'uniform', 'num_frames': 4}}
-  videos = _VIDEOS.changed(clip | {'mask': {'name': 'tube', 'ratio': 0.5}})
+  videos = _VIDEOS.replace(
+    clip={'name': 'uniform', 'num_frames': 4},
+    mask={'name': 'tube', 'ratio': 0.5},
+  )
   with pytest.raises(ValueError, match="use the evaluation 'clip_reconstruct"):
     ReconstructionEval(videos=videos)
   with pytest.raises(ValueError, match=r'data\.mask is empty'):
-    ReconstructionEval(videos=_VIDEOS.changed({'mask': None}))
+    ReconstructionEval(videos=_VIDEOS.replace(mask={}))

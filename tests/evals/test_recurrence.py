@@ -2,19 +2,16 @@
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from rvmae_jax.evals.recurrence import RecurrenceEval
 from rvmae_jax.evals.videos import Videos
 
-_DATA = ConfigDict(
-  {
-    'sources': {'noise': {'name': 'fake', 'num_videos': 3, 'num_frames': 8}},
-    'clip': {'name': 'source_target', 'num_source': 2, 'gap': (1, 5)},
-    'crop': {'size': (16, 24)},
-    'mask': {'name': 'target', 'ratio': 0.5},
-  }
-)
+_DATA = {
+  'sources': {'noise': {'name': 'fake', 'num_videos': 3, 'num_frames': 8}},
+  'clip': {'name': 'source_target', 'num_source': 2, 'gap': (1, 5)},
+  'crop': {'size': (16, 24)},
+  'mask': {'name': 'target', 'ratio': 0.5},
+}
 
 
 class Core:
@@ -34,9 +31,9 @@ class Core:
 
 
 def test_means_over_clips_at_the_first_and_last_frame():
-  videos = Videos(_DATA, patch_size=8, batch_size=2)
-  evaluation = RecurrenceEval(videos, num_frames=5, num_pictures=1)
-  metrics = evaluation.run(Core())
+  videos = Videos(**_DATA, patch_size=8, batch_size=2)
+  evaluation = RecurrenceEval(videos=videos, num_frames=5, num_pictures=1)
+  metrics, arrays = evaluation.run(Core())
   assert metrics == pytest.approx(
     {
       'update_gate/first': 0,
@@ -47,7 +44,7 @@ def test_means_over_clips_at_the_first_and_last_frame():
       'state_norm/last': 4,
     }
   )
-  shapes = {key: value.shape for key, value in evaluation.arrays.items()}
+  shapes = {key: value.shape for key, value in arrays.items()}
   assert shapes == {
     'video': (1, 5, 16, 24, 3),
     'features': (1, 5, 6, 4),
@@ -55,7 +52,7 @@ def test_means_over_clips_at_the_first_and_last_frame():
     'reset_gate': (1, 5, 6),
     'grid': (2,),
   }
-  assert evaluation.arrays['grid'].tolist() == [2, 3]
+  assert arrays['grid'].tolist() == [2, 3]
 
 
 def test_a_model_without_a_core_is_skipped():
@@ -63,5 +60,5 @@ def test_a_model_without_a_core_is_skipped():
     def predict(self, batch):
       return {'features': None}
 
-  videos = Videos(_DATA, patch_size=8, batch_size=2)
-  assert RecurrenceEval(videos).run(Plain()) == {}
+  videos = Videos(**_DATA, patch_size=8, batch_size=2)
+  assert RecurrenceEval(videos=videos).run(Plain()).metrics == {}

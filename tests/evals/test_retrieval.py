@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from rvmae_jax import visualize
 from rvmae_jax.evals.retrieval import RetrievalEval, search
@@ -65,30 +64,33 @@ class Brightness:
   def encode(self, video, method='encode'):
     raise AssertionError('nobody asked for tokens')
 
-  def pooled(self, video, method='encode'):
-    return {'mean': video.mean((1, 2, 3)) - 127}
+  def pooled(self, video, poolings, method='encode'):
+    return dict.fromkeys(poolings, video.mean((1, 2, 3)) - 127)
+
+
+def _videos(split, num_classes=3):
+  source = {'name': 'fake', 'num_frames': 8, 'size': (16, 16)}
+  source |= {'num_videos': 12, 'num_classes': num_classes, 'split': split}
+  return Videos(
+    sources={'noise': source},
+    clip={'name': 'uniform', 'num_frames': 8},
+    crop={'size': (16, 16)},
+    patch_size=8,
+    batch_size=5,
+  )
 
 
 def _evaluation(**settings):
-  source = {'name': 'fake', 'num_frames': 8, 'size': (16, 16)}
-  data = {
-    'sources': {'noise': {**source, 'num_videos': 12, 'num_classes': 3}},
-    'clip': {'name': 'uniform', 'num_frames': 8},
-    'crop': {'size': (16, 16)},
-  }
-  videos = Videos(ConfigDict(data), patch_size=8, batch_size=5)
-  return RetrievalEval(videos=videos, poolings=('mean',), **settings)
+  return RetrievalEval(poolings=('mean',), **settings)
 
 
 @pytest.mark.parametrize(
   ('gallery', 'size'),
-  [({}, 11), ({'sources': {'noise': {'split': 'val'}}}, 12)],
+  [(None, 11), (_videos('val'), 12)],
 )
 def test_videos_look_for_videos(gallery, size, tmp_path):
-  evaluation = _evaluation(
-    test={'sources': {'noise': {'split': 'test'}}}, train=gallery
-  )
-  metrics = evaluation.run(Brightness())
+  evaluation = _evaluation(test=_videos('test'), train=gallery)
+  metrics, arrays = evaluation.run(Brightness())
   assert metrics['num_queries'] == 12
   assert metrics['num_gallery'] == size
   # All of a class lie among the first 20.
@@ -97,7 +99,6 @@ def test_videos_look_for_videos(gallery, size, tmp_path):
   assert metrics['chance/recall_at_1'] == pytest.approx(
     (4 if gallery else 3) / size
   )
-  arrays = evaluation.arrays
   assert arrays['query_frames'].shape == (5, 4, 16, 16, 3)
   assert arrays['neighbour_frames'].shape == (5, 5, 4, 16, 16, 3)
   assert arrays['class_names'].tolist() == ['class_0', 'class_1', 'class_2']
@@ -110,22 +111,22 @@ def test_videos_look_for_videos(gallery, size, tmp_path):
 
 
 def test_videos_without_labels_find_nothing():
-  evaluation = _evaluation(test={'sources': {'noise': {'num_classes': 0}}})
-  assert evaluation.run(Brightness()) == {}
+  evaluation = _evaluation(test=_videos('test', num_classes=0))
+  assert evaluation.run(Brightness()).metrics == {}
 
 
 @pytest.mark.parametrize(
-  ('sources', 'message'),
+  ('encoders', 'message'),
   [
-    (('trained', 'pixel'), "source of features 'pixel'"),
-    ((), 'No sources of features'),
+    (('trained', 'pixel'), "encoder 'pixel'"),
+    ((), 'No encoders'),
   ],
 )
-def test_sources_that_cannot_be_are_refused_before_anything_is_read(
-  sources, message
+def test_encoders_that_cannot_be_are_refused_before_anything_is_read(
+  encoders, message
 ):
   with pytest.raises(ValueError, match=message):
-    _evaluation(test={}, sources=sources)
+    _evaluation(test=_videos('test'), encoders=encoders)
 
 
 def test_a_class_that_the_gallery_lacks_is_drawn_with_its_name():

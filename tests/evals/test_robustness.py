@@ -20,15 +20,16 @@ _DATA = ConfigDict(
     },
     'clip': {'name': 'uniform', 'num_frames': 8},
     'crop': {'size': (16, 16)},
-    'mask': {'name': 'tube', 'ratio': 0.75},
   }
 )
+
+_RUN = ConfigDict({'model': {'patch_size': 8}, 'data': {}})
 
 
 def _evaluation(**settings):
   config = {'name': 'robustness', 'train': {}, 'test': {}, 'pooling': 'mean'}
   return build_eval(
-    {**config, **settings}, data=_DATA, patch_size=8, batch_size=16
+    {**config, **settings}, run_config=_RUN, shared=_DATA, batch_size=16
   )
 
 
@@ -42,11 +43,11 @@ class Functions:
   def encode(self, video, method='encode'):
     raise AssertionError('Poolings are enough.')
 
-  def pooled(self, video, method='encode'):
+  def pooled(self, video, poolings, method='encode'):
     frames = video.astype(np.float64).mean((2, 3))  # [B, T, 3]
     if self.sees_order:
       frames = frames * np.arange(frames.shape[1])[:, None]
-    return {'mean': frames.mean(1)}
+    return dict.fromkeys(poolings, frames.mean(1))
 
 
 def test_features_without_time_do_not_notice_the_order_of_frames(tmp_path):
@@ -54,30 +55,31 @@ def test_features_without_time_do_not_notice_the_order_of_frames(tmp_path):
     corruptions=('frame_shuffle', 'frame_reverse', 'occlusion'),
     severities=(1, 5),
   )
-  metrics = evaluation.run(Functions(sees_order=False))
+  metrics, arrays = evaluation.run(Functions(sees_order=False))
   assert metrics['clean/num_videos'] == 40
   for name in ('frame_shuffle', 'frame_reverse'):
     assert metrics[f'similarity/{name}/severity_5'] == pytest.approx(1)
     assert metrics[f'top1/{name}/severity_5'] == metrics['clean/top1']
-  similarity = evaluation.arrays['similarity']
+  similarity = arrays['similarity']
   assert similarity[2, 1] < similarity[2, 0] < 0.97
   assert metrics['similarity/occlusion/mean'] == pytest.approx(
     similarity[2].mean()
   )
-  paths = visualize.draw('robustness', evaluation.arrays, metrics, tmp_path)
+  paths = visualize.draw('robustness', arrays, metrics, tmp_path)
   assert [p.name for p in paths] == ['robustness.png', 'corruptions.png']
 
 
 def test_features_of_order_do():
   evaluation = _evaluation(corruptions=('frame_reverse',), severities=(1, 5))
-  metrics = evaluation.run(Functions(sees_order=True))
+  metrics, arrays = evaluation.run(Functions(sees_order=True))
   assert metrics['similarity/frame_reverse/severity_5'] < 0.5
-  assert evaluation.arrays['examples'].shape == (1, 3, 16, 16, 3)
+  assert arrays['examples'].shape == (1, 3, 16, 16, 3)
 
 
 def test_videos_without_labels_have_none():
-  unlabelled = {'sources': {'noise': {'num_classes': 0}}}
-  assert _evaluation(data=unlabelled).run(Functions(False)) == {}
+  source = {**_DATA.sources.noise, 'num_classes': 0}
+  unlabelled = {'sources': {'noise': source}}
+  assert _evaluation(data=unlabelled).run(Functions(False)).metrics == {}
 
 
 def test_an_unknown_corruption_is_answered_before_anything_is_read():

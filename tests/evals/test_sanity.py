@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.linear_probe import LinearProbeEval
@@ -26,19 +25,17 @@ def test_a_random_network_tells_some_motions_apart(tmp_path):
     'clip': {'name': 'uniform', 'num_frames': 16},
     'crop': {'size': (32, 32)},
   }
-  videos = Videos(ConfigDict(data), patch_size=8, batch_size=32)
+  train = Videos(**data, patch_size=8, batch_size=32)
+  source = {**data['sources']['sprites'], 'split': 'probe_test'}
+  source['num_videos'] = 96
+  test = train.replace(sources={'sprites': source})
   network = build_model({'name': 'rvm', 'variant': 'tiny', 'patch_size': 8})
   functions = ModelFunctions(network, params={})
-  test = {'sources': {'sprites': {'split': 'probe_test', 'num_videos': 96}}}
-  probe = LinearProbeEval(
-    videos=videos, train={}, test=test, sources=('random',)
-  )
-  retrieval = RetrievalEval(
-    videos=videos, test=test, train={'max_videos': 0}, sources=('random',)
-  )
-  accuracy = probe.run(functions)['random/mean_std_8/top1']
+  probe = LinearProbeEval(train=train, test=test, encoders=('random',))
+  retrieval = RetrievalEval(train=train, test=test, encoders=('random',))
+  accuracy = probe.run(functions).metrics['random/mean_std_8/top1']
   chance = 1 / 12
   # Three standard errors above chance, and far from all.
   assert chance + 3 * np.sqrt(chance * (1 - chance) / 96) < accuracy < 0.8
-  found = retrieval.run(functions)
+  found = retrieval.run(functions).metrics
   assert found['chance/map'] < found['random/mean_std_8/map'] < 0.8

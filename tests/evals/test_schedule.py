@@ -6,8 +6,9 @@ import pathlib
 import pytest
 from ml_collections import ConfigDict
 
-from rvmae_jax.config_utils import load_config, token_size
-from rvmae_jax.evals.schedule import ScheduledEvals, check_sources
+from rvmae_jax.config_utils import load_config
+from rvmae_jax.evals import build_evals
+from rvmae_jax.evals.schedule import ScheduledEvals, check_ready
 
 QUICKSTART = pathlib.Path(__file__).parents[2] / 'configs/rvm_quickstart.py'
 
@@ -32,8 +33,7 @@ def _build(shards, **every_steps):
   return ScheduledEvals(
     config.evals,
     total_steps=config.total_steps,
-    data=config.data,
-    **token_size(config.model),
+    run_config=config,
     batch_size=4,
   )
 
@@ -42,8 +42,8 @@ def _build(shards, **every_steps):
   ('splits', 'message'),
   [
     ({}, r"evals\.knn\.test .* no split 'test' .* has train\. .* needs three"),
-    ({'test': 1}, r"evals\.reconstruction\.data .* no split 'val'"),
-    ({'val': 0, 'test': 1}, r'reconstruction\.data .* holds no video'),
+    ({'test': 1}, r"evals\.reconstruction\.videos .* no split 'val'"),
+    ({'val': 0, 'test': 1}, r'reconstruction\.videos .* holds no video'),
   ],
 )
 def test_a_split_without_videos_is_told_before_the_first_step(
@@ -99,24 +99,36 @@ def test_other_classes_are_refused_before_the_first_step(
 ):
   train = _list(tmp_path, 'train', 'jump', 'run', 'walk')
   test = _list(tmp_path, 'test', *classes)
-  data = ConfigDict({'sources': {'own': train}})
   own = {'own': ['jump', 'run', 'walk']}
-  if name == 'accuracy':
-    entry = {'name': name, 'data': {'sources': {'own': test}}}
-  else:
-    entry = {'name': name, 'train': {}, 'test': {'sources': {'own': test}}}
+  asked = {'sources': {'own': test}}
+  entry = {'train': {'sources': {'own': train}}, 'test': asked}
+  evaluations = _asked(
+    name, **({'data': asked} if name == 'accuracy' else entry)
+  )
   if not message:
-    check_sources({'x': entry}, data, own, 3)
+    check_ready(evaluations, own, 3)
     return
   with pytest.raises(ValueError, match=message):
-    check_sources({'x': entry}, data, own, 3)
+    check_ready(evaluations, own, 3)
+
+
+def _asked(name, **entry):
+  clips = {
+    'clip': {'name': 'uniform', 'num_frames': 8},
+    'crop': {'size': (16, 16)},
+  }
+  return build_evals(
+    {'x': {'name': name, **entry}},
+    run_config=ConfigDict({'model': {'patch_size': 8}, 'data': {}}),
+    shared=clips,
+    batch_size=1,
+  )
 
 
 def test_a_class_that_a_classifier_has_no_place_for_is_refused(tmp_path):
   test = _list(tmp_path, 'test', 'jump', 'run', 'walk', 'zoom')
-  entry = {'name': 'accuracy', 'data': {'sources': {'own': test}}}
-  data = ConfigDict({'sources': {'own': test}})
+  evaluations = _asked('accuracy', data={'sources': {'own': test}})
   # Whatever is known of what it has learned.
   for learned in ({}, {'own': ['jump', 'run', 'walk']}):
     with pytest.raises(ValueError, match=r'has 4 .*num_classes=3.*zoom'):
-      check_sources({'x': entry}, data, learned, 3)
+      check_ready(evaluations, learned, 3)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from rvmae_jax.evals.strata import accuracy_by_group, read_columns
 from rvmae_jax.evals.videos import Videos
@@ -20,7 +19,7 @@ def videos(tmp_path):
   path.write_text('path,group\na.mp4,x\nb.mp4,y\nc.mp4,\n')
   listing = {'name': 'listing', 'path': str(path), 'split': 'all'}
   sources = {'noise': {'name': 'fake', 'num_videos': 2}, 'own': listing}
-  return Videos(ConfigDict({'sources': sources}), patch_size=8, batch_size=2)
+  return Videos(sources=sources, patch_size=8, batch_size=2)
 
 
 def test_columns_are_joined_by_source_and_record(videos):

@@ -39,12 +39,12 @@ _CLIP = {
   'mask': {'name': 'tube', 'ratio': 0.5},
 }
 
+_RUN = ConfigDict({'model': {'patch_size': 4, 'tubelet_size': 2}, 'data': {}})
+
 
 def _evaluation(**settings):
   config = {'name': 'uncertainty', **settings}
-  return build_eval(
-    config, data=_DATA, patch_size=4, batch_size=3, tubelet_size=2
-  )
+  return build_eval(config, run_config=_RUN, shared=_DATA, batch_size=3)
 
 
 def test_mean_and_spread_by_hand():
@@ -110,8 +110,8 @@ def test_an_honest_network_is_found_out(data, tmp_path, monkeypatch):
       'frames': np.full((8, 16, 16, 3), 128, np.uint8),
     },
   )
-  evaluation = _evaluation(num_masks=6, gaps=(1, 4), data=data)
-  metrics = evaluation.run(Honest(0))
+  evaluation = _evaluation(num_masks=6, gaps=() if data else (1, 4), data=data)
+  metrics, arrays = evaluation.run(Honest(0))
   assert metrics['num_videos'] == 5
   assert metrics['rank_correlation'] > 0.8
   assert metrics['rank_correlation_in_frame'] > 0.8
@@ -119,7 +119,7 @@ def test_an_honest_network_is_found_out(data, tmp_path, monkeypatch):
   # a pixel 4.5 or 3 times on average.
   assert 4 < metrics['psnr_mean'] - metrics['psnr_one_mask'] < 8
   assert ('gap_4/rank_correlation' in metrics) == (not data)
-  paths = visualize.draw('uncertainty', evaluation.arrays, metrics, tmp_path)
+  paths = visualize.draw('uncertainty', arrays, metrics, tmp_path)
   assert [path.name for path in paths] == ['maps.png', 'spread.png']
 
 
@@ -128,7 +128,7 @@ def test_a_network_that_repeats_itself_has_no_spread():
     def predict(self, batch):
       return {'rebuilt': 0.5 + 0 * batch['target'].astype(float)}
 
-  metrics = _evaluation(num_masks=3, num_batches=1).run(Grey())
+  metrics = _evaluation(num_masks=3, num_batches=1).run(Grey()).metrics
   assert metrics['mean_spread'] == 0
   assert metrics['psnr_mean'] == pytest.approx(metrics['psnr_one_mask'])
 

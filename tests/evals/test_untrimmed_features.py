@@ -36,7 +36,7 @@ def video(tmp_path):
 
 
 def _reader(**settings):
-  settings = {'size': (8, 8), 'sources': ('trained',), **settings}
+  settings = {'size': (8, 8), 'encoders': ('trained',), **settings}
   return UntrimmedFeatures(functions=Brightness(), **settings)
 
 
@@ -56,10 +56,10 @@ def test_frames_between_are_passed_over(video):
   )
 
 
-def test_sources_go_side_by_side(video):
-  sources = ('trained', 'random', 'per_frame', 'pixels')
-  features = _reader(sources=sources, frames_per_step=1, window=2)(video)
-  assert list(features) == list(sources)
+def test_encoders_go_side_by_side(video):
+  encoders = ('trained', 'random', 'per_frame', 'pixels')
+  features = _reader(encoders=encoders, frames_per_step=1, window=2)(video)
+  assert list(features) == list(encoders)
   expected = 10 * np.arange(5)
   np.testing.assert_allclose(features['trained'][:, 0], expected + 1)
   np.testing.assert_allclose(features['random'][:, 0], 1 - expected)
@@ -70,6 +70,6 @@ def test_sources_go_side_by_side(video):
   )
 
 
-def test_an_unknown_source_is_refused():
-  with pytest.raises(ValueError, match="source of features 'pixel'"):
-    _reader(sources=('pixel',))
+def test_an_unknown_encoder_is_refused():
+  with pytest.raises(ValueError, match="encoder 'pixel'"):
+    _reader(encoders=('pixel',))

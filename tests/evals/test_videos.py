@@ -1,54 +1,93 @@
-"""Changing a data config for an evaluation."""
+"""What an evaluation reads: resolved from its config and a run, and read."""
 
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
 from rvmae_jax.evals import build_eval
-from rvmae_jax.evals.videos import Videos, override
+from rvmae_jax.evals.videos import Videos
 
-_BASE = {
+_RUN = {
   'sources': {'own': {'name': 'fake', 'split': 'train', 'num_videos': 3}},
-  'clip': {'name': 'source_target', 'gap': (1, 4)},
-  'mask': {'name': 'target', 'ratio': 0.9},
+  'clip': {'name': 'uniform', 'num_frames': 4, 'stride': 4},
+  'crop': {'size': (16, 16), 'name': 'random_resized'},
+  'mask': {'name': 'tube', 'ratio': 0.5},
 }
 
 
-def test_entries_merge_and_the_base_stays_as_it_was():
-  base = ConfigDict(_BASE)
-  changed = override(base, {'sources': {'own': {'split': 'val'}}})
-  assert changed.sources.own.to_dict() == {
-    'name': 'fake',
-    'split': 'val',
-    'num_videos': 3,
+def _build(entry, shared=None, run=_RUN):
+  return build_eval(
+    entry,
+    run_config=ConfigDict(
+      {'model': {'patch_size': 8, 'tubelet_size': 2}, 'data': run}
+    ),
+    shared=shared,
+    batch_size=2,
+  )
+
+
+_KNN = {
+  'name': 'knn',
+  'data': {'clip': {'name': 'uniform', 'num_frames': 8}, 'crop': 'run'},
+  'train': {'sources': {'own': {'name': 'run'}}},
+  'test': {'sources': {'own': {'name': 'run', 'split': 'val'}}},
+}
+
+
+def test_nothing_of_the_run_is_read_but_what_is_asked_for_by_name():
+  train, test = (getattr(_build(_KNN), side) for side in ('train', 'test'))
+  assert train.sources == _RUN['sources']
+  assert test.sources == {
+    'own': {'name': 'fake', 'split': 'val', 'num_videos': 3}
   }
-  assert changed.clip.gap == (1, 4)
-  assert base.to_dict() == _BASE
+  for videos in (train, test):
+    # Whole: the run's stride stays with the run.
+    assert videos.clip == {'name': 'uniform', 'num_frames': 8}
+    assert videos.crop == _RUN['crop'] and videos.mask == {}
+    assert (videos.patch_size, videos.tubelet_size) == (8, 2)
 
 
-def test_none_removes_and_another_name_replaces():
-  changes = {'mask': None, 'clip': {'name': 'uniform', 'num_frames': 8}}
-  changed = override(ConfigDict(_BASE), ConfigDict(changes))
-  assert 'mask' not in changed
-  assert changed.clip.to_dict() == {'name': 'uniform', 'num_frames': 8}
+def test_keys_of_a_side_come_before_those_of_the_entry_and_the_shared_ones():
+  shared = {'max_videos': 1, 'crop': {'size': (8, 8)}, 'mask': 'run'}
+  data = {**_KNN['data'], 'max_videos': 2}
+  test = {**_KNN['test'], 'max_videos': 3}
+  found = _build({**_KNN, 'data': data, 'test': test}, shared)
+  assert (found.train.max_videos, found.test.max_videos) == (2, 3)
+  assert found.test.size == (16, 16)
+  # Shared by evaluations of which some hide nothing.
+  assert found.train.mask == {}
 
 
-def test_a_wrong_setting_is_answered_with_the_near_one():
-  config = {'name': 'reconstruction', 'every_steps': 5, 'num_batch': 2}
-  with pytest.raises(ValueError, match=r"'num_batch'.*'num_batches'"):
-    build_eval(config, data=ConfigDict(_BASE), patch_size=8, batch_size=2)
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    ({'num_batch': 2}, r"'num_batch'"),
+    ({'data': {**_KNN['data'], 'mask': 'run'}}, r"data\.mask='run' does noth"),
+    ({'test': {'repeats': 2}}, r'data\.repeats=2 does nothing'),
+    ({'test': {'sources': {'other': {'name': 'run'}}}}, "no source 'other' "),
+    ({'data': {'clip': 'run'}}, r'The run has no data\.clip'),
+  ],
+)
+def test_what_does_nothing_or_is_not_there_is_refused(change, message):
+  run = {k: v for k, v in _RUN.items() if k != 'clip'}
+  with pytest.raises(ValueError, match=message):
+    _build(_KNN | change, run=run)
+
+
+def test_a_side_that_is_missing_is_asked_for():
+  with pytest.raises(ValueError, match="'knn' needs 'test'"):
+    _build({k: v for k, v in _KNN.items() if k != 'test'})
 
 
 def test_rows_lead_back_to_their_records():
-  data = override(
-    ConfigDict(_BASE),
-    {
-      'clip': {'name': 'uniform', 'num_frames': 2},
-      'crop': {'size': (16, 16)},
-      'mask': None,
-      'max_videos': 2,
-    },
+  videos = Videos(
+    sources={'own': {'name': 'fake', 'num_videos': 3}},
+    clip={'name': 'uniform', 'num_frames': 2},
+    crop={'size': (16, 16)},
+    max_videos=2,
+    patch_size=8,
+    batch_size=2,
   )
-  videos = Videos(data, patch_size=8, batch_size=2)
   (batch,) = videos.batches()
   labels = [
     videos.record(source, record)['label']
@@ -57,21 +96,25 @@ def test_rows_lead_back_to_their_records():
   # Of three videos two, evenly spread.
   assert batch['host/record'].tolist() == [0, 1]
   assert labels == batch['label'].tolist()
+  np.testing.assert_array_equal(videos.clip_at(0, 1), batch['video'][1])
 
 
-def test_sources_that_a_change_does_not_name_are_left_out():
-  """Else a probe would learn from videos that it is asked about."""
-  other = {'name': 'fake', 'num_videos': 5}
-  base = ConfigDict(_BASE | {'sources': {**_BASE['sources'], 'other': other}})
-  changed = override(base, {'sources': {'own': {'split': 'val'}}})
-  assert list(changed.sources) == ['own']
-  assert set(override(base, {'mask': None}).sources) == {'own', 'other'}
-  assert list(override(base, {'sources': {'own': None}}).sources) == ['other']
-
-
-def test_a_source_that_is_not_there_cannot_be_changed():
-  with pytest.raises(ValueError, match=r"no source 'videos' .* 'own'.*source="):
-    override(ConfigDict(_BASE), {'sources': {'videos': {'split': 'val'}}})
+def test_iterators_are_closed_when_batches_are_cut_short(monkeypatch):
+  closed = []
+  monkeypatch.setattr(
+    'rvmae_jax.data.batching.BatchIterator.close',
+    lambda self: closed.append(self),
+  )
+  videos = Videos(
+    sources={'own': {'name': 'fake', 'num_videos': 6}},
+    clip={'name': 'uniform', 'num_frames': 2},
+    crop={'size': (16, 16)},
+    patch_size=8,
+    batch_size=2,
+  )
+  assert len(list(videos.batches(1))) == 1
+  next(videos.training_batches())
+  assert len(closed) == 2
 
 
 def test_other_labels_or_videos_are_other_videos(tmp_path):
@@ -82,6 +125,6 @@ def test_other_labels_or_videos_are_other_videos(tmp_path):
     listing = tmp_path / 'list.csv'
     listing.write_text(f'path,label\n{rows}\n')
     source = {'name': 'listing', 'path': str(listing), 'split': 'all'}
-    data = ConfigDict({'sources': {'own': source}})
-    digests.append(Videos(data, patch_size=8, batch_size=2).digest())
+    videos = Videos(sources={'own': source}, patch_size=8, batch_size=2)
+    digests.append(videos.digest())
   assert len(set(digests)) == 3 and digests[0] == digests[3]

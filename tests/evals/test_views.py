@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from rvmae_jax.data.clips import CLIPS
 from rvmae_jax.evals.videos import Videos
@@ -33,7 +32,7 @@ def test_no_view_is_an_error():
 
 def _cut(clip, num_clips, num_frames=12):
   """Which frames of a video each view of it has, as evaluations read them."""
-  videos = Videos(ConfigDict({'clip': clip}), patch_size=8, batch_size=1)
+  videos = Videos(clip=clip, patch_size=8, batch_size=1)
   frames = CLIPS.build(clip)(np.arange(num_frames) / 25).frames['video']
   views = Views.of(videos, num_clips, 1).cut(frames.reshape(1, -1, 1, 1, 1))
   return [view.ravel().tolist() for view in views]

@@ -9,7 +9,7 @@ from rvmae_jax.evals.dense import DenseEncoder
 from rvmae_jax.evals.functions import ModelFunctions
 
 # What labels are propagated by.
-SOURCES = {
+PROPAGATED_BY = {
   'trained': 'the network',
   'random': 'the same network with fresh parameters',
   'per_frame': 'the encoder of a recurrent network, without its recurrence',
@@ -23,7 +23,7 @@ Encode = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 
 def make_encoders(
   functions: ModelFunctions,
-  sources: Iterable[str],
+  names: Iterable[str],
   patch_size: int,
   *,
   seed: int = 0,
@@ -32,12 +32,12 @@ def make_encoders(
   reset_every: int = 0,
   warm_up: int = 0,
 ) -> dict[str, Encode | None]:
-  """An encoder of frames for each source.
+  """What labels are propagated by.
 
   Args:
     functions: the network.
-    sources: some of `SOURCES`; `per_frame` is left out where the network has no
-      recurrence.
+    names: some of `PROPAGATED_BY`; `per_frame` is left out where the network
+      has no recurrence.
     patch_size: in pixels.
     seed: of fresh parameters.
     window, chunk, reset_every: see `DenseEncoder`.
@@ -45,7 +45,7 @@ def make_encoders(
       counts, see `warmed_up`.
 
   Returns:
-    source -> encoder, None for 'copy', which needs none.
+    name -> encoder of frames, None for 'copy', which needs none.
   """
   settings = {'window': window, 'chunk': chunk, 'reset_every': reset_every}
 
@@ -68,9 +68,9 @@ def make_encoders(
     'copy': lambda: None,
   }
   return {
-    source: makers[source]()
-    for source in sources
-    if source != 'per_frame' or functions.is_recurrent
+    name: makers[name]()
+    for name in names
+    if name != 'per_frame' or functions.is_recurrent
   }
 
 

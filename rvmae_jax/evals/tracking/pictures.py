@@ -14,15 +14,15 @@ _FRAMES = 300
 
 
 class Pictures:
-  """Keeps the first videos, with the labels of every source.
+  """Keeps the first videos, with the labels of every encoder.
 
   Args:
     num_videos: how many.
 
   Attributes:
     arrays: of video i `name_<i>`, `frames_<i>` [T, h, w, 3] uint8, and
-      `labels_<i>/<source>`: masks [T, h, w] uint8, or keypoints [T, K, 2] in
-      pixels of these frames, NaN for what is not there. The source `true` has
+      `labels_<i>/<encoder>`: masks [T, h, w] uint8, or keypoints [T, K, 2] in
+      pixels of these frames, NaN for what is not there. The encoder `true` has
       those of the dataset.
   """
 
@@ -33,7 +33,7 @@ class Pictures:
     self._labels = collections.defaultdict(dict)
 
   def add(
-    self, source: str, frame: int, image: np.ndarray, label: np.ndarray
+    self, encoder: str, frame: int, image: np.ndarray, label: np.ndarray
   ) -> None:
     """Takes a frame [H, W, 3] and its label."""
     if not self._num_left or frame >= _FRAMES:
@@ -45,7 +45,7 @@ class Pictures:
       self._frames[frame] = np.asarray(small)
     if label.dtype == np.uint8:
       label = resize_mask(label, size)
-    self._labels[source][frame] = label
+    self._labels[encoder][frame] = label
 
   def end_video(self, video: TrackedVideo) -> None:
     """Closes a video."""
@@ -55,7 +55,7 @@ class Pictures:
     frames = np.stack(list(self._frames.values()))
     self.arrays[f'name_{number}'] = np.array(video.name)
     self.arrays[f'frames_{number}'] = frames
-    for source, labels in self._labels.items():
+    for encoder, labels in self._labels.items():
       blank = np.zeros_like(next(iter(labels.values())))
       if blank.dtype != np.uint8:
         blank = blank + np.nan
@@ -64,7 +64,7 @@ class Pictures:
         # From pixels of the video to those of what is kept; x before y.
         scale = np.divide(frames.shape[1:3], video.frame_size())
         stacked = stacked * scale[::-1]
-      self.arrays[f'labels_{number}/{source}'] = stacked
+      self.arrays[f'labels_{number}/{encoder}'] = stacked
     self._number, self._num_left = number + 1, self._num_left - 1
     self._frames.clear()
     self._labels.clear()

@@ -8,7 +8,6 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
-from rvmae_jax.evals.videos import override
 from rvmae_jax.models.classifier import classifier_config
 from rvmae_jax.registry import check_known, near_names
 
@@ -62,7 +61,7 @@ def _changed(spec: str, *all_changes: Mapping[str, Any]) -> ConfigDict:
       raise ValueError(
         f'{spec} has no entry {name!r} to change. {near_names(name, recipe)}'
       )
-    recipe = override(recipe, changes)
+    recipe = config_utils.merged(recipe, changes)
   return recipe
 
 
@@ -74,7 +73,7 @@ def run_key(config: ConfigDict, method: str, seed: int) -> str:
     parts[1] = ConfigDict(config.budget)
   if 'finetune' in config:
     parts += [finetune_recipe(config, recipe, ''), config.finetune]
-  return digest(*parts)
+  return configs_digest(*parts)
 
 
 def is_trained(config: ConfigDict, method: str) -> bool:
@@ -120,7 +119,7 @@ def num_steps(
   return steps
 
 
-def digest(*configs: ConfigDict) -> str:
+def configs_digest(*configs: ConfigDict) -> str:
   """A hash of configs."""
   text = '\n'.join(config_utils.to_json(config) for config in configs)
   return hashlib.sha256(text.encode()).hexdigest()

@@ -24,15 +24,12 @@ from rvmae_jax import config_utils
 from rvmae_jax.data import manifest
 from rvmae_jax.data.pipeline import make_dataset, source_classes
 from rvmae_jax.data.writing import write_whole
-from rvmae_jax.evals import build_eval
-from rvmae_jax.evals.fitting import unfit_evals
-from rvmae_jax.evals.schedule import check_sources
-from rvmae_jax.evals.videos import override
-from rvmae_jax.evaluate import environment, evaluate
-from rvmae_jax.parts import build_parts, rebuilt_frames
+from rvmae_jax.evaluate import build_evaluations, evaluate
+from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.benchmark_step import StepBenchmark
 from rvmae_jax.tools.comparison import recipes as compare_recipes
 from rvmae_jax.train import train
+from rvmae_jax.training.environment import environment
 
 _NUM_ROUNDS = 3  # Of measuring; machines drift.
 
@@ -131,29 +128,17 @@ def _check_stage(
 ) -> None:
   parts = build_parts(recipe)
   num_classes = getattr(parts.objective, 'num_classes', 0)
-  token_size = config_utils.token_size(recipe.model)
   if is_trained:
     make_dataset(
       recipe.data,
       seed=recipe.seed,
       batch_size=recipe.batch_size,
       train=True,
-      **token_size,
+      **config_utils.token_size(recipe.model),
       num_classes=num_classes,
     )
-  data = override(recipe.data, evaluation.data)
-  unfit = unfit_evals(evaluation.evals, rebuilt_frames(recipe))
-  entries = {k: v for k, v in evaluation.evals.items() if k not in unfit}
-  for entry in entries.values():
-    build_eval(
-      entry,
-      data=data,
-      **token_size,
-      batch_size=evaluation.batch_size,
-      seed=evaluation.seed,
-    )
   learned = source_classes(recipe.data.sources) if num_classes else {}
-  check_sources(entries, data, learned, num_classes)
+  build_evaluations(evaluation, recipe, learned)
 
 
 def _tuned_evaluation(config: ConfigDict) -> ConfigDict:
@@ -172,7 +157,7 @@ def measure(
     `parameters`; `flops_per_clip` of training, None where the model does not
     count; `gib` of memory that XLA plans for a device; `clips_per_s`.
   """
-  path, key = workdir / 'cost.json', compare_recipes.digest(recipe)
+  path, key = workdir / 'cost.json', compare_recipes.configs_digest(recipe)
   if path.exists():
     kept = json.loads(path.read_text())
     if kept['key'] == key:

@@ -14,12 +14,10 @@ from rvmae_jax.data.pipeline import check_config
 from rvmae_jax.data.records import Record
 from rvmae_jax.evals.dense import DenseEncoder
 from rvmae_jax.evals.functions import ModelFunctions
-from rvmae_jax.evals.pooling import POOLINGS
-from rvmae_jax.registry import check_known
+from rvmae_jax.evals.pooling import Pooling
 
 # Features that are no pooling over time.
 BY_FRAME = ('dense', 'frames')
-KINDS = (*BY_FRAME, *POOLINGS)
 _THREADS = 8
 
 
@@ -40,37 +38,48 @@ class Extracted(NamedTuple):
   reason: str = ''
 
 
-def reduce_tokens(tokens: np.ndarray, kind: str) -> np.ndarray:
+def check_kind(kind: str) -> None:
+  """ValueError if it is neither 'dense' nor 'frames' nor names a pooling."""
+  if kind not in BY_FRAME:
+    try:
+      Pooling.named(kind)
+    except ValueError as error:
+      raise ValueError(f"{error} Besides: 'dense' and 'frames'.") from None
+
+
+def reduce_tokens(
+  tokens: np.ndarray, kind: str, tubelet_size: int = 1
+) -> np.ndarray:
   """Features of one video from its tokens.
 
   Args:
-    tokens: [T, N, D].
-    kind: 'dense' keeps [T, N, D]; 'frames' is the mean over tokens, [T, D];
+    tokens: [t, N, D], those of the grid.
+    kind: 'dense' keeps [t, N, D]; 'frames' is the mean over places, [t, D];
       else a pooling of `evals.pooling`.
+    tubelet_size: frames in a token.
 
   Raises:
-    ValueError: an unknown kind.
+    ValueError: the video is shorter than the pooling's span.
   """
   if kind == 'dense':
     return tokens
   if kind == 'frames':
     return tokens.mean(1)
-  check_known('features', KINDS, kind)
-  return np.asarray(POOLINGS[kind](tokens[None]))[0]
+  pooling = Pooling.named(kind)
+  pooling.check(len(tokens) * tubelet_size, tubelet_size)
+  return np.asarray(pooling(tokens[None], tubelet_size))[0]
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipExtractor:
   """Features of the clip that evaluations see: spread or strided, centre crop.
 
-  Poolings take all tokens as probes do, CLS included; `dense` leaves it out.
-
   Attributes:
     functions: the network.
     loader: see `clip_loader`.
     batch_size: clips at once; the last ones are filled up, so that the network
       is compiled once.
-    kind: one of `KINDS`.
+    kind: see `reduce_tokens`.
   """
 
   functions: ModelFunctions
@@ -103,10 +112,10 @@ class ClipExtractor:
     missing = self.batch_size - len(video)
     filled = np.concatenate([video, video[-1:].repeat(missing, axis=0)])
     tokens = self.functions.encode(filled)
-    if self.kind in BY_FRAME:
-      tokens = tokens[:, :, self.functions.num_prefix_tokens :]
+    tokens = tokens[:, :, self.functions.num_prefix_tokens :]
+    tubelet_size = video.shape[1] // tokens.shape[1]
     for record, found in zip(records, tokens):
-      features = reduce_tokens(found, self.kind)
+      features = reduce_tokens(found, self.kind, tubelet_size)
       yield Extracted(record['path'], record['label'], features, video.shape[1])
 
 
@@ -140,7 +149,7 @@ class VideoExtractor:
     encoder: see `evals.dense`.
     size: (height, width) that whole frames are resized to.
     stride: every so many frames.
-    kind: one of `KINDS`, without CLS.
+    kind: see `reduce_tokens`.
   """
 
   encoder: DenseEncoder
@@ -161,7 +170,7 @@ class VideoExtractor:
 
   def _tokens(self, record: Record) -> Iterator[np.ndarray]:
     for tokens in self.encoder(read_frames(record, self.size, self.stride)):
-      if self.kind in ('dense', 'absolute_difference'):
+      if self.kind == 'dense' or self.kind.startswith('change'):
         yield tokens
       else:
         # The rest asks for means over the tokens of a frame: [n, 1, D].

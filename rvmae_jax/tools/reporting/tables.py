@@ -10,7 +10,7 @@ from typing import Any
 
 from rvmae_jax.evals.tables import pivot
 from rvmae_jax.visualize import page
-from rvmae_jax.visualize.probes import POOLING_NAMES, SOURCE_NAMES
+from rvmae_jax.visualize.probes import ENCODER_NAMES, POOLING_NAMES
 
 _MOST_ROWS = 18
 
@@ -48,7 +48,7 @@ def plain_tables(results: Mapping[str, Any]) -> str:
 def _row_name(name: str) -> str:
   """`random/mean` as people call it."""
   parts = (
-    SOURCE_NAMES.get(part) or POOLING_NAMES.get(part) or part.replace('_', ' ')
+    ENCODER_NAMES.get(part) or POOLING_NAMES.get(part) or part.replace('_', ' ')
     for part in name.split('/')
   )
   return ', '.join(parts)
@@ -139,7 +139,7 @@ def probe_tables(results: Mapping[str, Any]) -> str:
     for pooling in list_poolings(metrics):
       title = f'{_title(alias)}, {POOLING_NAMES.get(pooling, pooling)}'
       accuracies = [
-        metrics.get(f'{source}/{pooling}/top1') for source in SOURCE_NAMES
+        metrics.get(f'{source}/{pooling}/top1') for source in ENCODER_NAMES
       ]
       best = max(value for value in accuracies if value is not None)
       cells = [
@@ -148,7 +148,7 @@ def probe_tables(results: Mapping[str, Any]) -> str:
           metrics.get(f'{source}/{pooling}/top1_std'),
           bold=value == best,
         )
-        for source, value in zip(SOURCE_NAMES, accuracies)
+        for source, value in zip(ENCODER_NAMES, accuracies)
       ]
       rows.append([title, *cells, _percent(metrics['chance'])])
       of_network[title] = {
@@ -156,7 +156,7 @@ def probe_tables(results: Mapping[str, Any]) -> str:
       }
   metrics = next(iter(probes.values()))
   error = 50 / math.sqrt(metrics['num_test'])  # Where accuracy is one half.
-  table = page.table(('accuracy, %', *SOURCE_NAMES.values(), 'chance'), rows)
+  table = page.table(('accuracy, %', *ENCODER_NAMES.values(), 'chance'), rows)
   note = page.note(
     f'{metrics["num_classes"]} classes; learned from {metrics["num_train"]} '
     f'videos, asked about {metrics["num_test"]} others (standard error at '

@@ -48,6 +48,7 @@ def test_an_untrained_network_spends_nothing(tmp_path, stand_ins):
   assert result['figures']['flops'] == 0
 
 
+_AS_RUN = dict.fromkeys(('sources', 'clip', 'crop'), 'run')
 _FINETUNE = {
   'recipe': RECIPE,
   'clips': 48.0,
@@ -58,7 +59,7 @@ _FINETUNE = {
     'losses': {'pixel_l2': None, 'cross_entropy': 1.0},
     'data': {'clip': {'name': 'uniform', 'num_frames': 4}, 'mask': None},
   },
-  'evals': {'accuracy': {'name': 'accuracy'}},
+  'evals': {'accuracy': {'name': 'accuracy', 'data': _AS_RUN}},
 }
 
 
@@ -85,7 +86,7 @@ def test_the_encoder_of_a_run_is_fine_tuned(tmp_path, stand_ins, is_trained):
     ({'classifier': {'num_classes': 2}}, 'has 4 classes, .*num_classes=2'),
     ({'evals': {'x': {'name': 'acuracy'}}}, "mean 'accuracy'"),
     (
-      {'evals': {'x': {'name': 'accuracy', 'num_batch': 1}}},
+      {'evals': {'x': {**_FINETUNE['evals']['accuracy'], 'num_batch': 1}}},
       "takes no argument 'num_batch'",
     ),
     (
@@ -93,7 +94,10 @@ def test_the_encoder_of_a_run_is_fine_tuned(tmp_path, stand_ins, is_trained):
         'evals': {
           'x': {
             'name': 'accuracy',
-            'data': {'sources': {'noise': {'num_classes': 9}}},
+            'data': {
+              **_AS_RUN,
+              'sources': {'noise': {'name': 'run', 'num_classes': 9}},
+            },
           }
         }
       },
@@ -172,7 +176,10 @@ def test_a_real_run_fine_tunes_what_it_trained_and_can_be_repeated(tmp_path):
       'evals': {
         'accuracy': {
           'name': 'accuracy',
-          'data': {'sources': {'noise': {'split': 'test'}}},
+          'data': {
+            **_AS_RUN,
+            'sources': {'noise': {'name': 'run', 'split': 'test'}},
+          },
         }
       },
     },

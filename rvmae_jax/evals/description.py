@@ -1,0 +1,69 @@
+"""An evaluation in words, before it is run: what it reads, pools and trains."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from rvmae_jax.data.decoding import VideoError
+from rvmae_jax.evals import spec, videos_of
+from rvmae_jax.evals.pooling import Pooling
+from rvmae_jax.evals.videos import Videos
+
+_MAX_FRAMES = 24
+
+
+def describe(alias: str, evaluation: Any) -> str:
+  """What an evaluation does, line by line; opens its first video.
+
+  Args:
+    alias: its name in the config.
+    evaluation: see `rvmae_jax.evals`.
+  """
+  settings = spec(evaluation)
+  lines = [f'{alias}: {settings.pop("name")}']
+  sides = videos_of(evaluation)
+  for side, videos in sides.items():
+    lines += _of_videos(side, videos)
+  for name in getattr(evaluation, 'poolings', ()):
+    *_, videos = sides.values()
+    num_frames = videos.num_frames // getattr(evaluation, 'num_clips', 1)
+    text = Pooling.named(name).describe(num_frames, videos.tubelet_size)
+    lines.append(f'  pooled {name}: {text}')
+  lines.append(f'  trainings: {getattr(evaluation, "num_trainings", 0)}')
+  for field in dataclasses.fields(evaluation):
+    value = getattr(evaluation, field.name)
+    if not isinstance(value, Videos):
+      lines.append(f'  {field.name}: {value}')
+  return '\n'.join(lines)
+
+
+def _of_videos(side: str, videos: Videos) -> Iterator[str]:
+  yield f'  {side}: {videos.num_videos} videos'
+  for alias, source in videos.sources.items():
+    yield f'    {alias}: {_settings(source)}'
+  if videos.crop:
+    height, width = videos.size
+    yield f'    pixels: {height} x {width}'
+  if videos.mask:
+    yield f'    hidden: {_settings(videos.mask)}'
+  if not videos.clip:
+    yield '    frames: all'
+    return
+  yield f'    clip: {_settings(videos.clip)}'
+  try:
+    path, frames = videos.first_frames()
+  except VideoError as error:
+    yield f'    the first cannot be read: {error}'
+    return
+  yield f'    of the first, {path}:'
+  for key, (indices, times_s) in frames.items():
+    pairs = [f'{i} ({t:.3f} s)' for i, t in zip(indices, times_s)]
+    if len(pairs) > _MAX_FRAMES:
+      half = _MAX_FRAMES // 2
+      pairs = [*pairs[:half], '...', *pairs[-half:]]
+    yield f'      {key}: frames {" ".join(pairs)}'
+
+
+def _settings(settings: dict[str, Any]) -> str:
+  others = [f'{k}={v!r}' for k, v in settings.items() if k != 'name']
+  return f'{settings["name"]}({", ".join(others)})'
