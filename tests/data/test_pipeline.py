@@ -249,7 +249,7 @@ def test_resumes_in_the_middle_of_an_epoch():
   for _ in range(3):  # 9 rows: the second epoch has begun
     next(iterator)
   state = iterator.get_state()
-  assert state == {'next_batch': 3}
+  assert state == {'next_record': 9}
   expected = [next(iterator) for _ in range(4)]
   for resumed in (iter(_dataset()), iterator):
     resumed.set_state(state)
