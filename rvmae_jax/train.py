@@ -13,6 +13,7 @@ import collections
 import contextlib
 import functools
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -35,7 +36,7 @@ from rvmae_jax.evals.schedule import ScheduledEvals
 from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts, describe, rebuilt_frames
 from rvmae_jax.training import guards, sharding
-from rvmae_jax.training.checkpointing import Checkpointer
+from rvmae_jax.training.checkpointing import Checkpointer, SaveError
 from rvmae_jax.training.distributed import (
   failing_together,
   join_processes,
@@ -328,8 +329,14 @@ def main(argv: list[str]) -> None:
     raise app.UsageError('--workdir=DIR is needed, except with --dry_run.')
   join_processes(args.coordinator, args.num_processes, args.process_id)
   command = shlex.join(['python', '-m', 'rvmae_jax.train', *sys.argv[1:]])
-  with failing_together():
-    train(args.config, args.workdir, command)
+  try:
+    with failing_together():
+      train(args.config, args.workdir, command)
+  except SaveError as error:
+    # Orbax, cut off in its work, would bury this under complaints at exit.
+    logging.error('%s', error)
+    logging.flush()
+    os._exit(1)
 
 
 if __name__ == '__main__':

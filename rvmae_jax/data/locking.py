@@ -5,8 +5,9 @@ where and since when, and a count that goes up every few seconds.
 
   take   Read the file. A holder that is running is left alone (an error says
          who it is); otherwise write one's own, under a random id.
-  keep   Every `_BEAT_S` read it, and write the next count. Another id there
-         means that somebody else has taken the folder: `check` then raises.
+  keep   Every `_BEAT_S` read it, and write the next count. If it is not one's
+         own any more, somebody has taken the folder (after this process was
+         suspended, say) or deleted it: `check` then raises.
   leave  Delete it.
 
 Whether a holder is running: on the same machine (same boot, same namespace of
@@ -93,10 +94,10 @@ class FolderLock:
       logging.warning('%s is left behind: %s', self._path, error)
 
   def check(self) -> None:
-    """Looks whether the folder is still ours, as of the last beat.
+    """Looks whether the folder was still ours at the last beat.
 
     Raises:
-      RuntimeError: another writer has taken it, or it has vanished.
+      RuntimeError: another writer has taken it, or the lock is gone.
     """
     if self._problem:
       raise RuntimeError(self._problem)
@@ -126,19 +127,19 @@ class FolderLock:
 
   def _beat(self) -> None:
     holder = self._read()
-    if holder and not self._is_own(holder):
-      self._problem = (
-        f'{self._folder} has been taken over by {_describe(holder)}; this '
-        'process stops writing to it.'
-      )
-    elif not self._folder.exists():
-      self._problem = (
-        f'{self._folder} has vanished: deleted, moved, or its disk is no '
-        'longer mounted.'
-      )
-    else:
+    if self._is_own(holder):
       self._count += 1
       self._write()
+    elif holder is None:
+      self._problem = (
+        f'{self._path} is gone: deleted, or the whole folder has vanished. '
+        'This process writes no more to it.'
+      )
+    else:
+      self._problem = (
+        f'{self._folder} has been taken over by {_describe(holder)}. This '
+        'process writes no more to it.'
+      )
 
   def _is_own(self, holder: dict[str, Any] | None) -> bool:
     return bool(holder) and holder.get('id') == self._own['id']

@@ -26,6 +26,10 @@ from rvmae_jax.training.state import TrainState
 LoadFile = Callable[[str], tuple[dict, ConfigDict]]
 
 
+class SaveError(OSError):
+  """A checkpoint could not be written; those before it are as they were."""
+
+
 class Checkpointer:
   """Saves and restores a run; a context manager that waits for the last save.
 
@@ -94,7 +98,7 @@ class Checkpointer:
         data, the same on every process.
 
     Raises:
-      OSError: this save, or one before it, has failed.
+      SaveError: this save, or one before it, has failed.
     """
     if step == self.latest_step():
       return
@@ -114,7 +118,7 @@ class Checkpointer:
     """Looks whether a save has failed in the background; takes no time.
 
     Raises:
-      OSError: one has.
+      SaveError: one has.
     """
     with self._explained():
       self._manager.check_for_errors()
@@ -123,7 +127,7 @@ class Checkpointer:
     """Returns once the last save is complete in storage.
 
     Raises:
-      OSError: it has failed.
+      SaveError: it has failed.
     """
     with self._explained():
       self._manager.wait_until_finished()
@@ -139,11 +143,14 @@ class Checkpointer:
       yield
     except Exception as error:
       step = self.last_complete_step()
-      raise OSError(
-        f'Saving to {self._directory} has failed: {error}\n'
-        f'The last complete checkpoint is '
-        f'{"none" if step is None else f"step {step}"}. Make space, or make '
-        'the folder writable again; then the same command goes on from there.'
+      kept = 'There is no complete checkpoint'
+      if step is not None:
+        kept = f'The last complete checkpoint is that of step {step}'
+      reason, *_ = str(error).split(' [source locations')
+      raise SaveError(
+        f'Saving to {self._directory} has failed. {kept}. Make space, or make '
+        'the folder writable again; the same command then goes on from there. '
+        f'The reason: {type(error).__name__}: {reason}'
       ) from error
 
   def restore(self, shapes: TrainState) -> tuple[TrainState, Any]:
