@@ -30,8 +30,9 @@ from ml_collections import ConfigDict, config_flags
 from rvmae_jax import config_utils, perceptual, visualize, weights
 from rvmae_jax.batch import fake_batch
 from rvmae_jax.data import manifest
+from rvmae_jax.data.locking import FolderLock
 from rvmae_jax.data.pipeline import batch_spec
-from rvmae_jax.data.writing import write_whole
+from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.evals import build_eval, leakage
 from rvmae_jax.evals.fitting import unfit_evals
 from rvmae_jax.evals.functions import ModelFunctions
@@ -73,9 +74,24 @@ def evaluate(
 
   Raises:
     ValueError: test videos were trained on; before anything is run.
+    InUseError: another process evaluates into `workdir`.
   """
   workdir = epath.Path(workdir)
-  workdir.mkdir(parents=True, exist_ok=True)
+  with FolderLock(workdir, 'evaluate'):
+    return _evaluate(
+      config, params, run_config, workdir, seen, allow_leakage, origin
+    )
+
+
+def _evaluate(
+  config: ConfigDict,
+  params: Any,
+  run_config: ConfigDict,
+  workdir: epath.Path,
+  seen: manifest.SeenVideos | None,
+  allow_leakage: bool,
+  origin: dict[str, Any],
+) -> dict[str, dict[str, Any]]:
   data = override(run_config.data, config.data)
   leaks = {}
   if seen:
@@ -182,7 +198,10 @@ def _save(
   """Writes arrays and pictures; returns the pictures, seen from the workdir."""
   if arrays:
     folder.mkdir(exist_ok=True)
-    with (folder / 'arrays.npz').open('wb') as file:
+    with (
+      whole_file(folder / 'arrays.npz') as partial,
+      partial.open('wb') as file,
+    ):
       np.savez_compressed(file, **arrays)
   paths = visualize.draw(name, arrays, metrics, folder)
   return [f'{folder.name}/{path.name}' for path in paths]

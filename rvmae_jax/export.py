@@ -15,7 +15,6 @@ makes a network again.
 
 import argparse
 import json
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -25,6 +24,7 @@ from absl import logging
 
 import rvmae_jax
 from rvmae_jax import config_utils, weights
+from rvmae_jax.data.writing import whole_file
 from rvmae_jax.interop import (
   hugging_face,
   hugging_face_config,
@@ -70,13 +70,9 @@ def export(
     'rvmae_jax': rvmae_jax.__version__,
   }
   out.parent.mkdir(parents=True, exist_ok=True)
-  partial = out.with_name(f'.{out.stem}.partial{out.suffix}')
-  try:
+  with whole_file(out) as partial:
     _write(partial, arrays, metadata)
     _check_equal(weights.read_arrays(partial), arrays)
-    os.replace(partial, out)
-  finally:
-    partial.unlink(missing_ok=True)
   if beside:
     out.with_name('config.json').write_text(json.dumps(beside, indent=2))
 

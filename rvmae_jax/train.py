@@ -75,8 +75,8 @@ def train(config: ConfigDict, workdir: str, command: str = '') -> TrainState:
   Raises:
     Interrupted: the run was told to stop (SIGTERM, Ctrl-C) and has saved.
     FloatingPointError: too many steps whose loss was not finite.
-    RuntimeError: too many videos that cannot be decoded, or another run is at
-      the same workdir.
+    RuntimeError: too many videos that cannot be decoded.
+    InUseError: another run is at the same workdir.
     OSError: the workdir cannot be written to; what is saved stays.
     ValueError: a config that contradicts itself or the checkpoint.
   """

@@ -44,14 +44,11 @@ _RUNS = [
 ]
 
 
-def _train(run: _Run, workdir: str, cache: str) -> None:
+def _train(run: _Run, workdir: str) -> None:
   """What the killed process does."""
   from rvmae_jax.train import train
 
   os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=2'
-  # Compiled once by the run that is left alone.
-  jax.config.update('jax_compilation_cache_dir', cache)
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
   config = get_config(f'steps={_NUM_STEPS}')
   config.data.num_workers = run.num_workers
   config.accumulation_steps = run.accumulation_steps
@@ -61,9 +58,7 @@ def _train(run: _Run, workdir: str, cache: str) -> None:
 
 
 def _start(run: _Run, workdir: pathlib.Path):
-  process = _processes.Process(
-    target=_train, args=(run, str(workdir), str(workdir.parent / 'compiled'))
-  )
+  process = _processes.Process(target=_train, args=(run, str(workdir)))
   process.start()
   return process
 

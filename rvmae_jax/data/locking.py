@@ -46,6 +46,10 @@ _PATIENCE_S = 45.0
 _LOOK_EVERY_S = 2.0
 
 
+class InUseError(RuntimeError):
+  """Another writer is at a folder."""
+
+
 class FolderLock:
   """Keeps other writers out of a folder; a context manager.
 
@@ -54,8 +58,7 @@ class FolderLock:
     name: of the kind of writer; those of different kinds may share a folder.
 
   Raises:
-    RuntimeError: on entering: another writer is at it; says who, and what to
-      do.
+    InUseError: on entering: another writer is at it; says who, and what to do.
     OSError: on entering: the folder cannot be written to.
   """
 
@@ -97,16 +100,16 @@ class FolderLock:
     """Looks whether the folder was still ours at the last beat.
 
     Raises:
-      RuntimeError: another writer has taken it, or the lock is gone.
+      InUseError: another writer has taken it, or the lock is gone.
     """
     if self._problem:
-      raise RuntimeError(self._problem)
+      raise InUseError(self._problem)
 
   def _take(self) -> None:
     former = self._read()
     holder = former and _running_holder(former, self._read)
     if holder:
-      raise RuntimeError(
+      raise InUseError(
         f'{self._folder} is in use by {_describe(holder)}. Two writers would '
         'spoil what each other writes: stop that one, or use another folder. '
         f'If it is certainly gone, delete {self._path}.'

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from rvmae_jax.data.bad_videos import read_or_replace
+from rvmae_jax.data.bad_videos import read_or_replace, readable_records
 from rvmae_jax.data.loader import make_loader
 from rvmae_jax.data.pipeline import build_sources, check_config, make_dataset
 from rvmae_jax.data.records import records_digest
@@ -61,11 +61,7 @@ class Videos:
     """Of labels: as many as have names, or else 1 + the highest there is."""
     if self.class_names:
       return len(self.class_names)
-    return 1 + max(
-      source[record]['label']
-      for source in self._sources
-      for record in range(len(source))
-    )
+    return 1 + max(record['label'] for record in self.records())
 
   def clip(self, source: int, record: int) -> np.ndarray:
     """The frames of a row, read again: [T, H, W, 3] uint8.
@@ -96,15 +92,15 @@ class Videos:
     places = [
       (number, record)
       for number, source in enumerate(self._sources)
-      for record in range(self._sizes[number])
-      if source[record]['label'] >= 0
+      for record, found in readable_records(source, self._sizes[number])
+      if found['label'] >= 0
     ]
     return np.array(places, int).reshape(-1, 2)
 
   def records(self) -> Iterator[dict[str, Any]]:
-    """All records, source by source."""
+    """All records that are not damaged, source by source."""
     for source in self._sources:
-      yield from (source[number] for number in range(len(source)))
+      yield from (record for _, record in readable_records(source))
 
   @property
   def _sizes(self) -> list[int]:

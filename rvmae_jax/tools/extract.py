@@ -30,19 +30,21 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rvmae_jax import config_utils, weights
 from rvmae_jax.data import features as files
-from rvmae_jax.data.records import Source, records_digest
+from rvmae_jax.data.locking import FolderLock, InUseError
+from rvmae_jax.data.readers import VideoError
+from rvmae_jax.data.records import NO_LABEL, Source, records_digest
 from rvmae_jax.data.sources import SOURCES
-from rvmae_jax.data.writing import write_whole
+from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evaluate import digest
 from rvmae_jax.models import build_model
 from rvmae_jax.tools import inputs
-from rvmae_jax.tools.extraction.videos import KINDS, make_extractor
+from rvmae_jax.tools.extraction.videos import KINDS, Extracted, make_extractor
 from rvmae_jax.tools.outputs import check_settings
 
 # Where neither the command line nor the run says how long a clip is.
@@ -77,9 +79,17 @@ def extract(
 
   Raises:
     ValueError: `output` holds features made with other settings.
+    InUseError: another process is writing the same shards.
   """
   folder = pathlib.Path(output)
-  folder.mkdir(parents=True, exist_ok=True)
+  # Others of the N processes fill the folder, too.
+  with FolderLock(folder, f'extract-{process_id}'):
+    return _fill(folder, source, extractor, settings, process_id, num_processes)
+
+
+def _fill(
+  folder, source, extractor, settings, process_id, num_processes
+) -> bool:
   settings = {
     **settings,
     'num_videos': len(source),
@@ -99,8 +109,7 @@ def extract(
   print(f'{len(source)} videos in {len(shards)} shards; {len(mine)} to do here')
   began, num_done = time.monotonic(), 0
   for shard, places in mine:
-    records = [source[i] for i in places]
-    _write_shard(shard, extractor(records), settings)
+    _write_shard(shard, _extracted(source, places, extractor), settings)
     num_done += len(places)
     elapsed_s = time.monotonic() - began
     left_s = elapsed_s / num_done * (num_todo - num_done)
@@ -116,12 +125,22 @@ def extract(
   return True
 
 
+def _extracted(source, places, extractor) -> Iterator[Extracted]:
+  """What there is of some records; damaged ones come first."""
+  records = []
+  for place in places:
+    try:
+      records.append(source[place])
+    except VideoError as error:
+      yield Extracted(error.path, NO_LABEL, reason=error.reason)
+  yield from extractor(records)
+
+
 def _write_shard(shard, found, settings) -> None:
   """Writes arrays and then their summary; both appear only when complete."""
   path = shard.with_suffix(files.SUFFIXES[settings['format']])
-  part = path.with_name(f'.part-{os.getpid()}-{path.name}')
   rows, bad = [], []
-  with files.shard_writer(part) as write:
+  with whole_file(path) as part, files.shard_writer(part) as write:
     for video in found:
       if video.features is None:
         bad.append({'path': video.path, 'reason': video.reason})
@@ -137,7 +156,6 @@ def _write_shard(shard, found, settings) -> None:
           'offset': write(array),
         }
       )
-  part.replace(path)
   summary = json.dumps({'videos': rows, 'bad_videos': bad}, indent=1)
   write_whole(shard.with_suffix('.json'), summary)
 
@@ -149,13 +167,14 @@ def _write_index(folder: pathlib.Path, summaries) -> None:
     (files.BAD_VIDEOS, 'bad_videos', ('path', 'reason')),
     (files.INDEX, 'videos', files.COLUMNS),
   ):
-    part = folder / f'.part-{os.getpid()}-{name}'
-    with open(part, 'w', newline='', encoding='utf-8') as file:
+    with (
+      whole_file(folder / name) as part,
+      open(part, 'w', newline='', encoding='utf-8') as file,
+    ):
       writer = csv.DictWriter(file, columns)
       writer.writeheader()
       for shard in found:
         writer.writerows(shard[key])
-    part.replace(folder / name)
 
 
 def choose_source(text: str, split: str, run_config) -> dict[str, Any]:
@@ -255,7 +274,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       arguments.process_id,
       arguments.num_processes,
     )
-  except (FileNotFoundError, ValueError) as error:
+  except (FileNotFoundError, InUseError, ValueError) as error:
     print(f'extract: {error}', file=sys.stderr)
     return 2
   if not is_finished:

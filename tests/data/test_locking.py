@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -11,7 +10,7 @@ import time
 import pytest
 
 from rvmae_jax.data import locking
-from rvmae_jax.data.locking import FolderLock
+from rvmae_jax.data.locking import FolderLock, InUseError
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +31,7 @@ def _wait_until(happened):
 def _has_problem(lock):
   try:
     lock.check()
-  except RuntimeError:
+  except InUseError:
     return True
   return False
 
@@ -72,7 +71,7 @@ def sleeper():
 def test_a_second_writer_is_refused_and_told_who_is_there(tmp_path, sleeper):
   process = sleeper(tmp_path / 'run')
   with (
-    pytest.raises(RuntimeError) as refused,
+    pytest.raises(InUseError) as refused,
     FolderLock(tmp_path / 'run', 'train'),
   ):
     pass
@@ -89,9 +88,11 @@ def test_a_second_writer_is_refused_and_told_who_is_there(tmp_path, sleeper):
 
 
 def test_threads_of_one_process_are_kept_apart(tmp_path):
-  with FolderLock(tmp_path, 'train'):
-    with pytest.raises(RuntimeError, match='in use by'):
-      FolderLock(tmp_path, 'train').__enter__()
+  with (
+    FolderLock(tmp_path, 'train'),
+    pytest.raises(InUseError, match='in use by'),
+  ):
+    FolderLock(tmp_path, 'train').__enter__()
   with FolderLock(tmp_path, 'train') as lock:
     lock.check()
   assert not list(tmp_path.iterdir())
@@ -128,7 +129,7 @@ def test_a_writer_elsewhere_is_alive_while_its_count_goes_up(tmp_path):
   with FolderLock(tmp_path, 'train') as elsewhere:
     elsewhere._own['machine'] = 'another'
     _wait_until(lambda: 'another' in path.read_text())
-    with pytest.raises(RuntimeError, match='in use by'):
+    with pytest.raises(InUseError, match='in use by'):
       FolderLock(tmp_path, 'train').__enter__()
 
 
@@ -160,7 +161,7 @@ def test_a_suspended_writer_that_was_taken_over_leaves(tmp_path):
     taken = json.dumps(json.loads(path.read_text()) | {'id': 'of another'})
     path.write_text(taken)
     _wait_until(lambda: _has_problem(suspended))
-    with pytest.raises(RuntimeError, match='has been taken over by'):
+    with pytest.raises(InUseError, match='has been taken over by'):
       suspended.check()
   # It leaves the lock to the other.
   assert path.read_text() == taken
@@ -170,7 +171,7 @@ def test_a_deleted_lock_or_folder_is_noticed(tmp_path):
   with FolderLock(tmp_path / 'run', 'train') as lock:
     (tmp_path / 'run/train.lock').unlink()
     _wait_until(lambda: _has_problem(lock))
-  with pytest.raises(RuntimeError, match=r'train\.lock is gone'):
+  with pytest.raises(InUseError, match=r'train\.lock is gone'):
     lock.check()
 
 
@@ -182,7 +183,7 @@ def test_of_many_that_start_at_once_one_stays(tmp_path):
     barrier.wait()
     try:
       lock.__enter__()
-    except RuntimeError:
+    except InUseError:
       refused.append(lock)
 
   threads = [threading.Thread(target=start, args=(lock,)) for lock in locks]
@@ -202,6 +203,6 @@ def test_of_many_that_start_at_once_one_stays(tmp_path):
 def test_it_works_in_a_bucket(bucket):
   with FolderLock('gs://bucket/run', 'train'):
     assert (bucket / 'run/train.lock').exists()
-    with pytest.raises(RuntimeError, match='gs://bucket/run is in use'):
+    with pytest.raises(InUseError, match='gs://bucket/run is in use'):
       FolderLock('gs://bucket/run', 'train').__enter__()
   assert not (bucket / 'run/train.lock').exists()

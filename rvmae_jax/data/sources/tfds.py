@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rvmae_jax.data.fingerprints import Identity
+from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.records import NO_LABEL, Record
 
 
@@ -78,13 +79,18 @@ class Tfds:
   def __getitem__(self, index: int) -> Record:
     from tensorflow_datasets.proto import tf_example_pb2
 
-    example = tf_example_pb2.Example.FromString(self._examples[index])
-    features = example.features.feature
-    label = NO_LABEL
-    if self._label_key:
-      label = features[self._label_key].int64_list.value[0]
+    path = f'{self._name}/{index}'
+    try:
+      example = tf_example_pb2.Example.FromString(self._examples[index])
+      features = example.features.feature
+      label = NO_LABEL
+      if self._label_key:
+        label = features[self._label_key].int64_list.value[0]
+    # A damaged record; what the readers say of it is of many classes.
+    except Exception as error:
+      raise VideoError(path, f'damaged record: {error}') from error
     return {
-      'path': f'{self._name}/{index}',
+      'path': path,
       'label': label,
       'jpegs': list(features[self._video_key].bytes_list.value),
     }
