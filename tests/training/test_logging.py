@@ -8,6 +8,7 @@ import time
 import jax
 import jax.numpy as jnp
 import pytest
+from etils import epath
 
 from rvmae_jax.training import logging
 from rvmae_jax.training.logging import MetricWriter, Progress
@@ -38,7 +39,8 @@ def test_resumed_file_has_each_step_once(tmp_path):
 def test_a_full_disk_is_told_with_the_remedy(tmp_path):
   writer = MetricWriter(tmp_path, clu=())
   writer.write(1, {'loss': 1.0})
-  writer._file = open('/dev/full', 'w')
+  writer._file.close()
+  writer._file = epath.Path('/dev/full').open('w')
   for write in (lambda: writer.write(2, {'loss': 1.0}), writer.close):
     with pytest.raises(OSError) as error:
       write()
