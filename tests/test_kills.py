@@ -37,10 +37,10 @@ class _Run:
 
 
 _RUNS = [
-  _Run(2, 2, 2),
-  _Run(0, 1, 2),
-  _Run(0, 2, 1),
-  _Run(2, 1, 1),
+  _Run(num_workers=2, accumulation_steps=2, fsdp=2),
+  _Run(num_workers=0, accumulation_steps=1, fsdp=2),
+  _Run(num_workers=0, accumulation_steps=2, fsdp=1),
+  _Run(num_workers=2, accumulation_steps=1, fsdp=1),
 ]
 
 
@@ -77,7 +77,7 @@ def _kill_at_random(process, workdir, rng) -> str:
 
   def wait_for(happened):
     while process.is_alive() and not happened():
-      time.sleep(0.001)
+      time.sleep(0.005)
 
   when = rng.choice(['any time', 'step', 'saving', 'saving'])
   if when == 'any time':
@@ -135,6 +135,8 @@ def _kill_until_done(run, workdir, rng, at_most) -> list[str]:
       doing = _kill_at_random(process, workdir, rng)
       if doing:
         killed.append(doing)
+        step = max([step for step, _ in _rows(workdir)], default=0)
+        print(f'{run}: killed while {doing}, step {step}', flush=True)
         continue
     process.join()
     assert process.exitcode == 0
@@ -144,11 +146,13 @@ def _kill_until_done(run, workdir, rng, at_most) -> list[str]:
 @pytest.mark.slow
 def test_killed_runs_equal_runs_left_alone(tmp_path):
   """To the bit: losses, parameters, optimizer and data position."""
-  seed = int(os.environ.get('RVMAE_KILLS_SEED', random.randrange(10**6)))
+  seed = int(os.environ.get('RVMAE_KILLS_SEED', 4 * random.randrange(10**6)))
   print(f'RVMAE_KILLS_SEED={seed}')
   rng = random.Random(seed)
   num_killed = 0
-  for number, run in enumerate(itertools.cycle(_RUNS)):
+  # Several of these, started side by side, do not all begin with the same.
+  runs = _RUNS[seed % len(_RUNS) :] + _RUNS[: seed % len(_RUNS)]
+  for number, run in enumerate(itertools.cycle(runs)):
     folder = tmp_path / f'{run.num_workers}{run.accumulation_steps}{run.fsdp}'
     whole, workdir = folder / 'whole', folder / str(number)
     if not whole.exists():
@@ -157,6 +161,6 @@ def test_killed_runs_equal_runs_left_alone(tmp_path):
     killed = _kill_until_done(run, workdir, rng, min(left, 5))
     _assert_same(workdir, whole)
     num_killed += len(killed)
-    print(f'{run}: killed while {", ".join(killed)}; {num_killed} in all')
+    print(f'{run}: the same as when left alone; {num_killed} kills', flush=True)
     if num_killed == _NUM_KILLS:
       return
