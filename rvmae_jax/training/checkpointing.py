@@ -46,6 +46,7 @@ class Checkpointer:
 
   def __init__(self, workdir: epath.PathLike, config: ConfigDict):
     self._config = config
+    self._is_saving = False
     self._directory = _absolute(workdir) / 'checkpoints'
     if str(self._directory).startswith('gs://'):
       _check_storage_client(workdir)
@@ -102,6 +103,7 @@ class Checkpointer:
     """
     if step == self.latest_step():
       return
+    self._is_saving = True
     with self._explained():
       self._manager.save(
         step,
@@ -120,8 +122,10 @@ class Checkpointer:
     Raises:
       SaveError: one has.
     """
-    with self._explained():
-      self._manager.check_for_errors()
+    # Orbax keeps an error for whoever waits.
+    if self._is_saving and not self._manager.is_saving_in_progress():
+      self._is_saving = False
+      self.wait()
 
   def wait(self) -> None:
     """Returns once the last save is complete in storage.
