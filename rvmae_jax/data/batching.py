@@ -26,6 +26,9 @@ class Batches:
     prefetch: batches held ready.
     process_index: which of the processes of a job this is.
     process_count: how many share each global batch; they get its rows in order.
+
+  Attributes:
+    global_items: how many of `rows` make a global batch.
   """
 
   def __init__(

@@ -77,7 +77,7 @@ def test_a_save_that_fails_leaves_the_last_one_and_says_so(tmp_path):
   later = jax.tree.map(lambda x: x * 0, state)
   try:
     with (
-      pytest.raises(SaveError, match='that of step 1.*File too large'),
+      pytest.raises(SaveError, match=r'that of step 1.*File too large'),
       Checkpointer(tmp_path, config) as checkpointer,
     ):
       checkpointer.save(1, state, None)
