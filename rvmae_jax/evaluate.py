@@ -14,6 +14,7 @@ with fresh parameters. What it leaves in its workdir:
   <evaluation>/*.png       the pictures
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -32,8 +33,9 @@ from ml_collections import ConfigDict, config_flags
 from rvmae_jax import config_utils, evals, visualize, weights
 from rvmae_jax.batch import fake_batch
 from rvmae_jax.data import manifest
+from rvmae_jax.data.locking import FolderLock
 from rvmae_jax.data.pipeline import batch_spec
-from rvmae_jax.data.writing import write_whole
+from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.evals import leakage
 from rvmae_jax.evals.description import describe
 from rvmae_jax.evals.fitting import unfit_evals
@@ -83,8 +85,25 @@ def evaluate(
     ValueError: settings that make no sense, videos that are not there or were
       trained on, or labels that are not those that are learned; before anything
       is run.
+    InUseError: another process evaluates into `workdir`.
   """
   workdir = epath.Path(workdir)
+  lock = FolderLock(workdir, 'evaluate')
+  with lock if jax.process_index() == 0 else contextlib.nullcontext():
+    return _evaluate(
+      config, params, run_config, workdir, seen, allow_leakage, origin
+    )
+
+
+def _evaluate(
+  config: ConfigDict,
+  params: Any,
+  run_config: ConfigDict,
+  workdir: epath.Path,
+  seen: manifest.SeenVideos | None,
+  allow_leakage: bool,
+  origin: dict[str, Any],
+) -> dict[str, dict[str, Any]]:
   is_writing = jax.process_index() == 0
   learned = seen.class_names if seen else {}
   evaluations = build_evaluations(config, run_config, learned)
@@ -226,7 +245,10 @@ def _save(
   """Writes arrays and pictures; returns the pictures, seen from the workdir."""
   if arrays:
     folder.mkdir(exist_ok=True)
-    with (folder / 'arrays.npz').open('wb') as file:
+    with (
+      whole_file(folder / 'arrays.npz') as partial,
+      partial.open('wb') as file,
+    ):
       np.savez_compressed(file, **arrays)
   paths = visualize.draw(name, arrays, metrics, folder)
   return [f'{folder.name}/{path.name}' for path in paths]

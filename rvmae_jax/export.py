@@ -18,7 +18,6 @@ folder, or other weights that programs would look for there, nothing is written.
 
 import argparse
 import json
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,7 +28,7 @@ from absl import logging
 
 import rvmae_jax
 from rvmae_jax import config_utils, weights
-from rvmae_jax.data.writing import write_whole
+from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.interop import (
   hugging_face,
   hugging_face_config,
@@ -79,16 +78,12 @@ def export(
     'rvmae_jax': rvmae_jax.__version__,
   }
   out.parent.mkdir(parents=True, exist_ok=True)
-  partial = out.with_name(f'.{out.stem}.partial{out.suffix}')
-  try:
+  with whole_file(out) as partial:
     _write(partial, arrays, metadata)
     _check_equal(weights.read_arrays(partial), arrays)
     # Settings without weights are harmless; weights without settings are not.
     for name, settings in beside.items():
       write_whole(out.with_name(name), json.dumps(settings, indent=2))
-    os.replace(partial, out)
-  finally:
-    partial.unlink(missing_ok=True)
 
 
 def _check_neighbours(

@@ -13,8 +13,10 @@ import collections
 import contextlib
 import functools
 import json
+import os
 import shlex
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -25,7 +27,9 @@ from ml_collections import ConfigDict, config_flags
 from rvmae_jax import config_utils
 from rvmae_jax.data import manifest
 from rvmae_jax.data.bad_videos import BadVideoGuard
+from rvmae_jax.data.locking import FolderLock
 from rvmae_jax.data.pipeline import make_dataset, source_classes
+from rvmae_jax.data.writing import write_whole
 from rvmae_jax.evals import RUN, build_eval
 from rvmae_jax.evals.schedule import ScheduledEvals
 from rvmae_jax.parts import (
@@ -35,7 +39,7 @@ from rvmae_jax.parts import (
   rebuilt_frames,
 )
 from rvmae_jax.training import guards, sharding
-from rvmae_jax.training.checkpointing import Checkpointer
+from rvmae_jax.training.checkpointing import Checkpointer, SaveError
 from rvmae_jax.training.distributed import (
   define_process_flags,
   failing_together,
@@ -49,6 +53,7 @@ from rvmae_jax.training.logging import (
   Progress,
   parameter_table,
   show_own_lines,
+  storage_errors,
 )
 from rvmae_jax.training.prefetch import Prefetcher
 from rvmae_jax.training.state import TrainState
@@ -60,12 +65,13 @@ from rvmae_jax.visualize.training import TrainingPictures
 _STEPS_IN_FLIGHT = 2
 
 
-def train(config: ConfigDict, workdir: str) -> TrainState:
+def train(config: ConfigDict, workdir: str, command: str = '') -> TrainState:
   """Trains, or goes on training, until `config.total_steps`.
 
   Args:
     config: a recipe; see `configs/rvm_pretrain.py`.
     workdir: what the run leaves; a checkpoint there is gone on from.
+    command: kept in `command.txt`, for whoever finds the workdir later.
 
   Returns:
     The state after the last step.
@@ -74,10 +80,25 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     Interrupted: the run was told to stop (SIGTERM, Ctrl-C) and has saved.
     FloatingPointError: too many steps whose loss was not finite.
     RuntimeError: too many videos that cannot be decoded.
+    InUseError: another run is at the same workdir.
+    OSError: the workdir cannot be written to; what is saved stays.
     ValueError: a config that contradicts itself or the checkpoint.
   """
   workdir = epath.Path(workdir)
+  if jax.process_index():
+    return _train(config, workdir, check_lock=lambda: None)
+  # Process 0 writes for all, and ends all if it may not.
+  with contextlib.ExitStack() as stack:
+    with storage_errors(workdir):
+      lock = stack.enter_context(FolderLock(workdir, 'train'))
+      if command:
+        write_whole(workdir / 'command.txt', f'{command}\n')
+    return _train(config, workdir, check_lock=lock.check)
 
+
+def _train(
+  config: ConfigDict, workdir: epath.Path, check_lock: Callable[[], None]
+) -> TrainState:
   # ---- Devices ----
   mesh = sharding.make_mesh(**config.mesh)
   guards.check_divisible(
@@ -123,7 +144,10 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
       sharding.with_shardings(parts.shapes, shardings)
     )
     data.set_state(position)
-    logging.info('Going on after step %d.', state.step)
+    logging.info(
+      'Going on after step %d, at record %d.',
+      *(state.step, position['next_record']),
+    )
   else:
     state = jax.jit(parts.init, out_shardings=shardings)()
     if config.checkpoint.init_from:
@@ -153,11 +177,10 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
 
   # ---- Logs and guards ----
   if jax.process_index() == 0:
-    workdir.mkdir(parents=True, exist_ok=True)
-    (workdir / 'config.json').write_text(config_utils.to_json(config))
-    (workdir / 'environment.json').write_text(
-      json.dumps(environment(), indent=1)
-    )
+    with storage_errors(workdir):
+      write_whole(workdir / 'config.json', config_utils.to_json(config))
+      about = json.dumps(environment(), indent=1)
+      write_whole(workdir / 'environment.json', about)
     recording = manifest.record_in_background(
       workdir, config.data.sources, config.checkpoint.init_from
     )
@@ -191,7 +214,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     contextlib.closing(
       Prefetcher(data, functools.partial(sharding.global_batch, mesh=mesh))
     ) as batches,
-    guards.StopSignal() as stop,
+    guards.StopSignal(checkpointer.last_complete_step) as stop,
   ):
     # A run that ended in the evaluations of its last step has saved that step.
     owed = evaluations.due(first_step - 1) if first_step > 1 else []
@@ -206,6 +229,8 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
       )
 
     for step in range(first_step, config.total_steps + 1):
+      check_lock()
+      checkpointer.check()
       fetched = next(batches)
       bad_videos.update(fetched.host['host/bad_videos'])
       profiler.before(step)
@@ -257,7 +282,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
         writer.write(step, numbers)
         writer.flush()
       if is_drawing:
-        with progress.paused():
+        with progress.paused(), storage_errors(workdir):
           pictures.draw_reconstructions(
             functions.with_params(state.params), step
           )
@@ -306,14 +331,15 @@ def main(argv: list[str]) -> None:
   if not args.workdir:
     raise app.UsageError('--workdir=DIR is needed, except with --dry_run.')
   join_processes(args.coordinator, args.num_processes, args.process_id)
-  if jax.process_index() == 0:
-    # For the report, and for whoever finds the workdir later.
-    workdir = epath.Path(args.workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-    command = shlex.join(['python', '-m', 'rvmae_jax.train', *sys.argv[1:]])
-    (workdir / 'command.txt').write_text(f'{command}\n')
-  with failing_together():
-    train(args.config, args.workdir)
+  command = shlex.join(['python', '-m', 'rvmae_jax.train', *sys.argv[1:]])
+  try:
+    with failing_together():
+      train(args.config, args.workdir, command)
+  except SaveError as error:
+    # Orbax, cut off in its work, would bury this under complaints at exit.
+    logging.error('%s', error)
+    logging.flush()
+    os._exit(1)
 
 
 if __name__ == '__main__':

@@ -124,6 +124,17 @@ def test_numpy_rooms_stay_numpy(module):
   assert [name for name in _imports(tree) if _is_in(name, banned)] == []
 
 
+def test_no_time_is_taken_from_a_clock_that_can_be_set(module):
+  """`time.time` jumps when the clock is put right; `monotonic` does not."""
+  path, tree = module
+  read = {
+    f'{node.value.id}.{node.attr}'
+    for node in ast.walk(tree)
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+  }
+  assert 'time.time' not in read, path
+
+
 def test_public_names_have_docstrings(module):
   _, tree = module
   if not tree.body:

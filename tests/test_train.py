@@ -19,7 +19,8 @@ import pytest
 
 from rvmae_jax import export
 from rvmae_jax.config_utils import load_config
-from rvmae_jax.data import manifest
+from rvmae_jax.data import locking, manifest
+from rvmae_jax.data.locking import FolderLock, InUseError
 from rvmae_jax.layers.transformer import stack_blocks
 from rvmae_jax.parts import build_parts, describe
 from rvmae_jax.train import train
@@ -202,7 +203,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
   rows = _rows(tmp_path)
   assert 4 <= len(rows) < 100
   assert max(_checkpoints(tmp_path)) == rows[-1]['step']
-  # Another handler is as before, and a longer run has each step once.
+  # A longer run has each step once.
   total_steps = len(rows) + 2
   state = train(_config(total_steps), str(tmp_path))
   assert int(state.step) == total_steps
@@ -279,6 +280,40 @@ def test_changed_config_is_told_on_restart(tmp_path, caplog):
   assert 'log.max_skipped: 2 -> 7' in caplog.text
   with pytest.raises(ValueError, match=r'model\.width: 32 -> 16'):
     train(_config(4, **{'model.width': 16}), str(tmp_path))
+
+
+@pytest.mark.slow
+def test_another_batch_size_goes_on_at_the_right_record(tmp_path, caplog):
+  train(_config(2), str(tmp_path))
+  train(_config(3, batch_size=16), str(tmp_path))
+  assert 'batch_size: 8 -> 16. Data go on at record 16' in caplog.text
+  position = tmp_path / 'checkpoints' / '3' / 'data' / 'metadata'
+  assert json.loads(position.read_text()) == {'next_record': 32}
+
+
+def test_a_second_run_in_a_workdir_is_refused(tmp_path):
+  with (
+    FolderLock(tmp_path, 'train'),
+    pytest.raises(InUseError, match=rf'{tmp_path} is in use by .* since'),
+  ):
+    train(_config(), str(tmp_path))
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_run_whose_workdir_was_taken_over_stops(tmp_path, monkeypatch):
+  monkeypatch.setattr(locking, '_FIRST_BEAT_S', 0.01)
+  monkeypatch.setattr(locking, '_BEAT_S', 0.01)
+
+  def take_over():
+    _wait_for_rows(tmp_path, 3)
+    (tmp_path / 'train.lock').write_text('{}')
+
+  thread = threading.Thread(target=take_over)
+  thread.start()
+  with pytest.raises(InUseError, match='taken over by an unknown writer'):
+    train(_config(10_000), str(tmp_path))
+  thread.join()
+  assert (tmp_path / 'train.lock').read_text() == '{}'
 
 
 def test_values_not_finite_stop_the_run(tmp_path):

@@ -8,7 +8,7 @@ many of them stops.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -52,10 +52,29 @@ def read_or_replace(
   )
 
 
+def readable_records(source, stop: int | None = None) -> Iterator:
+  """The records of a source that can be read; no video is opened.
+
+  Args:
+    source: a random-access source of records.
+    stop: index to end before; None goes to the end.
+
+  Yields:
+    Index and record; a damaged one is logged and passed over.
+  """
+  for index in range(len(source) if stop is None else stop):
+    try:
+      record = source[index]
+    except VideoError as error:
+      _log_once(error)
+    else:
+      yield index, record
+
+
 def _log_once(error: VideoError) -> None:
   if error.path not in _logged:
     _logged.add(error.path)
-    logging.warning('Bad video, replaced by the next one: %s', error)
+    logging.warning('Bad video, passed over: %s', error)
 
 
 class BadVideoGuard:

@@ -11,7 +11,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from rvmae_jax.data.decoding import Reader, open_record
+from rvmae_jax.data.decoding import Reader, VideoError, open_record
 from rvmae_jax.data.records import Record
 
 # Fine enough for any frame rate, and what MPEG has always used.
@@ -51,7 +51,7 @@ def encode_record(record: Record, encoding: Encoding) -> tuple[Record, int]:
     A record with `video` or `jpegs` inside, and its number of frames.
 
   Raises:
-    VideoError: some frame cannot be decoded.
+    VideoError: some frame cannot be decoded, or the frames not encoded.
     ValueError: an unknown codec.
   """
   encoders = {'h264': _encode_h264, 'jpeg': _encode_jpegs}
@@ -62,7 +62,15 @@ def encode_record(record: Record, encoding: Encoding) -> tuple[Record, int]:
     times_s = times_s[times_s < (encoding.max_seconds or math.inf)]
     size = _target_size(*reader.read([0]).shape[1:3], encoding)
     frames = _resized_frames(reader, len(times_s), size)
-    encoded = encoders[encoding.codec](frames, times_s, encoding)
+    try:
+      encoded = encoders[encoding.codec](frames, times_s, encoding)
+    except VideoError:
+      raise
+    # Times and sizes that an encoder or its container does not take; which
+    # error they give depends on both.
+    except Exception as error:
+      reason = f'cannot be encoded as {encoding.codec}: {error}'
+      raise VideoError(record['path'], reason) from error
   kept = {k: record[k] for k in ('path', 'label', 'columns') if k in record}
   return {**kept, **encoded}, len(times_s)
 

@@ -1,8 +1,8 @@
 """From sources to batches.
 
-  indices of records -> shuffle, repeat -> mix sources -> share of this process
+  indices of records -> shuffle, repeat -> mix sources
   -> load (sample frames, decode, augment, mask: loader.py)
-  -> batch (batching.py)
+  -> share of this process -> batch (batching.py)
 
 Only indices are shuffled, mixed and shared out, so every process knows the
 whole order, and all randomness of a row comes from its place in that order:
@@ -57,7 +57,8 @@ def make_dataset(
   Training: endless; each source is shuffled anew every epoch and gives each
   record exactly once in it; sources are mixed by their weights. `iter()` of the
   result has `get_state` and `set_state`; a state is the number of the next
-  batch, good for any number of threads, workers and processes.
+  record, good for any number of threads, workers and processes, and for any
+  size of batches.
 
   Evaluation: one pass over the sources one after the other (or over
   `max_videos` of each, evenly spread), centre crops, the sampler's fixed clips
@@ -119,14 +120,14 @@ def make_dataset(
     rows = grain.MapDataset.concatenate([*order, padding])
   load = _Load(sources, loader, config['crop']['size'])
   rows = rows.random_map(load, seed=rows_seed)
-  # Last, so that a row's randomness comes from its place in the whole order.
-  rows = _ProcessShare(rows, num_records, process_index, process_count)
   return Batches(
     rows,
     num_records,
     num_threads=config['num_threads'],
     num_workers=config['num_workers'],
     prefetch=config['prefetch'],
+    process_index=process_index,
+    process_count=process_count,
   )
 
 
@@ -262,34 +263,3 @@ class _Load:
       is_valid = num_bad == 0 and place != _PADDING
       rows['valid'] = np.full(num_rows, is_valid)
     return rows
-
-
-class _ProcessShare(grain.MapDataset):
-  """The part of every global batch that belongs to one process.
-
-  A global batch is `process_count` blocks of `num_records` consecutive
-  records; laid side by side in the order of the processes they are what a
-  single process would have read.
-  """
-
-  def __init__(
-    self,
-    parent: grain.MapDataset,
-    num_records: int,
-    process_index: int,
-    process_count: int,
-  ):
-    super().__init__(parent)
-    self._num_records = num_records
-    self._process_index = process_index
-    self._process_count = process_count
-
-  def __len__(self) -> int:
-    return len(self._parent) // self._process_count
-
-  def __getitem__(self, index):
-    if isinstance(index, slice):
-      return self.slice(index)
-    batch, place = divmod(index, self._num_records)
-    block = batch * self._process_count + self._process_index
-    return self._parent[block * self._num_records + place]

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from rvmae_jax.data.bad_videos import read_or_replace
+from rvmae_jax.data.bad_videos import read_or_replace, readable_records
 from rvmae_jax.data.clips import CLIPS
 from rvmae_jax.data.decoding import open_record
 from rvmae_jax.data.loader import make_loader
@@ -142,15 +142,15 @@ class Videos:
     places = [
       (number, record)
       for number, source in enumerate(self._built)
-      for record in range(self._sizes[number])
-      if source[record]['label'] >= 0
+      for record, found in readable_records(source, self._sizes[number])
+      if found['label'] >= 0
     ]
     return np.array(places, int).reshape(-1, 2)
 
   def records(self) -> Iterator[dict[str, Any]]:
-    """All records, source by source."""
+    """All records that are not damaged, source by source."""
     for source in self._built:
-      yield from (source[number] for number in range(len(source)))
+      yield from (record for _, record in readable_records(source))
 
   def digest(self) -> str:
     """A hash of which videos these are, see `records_digest`."""

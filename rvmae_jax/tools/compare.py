@@ -17,6 +17,7 @@ What it leaves in its workdir, after each run:
 """
 
 import json
+import os
 import pathlib
 import signal
 import sys
@@ -27,6 +28,8 @@ from typing import Any
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
+from rvmae_jax.data.locking import FolderLock
+from rvmae_jax.data.processes import end_with_parent
 from rvmae_jax.registry import near_names
 from rvmae_jax.tools.comparison import table as compare_table
 from rvmae_jax.tools.comparison.processes import Job, Processes
@@ -187,6 +190,9 @@ def main(argv: list[str]) -> None:
   workdir = pathlib.Path(args.workdir)
   if args.only:
     show_own_lines()
+    if args.parent:
+      # As if told to stop: it saves, and the same command goes on from there.
+      end_with_parent(args.parent, signal.SIGTERM)
     jobs = {job.name: job for job in list_jobs(args.config, workdir)}
     if args.only not in jobs:
       raise app.UsageError(
@@ -197,10 +203,12 @@ def main(argv: list[str]) -> None:
   # Told to stop, it stops the runs that it has started, as after Ctrl-C.
   signal.signal(signal.SIGTERM, signal.default_int_handler)
   module = 'rvmae_jax.tools.compare'
-  command = [sys.executable, '-m', module, *sys.argv[1:]]
+  parent = f'--parent={os.getpid()}'
+  command = [sys.executable, '-m', module, *sys.argv[1:], parent]
   processes = Processes(command, args.jobs)
   try:
-    compare(args.config, workdir, processes, args.jobs)
+    with FolderLock(workdir, 'comparison'):
+      compare(args.config, workdir, processes, args.jobs)
   except KeyboardInterrupt:
     processes.stop()
     sys.exit('Stopped; the same command goes on from here.')
@@ -212,5 +220,6 @@ if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'Where all runs and the table go.')
   flags.DEFINE_integer('jobs', 1, 'Runs at once, which share the CPU cores.')
   flags.DEFINE_string('only', '', 'Do just this run, METHOD/seed_N, here.')
+  flags.DEFINE_integer('parent', 0, 'Process to end with; 0: none.')
   flags.mark_flags_as_required(['config', 'workdir'])
   app.run(main)

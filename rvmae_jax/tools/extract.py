@@ -30,18 +30,24 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rvmae_jax import config_utils, weights
 from rvmae_jax.data import features as files
-from rvmae_jax.data.records import Source, records_digest
+from rvmae_jax.data.locking import FolderLock, InUseError
+from rvmae_jax.data.readers import VideoError
+from rvmae_jax.data.records import NO_LABEL, Source, records_digest
 from rvmae_jax.data.sources import SOURCES
-from rvmae_jax.data.writing import write_whole
+from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.models import build_model
 from rvmae_jax.parts import model_functions
 from rvmae_jax.tools import inputs
-from rvmae_jax.tools.extraction.videos import check_kind, make_extractor
+from rvmae_jax.tools.extraction.videos import (
+  Extracted,
+  check_kind,
+  make_extractor,
+)
 from rvmae_jax.tools.outputs import check_settings
 from rvmae_jax.training import sharding
 
@@ -78,9 +84,17 @@ def extract(
 
   Raises:
     ValueError: `output` holds features made with other settings.
+    InUseError: another process is writing the same shards.
   """
   folder = pathlib.Path(output)
-  folder.mkdir(parents=True, exist_ok=True)
+  # Others of the N processes fill the folder, too.
+  with FolderLock(folder, f'extract-{process_id}'):
+    return _fill(folder, source, extractor, settings, process_id, num_processes)
+
+
+def _fill(
+  folder, source, extractor, settings, process_id, num_processes
+) -> bool:
   settings = {
     **settings,
     'num_videos': len(source),
@@ -100,8 +114,7 @@ def extract(
   print(f'{len(source)} videos in {len(shards)} shards; {len(mine)} to do here')
   began, num_done = time.monotonic(), 0
   for shard, places in mine:
-    records = [source[i] for i in places]
-    _write_shard(shard, extractor(records), settings)
+    _write_shard(shard, _extracted(source, places, extractor), settings)
     num_done += len(places)
     elapsed_s = time.monotonic() - began
     left_s = elapsed_s / num_done * (num_todo - num_done)
@@ -117,12 +130,22 @@ def extract(
   return True
 
 
+def _extracted(source, places, extractor) -> Iterator[Extracted]:
+  """What there is of some records; damaged ones come first."""
+  records = []
+  for place in places:
+    try:
+      records.append(source[place])
+    except VideoError as error:
+      yield Extracted(error.path, NO_LABEL, reason=error.reason)
+  yield from extractor(records)
+
+
 def _write_shard(shard, found, settings) -> None:
   """Writes arrays and then their summary; both appear only when complete."""
   path = shard.with_suffix(files.SUFFIXES[settings['format']])
-  part = path.with_name(f'.part-{os.getpid()}-{path.name}')
   rows, bad = [], []
-  with files.shard_writer(part) as write:
+  with whole_file(path) as part, files.shard_writer(part) as write:
     for video in found:
       if video.features is None:
         bad.append({'path': video.path, 'reason': video.reason})
@@ -138,7 +161,6 @@ def _write_shard(shard, found, settings) -> None:
           'offset': write(array),
         }
       )
-  part.replace(path)
   summary = json.dumps({'videos': rows, 'bad_videos': bad}, indent=1)
   write_whole(shard.with_suffix('.json'), summary)
 
@@ -150,13 +172,14 @@ def _write_index(folder: pathlib.Path, summaries) -> None:
     (files.BAD_VIDEOS, 'bad_videos', ('path', 'reason')),
     (files.INDEX, 'videos', files.COLUMNS),
   ):
-    part = folder / f'.part-{os.getpid()}-{name}'
-    with open(part, 'w', newline='', encoding='utf-8') as file:
+    with (
+      whole_file(folder / name) as part,
+      open(part, 'w', newline='', encoding='utf-8') as file,
+    ):
       writer = csv.DictWriter(file, columns)
       writer.writeheader()
       for shard in found:
         writer.writerows(shard[key])
-    part.replace(folder / name)
 
 
 def choose_source(text: str, split: str, run_config) -> dict[str, Any]:
@@ -262,7 +285,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       arguments.process_id,
       arguments.num_processes,
     )
-  except (FileNotFoundError, ValueError) as error:
+  except (FileNotFoundError, InUseError, ValueError) as error:
     print(f'extract: {error}', file=sys.stderr)
     return 2
   if not is_finished:

@@ -20,7 +20,7 @@ def check_settings(path: pathlib.Path, settings: dict[str, Any]) -> None:
   settings = json.loads(json.dumps(settings))  # Lists for tuples.
   if not path.exists():
     write_whole(path, json.dumps(settings, indent=1))
-    return
+  # Read in any case: another process may have written it at the same moment.
   former = json.loads(path.read_text())
   changed = [k for k in settings if settings[k] != former.get(k)]
   if changed:

@@ -22,6 +22,7 @@ folder that every worker sees; arguments unknown here go to Beam.
 
 import argparse
 import concurrent.futures
+import concurrent.futures.process
 import dataclasses
 import hashlib
 import json
@@ -39,11 +40,14 @@ from rvmae_jax.data.fingerprints import (
   quick_fingerprint,
   size_bytes,
 )
+from rvmae_jax.data.locking import FolderLock
+from rvmae_jax.data.processes import end_with_parent
+from rvmae_jax.data.readers import video_errors
 from rvmae_jax.data.records import Record
 from rvmae_jax.data.sources.folder import Folder
 from rvmae_jax.data.sources.listing import Listing
 from rvmae_jax.data.sources.shards import MANIFEST, pack
-from rvmae_jax.data.writing import write_whole
+from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.tools.outputs import check_settings
 
 
@@ -78,41 +82,48 @@ def write_shard(shard: Shard) -> None:
   if shard.summary_path.exists():
     return
   path = pathlib.Path(f'{shard.path}.array_record')
-  part = path.with_suffix(f'.part-{os.getpid()}')
-  # Groups of one make a single record cheap to read; videos are compressed.
-  writer = ArrayRecordWriter(str(part), 'group_size:1,uncompressed')
+  with whole_file(path) as part:
+    # Groups of one make a single record cheap to read; videos are compressed.
+    writer = ArrayRecordWriter(str(part), 'group_size:1,uncompressed')
+    summary = _write_records(shard, writer)
+    writer.close()
+    summary = {
+      'file': path.name,
+      'sha256': content_sha256(part),
+      'num_bytes': part.stat().st_size,
+      **summary,
+    }
+  write_whole(shard.summary_path, json.dumps(summary, indent=1))
+
+
+def _write_records(shard: Shard, writer: Any) -> dict[str, Any]:
+  """Writes what can be read of a shard's videos; returns what is in it."""
   videos, skipped, num_frames = [], [], 0
   for record in shard.records:
-    name = os.path.relpath(record['path'], shard.root)
+    original = record['path']
+    name = os.path.relpath(original, shard.root)
     try:
       encoded, length = encode_record(record, shard.encoding)
+      with video_errors(original):  # It may have vanished meanwhile.
+        video = {
+          'path': name,
+          'label': record['label'],
+          'num_bytes': size_bytes(original),
+          'fingerprint': quick_fingerprint(original),
+          'sha256': content_sha256(original),
+        }
     except VideoError as error:
       skipped.append({'path': name, 'reason': error.reason})
       continue
     writer.write(pack({**encoded, 'path': name}))
     num_frames += length
-    original = record['path']
-    videos.append(
-      {
-        'path': name,
-        'label': record['label'],
-        'num_bytes': size_bytes(original),
-        'fingerprint': quick_fingerprint(original),
-        'sha256': content_sha256(original),
-      }
-    )
-  writer.close()
-  summary = {
-    'file': path.name,
-    'sha256': content_sha256(part),
-    'num_bytes': part.stat().st_size,
+    videos.append(video)
+  return {
     'num_videos': len(videos),
     'num_frames': num_frames,
     'videos': videos,
     'skipped': skipped,
   }
-  part.replace(path)
-  write_whole(shard.summary_path, json.dumps(summary, indent=1))
 
 
 def plan(
@@ -175,13 +186,25 @@ def prepare(
   Raises:
     ValueError: `output` holds shards made with other settings or from other
       videos, or no video at all could be read.
+    InUseError: another process is filling `output`.
   """
   shards, settings = plan(input_path, output, encoding, records_per_shard)
   folder = pathlib.Path(output)
-  folder.mkdir(parents=True, exist_ok=True)
-  check_settings(folder / 'settings.json', settings)
-  for leftover in folder.glob('*.part-*'):
-    leftover.unlink()
+  with FolderLock(folder, 'prepare'):
+    check_settings(folder / 'settings.json', settings)
+    for leftover in folder.glob('.part-*.array_record'):
+      leftover.unlink()
+    return _fill(folder, input_path, shards, settings, workers, beam_arguments)
+
+
+def _fill(
+  folder: pathlib.Path,
+  input_path: str,
+  shards: Sequence[Shard],
+  settings: dict[str, Any],
+  workers: int,
+  beam_arguments: Sequence[str] | None,
+) -> dict[str, Any]:
   todo = [shard for shard in shards if not shard.summary_path.exists()]
   print(
     f'{settings["num_inputs"]} videos in {len(shards)} shards; '
@@ -223,16 +246,31 @@ def _completed(todo: Sequence[Shard], workers: int) -> Iterator[Shard]:
       write_shard(shard)
       yield shard
     return
-  # A fresh interpreter each: forking a process that has threads may hang.
-  context = multiprocessing.get_context('spawn')
-  with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+  with worker_pool(workers) as pool:
     shard_of = {pool.submit(write_shard, shard): shard for shard in todo}
     try:
       for future in concurrent.futures.as_completed(shard_of):
         future.result()
         yield shard_of[future]
+    except concurrent.futures.process.BrokenProcessPool as error:
+      raise RuntimeError(
+        'A worker process has died: killed by the system (out of memory?), or '
+        'by a video that crashes the decoder. Shards that are complete stay, '
+        'and the same command goes on; fewer --workers need less memory.'
+      ) from error
     finally:
       pool.shutdown(wait=False, cancel_futures=True)
+
+
+def worker_pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
+  """Processes that end with this one, even if it is killed."""
+  return concurrent.futures.ProcessPoolExecutor(
+    workers,
+    # A fresh interpreter each: forking a process that has threads may hang.
+    multiprocessing.get_context('spawn'),
+    end_with_parent,
+    (os.getpid(),),
+  )
 
 
 def _run_beam(todo: Sequence[Shard], arguments: Sequence[str]) -> None:

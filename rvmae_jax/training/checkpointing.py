@@ -5,9 +5,10 @@ workdir/checkpoints/<step>/state    parameters, optimizer, counts
                            config   what made it
 """
 
+import contextlib
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -23,6 +24,10 @@ from rvmae_jax.training.state import TrainState
 
 # What `load_params` and `init_from` get from a file that is no run of ours.
 LoadFile = Callable[[str], tuple[dict, ConfigDict]]
+
+
+class SaveError(OSError):
+  """A checkpoint could not be written; those before it are as they were."""
 
 
 class Checkpointer:
@@ -41,6 +46,7 @@ class Checkpointer:
 
   def __init__(self, workdir: epath.PathLike, config: ConfigDict):
     self._config = config
+    self._is_saving = False
     self._directory = _absolute(workdir) / 'checkpoints'
     if str(self._directory).startswith('gs://'):
       _check_storage_client(workdir)
@@ -49,6 +55,8 @@ class Checkpointer:
       options=ocp.CheckpointManagerOptions(
         max_to_keep=config.checkpoint.keep_last,
         keep_period=config.checkpoint.keep_every or None,
+        # What a kill has left half-written.
+        cleanup_tmp_directories=True,
       ),
     )
 
@@ -56,11 +64,25 @@ class Checkpointer:
     return self
 
   def __exit__(self, *unused):
-    self._manager.close()
+    with self._explained():
+      self._manager.close()
 
   def latest_step(self) -> int | None:
-    """The step of the newest complete checkpoint, None if there is none."""
+    """The step of the newest checkpoint, None if there is none.
+
+    One that is still being written counts.
+    """
     return self._manager.latest_step()
+
+  def last_complete_step(self) -> int | None:
+    """The step of the newest checkpoint that is complete in storage.
+
+    None if there is none, or if the folder cannot be read.
+    """
+    try:
+      return max(ocp.utils.checkpoint_steps(self._directory), default=None)
+    except OSError:
+      return None
 
   def is_due(self, step: int) -> bool:
     """Whether a checkpoint belongs after this step."""
@@ -75,23 +97,65 @@ class Checkpointer:
       state: may be donated as soon as this returns.
       position: the data iterator's state after the last batch consumed; plain
         data, the same on every process.
+
+    Raises:
+      SaveError: this save, or one before it, has failed.
     """
     if step == self.latest_step():
       return
-    self._manager.save(
-      step,
-      args=ocp.args.Composite(
-        state=ocp.args.StandardSave(state),
-        data=ocp.args.JsonSave(position),
-        config=ocp.args.JsonSave(
-          json.loads(config_utils.to_json(self._config))
+    self._is_saving = True
+    with self._explained():
+      self._manager.save(
+        step,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardSave(state),
+          data=ocp.args.JsonSave(position),
+          config=ocp.args.JsonSave(
+            json.loads(config_utils.to_json(self._config))
+          ),
         ),
-      ),
-    )
+      )
+
+  def check(self) -> None:
+    """Looks whether a save has failed in the background; takes no time.
+
+    Raises:
+      SaveError: one has.
+    """
+    # Orbax keeps an error for whoever waits.
+    if self._is_saving and not self._manager.is_saving_in_progress():
+      self._is_saving = False
+      self.wait()
 
   def wait(self) -> None:
-    """Returns once the last save is complete on disk."""
-    self._manager.wait_until_finished()
+    """Returns once the last save is complete in storage.
+
+    Raises:
+      SaveError: it has failed.
+    """
+    with self._explained():
+      self._manager.wait_until_finished()
+
+  @contextlib.contextmanager
+  def _explained(self) -> Iterator[None]:
+    """Says of an error while saving what is safe and what to do.
+
+    Storage has many classes of errors: TensorStore reports a full disk as a
+    ValueError.
+    """
+    try:
+      yield
+    except Exception as error:
+      step = self.last_complete_step()
+      kept = 'There is no complete checkpoint'
+      if step is not None:
+        kept = f'The last complete checkpoint is that of step {step}'
+      reason, *_ = str(error).split(' [source locations')
+      raise SaveError(
+        f'Saving to {self._directory} has failed. {kept}. Make space, or make '
+        'the folder writable again; the same command then goes on from there. '
+        f'The reason: {type(error).__name__}: {reason}'
+      ) from error
 
   def restore(self, shapes: TrainState) -> tuple[TrainState, Any]:
     """The newest checkpoint, placed on the devices.
@@ -125,7 +189,24 @@ class Checkpointer:
         data=ocp.args.JsonRestore(),
       ),
     )
-    return restored.state, restored.data
+    position = _in_records(restored.data, saved)
+    batch_size = self._config.get('batch_size')
+    if saved.get('batch_size') != batch_size:
+      logging.warning(
+        'config.batch_size: %d -> %d. Data go on at record %d: none is left '
+        'out or read twice. total_steps, schedules and all that is due every '
+        'few steps count steps of the new size, from step %d on.',
+        *(saved.batch_size, batch_size, position['next_record'], step),
+      )
+    return restored.state, position
+
+
+def _in_records(position: Any, saved: ConfigDict) -> Any:
+  """A data position that counts records, as older runs counted batches."""
+  if not isinstance(position, dict) or 'next_batch' not in position:
+    return position
+  num_records = saved.batch_size // saved.data.get('repeats', 1)
+  return {'next_record': position['next_batch'] * num_records}
 
 
 def load_params(

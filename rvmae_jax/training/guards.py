@@ -3,7 +3,7 @@
 import math
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 from absl import logging
@@ -74,15 +74,20 @@ class Interrupted(SystemExit):
 class StopSignal:
   """Notices that the run is told to stop (SIGTERM, Ctrl-C).
 
-  A context manager. The first signal raises a flag, to be read between steps;
-  a second one acts as if nobody listened. With several processes all agree on
+  A context manager. The first signal raises a flag, to be read between steps,
+  and says what a second one would lose; that one ends the process at once, even
+  in the middle of compiling. With several processes all agree on
   the step after which they stop, whichever of them got the signal: JAX's
   preemption service, which then listens to SIGTERM itself, sees to that. It
   does not know Ctrl-C, which is passed on to it as SIGTERM.
+
+  Args:
+    last_saved: gives the step of the last complete checkpoint, or None.
   """
 
-  def __init__(self):
+  def __init__(self, last_saved: Callable[[], int | None]):
     self.signal: signal.Signals | None = None
+    self._last_saved = last_saved
     self._previous = {}
 
   def __enter__(self) -> 'StopSignal':
@@ -115,13 +120,25 @@ class StopSignal:
   def _notice(self, number, frame):
     del frame
     self.signal = signal.Signals(number)
-    self._restore()
-    logging.info('%s: saving after this step, then leaving.', self.signal.name)
+    self._announce(self.signal)
 
   def _pass_on(self, number, frame):
-    del number, frame
-    self._restore()
+    del frame
+    self._announce(signal.Signals(number))
     os.kill(os.getpid(), signal.SIGTERM)
+
+  def _announce(self, received: signal.Signals):
+    """Says what happens now, and lets a second signal end the process."""
+    # Python's own handlers would wait until a compilation or a save is over.
+    for number in self._previous:
+      signal.signal(number, signal.SIG_DFL)
+    saved = self._last_saved()
+    logging.info(
+      '%s: saving after this step, then leaving. A second one stops at once; '
+      'all steps %s are lost then.',
+      received.name,
+      f'after the last checkpoint, step {saved},' if saved else 'so far',
+    )
 
   def _restore(self):
     while self._previous:

@@ -76,7 +76,7 @@ class MetricWriter:
     self._resumed_names: set[str] = set()
     if jax.process_index():
       return
-    workdir = epath.Path(workdir)
+    self._workdir = workdir = epath.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / 'metrics.jsonl'
     for line in drop_lines_after(path, resumed_step):
@@ -93,11 +93,12 @@ class MetricWriter:
     if not (self._file and scalars):
       return
     scalars = {name: float(value) for name, value in scalars.items()}
-    self._file.write(json.dumps({'step': step, **scalars}) + '\n')
+    with storage_errors(self._workdir):
+      self._file.write(json.dumps({'step': step, **scalars}) + '\n')
+      for writer in self._writers:
+        writer.write_scalars(step, scalars)
     if time.monotonic() - self._flushed >= self._flush_every_s:
       self.flush()
-    for writer in self._writers:
-      writer.write_scalars(step, scalars)
 
   def without_line(self, aliases: Sequence[str]) -> list[str]:
     """Those evaluations whose numbers the step resumed from lacks.
@@ -115,14 +116,34 @@ class MetricWriter:
   def flush(self) -> None:
     """Makes the lines written so far outlast this process."""
     if self._file:
-      self._file.flush()
+      with storage_errors(self._workdir):
+        self._file.flush()
       self._flushed = time.monotonic()
 
   def close(self) -> None:
-    for writer in self._writers:
-      writer.close()
-    if self._file:
-      self._file.close()
+    with storage_errors(self._workdir):
+      for writer in self._writers:
+        writer.close()
+      if self._file:
+        self._file.close()
+
+
+@contextlib.contextmanager
+def storage_errors(workdir: epath.PathLike) -> Iterator[None]:
+  """Says of an error while writing to a run's workdir what to do.
+
+  Raises:
+    OSError: of whatever was written; names the workdir and the remedy.
+  """
+  try:
+    yield
+  except OSError as error:
+    raise OSError(
+      error.errno,
+      f'Writing to {workdir} has failed: {error.strerror or error}. Complete '
+      'checkpoints stay as they are. Make space, or make the folder writable '
+      'again; then the same command goes on from the last of them.',
+    ) from error
 
 
 def drop_lines_after(path: epath.Path, step: int) -> list[dict[str, Any]]:

@@ -239,6 +239,36 @@ def test_a_run_may_be_resumed_with_more_processes():
   np.testing.assert_array_equal(labels, expected)
 
 
+def _joined(batches):
+  return {
+    key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]
+  }
+
+
+@pytest.mark.parametrize('batch_size', [2, 3, 8])
+def test_a_run_may_be_resumed_with_batches_of_another_size(batch_size):
+  """It goes on with the record that would be next: none is lost or doubled."""
+  whole = _joined(_take(_dataset(batch_size=4), 6))
+  before = iter(_dataset(batch_size=4))
+  for _ in range(2):
+    next(before)
+  after = iter(_dataset(batch_size=batch_size))
+  after.set_state(before.get_state())
+  found = _joined([next(after) for _ in range(2)])
+  end = 8 + 2 * batch_size
+  _assert_equal([found], [{key: rows[8:end] for key, rows in whole.items()}])
+  assert after.get_state() == {'next_record': end}
+
+
+def test_a_run_may_be_resumed_with_more_clips_of_each_video():
+  once = iter(_dataset(batch_size=4))
+  next(once)
+  twice = iter(_dataset(_config(repeats=2), batch_size=4))
+  twice.set_state(once.get_state())
+  found = np.concatenate([next(twice)['label'] for _ in range(2)])
+  np.testing.assert_array_equal(found, np.repeat(next(once)['label'], 2))
+
+
 @pytest.mark.parametrize('num_threads', [0, 1, 5])
 def test_threads_do_not_change_batches(num_threads):
   config = _config(num_threads=num_threads)
@@ -250,7 +280,7 @@ def test_resumes_in_the_middle_of_an_epoch():
   for _ in range(3):  # 9 rows: the second epoch has begun
     next(iterator)
   state = iterator.get_state()
-  assert state == {'next_batch': 3}
+  assert state == {'next_record': 9}
   expected = [next(iterator) for _ in range(4)]
   for resumed in (iter(_dataset()), iterator):
     resumed.set_state(state)

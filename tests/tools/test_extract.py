@@ -10,7 +10,9 @@ import pytest
 from rvmae_jax import config_utils, weights
 from rvmae_jax.batch import fake_batch
 from rvmae_jax.data.features import FeatureFolder
+from rvmae_jax.data.locking import FolderLock, InUseError
 from rvmae_jax.data.pipeline import batch_spec
+from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.sources.fake import Fake
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.models import build_model
@@ -151,6 +153,30 @@ def test_bad_videos_are_listed(read, tmp_path):
   with open(tmp_path / 'bad_videos.csv') as file:
     [bad] = csv.DictReader(file)
   assert bad == {'path': 'fake/train/1', 'reason': 'No such file or directory'}
+
+
+def test_damaged_records_are_listed(tmp_path):
+  class Damaged(Fake):
+    def __getitem__(self, index):
+      if index == 1:
+        raise VideoError('shard, record 1', 'damaged record')
+      return super().__getitem__(index)
+
+  source = Damaged(num_videos=5, num_frames=6, size=(16, 16))
+  _extract(tmp_path, source=source)
+  assert len(FeatureFolder(tmp_path)) == 4
+  with open(tmp_path / 'bad_videos.csv') as file:
+    [bad] = csv.DictReader(file)
+  assert bad == {'path': 'shard, record 1', 'reason': 'damaged record'}
+
+
+def test_a_second_process_with_the_same_shards_is_refused(tmp_path):
+  with (
+    FolderLock(tmp_path, 'extract-0'),
+    pytest.raises(InUseError, match='is in use by'),
+  ):
+    _extract(tmp_path)
+  assert not list(tmp_path.iterdir())
 
 
 def test_stacking_videos_of_different_lengths_is_refused(tmp_path):

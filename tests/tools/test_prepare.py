@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+import os
 import pickle
+import resource
+import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -14,6 +18,7 @@ import pytest
 from rvmae_jax.data.decoding import open_record
 from rvmae_jax.data.encoding import Encoding
 from rvmae_jax.data.fingerprints import identify
+from rvmae_jax.data.locking import FolderLock, InUseError
 from rvmae_jax.data.pipeline import build_sources
 from rvmae_jax.data.sources import SOURCES
 from rvmae_jax.data.sources.shards import Shards
@@ -142,7 +147,7 @@ def test_killed_and_started_again_gives_the_same_shards(videos, tmp_path):
   assert _shard_bytes(output) == _shard_bytes(tmp_path / 'whole')
   # What was complete was left alone, and no half-written file remains.
   assert all(p.stat().st_mtime_ns == t for p, t in finished.items())
-  assert not list(output.glob('*.part-*'))
+  assert not list(output.glob('.part-*'))
 
 
 def test_other_settings_do_not_mix_with_finished_shards(videos, tmp_path):
@@ -170,6 +175,60 @@ def test_shards_that_are_not_there_are_named(videos, tmp_path):
   (tmp_path / 'out/val-00000.array_record').unlink()
   with pytest.raises(FileNotFoundError, match='val-00000'):
     Shards(str(tmp_path / 'out'), 'val')
+
+
+def test_a_video_that_cannot_be_encoded_is_skipped_by_name(tmp_path):
+  """Seven hours lie between two of its frames, which .mp4 does not take."""
+  (tmp_path / 'in').mkdir()
+  for name, gap_s in (('a', 0), ('b', 7 * 3600), ('c', 0)):
+    with av.open(str(tmp_path / f'in/{name}.mkv'), 'w') as container:
+      stream = container.add_stream('libx264', rate=25, options={'bf': '0'})
+      stream.width, stream.height = 32, 32
+      stream.codec_context.time_base = Fraction(1, 1000)
+      for number in range(6):
+        frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8))
+        frame.pts = 40 * number + (number >= 3) * gap_s * 1000
+        frame.time_base = Fraction(1, 1000)
+        container.mux(stream.encode(frame))
+      container.mux(stream.encode(None))
+  manifest = _run(tmp_path / 'in', tmp_path / 'out')
+  [skipped] = manifest['skipped']
+  assert skipped['path'] == 'b.mkv'
+  assert 'cannot be encoded as h264' in skipped['reason']
+  assert len(manifest['inputs']) == 2
+
+
+def test_a_second_process_at_the_same_shards_is_refused(videos, tmp_path):
+  with (
+    FolderLock(tmp_path / 'out', 'prepare'),
+    pytest.raises(InUseError, match='is in use by'),
+  ):
+    _run(videos, tmp_path / 'out')
+  assert not list((tmp_path / 'out').iterdir())
+
+
+def test_a_full_disk_leaves_no_shard_that_looks_complete(videos, tmp_path):
+  _run(videos, tmp_path / 'whole')
+  _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
+  try:
+    with pytest.raises(RuntimeError, match='File too large'):
+      _run(videos, tmp_path / 'out')
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, hard))
+  assert {p.name for p in (tmp_path / 'out').iterdir()} == {'settings.json'}
+  _run(videos, tmp_path / 'out')
+  assert _shard_bytes(tmp_path / 'out') == _shard_bytes(tmp_path / 'whole')
+
+
+def test_a_worker_that_is_killed_is_told(videos, tmp_path, monkeypatch):
+  monkeypatch.setattr(prepare, 'write_shard', _kill_this_process)
+  with pytest.raises(RuntimeError, match='the same command goes on'):
+    _run(videos, tmp_path / 'out', workers=2)
+
+
+def _kill_this_process(shard):
+  os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_nothing_but_broken_videos_is_an_error(tmp_path):

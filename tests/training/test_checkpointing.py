@@ -1,12 +1,20 @@
 """Checkpoints: round trip, what stays, and errors that name the difference."""
 
+import resource
+import shutil
+import time
+
 import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
 from rvmae_jax.training import checkpointing, sharding
-from rvmae_jax.training.checkpointing import Checkpointer, load_params
+from rvmae_jax.training.checkpointing import (
+  Checkpointer,
+  SaveError,
+  load_params,
+)
 from tests.training import stand_in
 
 CONFIG = ConfigDict(
@@ -54,6 +62,67 @@ def test_saved_values_are_those_at_the_call(tmp_path):
     for _ in range(20):
       state = overwrite(state)
   _assert_equal(load_params(tmp_path)[0], before)
+
+
+def _file_sizes(limit):
+  """Files longer than `limit` bytes cannot be written: like a full disk."""
+  _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+
+
+def test_a_save_that_fails_leaves_the_last_one_and_says_so(tmp_path):
+  config = ConfigDict(CONFIG.to_dict())
+  config.checkpoint.update(keep_last=1, keep_every=0)
+  state, _ = stand_in.run(1)
+  later = jax.tree.map(lambda x: x * 0, state)
+  try:
+    with (
+      pytest.raises(SaveError, match=r'that of step 1.*File too large'),
+      Checkpointer(tmp_path, config) as checkpointer,
+    ):
+      checkpointer.save(1, state, None)
+      checkpointer.wait()
+      _file_sizes(1000)
+      checkpointer.save(2, later, None)
+      for _ in range(6000):  # As between steps, until it has failed.
+        time.sleep(0.01)
+        checkpointer.check()
+      pytest.fail('no error was seen')
+  finally:
+    _file_sizes(resource.RLIM_INFINITY)
+  _assert_equal(state.params, load_params(tmp_path)[0])
+  # There is space again, and what was left half-written is gone.
+  with Checkpointer(tmp_path, config) as checkpointer:
+    assert checkpointer.latest_step() == 1
+    checkpointer.save(2, state, None)
+  assert [p.name for p in (tmp_path / 'checkpoints').iterdir()] == ['2']
+
+
+def test_a_folder_that_vanishes_is_told(tmp_path):
+  state, _ = stand_in.run(1)
+  with (
+    pytest.raises(SaveError, match='There is no complete checkpoint'),
+    Checkpointer(tmp_path / 'run', CONFIG) as checkpointer,
+  ):
+    shutil.rmtree(tmp_path / 'run')
+    (tmp_path / 'run').touch()  # Root may write anywhere else.
+    checkpointer.save(1, state, None)
+
+
+@pytest.mark.parametrize('position', [{'next_record': 24}, {'next_batch': 6}])
+def test_another_batch_size_goes_on_at_the_same_record(
+  tmp_path, caplog, position
+):
+  """Also from where batches were counted, of 8 rows and 2 clips a video."""
+  former = CONFIG.to_dict() | {'batch_size': 8, 'data': {'repeats': 2}}
+  state, _ = stand_in.run(1)
+  with Checkpointer(tmp_path, ConfigDict(former)) as checkpointer:
+    checkpointer.save(6, state, position)
+  later = ConfigDict(former | {'batch_size': 32})
+  with Checkpointer(tmp_path, later) as checkpointer:
+    _, restored = checkpointer.restore(_shapes(state))
+  assert restored == {'next_record': 24}
+  assert 'batch_size: 8 -> 32. Data go on at record 24' in caplog.text
 
 
 def test_newest_and_every_kth_stay(tmp_path):

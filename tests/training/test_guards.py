@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import jax
 import pytest
@@ -39,15 +41,47 @@ def test_too_many_skipped_steps_stop_with_metric_and_steps():
 
 def test_first_signal_is_noticed_and_handlers_come_back():
   before = signal.getsignal(signal.SIGTERM)
-  with guards.StopSignal() as stop:
+  with guards.StopSignal(lambda: None) as stop:
     assert not stop.received(1)
     os.kill(os.getpid(), signal.SIGTERM)
     assert stop.received(2)
-    assert signal.getsignal(signal.SIGTERM) == before
     with pytest.raises(guards.Interrupted) as left:
       stop.leave('saved step 2')
   assert left.value.code == 143
   assert signal.getsignal(signal.SIGTERM) == before
+
+
+_TWO_SIGNALS = """
+import os, signal
+from absl import logging
+from rvmae_jax.training import guards
+logging.set_verbosity(logging.INFO)
+with guards.StopSignal(lambda: {saved}):
+  os.kill(os.getpid(), signal.SIGINT)
+  os.kill(os.getpid(), signal.SIGINT)
+print('went on')
+"""
+
+
+@pytest.mark.parametrize(
+  ('saved', 'lost'),
+  [
+    (20, 'all steps after the last checkpoint, step 20, are lost then'),
+    (None, 'all steps so far are lost then'),
+  ],
+)
+def test_a_second_ctrl_c_ends_at_once_and_the_first_says_what_is_lost(
+  saved, lost
+):
+  process = subprocess.run(
+    [sys.executable, '-c', _TWO_SIGNALS.format(saved=saved)],
+    capture_output=True,
+    text=True,
+    env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
+  )
+  assert process.returncode == -signal.SIGINT
+  assert 'went on' not in process.stdout
+  assert lost in process.stderr
 
 
 def test_ctrl_c_reaches_the_service_of_several_processes(monkeypatch):
@@ -58,9 +92,10 @@ def test_ctrl_c_reaches_the_service_of_several_processes(monkeypatch):
   # Of processes in the background it is ignored.
   interrupt = signal.getsignal(signal.SIGINT)
   try:
-    with guards.StopSignal():
+    with guards.StopSignal(lambda: None):
       os.kill(os.getpid(), signal.SIGINT)
       assert heard == ['SIGTERM']
-      assert signal.getsignal(signal.SIGINT) is interrupt
+      assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is interrupt
   finally:
     signal.signal(signal.SIGTERM, before)

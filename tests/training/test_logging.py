@@ -1,11 +1,14 @@
 """Logs: metrics file, speed, progress line, peak table."""
 
+import errno
 import json
+import pathlib
 import time
 
 import jax
 import jax.numpy as jnp
 import pytest
+from etils import epath
 
 from rvmae_jax.training import logging
 from rvmae_jax.training.logging import MetricWriter, Progress
@@ -28,6 +31,23 @@ def test_resumed_file_has_each_step_once(tmp_path):
   writer.write(3, {'loss': 0.5})
   writer.close()
   assert _steps(tmp_path) == [1, 2, 3]
+
+
+@pytest.mark.skipif(
+  not pathlib.Path('/dev/full').exists(), reason='no device that is full'
+)
+def test_a_full_disk_is_told_with_the_remedy(tmp_path):
+  writer = MetricWriter(tmp_path, clu=())
+  writer.write(1, {'loss': 1.0})
+  writer._file.close()
+  writer._file = epath.Path('/dev/full').open('w')
+  for write in (lambda: writer.write(2, {'loss': 1.0}), writer.close):
+    with pytest.raises(OSError) as error:
+      write()
+    assert error.value.errno == errno.ENOSPC
+    assert f'Writing to {tmp_path} has failed: No space' in str(error.value)
+    assert 'the same command goes on' in str(error.value)
+  assert _steps(tmp_path) == [1]
 
 
 def test_tensorboard_gets_the_scalars(tmp_path):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rvmae_jax.data.fingerprints import Identity, images_fingerprint
+from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.records import NO_LABEL, Record
 
 # Each takes reading a video, beside the training. 100,000 of 1 MB take 100 GB.
@@ -83,12 +84,17 @@ class Tfds:
     return len(self._examples)
 
   def __getitem__(self, index: int) -> Record:
-    features = self._features(index)
-    label = NO_LABEL
-    if self._label_key:
-      label = features[self._label_key].int64_list.value[0]
+    path = f'{self._name}/{index}'
+    try:
+      features = self._features(index)
+      label = NO_LABEL
+      if self._label_key:
+        label = features[self._label_key].int64_list.value[0]
+    # A damaged record; what the readers say of it is of many classes.
+    except Exception as error:
+      raise VideoError(path, f'damaged record: {error}') from error
     return {
-      'path': f'{self._name}/{index}',
+      'path': path,
       'label': label,
       'jpegs': list(features[self._video_key].bytes_list.value),
     }

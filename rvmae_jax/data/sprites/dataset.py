@@ -25,6 +25,7 @@ from collections.abc import Sequence
 import av
 import numpy as np
 
+from rvmae_jax.data.processes import end_with_parent
 from rvmae_jax.data.sprites import motions
 from rvmae_jax.data.sprites import render as rendering
 from rvmae_jax.data.writing import write_whole
@@ -252,7 +253,9 @@ def _render_in_processes(config, paths, num_workers):
       for i in range(num_workers):
         job = pathlib.Path(folder, f'{i}.json')
         share = [str(path) for path in paths[i::num_workers]]
-        job.write_text(json.dumps([dataclasses.asdict(config), share]))
+        job.write_text(
+          json.dumps([dataclasses.asdict(config), share, os.getpid()])
+        )
         workers.append(subprocess.Popen([*command, job], env=environment))
       _watch(workers, paths)
   finally:
@@ -332,7 +335,9 @@ def _json_bytes(value):
 
 def main():
   """One worker process: renders the job in the file that it is given."""
-  config, paths = json.loads(pathlib.Path(sys.argv[1]).read_text())
+  job = pathlib.Path(sys.argv[1]).read_text()
+  config, paths, parent = json.loads(job)
+  end_with_parent(parent)
   _render_videos(SpritesConfig(**config), [pathlib.Path(p) for p in paths])
 
 

@@ -68,12 +68,12 @@ def _fingerprints(
   """(path, '' or why it cannot be read, fingerprint) of each video."""
 
   def read(index):
-    record = source[index]
     try:
+      record = source[index]
       with open_record(record) as reader:
         return record['path'], '', fingerprint_of(reader)
     except VideoError as error:
-      return record['path'], error.reason, None
+      return error.path, error.reason, None
 
   yield from in_threads(read, range(len(source)), num_workers, 'videos read')
 

@@ -10,7 +10,6 @@ What it leaves in its folder is that of `rvmae_jax.train`, and besides:
 """
 
 import contextlib
-import fcntl
 import json
 import pathlib
 import time
@@ -22,6 +21,7 @@ from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
 from rvmae_jax.data import manifest
+from rvmae_jax.data.locking import FolderLock
 from rvmae_jax.data.pipeline import make_dataset, source_classes
 from rvmae_jax.data.writing import write_whole
 from rvmae_jax.evaluate import build_evaluations, evaluate
@@ -55,12 +55,11 @@ def run(
     ValueError: settings that make no sense, a budget that does not buy a step,
       a workdir that holds a run of other settings, or evaluations that ask
       about videos that were trained on.
-    RuntimeError: another process is at it.
+    InUseError: another process is at it.
   """
-  workdir.mkdir(parents=True, exist_ok=True)
   seconds = {}
   is_trained = compare_recipes.is_trained(config, method)
-  with alone(workdir):
+  with FolderLock(workdir, 'compare'):
     recipe = compare_recipes.run_recipe(config, method, seed)
     check_stages(config, recipe, is_trained)
     with _timed(seconds, 'measuring'):
@@ -214,14 +213,3 @@ def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
   yield
   seconds[phase] = round(time.monotonic() - start_s, 1)
   print(f'{phase}: {seconds[phase]:.0f} s', flush=True)
-
-
-@contextlib.contextmanager
-def alone(workdir: pathlib.Path) -> Iterator[None]:
-  """Keeps a second process out, such as one left over from a killed parent."""
-  with (workdir / 'lock').open('w') as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      raise RuntimeError(f'Another process is at {workdir}; wait.') from None
-    yield

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rvmae_jax.data import manifest
+from rvmae_jax.data.locking import FolderLock, InUseError
 from rvmae_jax.data.sources import SOURCES
 from rvmae_jax.tools.comparison import recipes as compare_recipes
 from rvmae_jax.tools.comparison import run as compare_run
@@ -150,8 +151,8 @@ def test_a_folder_with_another_run_is_refused(tmp_path, stand_ins):
 
 def test_two_processes_do_not_meet_in_a_folder(tmp_path, stand_ins):
   with (
-    compare_run.alone(tmp_path),
-    pytest.raises(RuntimeError, match='Another process'),
+    FolderLock(tmp_path, 'compare'),
+    pytest.raises(InUseError, match='is in use'),
   ):
     compare_run.run(comparison(), 'rvm', 0, tmp_path)
 
