@@ -11,7 +11,6 @@ Files are told apart by what is in them:
 """
 
 import functools
-import json
 import pathlib
 import types
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from rvmae_jax import config_utils
+from rvmae_jax import config_utils, files
 from rvmae_jax.interop import (
   hugging_face,
   npz,
@@ -81,7 +80,8 @@ def load_model(path: str | pathlib.Path) -> tuple[nn.Module, dict]:
   features; see `models.rvm.RVM` and `models.videomae.VideoMAE`.
   """
   params, config = load(path)
-  return build_model(config.model), params
+  with files.naming(path, 'has a config of no network', remedy=''):
+    return build_model(config.model), params
 
 
 def find_file(path: str | pathlib.Path) -> pathlib.Path | None:
@@ -107,18 +107,19 @@ def read_params(
   Raises:
     ValueError: nobody knows the file's names, or an array does not fit.
   """
-  metadata = read_metadata(path)
-  arrays = read_arrays(path)
-  config = config_of(path, metadata, arrays)
-  if 'scan_layers' in config.model:
-    config.model.scan_layers = False  # The file has an array for each block.
-  model = build_model(config.model)
-  if config.model.name == 'rvm':
-    shapes = released_shapes(model)
-    return rvm_released.from_released(arrays, shapes), config
-  params, report = match_state_dict(arrays, model)
-  report.require_complete()
-  return params, config
+  with files.naming(path, 'holds no network that loads', remedy=''):
+    metadata = read_metadata(path)
+    arrays = read_arrays(path)
+    config = config_of(path, metadata, arrays)
+    if 'scan_layers' in config.model:
+      config.model.scan_layers = False  # The file has an array for each block.
+    model = build_model(config.model)
+    if config.model.name == 'rvm':
+      shapes = released_shapes(model)
+      return rvm_released.from_released(arrays, shapes), config
+    params, report = match_state_dict(arrays, model)
+    report.require_complete()
+    return params, config
 
 
 def read_metadata(path: str | pathlib.Path) -> dict[str, str]:
@@ -174,7 +175,7 @@ def config_of(
   else:
     config_file = pathlib.Path(path).with_name('config.json')
     if config_file.exists():
-      sizes = json.loads(config_file.read_text())
+      sizes = files.read_json(config_file)
     origin, arrays = hugging_face.find_origin(arrays)
     model = hugging_face.model_config(arrays, origin, sizes)
   return ml_collections.ConfigDict(published.run_config(model, sizes)).lock()

@@ -11,7 +11,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from rvmae_jax import parts, weights
+from rvmae_jax import files, parts, weights
 from rvmae_jax.interop import hugging_face, rvm_released, sharded, vgg
 from rvmae_jax.models import build_model, rvm, videomae
 from rvmae_jax.registry import some_names
@@ -102,8 +102,9 @@ def _check_run(path: pathlib.Path, report: CheckpointReport) -> None:
     report.step = int(directory.name)
   arrays = _flatten(params)
   _count(arrays, report)
-  _describe(config, report)
-  wanted = parts.build_parts(config).shapes.params
+  with files.naming(directory, 'has a config that makes no run', remedy=''):
+    _describe(config, report)
+    wanted = parts.build_parts(config).shapes.params
   _compare(arrays, _flatten(wanted), report)
   if config.get('ema_decay'):
     report.note = 'It has a moving average of the parameters besides (--ema).'
@@ -133,22 +134,23 @@ def _check_file(file: pathlib.Path, report: CheckpointReport) -> None:
   else:
     report.kind = hugging_face.find_origin(arrays)[0].name
     if sharded.is_index(file):
-      files = [part.name for part in sharded.find_files(file)]
-      report.kind += f', in {len(files)} files'
-      report.note = f'{file.name} names {", ".join(files)}. '
+      names = [part.name for part in sharded.find_files(file)]
+      report.kind += f', in {len(names)} files'
+      report.note = f'{file.name} names {", ".join(names)}. '
     if file.with_name('config.json').exists():
       report.note += 'Sizes are read from the config.json beside it.'
-  config = weights.config_of(file, metadata, arrays)
-  model = build_model(config.model)
-  if config.model.name == 'rvm':
-    found = _shapes(arrays)
-    _compare_released(found, model, report)
-  else:
-    _, match = weights.match_state_dict(arrays, model)
-    report.num_matching = len(match.loaded)
-    report.missing, report.extra = match.missing, match.unused
-    report.misshapen = match.misshapen
-  _describe(config, report)
+  with files.naming(file, 'holds no network that loads', remedy=''):
+    config = weights.config_of(file, metadata, arrays)
+    model = build_model(config.model)
+    if config.model.name == 'rvm':
+      found = _shapes(arrays)
+      _compare_released(found, model, report)
+    else:
+      _, match = weights.match_state_dict(arrays, model)
+      report.num_matching = len(match.loaded)
+      report.missing, report.extra = match.missing, match.unused
+      report.misshapen = match.misshapen
+    _describe(config, report)
 
 
 def _compare_released(
