@@ -1,16 +1,18 @@
 """Videos of ArrayRecord shards, as tools/prepare writes them."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgpack
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
 
+from rvmae_jax import files
 from rvmae_jax.data.fingerprints import Identity
 from rvmae_jax.data.records import Record
 
 MANIFEST = 'manifest.json'
+_NO_MANIFEST = 'is no manifest of shards, or is damaged'
 
 
 class Shards:
@@ -25,7 +27,7 @@ class Shards:
 
   Raises:
     FileNotFoundError: no such folder, no manifest in it, or shards are missing.
-    ValueError: no such split.
+    ValueError: no such split, or manifest or shards are damaged.
   """
 
   def __init__(self, path: str, split: str = 'train'):
@@ -37,7 +39,7 @@ class Shards:
       )
     self.class_names = manifest['class_names']
     self._path, self._split = path, split
-    files = [
+    names = [
       shard['file']
       for shard in manifest['splits'][split]['shards']
       # A shard of nothing but skipped videos is empty.
@@ -46,15 +48,16 @@ class Shards:
     # One look into the folder: in a bucket each takes a while.
     folder = epath.Path(path)
     there = {file.name for file in folder.iterdir()}
-    missing = [str(folder / file) for file in files if file not in there]
+    missing = [str(folder / name) for name in names if name not in there]
     if missing:
       raise FileNotFoundError(
-        f'shards: {len(missing)} of {len(files)} shards in the manifest do not '
+        f'shards: {len(missing)} of {len(names)} shards in the manifest do not '
         f'exist, such as {missing[0]!r}. Run tools/prepare again.'
       )
     # Opens a shard when it is first read, and again in each worker process.
-    paths = [str(folder / file) for file in files]
-    self._records = ArrayRecordDataSource(paths) if paths else []
+    paths = [str(folder / name) for name in names]
+    with files.naming(path, 'holds a damaged shard'):
+      self._records = ArrayRecordDataSource(paths) if paths else []
 
   def __len__(self) -> int:
     return len(self._records)
@@ -64,20 +67,41 @@ class Shards:
 
   def identities(self) -> Iterator[Identity]:
     """The files that the shards were made from."""
-    for video in read_manifest(self._path)['inputs']:
-      if video['split'] == self._split:
-        yield Identity(video['path'], video['num_bytes'], video['fingerprint'])
+    with files.naming(_manifest_file(self._path), _NO_MANIFEST):
+      for video in read_manifest(self._path)['inputs']:
+        _check_fields(video, path=str, num_bytes=int, fingerprint=str)
+        if video['split'] == self._split:
+          yield Identity(
+            video['path'], video['num_bytes'], video['fingerprint']
+          )
 
 
 def read_manifest(path: str) -> dict:
   """What tools/prepare says of its shards; see its module docstring."""
-  file = epath.Path(path) / MANIFEST
+  file = _manifest_file(path)
   if not file.exists():
     raise FileNotFoundError(
       f'shards: no {str(file)!r}. Either {path!r} holds no shards, or '
       'tools/prepare has not finished: start it again with the same arguments.'
     )
-  return json.loads(file.read_text())
+  manifest = files.read_json(file)
+  with files.naming(file, _NO_MANIFEST):
+    for part in manifest['splits'].values():
+      for shard in part['shards']:
+        _check_fields(shard, file=str, num_videos=int)
+    if {type(name) for name in manifest['class_names']} - {str}:
+      raise ValueError('class_names has more than names')
+  return manifest
+
+
+def _manifest_file(path: str) -> epath.Path:
+  return epath.Path(path) / MANIFEST
+
+
+def _check_fields(entry: Mapping[str, Any], **types: type) -> None:
+  for key, kind in types.items():
+    if not isinstance(entry[key], kind):
+      raise ValueError(f'{key}={entry[key]!r:.80} is no {kind.__name__}')
 
 
 def pack(record: Record) -> bytes:
