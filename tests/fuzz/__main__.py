@@ -1,0 +1,94 @@
+"""Reads damaged files of all kinds by the thousand and counts what happens.
+
+  python -m tests.fuzz --mutants 10000
+  python -m tests.fuzz --kinds npz torch --mutants 500 --workers 2
+  python -m tests.fuzz --kinds npz --only 123   # one mutant again
+
+A mutant is a kind and a number, which decide all of it. It is read in a process
+of its own kind by the door that users take, and is to be read or refused with
+an error that names the file. All else is a defect, and the exit status is 1:
+another error, a program that ran, a crash, 60 seconds, 1 GiB of memory. Files
+of defects stay in --folder.
+"""
+
+import argparse
+import collections
+import pathlib
+import sys
+import tempfile
+import threading
+
+from tests.fuzz.pool import Tally, Worker
+
+KINDS = (
+  *('videos', 'images', 'lists', 'npz', 'safetensors', 'torch', 'sharded'),
+  *('shards', 'features', 'configs', 'runs', 'manifests', 'reports'),
+)
+# Mutants that a worker reads before another takes over: less of a pile.
+_MOST_OF_A_WORKER = 400
+
+
+def main() -> int:
+  """Runs what the arguments ask for."""
+  parser = argparse.ArgumentParser(
+    prog='python -m tests.fuzz', description=__doc__.split('\n')[0]
+  )
+  parser.add_argument('--mutants', type=int, default=10_000, help='in all')
+  parser.add_argument(
+    '--first', type=int, default=0, help='number of the first'
+  )
+  parser.add_argument('--only', type=int, help='this number alone')
+  parser.add_argument('--kinds', nargs='+', choices=KINDS, default=KINDS)
+  parser.add_argument('--workers', type=int, default=2)
+  parser.add_argument('--folder', default='', help='where defects stay')
+  arguments = parser.parse_args()
+  folder = pathlib.Path(arguments.folder or tempfile.mkdtemp(prefix='fuzz_'))
+  folder = folder.absolute()
+  each = -(-arguments.mutants // len(arguments.kinds))
+  numbers = range(arguments.first, arguments.first + each)
+  if arguments.only is not None:
+    numbers = [arguments.only]
+  jobs = collections.deque(
+    (kind, numbers[i : i + _MOST_OF_A_WORKER])
+    for kind in arguments.kinds
+    for i in range(0, len(numbers), _MOST_OF_A_WORKER)
+  )
+  tallies = {kind: Tally() for kind in arguments.kinds}
+  lock = threading.Lock()
+
+  def work(name: str) -> None:
+    while True:
+      with lock:
+        if not jobs:
+          return
+        kind, job = jobs.popleft()
+      with Worker(folder / name) as worker:
+        for number in job:
+          result = worker.check(kind, number)
+          with lock:
+            tallies[kind].add(result)
+            if result['outcome'] == 'defect' or arguments.only is not None:
+              message = result['message']
+              print(f'--- {kind} {number}: {message}', flush=True)
+
+  threads = [
+    threading.Thread(target=work, args=(f'worker_{i}',))
+    for i in range(arguments.workers)
+  ]
+  for thread in threads:
+    thread.start()
+  for thread in threads:
+    thread.join()
+  print(
+    f'\n{"kind":12} {"mutants":>8} {"read":>8} {"refused":>8} {"defects":>8} '
+    f'{"slowest s":>9} {"peak MiB":>9}'
+  )
+  for kind, tally in tallies.items():
+    print(tally.row(kind))
+  defects = sum(tally.defect for tally in tallies.values())
+  print(f'{sum(len(numbers) for _ in tallies)} mutants, {defects} defects.')
+  return int(defects > 0)
+
+
+if __name__ == '__main__':
+  sys.exit(main())

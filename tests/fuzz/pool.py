@@ -1,0 +1,119 @@
+"""Workers that are watched: what hangs is killed, what crashes is named."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import select
+import subprocess
+import sys
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Making the seeds of a kind, on a machine that does other things too.
+_START_S = 300
+
+
+class Worker:
+  """A process that reads mutants, and the next one after it dies.
+
+  Args:
+    folder: where it works; mutants that are defects stay there.
+    hang_s: a mutant that takes longer is a defect.
+  """
+
+  def __init__(self, folder: pathlib.Path, hang_s: float = 60):
+    self._folder = folder
+    self._hang_s = hang_s
+    self._process = None
+    self._kinds: set[str] = set()
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *unused):
+    self.stop()
+
+  def check(self, kind: str, number: int) -> dict:
+    """What became of a mutant: a `worker.Result` as a dict."""
+    if self._process is None:
+      self._start()
+    self._process.stdin.write(f'{kind} {number}\n'.encode())
+    self._process.stdin.flush()
+    is_new = kind not in self._kinds
+    self._kinds.add(kind)
+    wait_s = self._hang_s + is_new * _START_S
+    answer = self._process.stdout
+    if not select.select([answer], [], [], wait_s)[0]:
+      self.stop()
+      return _defect(f'hangs: no answer after {wait_s:.0f} s', wait_s)
+    line = answer.readline()
+    if not line:
+      code = self._process.wait()
+      log = self._folder / 'log.txt'
+      self.stop()
+      return _defect(f'crash, code {code}: {log.read_text()[-3000:]}', 0.0)
+    return json.loads(line)
+
+  def _start(self) -> None:
+    self._folder.mkdir(parents=True, exist_ok=True)
+    environment = {
+      **os.environ,
+      'PYTHONPATH': str(_ROOT),
+      'JAX_PLATFORMS': 'cpu',
+      'OMP_NUM_THREADS': '1',
+      'MALLOC_ARENA_MAX': '2',
+    }
+    with open(self._folder / 'log.txt', 'wb') as log:
+      self._process = subprocess.Popen(
+        [sys.executable, '-X', 'faulthandler', '-m', 'tests.fuzz.worker'],
+        cwd=self._folder,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+      )
+    self._kinds = set()
+
+  def stop(self) -> None:
+    """Kills the process, if there is one; the next mutant starts another."""
+    if self._process is not None:
+      self._process.kill()
+      self._process.wait()
+      self._process.stdin.close()
+      self._process.stdout.close()
+      self._process = None
+
+
+def _defect(message: str, seconds: float) -> dict:
+  return {
+    'outcome': 'defect',
+    'message': message,
+    'seconds': seconds,
+    'peak_bytes': 0,
+  }
+
+
+@dataclasses.dataclass
+class Tally:
+  """Figures of one kind."""
+
+  read: int = 0
+  refused: int = 0
+  defect: int = 0
+  slowest_s: float = 0.0
+  peak_bytes: int = 0
+
+  def add(self, result: dict) -> None:
+    """Counts one mutant."""
+    outcome = result['outcome']
+    setattr(self, outcome, getattr(self, outcome) + 1)
+    self.slowest_s = max(self.slowest_s, result['seconds'])
+    self.peak_bytes = max(self.peak_bytes, result['peak_bytes'])
+
+  def row(self, kind: str) -> str:
+    """The figures as a line of a table."""
+    total = self.read + self.refused + self.defect
+    return (
+      f'{kind:12} {total:8} {self.read:8} {self.refused:8} {self.defect:8} '
+      f'{self.slowest_s:9.2f} {self.peak_bytes / 2**20:9.0f}'
+    )
