@@ -36,6 +36,8 @@ _DTYPES = {
   'CharStorage': np.int8,
   'ByteStorage': np.uint8,
   'BoolStorage': np.bool_,
+  'ComplexFloatStorage': np.complex64,
+  'ComplexDoubleStorage': np.complex128,
 }
 # How files begin that PyTorch before 1.6 wrote.
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C

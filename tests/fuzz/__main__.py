@@ -7,7 +7,7 @@
 A mutant is a kind and a number, which decide all of it. It is read in a process
 of its own kind by the door that users take, and is to be read or refused with
 an error that names the file. All else is a defect, and the exit status is 1:
-another error, a program that ran, a crash, 60 seconds, 1 GiB of memory. Files
+another error, a program that ran, a crash, 30 seconds, 1 GiB of memory. Files
 of defects stay in --folder.
 """
 

@@ -213,19 +213,32 @@ def _mutate_table(content: bytes, rng) -> bytes:
 def _mutate_gzip(content: bytes, rng) -> bytes:
   text = gzip.decompress(content)
   if rng.random() < 0.02:
-    buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode='wb', compresslevel=1) as file:
-      file.write(text[:50])
-      _write_bomb(file)
-    return buffer.getvalue()
+    return content[:10] + _bomb(text[:50])
   change = _mutate_table if rng.random() < 0.6 else mutate_bytes
   return gzip.compress(change(text, rng))
 
 
-def _write_bomb(file) -> None:
-  """More than memory should hold, of what takes no space in an archive."""
-  for _ in range(20):
-    file.write(bytes(2**26))
+_BOMB_BYTES = 3 * 2**29
+
+
+def _bomb(begin: bytes) -> bytes:
+  """A start and then 1.5 GiB of zeros, deflated to 1.5 MiB."""
+  packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+  begin = packer.compress(begin) + packer.flush(zlib.Z_FULL_FLUSH)
+  piece = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
+  return begin + piece * (_BOMB_BYTES // 2**20) + packer.flush()
+
+
+def _mark_deflated(content: bytes, name: str) -> bytes:
+  """An archive that says of a stored member that it is a bomb."""
+  marked = bytearray(content)
+  for place, method_at, size_at in (
+    (content.find(name.encode()) - 30, 8, 22),
+    (content.rfind(name.encode()) - 46, 10, 24),
+  ):
+    struct.pack_into('<H', marked, place + method_at, zipfile.ZIP_DEFLATED)
+    struct.pack_into('<I', marked, place + size_at, _BOMB_BYTES)
+  return bytes(marked)
 
 
 def _mutate_zip(content: bytes, rng) -> bytes:
@@ -238,8 +251,9 @@ def _mutate_zip(content: bytes, rng) -> bytes:
     name = next(name for name in members if name.endswith('data.pkl'))
   compression, action = zipfile.ZIP_STORED, rng.random()
   bomb = None
-  if action < 0.01:
-    bomb, compression = name, zipfile.ZIP_DEFLATED
+  if action < 0.02:
+    bomb = name
+    members[name] = _bomb(members[name][:128])
   elif action < 0.06:
     del members[name]
   elif action < 0.1:
@@ -261,14 +275,11 @@ def _mutate_zip(content: bytes, rng) -> bytes:
   buffer = io.BytesIO()
   with zipfile.ZipFile(buffer, 'w', compression, compresslevel=1) as archive:
     for member, data in members.items():
-      info = zipfile.ZipInfo(member)
-      info.compress_type = compression
-      with archive.open(info, 'w', force_zip64=member == bomb) as file:
-        file.write(data)
-        if member == bomb:
-          _write_bomb(file)
+      archive.writestr(zipfile.ZipInfo(member), data, compression)
     archive.comment = comment
   content = buffer.getvalue()
+  if bomb:
+    content = _mark_deflated(content, bomb)
   if rng.random() < 0.1:
     # Flags (encrypted), methods that nobody knows, versions of the future.
     place = content.find(b'PK\x01\x02', rng.integers(len(content)))

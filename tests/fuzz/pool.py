@@ -7,10 +7,11 @@ import pathlib
 import select
 import subprocess
 import sys
+import time
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Making the seeds of a kind, on a machine that does other things too.
-_START_S = 300
+_START_S = 120
 
 
 class Worker:
@@ -18,10 +19,11 @@ class Worker:
 
   Args:
     folder: where it works; mutants that are defects stay there.
-    hang_s: a mutant that takes longer is a defect.
+    hang_s: a mutant that takes more processor time is a defect, or one that
+      waits for ten times as long.
   """
 
-  def __init__(self, folder: pathlib.Path, hang_s: float = 60):
+  def __init__(self, folder: pathlib.Path, hang_s: float = 30):
     self._folder = folder
     self._hang_s = hang_s
     self._process = None
@@ -39,13 +41,15 @@ class Worker:
       self._start()
     self._process.stdin.write(f'{kind} {number}\n'.encode())
     self._process.stdin.flush()
-    is_new = kind not in self._kinds
+    limit_s = self._hang_s + (kind not in self._kinds) * _START_S
     self._kinds.add(kind)
-    wait_s = self._hang_s + is_new * _START_S
+    begin_s, begin_cpu_s = time.monotonic(), self._cpu_s()
     answer = self._process.stdout
-    if not select.select([answer], [], [], wait_s)[0]:
-      self.stop()
-      return _defect(f'hangs: no answer after {wait_s:.0f} s', wait_s)
+    while not select.select([answer], [], [], 1)[0]:
+      cpu_s = self._cpu_s() - begin_cpu_s
+      if cpu_s > limit_s or time.monotonic() - begin_s > 10 * limit_s:
+        self.stop()
+        return _defect(f'hangs: no answer after {cpu_s:.0f} s', cpu_s)
     line = answer.readline()
     if not line:
       code = self._process.wait()
@@ -53,6 +57,11 @@ class Worker:
       self.stop()
       return _defect(f'crash, code {code}: {log.read_text()[-3000:]}', 0.0)
     return json.loads(line)
+
+  def _cpu_s(self) -> float:
+    stat = pathlib.Path(f'/proc/{self._process.pid}/stat').read_text()
+    ticks = stat.rpartition(')')[2].split()[11:13]  # User and system.
+    return sum(map(int, ticks)) / os.sysconf('SC_CLK_TCK')
 
   def _start(self) -> None:
     self._folder.mkdir(parents=True, exist_ok=True)

@@ -80,10 +80,11 @@ def check_checkpoint(path: str | pathlib.Path) -> CheckpointReport:
   report = CheckpointReport(str(path))
   file = weights.find_file(path)
   try:
-    if file is None:
-      _check_run(path, report)
-    else:
-      _check_file(file, report)
+    with files.naming(file or path, 'does not load', remedy=''):
+      if file is None:
+        _check_run(path, report)
+      else:
+        _check_file(file, report)
   except (ValueError, OSError, ImportError, KeyError) as error:
     report.error = str(error)
     if report.kind == 'damaged' and file is None:
@@ -102,9 +103,8 @@ def _check_run(path: pathlib.Path, report: CheckpointReport) -> None:
     report.step = int(directory.name)
   arrays = _flatten(params)
   _count(arrays, report)
-  with files.naming(directory, 'has a config that makes no run', remedy=''):
-    _describe(config, report)
-    wanted = parts.build_parts(config).shapes.params
+  _describe(config, report)
+  wanted = parts.build_parts(config).shapes.params
   _compare(arrays, _flatten(wanted), report)
   if config.get('ema_decay'):
     report.note = 'It has a moving average of the parameters besides (--ema).'
@@ -139,18 +139,17 @@ def _check_file(file: pathlib.Path, report: CheckpointReport) -> None:
       report.note = f'{file.name} names {", ".join(names)}. '
     if file.with_name('config.json').exists():
       report.note += 'Sizes are read from the config.json beside it.'
-  with files.naming(file, 'holds no network that loads', remedy=''):
-    config = weights.config_of(file, metadata, arrays)
-    model = build_model(config.model)
-    if config.model.name == 'rvm':
-      found = _shapes(arrays)
-      _compare_released(found, model, report)
-    else:
-      _, match = weights.match_state_dict(arrays, model)
-      report.num_matching = len(match.loaded)
-      report.missing, report.extra = match.missing, match.unused
-      report.misshapen = match.misshapen
-    _describe(config, report)
+  config = weights.config_of(file, metadata, arrays)
+  model = build_model(config.model)
+  if config.model.name == 'rvm':
+    found = _shapes(arrays)
+    _compare_released(found, model, report)
+  else:
+    _, match = weights.match_state_dict(arrays, model)
+    report.num_matching = len(match.loaded)
+    report.missing, report.extra = match.missing, match.unused
+    report.misshapen = match.misshapen
+  _describe(config, report)
 
 
 def _compare_released(
