@@ -10,8 +10,6 @@ import sys
 import time
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
-# Making the seeds of a kind, on a machine that does other things too.
-_START_S = 120
 
 
 class Worker:
@@ -21,11 +19,15 @@ class Worker:
     folder: where it works; mutants that are defects stay there.
     hang_s: a mutant that takes more processor time is a defect, or one that
       waits for ten times as long.
+    start_s: what making the seeds of a kind may take besides.
   """
 
-  def __init__(self, folder: pathlib.Path, hang_s: float = 30):
+  def __init__(
+    self, folder: pathlib.Path, hang_s: float = 30, start_s: float = 120
+  ):
     self._folder = folder
     self._hang_s = hang_s
+    self._start_s = start_s
     self._process = None
     self._kinds: set[str] = set()
 
@@ -41,7 +43,7 @@ class Worker:
       self._start()
     self._process.stdin.write(f'{kind} {number}\n'.encode())
     self._process.stdin.flush()
-    limit_s = self._hang_s + (kind not in self._kinds) * _START_S
+    limit_s = self._hang_s + (kind not in self._kinds) * self._start_s
     self._kinds.add(kind)
     begin_s, begin_cpu_s = time.monotonic(), self._cpu_s()
     answer = self._process.stdout
@@ -57,6 +59,11 @@ class Worker:
       self.stop()
       return _defect(f'crash, code {code}: {log.read_text()[-3000:]}', 0.0)
     return json.loads(line)
+
+  def command(self) -> list[str]:
+    """What starts the process."""
+    options = ['-X', 'faulthandler', '-m', 'tests.fuzz.worker']
+    return [sys.executable, *options]
 
   def _cpu_s(self) -> float:
     stat = pathlib.Path(f'/proc/{self._process.pid}/stat').read_text()
@@ -74,7 +81,7 @@ class Worker:
     }
     with open(self._folder / 'log.txt', 'wb') as log:
       self._process = subprocess.Popen(
-        [sys.executable, '-X', 'faulthandler', '-m', 'tests.fuzz.worker'],
+        self.command(),
         cwd=self._folder,
         env=environment,
         stdin=subprocess.PIPE,
