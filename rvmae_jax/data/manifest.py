@@ -35,7 +35,7 @@ _LISTS = 'training_videos'
 # a network; it happens beside the training.
 _MAX_FINGERPRINTS = 1_000_000
 _THREADS = 16
-_MOST_OF_A_LINE = 2**17
+_MOST_OF_A_LINE = 2**18
 _BLOCK = 4096  # Videos that are under way at a time.
 
 
@@ -191,6 +191,8 @@ def read_videos(
   ):
     # Not more of a line than any has: damage may make one of the whole list.
     for row in csv.DictReader(iter(lambda: file.readline(_MOST_OF_A_LINE), '')):
+      if None in row.values():
+        raise ValueError(f'a row is cut off: {row!r:.200}')
       num_bytes = int(row['num_bytes']) if row['num_bytes'] else None
       yield Identity(row['path'], num_bytes, row['fingerprint'])
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgpack
+import numpy as np
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
 
@@ -100,8 +101,8 @@ def _manifest_file(path: str) -> epath.Path:
 
 def _check_fields(entry: Mapping[str, Any], **types: type) -> None:
   for key, kind in types.items():
-    if not isinstance(entry[key], kind):
-      raise ValueError(f'{key}={entry[key]!r:.80} is no {kind.__name__}')
+    if not isinstance(entry.get(key), kind):
+      raise ValueError(f'{key}={entry.get(key)!r:.80} is no {kind.__name__}')
 
 
 def pack(record: Record) -> bytes:
@@ -110,5 +111,21 @@ def pack(record: Record) -> bytes:
 
 
 def unpack(data: bytes) -> Record:
-  """The record that `pack` made into bytes."""
-  return msgpack.unpackb(data)
+  """The record that `pack` made into bytes.
+
+  Raises:
+    ValueError: it is none.
+  """
+  record = msgpack.unpackb(data)
+  if not isinstance(record, dict):
+    raise ValueError(f'a {type(record).__name__} is no record')
+  _check_fields(record, path=str, label=int)
+  frames = record.get('jpegs', [])
+  if 'video' in record:
+    _check_fields(record, video=bytes)
+  elif not frames or not all(isinstance(frame, bytes) for frame in frames):
+    raise ValueError('there is neither a video nor a list of images')
+  times = record.get('timestamps_s', [0.0] * len(frames))
+  if frames and len(np.asarray(times, np.float64)) != len(frames):
+    raise ValueError(f'{len(frames)} images have {len(times)} times')
+  return record
