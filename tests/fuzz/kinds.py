@@ -263,11 +263,11 @@ _RVM = {
 _VIDEOMAE = {
   'name': 'videomae',
   'variant': 'tiny',
-  'width': 64,
-  'encoder_heads': 1,
+  'width': 192,
+  'encoder_heads': 3,
   'encoder_mlp_dim': 32,
-  'decoder_width': 64,
-  'decoder_heads': 1,
+  'decoder_width': 192,
+  'decoder_heads': 3,
   'decoder_mlp_dim': 32,
   'patch_size': 4,
   'tubelet_size': 2,
@@ -277,8 +277,8 @@ _VIDEOMAE = {
 _SIZES = {
   'image_size': [16, 24],
   'num_frames': 4,
-  'num_attention_heads': 1,
-  'decoder_num_attention_heads': 1,
+  'num_attention_heads': 3,
+  'decoder_num_attention_heads': 3,
   'norm_pix_loss': True,
 }
 

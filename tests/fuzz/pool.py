@@ -1,5 +1,6 @@
 """Workers that are watched: what hangs is killed, what crashes is named."""
 
+import collections
 import dataclasses
 import json
 import os
@@ -109,27 +110,37 @@ def _defect(message: str, seconds: float) -> dict:
   }
 
 
+HEADER = (
+  f'{"kind":12} {"mutants":>8} {"read":>8} {"refused":>8} {"defects":>8} '
+  f'{"seconds":>8} {"slowest":>8} {"peak MiB":>9}'
+)
+
+
 @dataclasses.dataclass
 class Tally:
-  """Figures of one kind."""
+  """Figures of one kind; see `HEADER`. Seconds are the processor's."""
 
-  read: int = 0
-  refused: int = 0
-  defect: int = 0
+  outcomes: collections.Counter = dataclasses.field(
+    default_factory=collections.Counter
+  )
+  seconds: float = 0.0
   slowest_s: float = 0.0
   peak_bytes: int = 0
 
   def add(self, result: dict) -> None:
     """Counts one mutant."""
-    outcome = result['outcome']
-    setattr(self, outcome, getattr(self, outcome) + 1)
+    self.outcomes[result['outcome']] += 1
+    self.seconds += result['seconds']
     self.slowest_s = max(self.slowest_s, result['seconds'])
     self.peak_bytes = max(self.peak_bytes, result['peak_bytes'])
 
   def row(self, kind: str) -> str:
     """The figures as a line of a table."""
-    total = self.read + self.refused + self.defect
+    read, refused, defects = (
+      self.outcomes[outcome] for outcome in ('read', 'refused', 'defect')
+    )
     return (
-      f'{kind:12} {total:8} {self.read:8} {self.refused:8} {self.defect:8} '
-      f'{self.slowest_s:9.2f} {self.peak_bytes / 2**20:9.0f}'
+      f'{kind:12} {self.outcomes.total():8} {read:8} {refused:8} {defects:8} '
+      f'{self.seconds:8.0f} {self.slowest_s:8.2f} '
+      f'{self.peak_bytes / 2**20:9.0f}'
     )
