@@ -257,6 +257,7 @@ _RVM = {
   'width': 32,
   'decoder_width': 16,
   'patch_size': 8,
+  'encoder_blocks': 1,
   'core_blocks': 1,
   'decoder_blocks': 1,
 }
@@ -311,15 +312,34 @@ def _run_config(model: Mapping) -> str:
   return config_utils.to_json(config)
 
 
-def _read_weights(folder: pathlib.Path) -> None:
-  """As `load_model` and `doctor checkpoint` do."""
+def _load_weights(folder: pathlib.Path) -> None:
+  weights.load_model(_weights_file(folder))
+
+
+def _check_weights(folder: pathlib.Path) -> None:
+  """As `doctor checkpoint` does, which tells what it cannot read."""
+  report = checkpoints.check_checkpoint(_weights_file(folder))
+  checkpoints.format_report(report)
+  if report.error:
+    raise ValueError(report.error)
+
+
+def _weights_file(folder: pathlib.Path) -> pathlib.Path:
   file = weights.find_file(folder)
   if file is None:
     [file] = (p for p in folder.iterdir() if p.name != 'config.json')
-  try:
-    weights.load_model(file)
-  finally:
-    checkpoints.format_report(checkpoints.check_checkpoint(file))
+  return file
+
+
+def _weights_cases(
+  *folders: Mapping[str, bytes], damaged: tuple[str, ...] = ()
+) -> list[Case]:
+  """Each folder of weights, read in both ways."""
+  return [
+    Case(files, read, damaged)
+    for read in (_load_weights, _check_weights)
+    for files in folders
+  ]
 
 
 def _npz_files() -> list[Case]:
@@ -335,7 +355,7 @@ def _npz_files() -> list[Case]:
     lambda folder: np.savez_compressed(folder / 'rvm.npz', **encoder),
     lambda folder: npz.write(folder / 'rvm.npz', arrays, note),
   )
-  return [Case(_written(write), _read_weights) for write in writers]
+  return _weights_cases(*map(_written, writers))
 
 
 def _safetensors_files() -> list[Case]:
@@ -351,7 +371,7 @@ def _safetensors_files() -> list[Case]:
     lambda folder: safetensors.write(folder / 'a.safetensors', released),
     lambda folder: safetensors.write(folder / 'a.safetensors', videomae, note),
   )
-  return [Case(_written(write), _read_weights) for write in writers]
+  return _weights_cases(*map(_written, writers))
 
 
 def _as_legacy(file: bytes) -> bytes:
@@ -379,15 +399,15 @@ def _torch_files() -> list[Case]:
       if config:
         (folder / 'config.json').write_text(json.dumps(config))
 
-    return Case(_written(files), _read_weights)
+    return _written(files)
 
-  return [
+  return _weights_cases(
     write('pytorch_model.bin', theirs, _SIZES),
     write('pytorch_model.bin', theirs, _SIZES, as_legacy=True),
     write('checkpoint.pth', {'module': original}),
     write('checkpoint.pth', {'model': original}, as_legacy=True),
     write('export.pth', {'model': theirs, weights.NOTE: note}),
-  ]
+  )
 
 
 def _sharded_weights() -> list[Case]:
@@ -400,13 +420,10 @@ def _sharded_weights() -> list[Case]:
 
     return _written(files)
 
-  return [
-    Case(write(name), _read_weights)
-    for name in (
-      'model.safetensors.index.json',
-      'pytorch_model.bin.index.json',
-    )
-  ]
+  return _weights_cases(
+    write('model.safetensors.index.json'),
+    write('pytorch_model.bin.index.json'),
+  )
 
 
 # ---------------------------------------------------------------- shards
@@ -508,10 +525,9 @@ def _configs() -> list[Case]:
 
   return [
     Case(recipe, _read_note),
-    Case(
+    *_weights_cases(
       {**beside, 'config.json': json.dumps(_SIZES).encode()},
-      _read_weights,
-      ('config.json',),
+      damaged=('config.json',),
     ),
   ]
 
@@ -536,11 +552,15 @@ def _run_files() -> dict[str, bytes]:
   return _written(write)
 
 
-def _read_run(folder: pathlib.Path) -> None:
-  try:
-    weights.load_model(folder)
-  finally:
-    checkpoints.format_report(checkpoints.check_checkpoint(folder))
+def _load_run(folder: pathlib.Path) -> None:
+  weights.load_model(folder)
+
+
+def _check_run(folder: pathlib.Path) -> None:
+  report = checkpoints.check_checkpoint(folder)
+  checkpoints.format_report(report)
+  if report.error:
+    raise ValueError(report.error)
 
 
 def _read_manifest(folder: pathlib.Path) -> None:
@@ -553,8 +573,9 @@ def _runs() -> list[Case]:
   state = tuple(name for name in files if '/state/' in name)
   config = tuple(name for name in files if '/config/' in name)
   return [
-    Case(files, _read_run, state),
-    Case(files, _read_run, config),
+    Case(files, read, damaged)
+    for read in (_load_run, _check_run)
+    for damaged in (state, config)
   ]
 
 
