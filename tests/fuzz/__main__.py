@@ -30,8 +30,8 @@ KINDS = {
   'manifests': 4,
   'reports': 2,
 }
-# Mutants that a worker reads before another takes over: less of a pile.
-_MOST_OF_A_WORKER = 600
+# Mutants that a worker takes at a time.
+_BLOCK = 200
 
 
 def main() -> int:
@@ -58,19 +58,18 @@ def main() -> int:
     if arguments.only is not None:
       numbers = [arguments.only]
     jobs += [
-      (kind, numbers[i : i + _MOST_OF_A_WORKER])
-      for i in range(0, len(numbers), _MOST_OF_A_WORKER)
+      (kind, numbers[i : i + _BLOCK]) for i in range(0, len(numbers), _BLOCK)
     ]
   tallies = {kind: Tally() for kind in arguments.kinds}
   lock = threading.Lock()
 
   def work(name: str) -> None:
-    while True:
-      with lock:
-        if not jobs:
-          return
-        kind, job = jobs.popleft()
-      with Worker(folder / name) as worker:
+    with Worker(folder / name) as worker:
+      while True:
+        with lock:
+          if not jobs:
+            return
+          kind, job = jobs.popleft()
         for number in job:
           result = worker.check(kind, number)
           with lock:

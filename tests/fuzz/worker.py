@@ -7,6 +7,7 @@ hang is then one mutant's, and whoever asks goes on with another process.
 """
 
 import dataclasses
+import functools
 import io
 import json
 import os
@@ -21,6 +22,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from rvmae_jax import weights
 from tests.fuzz.kinds import KINDS, Case
 from tests.fuzz.mutations import CANARY, mutate, mutate_bytes, stable_seed
 
@@ -116,6 +118,8 @@ def _peak_bytes(reset: bool = False) -> int:
 
 
 def _serve(requests, answers) -> None:
+  # Most of the time would go into tracing one network again and again.
+  weights.released_shapes = functools.cache(weights.released_shapes)
   cases: dict[str, list[Case]] = {}
   sys.addaudithook(_watch)
   for line in requests:
