@@ -1,5 +1,7 @@
 """Videos of ArrayRecord shards, as tools/prepare writes them."""
 
+import bisect
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +12,7 @@ from etils import epath
 
 from rvmae_jax import files
 from rvmae_jax.data.fingerprints import Identity
+from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.records import Record
 
 MANIFEST = 'manifest.json'
@@ -28,7 +31,7 @@ class Shards:
 
   Raises:
     FileNotFoundError: no such folder, no manifest in it, or shards are missing.
-    ValueError: no such split, or manifest or shards are damaged.
+    ValueError: no such split, or a manifest or shard that is damaged.
   """
 
   def __init__(self, path: str, split: str = 'train'):
@@ -40,12 +43,13 @@ class Shards:
       )
     self.class_names = manifest['class_names']
     self._path, self._split = path, split
-    names = [
-      shard['file']
+    # A shard of nothing but skipped videos is empty.
+    shards = [
+      shard
       for shard in manifest['splits'][split]['shards']
-      # A shard of nothing but skipped videos is empty.
       if shard['num_videos']
     ]
+    names = [shard['file'] for shard in shards]
     # One look into the folder: in a bucket each takes a while.
     folder = epath.Path(path)
     there = {file.name for file in folder.iterdir()}
@@ -56,15 +60,30 @@ class Shards:
         f'exist, such as {missing[0]!r}. Run tools/prepare again.'
       )
     # Opens a shard when it is first read, and again in each worker process.
-    paths = [str(folder / name) for name in names]
-    with files.naming(path, 'holds a damaged shard'):
-      self._records = ArrayRecordDataSource(paths) if paths else []
+    self._paths = [str(folder / name) for name in names]
+    self._records = _open(self._paths)
+    # Where each shard ends.
+    self._ends = list(itertools.accumulate(s['num_videos'] for s in shards))
+    num_videos = self._ends[-1] if shards else 0
+    if len(self._records) != num_videos:
+      raise ValueError(
+        f'shards: {_manifest_file(path)} names {num_videos} videos of split '
+        f'{split!r}, and the shards have {len(self._records)}. Run '
+        'tools/prepare again.'
+      )
 
   def __len__(self) -> int:
     return len(self._records)
 
   def __getitem__(self, index: int) -> Record:
-    return unpack(self._records[index])
+    try:
+      return unpack(self._records[index])
+    # What ArrayRecord and msgpack say of a damaged record or a shard that
+    # cannot be read is of many classes.
+    except Exception as error:
+      path = self._paths[bisect.bisect_right(self._ends, index)]
+      name = f'{path}, record {index} of split {self._split!r}'
+      raise VideoError(name, f'damaged record: {error}') from error
 
   def identities(self) -> Iterator[Identity]:
     """The files that the shards were made from."""
@@ -75,6 +94,21 @@ class Shards:
           yield Identity(
             video['path'], video['num_bytes'], video['fingerprint']
           )
+
+
+def _open(paths: list[str]) -> Any:
+  """Random access to the records of all shards."""
+  try:
+    return ArrayRecordDataSource(paths) if paths else []
+  except Exception as error:
+    if len(paths) > 1:  # Which of them is it?
+      for path in paths:
+        _open([path])
+      raise
+    raise ValueError(
+      f'shards: {paths[0]} is damaged: {error}. Delete it and the .json of the '
+      'same name and run tools/prepare again; it makes what is missing.'
+    ) from error
 
 
 def read_manifest(path: str) -> dict:
