@@ -135,7 +135,8 @@ def _serve(requests, answers) -> None:
         shutil.rmtree(folder)
       used = int(pathlib.Path('/proc/self/statm').read_text().split()[0])
       limit = used * resource.getpagesize() + _MOST_ADDRESSES
-      resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+      hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+      resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     case, files = make_mutant(cases[kind], kind, int(number))
     folder = pathlib.Path(tempfile.mkdtemp(dir=pathlib.Path.cwd()))
     write_files(folder, files)
