@@ -164,8 +164,19 @@ def to_json(config: ml_collections.ConfigDict) -> str:
 
 
 def from_json(text: str) -> ml_collections.ConfigDict:
-  """A config from JSON; lists become tuples again, as recipes write them."""
-  return ml_collections.ConfigDict(_tuples(json.loads(text))).lock()
+  """A config from JSON; lists become tuples again, as recipes write them.
+
+  Raises:
+    ValueError: no JSON, or no object.
+  """
+  try:
+    config = _tuples(json.loads(text))
+    return ml_collections.ConfigDict(config).lock()
+  except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    raise ValueError(
+      f'A config is to be an object of JSON; found {text!r:.80} '
+      f'({type(error).__name__}: {error}).'
+    ) from error
 
 
 def _tuples(value: Any) -> Any:

@@ -24,7 +24,7 @@ import ml_collections
 import numpy as np
 from absl import logging
 
-from rvmae_jax import config_utils
+from rvmae_jax import config_utils, files
 from rvmae_jax.interop import (
   hugging_face,
   hugging_face_settings,
@@ -104,7 +104,8 @@ def load_model(path: str | pathlib.Path) -> tuple[nn.Module, dict]:
   features; see `models.rvm.RVM` and `models.videomae.VideoMAE`.
   """
   params, config = load(path)
-  return build_model(config.model), params
+  with files.naming(path, 'has a config of no network', remedy=''):
+    return build_model(config.model), params
 
 
 def find_file(path: str | pathlib.Path) -> pathlib.Path | None:
@@ -135,18 +136,19 @@ def read_params(
   Raises:
     ValueError: nobody knows the file's names, or an array does not fit.
   """
-  metadata = read_metadata(path)
-  arrays = read_arrays(path)
-  config = config_of(path, metadata, arrays)
-  if 'scan_layers' in config.model:
-    config.model.scan_layers = False  # The file has an array for each block.
-  model = build_model(config.model)
-  if config.model.name == 'rvm':
-    shapes = released_shapes(model)
-    return rvm_released.from_released(arrays, shapes), config
-  params, report = match_state_dict(arrays, model)
-  report.require_complete()
-  return params, config
+  with files.naming(path, 'holds no network that loads', remedy=''):
+    metadata = read_metadata(path)
+    arrays = read_arrays(path)
+    config = config_of(path, metadata, arrays)
+    if 'scan_layers' in config.model:
+      config.model.scan_layers = False  # The file has an array for each block.
+    model = build_model(config.model)
+    if config.model.name == 'rvm':
+      shapes = released_shapes(model)
+      return rvm_released.from_released(arrays, shapes), config
+    params, report = match_state_dict(arrays, model)
+    report.require_complete()
+    return params, config
 
 
 def read_metadata(path: str | pathlib.Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ MODULES = sorted(PACKAGE.rglob('*.py'))
 DOORS = {
   'registry': set(),
   'batch': set(),
+  'files': set(),
   'config_utils': {'registry'},
   'memory': set(),
   'target_device': set(),
@@ -45,7 +46,14 @@ MEETING_PLACES = {
   'weights',
 }
 # Every room may import these.
-COMMON = {'registry', 'batch', 'config_utils', 'memory', 'target_device'}
+COMMON = {
+  'registry',
+  'batch',
+  'config_utils',
+  'files',
+  'memory',
+  'target_device',
+}
 
 # Slow to import or in an extra: only inside the function that needs them.
 LAZY = {

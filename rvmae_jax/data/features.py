@@ -14,7 +14,6 @@ Each array is stored as NumPy's .npy, which names its shape and type: entry
 import contextlib
 import csv
 import io
-import json
 import os
 import pathlib
 import zipfile
@@ -22,6 +21,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+
+from rvmae_jax import files
 
 INDEX, BAD_VIDEOS, SETTINGS = 'index.csv', 'bad_videos.csv', 'settings.json'
 SUFFIXES = {'arrayrecord': '.array_record', 'npz': '.npz'}
@@ -45,6 +46,7 @@ class FeatureFolder:
 
   Raises:
     FileNotFoundError: there is no index.
+    ValueError: a file is damaged; it is named.
   """
 
   def __init__(self, path: str | os.PathLike):
@@ -55,10 +57,15 @@ class FeatureFolder:
         'tools/extract has not finished: start it again with the same '
         'arguments.'
       )
-    with open(self._path / INDEX, newline='', encoding='utf-8') as file:
+    index, settings = self._path / INDEX, self._path / SETTINGS
+    with (
+      files.naming(index, 'is no index of features, or is damaged'),
+      open(index, newline='', encoding='utf-8') as file,
+    ):
       self.rows = [_parse(row) for row in csv.DictReader(file)]
-    self.settings = json.loads((self._path / SETTINGS).read_text())
-    self.class_names = self.settings['class_names']
+    self.settings = files.read_json(settings)
+    with files.naming(settings, 'has no class names, or is damaged'):
+      self.class_names = list(self.settings['class_names'])
     self._open_file, self._read = '', None
 
   def __len__(self) -> int:
@@ -66,10 +73,18 @@ class FeatureFolder:
 
   def __getitem__(self, index: int) -> np.ndarray:
     row = self.rows[index]
-    if row['file'] != self._open_file:
-      self._read = open_shard(self._path / row['file'])
-      self._open_file = row['file']
-    return self._read(row['offset'])
+    path = self._path / row['file']
+    with files.naming(path, 'is no shard of features, or is damaged'):
+      if row['file'] != self._open_file:
+        self._read = open_shard(path)
+        self._open_file = row['file']
+      array = self._read(row['offset'])
+      if array.shape != row['shape']:
+        raise ValueError(
+          f'entry {row["offset"]} is {array.shape}, and {row["shape"]} in '
+          f'{INDEX}'
+        )
+    return array
 
   @property
   def labels(self) -> np.ndarray:
@@ -80,9 +95,11 @@ class FeatureFolder:
     """All features as one array [videos, ...].
 
     Raises:
-      ValueError: their shapes differ, as with whole videos.
+      ValueError: their shapes differ, as with whole videos; or there are none.
     """
     shapes = {row['shape'] for row in self.rows}
+    if not shapes:
+      raise ValueError(f'{self._path} holds the features of no video.')
     if len(shapes) > 1:
       raise ValueError(
         f'Features of {len(shapes)} different shapes, such as '
@@ -94,6 +111,8 @@ class FeatureFolder:
 def _parse(row: dict[str, str]) -> dict[str, Any]:
   numbers = {key: int(row[key]) for key in ('label', 'num_frames', 'offset')}
   shape = tuple(int(size) for size in row['shape'].split('x'))
+  if pathlib.PurePath(row['file']).name != row['file']:
+    raise ValueError(f'{row["file"]!r} is no name of a file beside it')
   return {**row, **numbers, 'shape': shape}
 
 
@@ -101,6 +120,7 @@ def open_shard(path: str | os.PathLike) -> Callable[[int], np.ndarray]:
   """A function from offset to array of one shard."""
   if str(path).endswith('.npz'):
     arrays = np.load(path)
+    files.check_archive(arrays.zip)
     return lambda offset: arrays[_entry(offset)]
   from array_record.python.array_record_data_source import ArrayRecordDataSource
 

@@ -24,6 +24,7 @@ from typing import Any
 from absl import logging
 from etils import epath
 
+from rvmae_jax import files
 from rvmae_jax.data.fingerprints import Identity, identify, size_bytes
 from rvmae_jax.data.sources import SOURCES
 from rvmae_jax.data.writing import write_whole
@@ -34,6 +35,7 @@ _LISTS = 'training_videos'
 # a network; it happens beside the training.
 _MAX_FINGERPRINTS = 1_000_000
 _THREADS = 16
+_MOST_OF_A_LINE = 2**18
 _BLOCK = 4096  # Videos that are under way at a time.
 
 
@@ -126,9 +128,22 @@ def record(
 
 
 def read(workdir: epath.PathLike) -> dict[str, Any] | None:
-  """The manifest of a run; None if it has none."""
+  """The manifest of a run; None if it has none.
+
+  Raises:
+    ValueError: it is damaged.
+  """
   path = epath.Path(workdir) / FILE
-  return json.loads(path.read_text()) if path.exists() else None
+  if not path.exists():
+    return None
+  manifest = files.read_json(path)
+  with files.naming(path, 'is no manifest of a run, or is damaged'):
+    lists = [entry['list'] for entry in manifest['sources']]
+    if {type(text) for text in (manifest['unknown_origin'], *lists)} - {str}:
+      raise ValueError('unknown_origin or a list is no text')
+    for entry in own_sources(manifest):
+      dict(entry['config'])
+  return manifest
 
 
 def own_sources(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -162,11 +177,22 @@ def find_run(checkpoint: epath.PathLike) -> epath.Path | None:
 def read_videos(
   workdir: epath.PathLike, entry: Mapping[str, Any]
 ) -> Iterator[Identity]:
-  """The videos of one entry of a manifest's `sources`."""
-  content = (epath.Path(workdir) / entry['list']).read_bytes()
+  """The videos of one entry of a manifest's `sources`.
+
+  Raises:
+    ValueError: their list is damaged.
+  """
+  path = epath.Path(workdir) / entry['list']
+  content = path.read_bytes()
   text = {'encoding': 'utf-8', 'errors': 'surrogateescape'}
-  with gzip.open(io.BytesIO(content), 'rt', **text) as file:
-    for row in csv.DictReader(file):
+  with (
+    files.naming(path, 'is no list of videos, or is damaged'),
+    gzip.open(io.BytesIO(content), 'rt', **text) as file,
+  ):
+    # Not more of a line than any has: damage may make one of the whole list.
+    for row in csv.DictReader(iter(lambda: file.readline(_MOST_OF_A_LINE), '')):
+      if None in row.values():
+        raise ValueError(f'a row is cut off: {row!r:.200}')
       num_bytes = int(row['num_bytes']) if row['num_bytes'] else None
       yield Identity(row['path'], num_bytes, row['fingerprint'])
 

@@ -8,10 +8,11 @@ import contextlib
 import json
 import pathlib
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+
+from rvmae_jax import files
 
 # What the zip format allows.
 _MAX_COMMENT_BYTES = 65535
@@ -46,7 +47,11 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     ValueError: the file is no .npz, or is cut off or damaged.
   """
   with _open(path), np.load(path, allow_pickle=False) as archive:
-    return {name: archive[name] for name in archive.files}
+    arrays = {name: archive[name] for name in archive.files}
+    for name, array in arrays.items():
+      if not isinstance(array, np.ndarray):
+        raise ValueError(f'{name!r} in it is no array')
+    return arrays
 
 
 def read_metadata(path: str | pathlib.Path) -> dict[str, str]:
@@ -55,21 +60,20 @@ def read_metadata(path: str | pathlib.Path) -> dict[str, str]:
   Raises:
     ValueError: the file is no .npz, or is cut off.
   """
-  with _open(path), zipfile.ZipFile(path) as archive:
+  with _open(path) as archive:
     try:
       metadata = json.loads(archive.comment or '{}')
-    except ValueError:  # Somebody else's comment.
+    except (ValueError, RecursionError):  # Somebody else's comment.
       return {}
   return metadata if isinstance(metadata, dict) else {}
 
 
 @contextlib.contextmanager
-def _open(path: str | pathlib.Path) -> Iterator[None]:
-  """Says which file is damaged, whatever the library says."""
-  try:
-    yield
-  except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-    raise ValueError(
-      f'{path} is no .npz file, or is cut off or damaged ({error}). Copy or '
-      'download it again.'
-    ) from error
+def _open(path: str | pathlib.Path) -> Iterator[zipfile.ZipFile]:
+  """The archive of a file; names the file if it is damaged."""
+  with (
+    files.naming(path, 'is no .npz file, or is cut off or damaged'),
+    zipfile.ZipFile(path) as archive,
+  ):
+    files.check_archive(archive)
+    yield archive

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import flax.traverse_util
+import ml_dtypes
 import numpy as np
 
 from rvmae_jax.layers.transformer import unstack_blocks
@@ -224,7 +225,8 @@ def from_released(
     file has none.
 
   Raises:
-    ValueError: a missing, extra or wrongly shaped array; the message names it.
+    ValueError: a missing, extra or wrongly shaped array, or one of no floats;
+      the message names it.
   """
   shapes = {path: leaf.shape for path, leaf in _flatten(template).items()}
   mapping = _map_for(shapes)
@@ -238,6 +240,10 @@ def from_released(
   flat: dict[str, np.ndarray] = {}
   for name, (path, index) in mapping.items():
     array = np.asarray(arrays[name])
+    if array.dtype.kind != 'f' and array.dtype != ml_dtypes.bfloat16:
+      raise ValueError(
+        f'Array {name!r} holds {array.dtype}, and weights are floats.'
+      )
     ours = flat.setdefault(path, np.empty(shapes[path], array.dtype))
     expected = _released_shape(name, ours[index].shape)
     if array.shape != expected:

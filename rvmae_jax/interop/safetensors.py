@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from rvmae_jax import files
+
 
 def _library():
   try:
@@ -70,10 +72,5 @@ def read_metadata(path: str | pathlib.Path) -> dict[str, str]:
 @contextlib.contextmanager
 def _open(path: str | pathlib.Path) -> Iterator[None]:
   """Says which file is damaged, which the library does not."""
-  try:
+  with files.naming(path, 'is no .safetensors file, or is cut off'):
     yield
-  except _library().SafetensorError as error:
-    raise ValueError(
-      f'{path} is no .safetensors file, or is cut off ({error}). Copy or '
-      'download it again.'
-    ) from error

@@ -4,11 +4,11 @@
 array in which file beside it it is.
 """
 
-import json
 import pathlib
 
 import numpy as np
 
+from rvmae_jax import files
 from rvmae_jax.interop import state_dict
 
 SUFFIX = '.index.json'
@@ -58,10 +58,10 @@ def read(index: str | pathlib.Path) -> dict[str, np.ndarray]:
 
 def _read_map(index: pathlib.Path) -> dict[str, str]:
   """Name of an array -> name of its file."""
-  try:
-    return dict(json.loads(index.read_text())['weight_map'])
-  except (ValueError, TypeError, KeyError) as error:
-    raise ValueError(
-      f'{index} is no index of weights, or is cut off ({error!r}). Copy or '
-      'download it again.'
-    ) from error
+  with files.naming(index, 'is no index of weights, or is cut off'):
+    names = dict(files.read_json(index)['weight_map'])
+    for name in names.values():
+      # Index and files lie in one folder; others are nobody's business.
+      if pathlib.PurePath(name).name != name:
+        raise ValueError(f'{name!r} is no name of a file beside it')
+    return names

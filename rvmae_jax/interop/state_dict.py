@@ -10,6 +10,7 @@ from typing import Any
 import flax.traverse_util
 import numpy as np
 
+from rvmae_jax import files
 from rvmae_jax.interop import safetensors, torch_files
 from rvmae_jax.layers.positions import sincos_2d_xy
 from rvmae_jax.layers.transformer import unstack_blocks
@@ -17,6 +18,7 @@ from rvmae_jax.registry import some_names
 
 # Where training scripts keep the network inside of their checkpoints.
 _WRAPPERS = ('model', 'module', 'state_dict', 'model_state')
+_MOST_WRAPPERS = 8  # One in the other.
 _ALL = slice(None)
 # Position tables, each with a token of the same width: ours may be constants.
 _TABLES = {
@@ -173,16 +175,19 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
       f'{path} holds no state dict: at its top is a {type(content).__name__}, '
       f'with {list(unwrap(content))[:10]}. Save model.state_dict() instead.'
     )
-  return {name: tensor.read() for name, tensor in tensors.items()}
+  with files.naming(path, 'is damaged'):
+    return {name: tensor.read() for name, tensor in tensors.items()}
 
 
 def unwrap(content: Any) -> Mapping[str, Any]:
   """The state dict inside of a training script's checkpoint; {} without one."""
-  if not isinstance(content, Mapping):
-    return {}
-  for key in _WRAPPERS:
-    if isinstance(content.get(key), Mapping):
-      return unwrap(content[key])
+  for _ in range(_MOST_WRAPPERS):
+    if not isinstance(content, Mapping):
+      return {}
+    inner = [k for k in _WRAPPERS if isinstance(content.get(k), Mapping)]
+    if not inner:
+      break
+    content = content[inner[0]]
   # Of DataParallel, of TimeSformer's wrapper, and of torch.compile.
   prefixes = re.compile(r'^((module|model|_orig_mod)\.)+')
   return {

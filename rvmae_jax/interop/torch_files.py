@@ -11,15 +11,19 @@ import collections
 import dataclasses
 import functools
 import io
+import math
+import mmap
 import pathlib
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
 import ml_dtypes
 import numpy as np
+
+from rvmae_jax import files
 
 _DTYPES = {
   'DoubleStorage': np.float64,
@@ -32,14 +36,13 @@ _DTYPES = {
   'CharStorage': np.int8,
   'ByteStorage': np.uint8,
   'BoolStorage': np.bool_,
+  'ComplexFloatStorage': np.complex64,
+  'ComplexDoubleStorage': np.complex128,
 }
-# What comes of reading something that is no sound pickle in a sound archive.
-_SIGNS_OF_DAMAGE = (
-  *(zipfile.BadZipFile, pickle.UnpicklingError, struct.error, EOFError),
-  *(LookupError, AttributeError, TypeError, ValueError, OverflowError),
-)
 # How files begin that PyTorch before 1.6 wrote.
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+# Strides of 0 make a large array of a small memory; tables do, up to this.
+_MOST_REPEATED_VALUES = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +78,19 @@ class Tensor:
     """The array.
 
     Raises:
-      ValueError: the file holds less memory than the tensor needs.
+      ValueError: the file holds less memory than the tensor needs, or of a type
+        that NumPy does not have.
     """
+    if not isinstance(self.dtype, np.dtype):
+      raise ValueError('A tensor has elements of a type that is not read here.')
     if 0 in self.shape:
       return np.zeros(self.shape, self.dtype)
     memory = np.frombuffer(self.storage.read_bytes(), self.dtype)
+    if math.prod(self.shape) > max(len(memory), _MOST_REPEATED_VALUES):
+      raise ValueError(
+        f'A tensor of shape {self.shape} repeats a memory of {len(memory)}: '
+        'the file is damaged.'
+      )
     steps = sum((n - 1) * s for n, s in zip(self.shape, self.strides))
     if self.offset + steps >= len(memory):
       raise ValueError(
@@ -125,15 +136,10 @@ def read(path: str | pathlib.Path) -> Any:
   Raises:
     ValueError: the file is no PyTorch file, or is cut off or damaged.
   """
-  try:
+  with files.naming(path, 'is no PyTorch file, or is cut off or damaged'):
     if zipfile.is_zipfile(path):
       return _read_zip(path)
     return _read_legacy(path)
-  except _SIGNS_OF_DAMAGE as error:
-    raise ValueError(
-      f'{path} is no PyTorch file, or is cut off or damaged '
-      f'({type(error).__name__}: {error}). Copy or download it again.'
-    ) from error
 
 
 def write(path: str | pathlib.Path, content: Mapping[str, Any]) -> None:
@@ -153,8 +159,14 @@ def write(path: str | pathlib.Path, content: Mapping[str, Any]) -> None:
     archive.writestr('archive/version', '3\n')
 
 
-class _Unpickler(pickle.Unpickler):
-  """Rebuilds containers and tensors, and nothing else."""
+class _Unpickler(pickle._Unpickler):
+  """Rebuilds containers and tensors, and nothing else.
+
+  It is the one written in Python: that in C reserves as much memory as a number
+  in the file says.
+  """
+
+  dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
 
   def __init__(self, file, load_storage: Callable[..., _Storage]):
     super().__init__(file, encoding='utf-8')
@@ -162,8 +174,8 @@ class _Unpickler(pickle.Unpickler):
 
   def find_class(self, module: str, name: str) -> Any:
     known = {
-      ('collections', 'OrderedDict'): collections.OrderedDict,
-      ('torch._utils', '_rebuild_tensor'): Tensor,
+      ('collections', 'OrderedDict'): _ordered_dict,
+      ('torch._utils', '_rebuild_tensor'): _tensor,
       ('torch._utils', '_rebuild_tensor_v2'): _tensor,
       ('torch._utils', '_rebuild_parameter'): _parameter,
       ('torch', 'Size'): tuple,
@@ -173,11 +185,70 @@ class _Unpickler(pickle.Unpickler):
     return known.get((module, name), Opaque)
 
   def persistent_load(self, reference: tuple) -> _Storage:
-    return self._load_storage(*reference[1:])
+    _, kind, key, device, size, *view = reference
+    if not isinstance(key, str) or type(size) is not int:
+      raise ValueError(f'no memory: {reference!r:.200}')
+    return self._load_storage(kind, key, device, size, *view)
+
+  def load_build(self) -> None:
+    """Leaves out attributes that objects had besides."""
+    self.stack.pop()
+
+  def load_setitems(self) -> None:
+    """Adds entries to a dict."""
+    items = self.pop_mark()
+    _check_keys(items[::2])
+    for key, value in zip(items[::2], items[1::2]):
+      self.stack[-1][key] = value
+
+  def load_setitem(self) -> None:
+    """Adds an entry to a dict."""
+    value, key = self.stack.pop(), self.stack.pop()
+    _check_keys([key])
+    self.stack[-1][key] = value
+
+  def load_set(self) -> None:
+    """Leaves out sets: no tensor is in one."""
+    self.append(Opaque())
+
+  def load_additems(self) -> None:
+    """Leaves out what is added to a set."""
+    self.pop_mark()
+
+  def load_frozenset(self) -> None:
+    """Leaves out sets."""
+    self.pop_mark()
+    self.append(Opaque())
+
+  dispatch[pickle.BUILD[0]] = load_build
+  dispatch[pickle.SETITEMS[0]] = load_setitems
+  dispatch[pickle.SETITEM[0]] = load_setitem
+  dispatch[pickle.EMPTY_SET[0]] = load_set
+  dispatch[pickle.ADDITEMS[0]] = load_additems
+  dispatch[pickle.FROZENSET[0]] = load_frozenset
+
+
+def _check_keys(keys: Iterable[Any]) -> None:
+  """Refuses keys in keys: hashing such can take years."""
+  for key in keys:
+    parts = key if isinstance(key, tuple) else (key,)
+    if any(isinstance(part, tuple) for part in parts):
+      raise ValueError('a dict with keys of nested tuples')
+
+
+def _ordered_dict(items: Iterable[tuple] = ()) -> dict[Any, Any]:
+  items = [(key, value) for key, value in items]
+  _check_keys(key for key, _ in items)
+  return collections.OrderedDict(items)
 
 
 def _tensor(storage, offset, shape, strides, *unused) -> Tensor:
-  return Tensor(storage, offset, tuple(shape), tuple(strides))
+  shape, strides = tuple(shape), tuple(strides)
+  numbers = (offset, *shape, *strides)
+  is_sound = isinstance(storage, _Storage) and len(shape) == len(strides)
+  if not is_sound or any(type(n) is not int or n < 0 for n in numbers):
+    raise ValueError(f'no tensor: from {offset!r:.20}, {shape!r:.200}')
+  return Tensor(storage, offset, shape, strides)
 
 
 def _parameter(tensor, *unused) -> Tensor:
@@ -186,6 +257,7 @@ def _parameter(tensor, *unused) -> Tensor:
 
 def _read_zip(path: str | pathlib.Path) -> Any:
   with zipfile.ZipFile(path) as archive:
+    files.check_archive(archive)
     names = archive.namelist()
     # All lies in one folder, named as the writer liked.
     folder = names[0].partition('/')[0]
@@ -202,13 +274,11 @@ def _read_zip(path: str | pathlib.Path) -> Any:
 
 
 def _read_member(path: str | pathlib.Path, name: str) -> bytes:
-  try:
-    with zipfile.ZipFile(path) as archive:
-      return archive.read(name)
-  except (zipfile.BadZipFile, KeyError) as error:
-    raise ValueError(
-      f'{path} is damaged at {name} ({error}). Copy or download it again.'
-    ) from error
+  with (
+    files.naming(path, f'is damaged at {name}'),
+    zipfile.ZipFile(path) as archive,
+  ):
+    return archive.read(name)
 
 
 def _read_legacy(path: str | pathlib.Path) -> Any:
@@ -226,19 +296,23 @@ def _read_legacy(path: str | pathlib.Path) -> Any:
       kind, functools.partial(read_bytes, key, size * kind.itemsize)
     )
 
-  with open(path, 'rb') as file:
-    if _Unpickler(file, storage).load() != _LEGACY_MAGIC:
+  with (
+    open(path, 'rb') as file,
+    # Asked for more than there is, it gives what there is.
+    mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory,
+  ):
+    if _Unpickler(memory, storage).load() != _LEGACY_MAGIC:
       raise ValueError('another magic number')
     for _ in range(2):
-      _Unpickler(file, storage).load()
-    content = _Unpickler(file, storage).load()
-    end = pathlib.Path(path).stat().st_size
-    for key in _Unpickler(file, storage).load():
-      [size] = struct.unpack('<q', file.read(8))
-      places[key] = file.tell()
-      file.seek(size * item_bytes[key], io.SEEK_CUR)
-      if file.tell() > end:
-        raise EOFError(f'{file.tell() - end} bytes are missing')
+      _Unpickler(memory, storage).load()
+    content = _Unpickler(memory, storage).load()
+    for key in _Unpickler(memory, storage).load():
+      [size] = struct.unpack('<q', memory.read(8))
+      places[key] = memory.tell()
+      missing = memory.tell() + size * item_bytes[key] - len(memory)
+      if missing > 0 or size < 0:
+        raise EOFError(f'{missing} bytes are missing')
+      memory.seek(size * item_bytes[key], io.SEEK_CUR)
   return content
 
 

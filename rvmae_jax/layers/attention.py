@@ -345,7 +345,7 @@ class CrossAttention(nn.Module):
 
 def head_width_of(width: int, num_heads: int) -> int:
   """Width of one head; ValueError when the heads do not divide the width."""
-  if width % num_heads:
+  if num_heads < 1 or width % num_heads:
     raise ValueError(
       f'{num_heads} heads do not divide width {width}; choose num_heads that '
       'does.'

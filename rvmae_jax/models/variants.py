@@ -1,5 +1,6 @@
 """Building networks of named sizes."""
 
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,31 @@ def build_variant(
         f'{kind} has no field {field!r}. {near_names(field, known)}'
       )
   fields = {**variants[variant], **fields}
+  for field, value in fields.items():
+    _check_field(kind, field, value, network.__dataclass_fields__[field].type)
   if 'dtype' in fields:
     fields['dtype'] = jnp.dtype(fields['dtype'])
   return network(**fields)
+
+
+# No network is deeper: a typing error, which would take days to build.
+_MOST_BLOCKS = 1000
+_TYPES = {
+  int: numbers.Integral,
+  float: numbers.Real,
+  str: str,
+  bool: bool,
+}
+
+
+def _check_field(kind: str, field: str, value: Any, wanted: Any) -> None:
+  """ValueError unless a field is of the type that the network declares."""
+  if wanted not in _TYPES:
+    return
+  is_bool = isinstance(value, bool)
+  if not isinstance(value, _TYPES[wanted]) or is_bool != (wanted is bool):
+    raise ValueError(f'{kind}: {field}={value!r:.80} is no {wanted.__name__}.')
+  if wanted is int and not 0 <= value < 2**31:
+    raise ValueError(f'{kind}: {field}={value!r:.80} is negative or too large.')
+  if field.endswith('_blocks') and value > _MOST_BLOCKS:
+    raise ValueError(f'{kind}: {field}={value}; {_MOST_BLOCKS} are the most.')

@@ -16,7 +16,7 @@ from typing import Any
 from absl import app, flags
 from etils import epath
 
-from rvmae_jax import config_utils
+from rvmae_jax import config_utils, files
 from rvmae_jax.evals import leakage
 from rvmae_jax.tools.reporting.sections import evaluation_sections
 from rvmae_jax.tools.reporting.tables import (
@@ -48,29 +48,32 @@ def write_report(
 
   Raises:
     FileNotFoundError: `workdir` holds no run.
+    ValueError: a file is damaged; it is named.
   """
   workdir, evaluation = epath.Path(workdir), epath.Path(evaluation)
   if not (workdir / 'config.json').exists():
     raise FileNotFoundError(
       f'No config.json in {workdir}; --workdir must be that of a training run.'
     )
-  config = json.loads((workdir / 'config.json').read_text())
-  measured = {'evaluations': {}}
-  if (evaluation / 'metrics.json').exists():
-    measured = json.loads((evaluation / 'metrics.json').read_text())
-  results = measured['evaluations']
-  sections = evaluation_sections(results, evaluation)
-  title = config_utils.model_title(config['model'])
-  body = [
-    page.join(page.title(title), _origin(config)),
-    _findings(results),
-    page.contents([heading for heading, _ in sections]),
-    *(page.section(heading, content) for heading, content in sections),
-    _curves(workdir / 'metrics.jsonl'),
-    _all_numbers(results),
-    _repeat(workdir, measured),
-    _settings(config, measured),
-  ]
+  path = workdir / 'config.json'
+  config = files.read_json(path)
+  with files.naming(path, 'is no config of a run', remedy=''):
+    title = config_utils.model_title(config['model'])
+    body = [page.join(page.title(title), _origin(config))]
+  path = evaluation / 'metrics.json'
+  measured = files.read_json(path) if path.exists() else {'evaluations': {}}
+  with files.naming(path, 'is nothing that evaluate writes', remedy=''):
+    results = measured['evaluations']
+    sections = evaluation_sections(results, evaluation)
+    body += [
+      _findings(results),
+      page.contents([heading for heading, _ in sections]),
+      *(page.section(heading, content) for heading, content in sections),
+      _curves(workdir / 'metrics.jsonl'),
+      _all_numbers(results),
+      _repeat(workdir, measured),
+      _settings(config, measured),
+    ]
   epath.Path(out).write_text(page.page(title, body))
 
 
@@ -135,7 +138,13 @@ def _findings(results: Mapping[str, Any]) -> str:
 
 
 def _curves(path: epath.Path) -> str:
-  history = read_history(path) if path.exists() else {}
+  if not path.exists():
+    return ''
+  with files.naming(path, 'is no log of a run, or is damaged'):
+    return _draw_curves(read_history(path))
+
+
+def _draw_curves(history: Mapping[str, Any]) -> str:
   if 'loss' not in history:
     return ''
   # The trainer writes what its evaluations find as <alias>/gap_<n>/gain_db, or

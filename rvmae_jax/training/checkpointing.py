@@ -18,7 +18,7 @@ from absl import logging
 from etils import epath
 from ml_collections import ConfigDict
 
-from rvmae_jax import config_utils
+from rvmae_jax import config_utils, files
 from rvmae_jax.registry import some_names
 from rvmae_jax.training.state import TrainState
 
@@ -171,7 +171,7 @@ class Checkpointer:
     """
     step = self.latest_step()
     directory = self._directory / str(step)
-    saved = config_utils.from_json(_read_config(directory))
+    saved = _read_config(directory)
     changes = config_changes(saved, self._config)
     for change in changes:
       logging.warning('Config differs from that of step %d: %s', step, change)
@@ -248,11 +248,12 @@ def load_params(
   as_numpy = jax.tree.map(
     lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted
   )
-  restored = ocp.PyTreeCheckpointHandler().restore(
-    directory / 'state',
-    args=ocp.args.PyTreeRestore(wanted, as_numpy, partial_restore=True),
-  )
-  return restored[key], config_utils.from_json(_read_config(directory))
+  with files.naming(directory, 'is no checkpoint of a run, or is damaged'):
+    restored = ocp.PyTreeCheckpointHandler().restore(
+      directory / 'state',
+      args=ocp.args.PyTreeRestore(wanted, as_numpy, partial_restore=True),
+    )
+  return restored[key], _read_config(directory)
 
 
 def is_run(path: epath.PathLike) -> bool:
@@ -346,11 +347,14 @@ def _check_storage_client(path: epath.PathLike) -> None:
 
 def _saved_arrays(directory: epath.Path) -> Any:
   """The tree of a checkpoint with shapes and dtypes for leaves."""
-  return ocp.PyTreeCheckpointHandler().metadata(directory / 'state').tree
+  with files.naming(directory, 'is no checkpoint of a run, or is damaged'):
+    return ocp.PyTreeCheckpointHandler().metadata(directory / 'state').tree
 
 
-def _read_config(directory: epath.Path) -> str:
-  return (directory / 'config' / 'metadata').read_text()
+def _read_config(directory: epath.Path) -> ConfigDict:
+  path = directory / 'config' / 'metadata'
+  with files.naming(path, 'is no config of a run, or is damaged'):
+    return config_utils.from_json(path.read_text())
 
 
 def _flat(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

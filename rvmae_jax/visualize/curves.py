@@ -23,7 +23,7 @@ def read_history(path: epath.PathLike) -> History:
       continue
     step = scalars.pop('step')
     for name, value in scalars.items():
-      points.setdefault(name, []).append((step, value))
+      points.setdefault(name, []).append((int(step), float(value)))
   return {
     name: tuple(np.array(column) for column in zip(*pairs))
     for name, pairs in points.items()

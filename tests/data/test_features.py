@@ -22,6 +22,37 @@ def test_arrays_of_any_shape_come_back(format_name, dtype, tmp_path):
     np.testing.assert_array_equal(array, arrays[offset])
 
 
+@pytest.fixture
+def folder(tmp_path):
+  with features.shard_writer(tmp_path / 'features-00000.npz') as write:
+    write(np.zeros((2, 3), np.float32))
+  (tmp_path / features.INDEX).write_text(
+    'path,label,num_frames,shape,file,offset\na,0,8,2x3,features-00000.npz,0\n'
+  )
+  (tmp_path / features.SETTINGS).write_text('{"class_names": ["a"]}')
+  return tmp_path
+
+
+@pytest.mark.parametrize(
+  ('file', 'old', 'new'),
+  [
+    (features.INDEX, '2x3', '3x2'),
+    (features.INDEX, '2x3', 'x'),
+    (features.INDEX, '.npz', '.npz/../../features-00000.npz'),
+    (features.INDEX, ',0\n', ',99\n'),
+    (features.INDEX, 'offset', 'place'),
+    (features.SETTINGS, 'class_names', 'names'),
+    (features.SETTINGS, '}', ''),
+  ],
+)
+def test_damage_is_named(folder, file, old, new):
+  assert features.FeatureFolder(folder).stack().shape == (1, 2, 3)
+  text = (folder / file).read_text()
+  (folder / file).write_text(text.replace(old, new, 1))
+  with pytest.raises(ValueError, match=rf'{file}|features-00000\.npz'):
+    features.FeatureFolder(folder)[0]
+
+
 def test_a_folder_without_an_index_says_what_to_do(tmp_path):
   with pytest.raises(FileNotFoundError, match='has not finished'):
     features.FeatureFolder(tmp_path)

@@ -1,5 +1,6 @@
 """What a run has seen is written down, and found again among other videos."""
 
+import gzip
 import json
 import os
 
@@ -144,3 +145,30 @@ def test_names_that_are_not_utf8_are_kept(tmp_path):
   [entry] = manifest.read(tmp_path / 'run')['sources']
   [video] = manifest.read_videos(tmp_path / 'run', entry)
   assert os.fsencode(video.path) == name and video.num_bytes == 1
+
+
+@pytest.mark.parametrize(
+  'content',
+  ['', '[]', '{}', '{"sources": 3}', '{"sources": [{}], "unknown_origin": ""}'],
+)
+def test_a_damaged_manifest_is_named(content, tmp_path):
+  (tmp_path / manifest.FILE).write_text(content)
+  with pytest.raises(ValueError, match=manifest.FILE):
+    manifest.SeenVideos(tmp_path)
+
+
+@pytest.mark.parametrize(
+  'content',
+  [
+    b'no gzip',
+    gzip.compress(b'path,num_bytes,fingerprint\na,many,b\n'),
+    gzip.compress(b'path,num_bytes,fingerprint\n' + b'0' * 1_000_000),
+    gzip.compress(b'path\na\n'),
+  ],
+)
+def test_a_damaged_list_of_videos_is_named(content, videos, tmp_path):
+  manifest.record(tmp_path / 'run', {'own': _folder(videos)})
+  [path] = (tmp_path / 'run').glob('training_videos/*.gz')
+  path.write_bytes(content)
+  with pytest.raises(ValueError, match=path.name):
+    manifest.SeenVideos(tmp_path / 'run')

@@ -55,3 +55,27 @@ def test_a_file_that_is_cut_off_is_named(tmp_path):
     path.write_bytes(whole[:length])
     with pytest.raises(ValueError, match=r'weights\.npz is no .* cut off'):
       npz.read(path)
+
+
+def test_what_is_no_array_is_refused(tmp_path):
+  path = tmp_path / 'weights.npz'
+  with zipfile.ZipFile(path, 'w') as archive:
+    archive.writestr('cls_token.npy', b'text')
+  with pytest.raises(
+    ValueError, match=r"weights\.npz .*'cls_token' in it is no"
+  ):
+    npz.read(path)
+
+
+@pytest.mark.parametrize(
+  'field', [6, 8, 10], ids=['version', 'flags', 'method']
+)
+def test_archives_of_another_kind_are_named(field, tmp_path):
+  path = tmp_path / 'weights.npz'
+  npz.write(path, ARRAYS)
+  content = bytearray(path.read_bytes())
+  place = content.find(b'PK\x01\x02') + field
+  content[place : place + 2] = (99).to_bytes(2, 'little')
+  path.write_bytes(content)
+  with pytest.raises(ValueError, match=r'weights\.npz is no .* damaged'):
+    npz.read(path)

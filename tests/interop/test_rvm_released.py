@@ -135,8 +135,12 @@ def test_encoder_part_alone(small):
       ),
       r"'encoder/layers_3/mlp/dense_in/kernel' has shape \(384, 1\)",
     ),
+    (
+      lambda a: a.update({'cls_token': np.full((1, 384), 'a')}),
+      "'cls_token' holds <U1, and weights are floats",
+    ),
   ],
-  ids=['missing', 'extra', 'shape', 'broadcastable shape'],
+  ids=['missing', 'extra', 'shape', 'broadcastable shape', 'text'],
 )
 def test_misfits_are_named(small, change, message):
   arrays, template = dict(small[0]), small[1]

@@ -6,6 +6,7 @@ is always there are files made by hand, instruction by instruction.
 
 import argparse
 import collections
+import io
 import pickle
 import struct
 import zipfile
@@ -13,7 +14,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from rvmae_jax.interop import torch_files
+from rvmae_jax.interop import state_dict, torch_files
 
 ARRAYS = {
   'encoder.weight': np.arange(12, dtype=np.float32).reshape(3, 4),
@@ -172,3 +173,60 @@ def test_torch_reads_and_writes_the_same(tmp_path):
     ours = torch_files.read(tmp_path / 'theirs.pth')['model']
     for name, array in ARRAYS.items():
       np.testing.assert_array_equal(ours[name].read(), array)
+
+
+def _zip_of(path, pickled):
+  with zipfile.ZipFile(path, 'w') as archive:
+    archive.writestr('checkpoint/data.pkl', pickled)
+    archive.writestr('checkpoint/data/0', bytes(64))
+
+
+# Each would take gigabytes, years, or all of the stack.
+@pytest.mark.parametrize(
+  'pickled',
+  [
+    b'\x80\x02Nr\xff\xff\xff\x7f.',
+    b'\x80\x04\x8e' + struct.pack('<Q', 2**62) + b'a.',
+    b'\x80\x02T\xff\xff\xff\x7fa.',
+    b'\x80\x02}' + b'N' + b'2\x86' * 60 + b'Ns.',
+    b'\x80\x02}U\x05model' * 5000 + b'}' + b's' * 5000 + b'.',
+  ],
+  ids=['memo', 'bytes', 'string', 'hash', 'nested'],
+)
+@pytest.mark.parametrize('is_zip', [True, False])
+def test_numbers_in_a_pickle_reserve_no_memory(pickled, is_zip, tmp_path):
+  path = tmp_path / 'checkpoint.pth'
+  if is_zip:
+    _zip_of(path, pickled)
+  else:
+    path.write_bytes(pickled)
+  with pytest.raises(ValueError, match=r'checkpoint\.pth '):
+    state_dict.read(path)
+
+
+@pytest.mark.parametrize(
+  'view',
+  [
+    (0, (2**40,), (0,)),
+    (8, (2, 2), (-(2**40), 1)),
+    (-4, (4,), (1,)),
+    (0, (-3,), (1,)),
+    (0, (2, 2), (1,)),
+    (0, (1.5,), (1,)),
+    (2**70, (1,), (1,)),
+  ],
+)
+def test_views_that_no_memory_has_are_refused(view, tmp_path):
+  storage = _Storage('0', 24)
+  rebuild = _Global('torch._utils', '_rebuild_tensor_v2')
+  path, buffer = tmp_path / 'checkpoint.pth', io.BytesIO()
+  _dump(buffer, {'weight': _Call(rebuild, storage, *view, False, {})})
+  _zip_of(path, buffer.getvalue())
+  with pytest.raises(ValueError, match=r'checkpoint\.pth is '):
+    state_dict.read(path)
+
+
+def test_a_table_may_repeat_its_memory():
+  storage = torch_files._Storage(np.dtype(np.float32), lambda: bytes(4))
+  tensor = torch_files.Tensor(storage, 0, (5, 3), (0, 0))
+  assert tensor.read().shape == (5, 3)

@@ -215,3 +215,20 @@ def test_names_of_people_are_no_markup(run, tmp_path):
   assert '<script' not in text and '&amp;lt;' not in text
   assert text.count('&lt;b&gt;') == 0
   assert '&lt;script&gt;&amp;' in text
+
+
+@pytest.mark.parametrize(
+  ('file', 'content'),
+  [
+    ('config.json', '{"model": 3}'),
+    ('config.json', '{"model"'),
+    ('evaluation/metrics.json', '[]'),
+    ('evaluation/metrics.json', '{"evaluations": {"knn": {"name": "knn"}}}'),
+    ('metrics.jsonl', '{"step": 1, "loss": []}'),
+  ],
+)
+def test_the_file_that_cannot_be_read_is_named(run, tmp_path, file, content):
+  run(reconstruction=_RECONSTRUCTION)
+  (tmp_path / file).write_text(content)
+  with pytest.raises(ValueError, match=rf'{file} '):
+    write_report(tmp_path, tmp_path / 'evaluation', tmp_path / 'report.html')

@@ -2,19 +2,21 @@
 
 import bisect
 import itertools
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgpack
+import numpy as np
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
 
+from rvmae_jax import files
 from rvmae_jax.data.fingerprints import Identity
 from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.records import Record
 
 MANIFEST = 'manifest.json'
+_NO_MANIFEST = 'is no manifest of shards, or is damaged'
 
 
 class Shards:
@@ -29,7 +31,7 @@ class Shards:
 
   Raises:
     FileNotFoundError: no such folder, no manifest in it, or shards are missing.
-    ValueError: no such split, or a shard whose index cannot be read.
+    ValueError: no such split, or a manifest or shard that is damaged.
   """
 
   def __init__(self, path: str, split: str = 'train'):
@@ -47,21 +49,28 @@ class Shards:
       for shard in manifest['splits'][split]['shards']
       if shard['num_videos']
     ]
-    files = [shard['file'] for shard in shards]
+    names = [shard['file'] for shard in shards]
     # One look into the folder: in a bucket each takes a while.
     folder = epath.Path(path)
     there = {file.name for file in folder.iterdir()}
-    missing = [str(folder / file) for file in files if file not in there]
+    missing = [str(folder / name) for name in names if name not in there]
     if missing:
       raise FileNotFoundError(
-        f'shards: {len(missing)} of {len(files)} shards in the manifest do not '
+        f'shards: {len(missing)} of {len(names)} shards in the manifest do not '
         f'exist, such as {missing[0]!r}. Run tools/prepare again.'
       )
     # Opens a shard when it is first read, and again in each worker process.
-    self._paths = [str(folder / file) for file in files]
+    self._paths = [str(folder / name) for name in names]
     self._records = _open(self._paths)
     # Where each shard ends.
     self._ends = list(itertools.accumulate(s['num_videos'] for s in shards))
+    num_videos = self._ends[-1] if shards else 0
+    if len(self._records) != num_videos:
+      raise ValueError(
+        f'shards: {_manifest_file(path)} names {num_videos} videos of split '
+        f'{split!r}, and the shards have {len(self._records)}. Run '
+        'tools/prepare again.'
+      )
 
   def __len__(self) -> int:
     return len(self._records)
@@ -78,9 +87,13 @@ class Shards:
 
   def identities(self) -> Iterator[Identity]:
     """The files that the shards were made from."""
-    for video in read_manifest(self._path)['inputs']:
-      if video['split'] == self._split:
-        yield Identity(video['path'], video['num_bytes'], video['fingerprint'])
+    with files.naming(_manifest_file(self._path), _NO_MANIFEST):
+      for video in read_manifest(self._path)['inputs']:
+        _check_fields(video, path=str, num_bytes=int, fingerprint=str)
+        if video['split'] == self._split:
+          yield Identity(
+            video['path'], video['num_bytes'], video['fingerprint']
+          )
 
 
 def _open(paths: list[str]) -> Any:
@@ -100,13 +113,30 @@ def _open(paths: list[str]) -> Any:
 
 def read_manifest(path: str) -> dict:
   """What tools/prepare says of its shards; see its module docstring."""
-  file = epath.Path(path) / MANIFEST
+  file = _manifest_file(path)
   if not file.exists():
     raise FileNotFoundError(
       f'shards: no {str(file)!r}. Either {path!r} holds no shards, or '
       'tools/prepare has not finished: start it again with the same arguments.'
     )
-  return json.loads(file.read_text())
+  manifest = files.read_json(file)
+  with files.naming(file, _NO_MANIFEST):
+    for part in manifest['splits'].values():
+      for shard in part['shards']:
+        _check_fields(shard, file=str, num_videos=int)
+    if {type(name) for name in manifest['class_names']} - {str}:
+      raise ValueError('class_names has more than names')
+  return manifest
+
+
+def _manifest_file(path: str) -> epath.Path:
+  return epath.Path(path) / MANIFEST
+
+
+def _check_fields(entry: Mapping[str, Any], **types: type) -> None:
+  for key, kind in types.items():
+    if not isinstance(entry.get(key), kind):
+      raise ValueError(f'{key}={entry.get(key)!r:.80} is no {kind.__name__}')
 
 
 def pack(record: Record) -> bytes:
@@ -115,5 +145,21 @@ def pack(record: Record) -> bytes:
 
 
 def unpack(data: bytes) -> Record:
-  """The record that `pack` made into bytes."""
-  return msgpack.unpackb(data)
+  """The record that `pack` made into bytes.
+
+  Raises:
+    ValueError: it is none.
+  """
+  record = msgpack.unpackb(data)
+  if not isinstance(record, dict):
+    raise ValueError(f'a {type(record).__name__} is no record')
+  _check_fields(record, path=str, label=int)
+  frames = record.get('jpegs', [])
+  if 'video' in record:
+    _check_fields(record, video=bytes)
+  elif not frames or not all(isinstance(frame, bytes) for frame in frames):
+    raise ValueError('there is neither a video nor a list of images')
+  times = record.get('timestamps_s', [0.0] * len(frames))
+  if frames and len(np.asarray(times, np.float64)) != len(frames):
+    raise ValueError(f'{len(frames)} images have {len(times)} times')
+  return record

@@ -11,7 +11,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from rvmae_jax import parts, weights
+from rvmae_jax import files, parts, weights
 from rvmae_jax.interop import hugging_face, rvm_released, sharded, vgg
 from rvmae_jax.models import build_model, rvm, videomae
 from rvmae_jax.registry import some_names
@@ -80,10 +80,11 @@ def check_checkpoint(path: str | pathlib.Path) -> CheckpointReport:
   report = CheckpointReport(str(path))
   file = weights.find_file(path)
   try:
-    if file is None:
-      _check_run(path, report)
-    else:
-      _check_file(file, report)
+    with files.naming(file or path, 'does not load', remedy=''):
+      if file is None:
+        _check_run(path, report)
+      else:
+        _check_file(file, report)
   except (ValueError, OSError, ImportError, KeyError) as error:
     report.error = str(error)
     if report.kind == 'damaged' and file is None:
@@ -133,9 +134,9 @@ def _check_file(file: pathlib.Path, report: CheckpointReport) -> None:
   else:
     report.kind = hugging_face.find_origin(arrays)[0].name
     if sharded.is_index(file):
-      files = [part.name for part in sharded.find_files(file)]
-      report.kind += f', in {len(files)} files'
-      report.note = f'{file.name} names {", ".join(files)}. '
+      names = [part.name for part in sharded.find_files(file)]
+      report.kind += f', in {len(names)} files'
+      report.note = f'{file.name} names {", ".join(names)}. '
     if file.with_name('config.json').exists():
       report.note += 'Settings are read from the config.json beside it.'
   config = weights.config_of(file, metadata, arrays)

@@ -1,0 +1,90 @@
+"""Reading files that may be damaged, or something else than they should be."""
+
+import contextlib
+import json
+import os
+import pathlib
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+from etils import epath
+
+# Nothing that is read here is packed more than this; all zeros are, 1000 times.
+_MOST_INFLATION = 100
+_SMALL_BYTES = 2**28
+
+
+@contextlib.contextmanager
+def naming(
+  path: str | os.PathLike,
+  problem: str,
+  remedy: str = 'Copy or download it again.',
+) -> Iterator[None]:
+  """Names the file whose content cannot be read, whatever the library says.
+
+  Libraries answer damage with errors of every class, which seldom tell where it
+  is. Files that cannot be opened, and packages that are missing, are told as
+  they are.
+
+  Args:
+    path: of the file.
+    problem: completes a sentence that begins with the path.
+    remedy: a sentence.
+
+  Raises:
+    ValueError: instead of the library's error, which is its cause.
+  """
+  try:
+    yield
+  except ImportError:
+    raise
+  except Exception as error:
+    is_own = isinstance(error, ValueError | OSError)
+    if is_own and pathlib.PurePath(path).name in str(error):
+      raise
+    if isinstance(error, FileNotFoundError | PermissionError):
+      raise
+    detail = f'{error}'
+    if type(error) is not ValueError or not detail:
+      detail = f'{type(error).__name__}: {detail}'
+    raise ValueError(
+      f'{path} {problem} ({detail}). {remedy}'.strip()
+    ) from error
+
+
+def read_json(path: str | os.PathLike) -> dict[str, Any]:
+  """The object that a JSON file holds.
+
+  Args:
+    path: may be in a bucket (gs://).
+
+  Raises:
+    ValueError: it holds none, or is cut off or damaged.
+  """
+  with naming(path, 'is no JSON, or is cut off or damaged'):
+    content = json.loads(epath.Path(path).read_bytes())
+    if not isinstance(content, dict):
+      raise ValueError(f'it holds a {type(content).__name__}, not an object')
+  return content
+
+
+def check_archive(archive: zipfile.ZipFile) -> None:
+  """Refuses zip archives that nobody writes who has weights or features.
+
+  Raises:
+    ValueError: members are packed in other ways than NumPy does, or would fill
+      the memory with what takes little space in the file.
+  """
+  num_bytes = packed_bytes = 0
+  for member in archive.infolist():
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+      raise ValueError(
+        f'{member.filename} is packed by method {member.compress_type}'
+      )
+    num_bytes += member.file_size
+    packed_bytes += member.compress_size
+  if num_bytes > max(_SMALL_BYTES, _MOST_INFLATION * packed_bytes):
+    raise ValueError(
+      f'its {packed_bytes:,} bytes would become {num_bytes:,} in memory'
+    )
