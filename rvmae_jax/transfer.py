@@ -72,6 +72,7 @@ def read_file(path: str, shapes: Mapping[str, Any]) -> dict[str, Any]:
     ValueError: nobody knows the names in the file.
   """
   arrays = weights.read_arrays(path)
+  weights.require_network(path, arrays)
   if weights.is_released_rvm(arrays):
     return weights.read_params(path)[0]
   origin, arrays = hugging_face.find_origin(arrays)
