@@ -26,10 +26,10 @@ def make(name):
   if name in ('points', 'boxes'):
     size = {'points': 3, 'boxes': 4}[name]
     inputs.append(np.zeros((1, 1, size), np.float32))
-  params = readout.init(jax.random.key(0), *inputs)['params']
+  shapes = jax.eval_shape(readout.init, jax.random.key(0), *inputs)['params']
   rng = np.random.default_rng(0)
   return readout, jax.tree.map(
-    lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), params
+    lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes
   )
 
 

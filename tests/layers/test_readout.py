@@ -43,7 +43,7 @@ class Golden:
       self.inputs.append(self.arrays[f'in/query_{name}'])
 
   def apply(self, params):
-    return self.module.apply({'params': params}, *self.inputs)
+    return jax.jit(self.module.apply)({'params': params}, *self.inputs)
 
 
 @pytest.fixture(scope='module')
@@ -94,7 +94,7 @@ def test_depth_and_its_gradients_are_golden(golden):
 
   depth = readout.apply(readout.params)
   assert relative_error(depth, readout.arrays['out/depth'][..., 0]) < RELATIVE
-  value, gradients = jax.value_and_grad(loss)(readout.params)
+  value, gradients = jax.jit(jax.value_and_grad(loss))(readout.params)
   assert relative_error(value, readout.arrays['out/l2']) < RELATIVE
   ours = readout_released.to_released(gradients)
   assert ours.keys() == readout.released.keys()
@@ -111,9 +111,11 @@ def build(name, **fields):
   return READOUTS.build({'name': name, 'width': 8, 'num_heads': 2, **fields})
 
 
-def initialised(module, *inputs):
-  params = module.init(jax.random.key(0), *inputs)
-  return module.apply(params, *inputs)
+def output_shape(module, *inputs):
+  outputs, _ = jax.eval_shape(
+    module.init_with_output, jax.random.key(0), *inputs
+  )
+  return outputs.shape
 
 
 @pytest.mark.parametrize(
@@ -132,16 +134,16 @@ def initialised(module, *inputs):
 )
 def test_shapes_do_not_depend_on_those_of_features(readout, size, shape):
   queries = [np.zeros((2, 7, size), np.float32)] if size else []
-  assert initialised(readout, FEATURES, *queries).shape == shape
+  assert output_shape(readout, FEATURES, *queries) == shape
 
 
 def test_points_do_not_see_each_other():
   readout = build('points', num_frames=6, frames_per_query=3, query_width=4)
   queries = np.random.default_rng(1).uniform(-1, 1, (2, 7, 3)).astype('f4')
-  params = readout.init(jax.random.key(0), FEATURES, queries)
-  together = readout.apply(params, FEATURES, queries)
+  params = jax.jit(readout.init)(jax.random.key(0), FEATURES, queries)
+  together = jax.jit(readout.apply)(params, FEATURES, queries)
   assert together.points.shape == (2, 7, 6, 2)
-  alone = readout.apply(params, FEATURES, queries[:, 3:4])
+  alone = jax.jit(readout.apply)(params, FEATURES, queries[:, 3:4])
   for all_of_them, one in zip(together, alone):
     np.testing.assert_allclose(all_of_them[:, 3:4], one, rtol=1e-5, atol=1e-6)
 
@@ -186,4 +188,6 @@ def test_sizes_that_do_not_fit_are_named(readout, message):
 def test_frames_that_queries_do_not_share_out():
   readout = build('points', num_frames=5)
   with pytest.raises(ValueError, match='frames_per_query=2 does not divide'):
-    readout.init(jax.random.key(0), FEATURES, np.zeros((2, 1, 3)))
+    jax.eval_shape(
+      readout.init, jax.random.key(0), FEATURES, np.zeros((2, 1, 3))
+    )
