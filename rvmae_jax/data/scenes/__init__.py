@@ -9,22 +9,29 @@ from rvmae_jax.registry import Registry
 POINTS = Registry(
   'point dataset',
   {
+    'parallax': 'rvmae_jax.data.scenes.parallax:ParallaxPoints',
     'perception_test': (
       'rvmae_jax.data.scenes.perception_test:PerceptionTestPoints'
     ),
+    'sprites': 'rvmae_jax.data.scenes.sprites:SpritePoints',
     'tap_vid': 'rvmae_jax.data.scenes.tap_vid:TapVid',
   },
 )
 BOXES = Registry(
   'box dataset',
   {
+    'parallax': 'rvmae_jax.data.scenes.parallax:ParallaxBoxes',
     'perception_test': (
       'rvmae_jax.data.scenes.perception_test:PerceptionTestBoxes'
     ),
+    'sprites': 'rvmae_jax.data.scenes.sprites:SpriteBoxes',
     'waymo': 'rvmae_jax.data.scenes.waymo:WaymoBoxes',
   },
 )
 DEPTH = Registry(
   'depth dataset',
-  {'scannet': 'rvmae_jax.data.scenes.scannet:ScanNet'},
+  {
+    'parallax': 'rvmae_jax.data.scenes.parallax:ParallaxDepth',
+    'scannet': 'rvmae_jax.data.scenes.scannet:ScanNet',
+  },
 )
