@@ -90,13 +90,7 @@ class _PerceptionTest:
 
 
 class PerceptionTestPoints(_PerceptionTest):
-  """Videos with points; see the module for the layout.
-
-  Args:
-    path: folder of the annotations.
-    annotations: JSON file in that folder, or a path; '' takes the only one.
-    videos: folder in that folder, or a path.
-  """
+  """Videos with points; arguments and errors are those of `_PerceptionTest`."""
 
   task = 'point_tracking'
 
@@ -109,13 +103,7 @@ class PerceptionTestPoints(_PerceptionTest):
 
 
 class PerceptionTestBoxes(_PerceptionTest):
-  """Videos with boxes; see the module for the layout.
-
-  Args:
-    path: folder of the annotations.
-    annotations: JSON file in that folder, or a path; '' takes the only one.
-    videos: folder in that folder, or a path.
-  """
+  """Videos with boxes; arguments and errors are those of `_PerceptionTest`."""
 
   task = 'object_tracking'
 
