@@ -137,6 +137,59 @@ def test_shapes_do_not_depend_on_those_of_features(readout, size, shape):
   assert output_shape(readout, FEATURES, *queries) == shape
 
 
+def by_hand(params, features, queries):
+  """The readout in NumPy: one row, one query, one head at a time."""
+
+  def normed(x, name):
+    x = (x - x.mean(-1, keepdims=True)) / np.sqrt(
+      x.var(-1, keepdims=True) + 1e-6
+    )
+    return x * params[name]['scale'] + params[name]['bias']
+
+  def dense(x, layer):
+    return x @ layer['kernel'] + layer['bias']
+
+  def gelu(x):
+    return x / (1 + np.exp(-2 * np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+  tokens = normed(features, 'features_norm') + params['temporal_position']
+  tokens = tokens.reshape(-1, features.shape[-1])
+  kernel, bias = params['keys_values']['kernel'], params['keys_values']['bias']
+  answers = []
+  for query in dense(queries, params['query_projection']):
+    heads = []
+    for head, part in enumerate(np.split(query, kernel.shape[2])):
+      key, value = (
+        tokens @ kernel[:, i, head] + bias[i, head] for i in range(2)
+      )
+      weights = np.exp(key @ part / np.sqrt(len(part)))
+      heads.append(weights @ value / weights.sum())
+    token = query + dense(np.concatenate(heads), params['attention_out'])
+    hidden = dense(normed(token, 'mlp_norm'), params['mlp']['dense_in'])
+    token = token + dense(gelu(hidden), params['mlp']['dense_out'])
+    answers.append(dense(token, params['output']))
+  return np.stack(answers)
+
+
+@pytest.mark.parametrize(
+  ('dtype', 'tolerance'), [(jnp.float32, 1e-5), (jnp.bfloat16, 0.1)]
+)
+def test_readout_by_hand(dtype, tolerance):
+  readout = AttentionReadout(5, 8, 2, dtype=dtype)
+  rng = np.random.default_rng(2)
+  queries = rng.normal(size=(2, 3, 6)).astype('f4')
+  shapes = jax.eval_shape(readout.init, jax.random.key(0), FEATURES, queries)
+  params = jax.tree.map(
+    lambda leaf: rng.normal(size=leaf.shape, scale=0.5).astype('f4'), shapes
+  )
+  with jax.default_matmul_precision('highest'):
+    answers = jax.jit(readout.apply)(params, FEATURES, queries)
+  assert answers.dtype == dtype
+  for row in range(2):
+    want = by_hand(params['params'], FEATURES[row], queries[row])
+    assert relative_error(answers[row].astype(jnp.float32), want) < tolerance
+
+
 def test_points_do_not_see_each_other():
   readout = build('points', num_frames=6, frames_per_query=3, query_width=4)
   queries = np.random.default_rng(1).uniform(-1, 1, (2, 7, 3)).astype('f4')
