@@ -7,7 +7,6 @@ The JSON of a task may hold that task alone. Points come every frame, y before
 x, and are hidden in frames that are not listed; boxes come about every second.
 """
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 
 from rvmae_jax.data.layout import contents, files_ending
 from rvmae_jax.data.scenes.videos import BoxVideo, PointVideo
+from rvmae_jax.data.text import read_json
 
 
 class _PerceptionTest:
@@ -41,8 +41,7 @@ class _PerceptionTest:
         f'perception_test: looked for the file {self._file!r} and the folder '
         f'{self._folder!r}. Found {contents(path)} in {path!r}.'
       )
-    with open(self._file, encoding='utf-8') as file:
-      content = json.load(file)
+    content = read_json(self._file)
     self._videos = _with_tracks(self._file, content, self.task)
 
   def __len__(self) -> int:

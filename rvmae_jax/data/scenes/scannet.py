@@ -9,9 +9,10 @@ import os
 import re
 
 from rvmae_jax.data.decoding import image_files
-from rvmae_jax.data.layout import contents, find_part, read_lines
+from rvmae_jax.data.layout import contents, find_part
 from rvmae_jax.data.records import NO_LABEL
 from rvmae_jax.data.scenes.videos import DepthVideo
+from rvmae_jax.data.text import read_lines
 from rvmae_jax.data.tracking.layout import subfolders
 
 
