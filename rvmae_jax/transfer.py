@@ -94,6 +94,7 @@ def read_file(
     ValueError: nobody knows the names in the file, or a setting beside it.
   """
   arrays = weights.read_arrays(path)
+  weights.require_network(path, arrays)
   if weights.is_released_rvm(arrays):
     params, config = weights.read_params(path)
     return params, unseen_fields(build_model(config.model))

@@ -4,6 +4,7 @@ Files are told apart by what is in them:
 
   what `export` writes         .npz, .safetensors or .pth with the run's config
   a released RVM               .npz, or .safetensors with the same names
+  a released readout head      the same; read by `load_readout`
   VideoMAE, ViTMAE, TimeSformer
     of Hugging Face            .safetensors or .bin, best with its config.json
                                and preprocessor_config.json; in several files:
@@ -30,12 +31,14 @@ from rvmae_jax.interop import (
   hugging_face_settings,
   npz,
   published,
+  readout_released,
   rvm_released,
   safetensors,
   sharded,
   state_dict,
   torch_files,
 )
+from rvmae_jax.layers.readout import READOUTS
 from rvmae_jax.models import build_model
 from rvmae_jax.models.classifier import Classifier
 from rvmae_jax.training import checkpointing
@@ -45,6 +48,8 @@ FORMATS = {'.npz': npz, '.safetensors': safetensors}
 TORCH_SUFFIXES = ('.bin', '.pth', '.pt', '.pyth')
 # Where `export` puts its note in a .pth.
 NOTE = 'rvmae_jax'
+# Where `save_readout` puts its note.
+READOUT_NOTE = 'readout'
 # What a folder of Hugging Face's holds; the first that is there is taken.
 IN_FOLDERS = (
   'model.safetensors',
@@ -108,6 +113,62 @@ def load_model(path: str | pathlib.Path) -> tuple[nn.Module, dict]:
     return build_model(config.model), params
 
 
+def load_readout(
+  path: str | pathlib.Path, **known: tuple[int, int, int]
+) -> tuple[nn.Module, dict]:
+  """A readout head of a released file or of `save_readout`, and its parameters.
+
+  A file may hold a network besides, which is left.
+
+  Args:
+    path: .npz or .safetensors.
+    **known: `frames_shape` and `patch_shape` of a depth map, where the file
+      does not tell them; see `interop.readout_released.readout_fields`.
+
+  Raises:
+    ValueError: there is no readout in the file, or an array does not fit.
+  """
+  arrays, _ = readout_released.find_readout(read_arrays(path))
+  fields = readout_fields(arrays, read_metadata(path), **known)
+  params = readout_released.from_released(arrays, fields)
+  return READOUTS.build(fields), params
+
+
+def save_readout(
+  path: str | pathlib.Path, readout: nn.Module, params: Mapping[str, Any]
+) -> None:
+  """Writes a readout under its released names, as .npz or .safetensors."""
+  # The only sizes that no array tells.
+  note = {
+    name: getattr(readout, name)
+    for name in ('frames_shape', 'patch_shape')
+    if hasattr(readout, name)
+  }
+  arrays = readout_released.to_released(params)
+  file_format(path).write(path, arrays, {READOUT_NOTE: json.dumps(note)})
+
+
+def readout_fields(
+  arrays: Mapping[str, Any],
+  metadata: Mapping[str, str],
+  **known: tuple[int, int, int],
+) -> dict[str, Any]:
+  """`interop.readout_released.readout_fields`, told what a file's note says."""
+  noted = json.loads(metadata.get(READOUT_NOTE, '{}'))
+  return readout_released.readout_fields(arrays, **{**noted, **known})
+
+
+def require_network(
+  path: str | pathlib.Path, arrays: Mapping[str, Any]
+) -> None:
+  """Raises ValueError if a file of these arrays is a readout's."""
+  if readout_released.is_readout(arrays):
+    raise ValueError(
+      f'{path} holds a readout head and no network that features could come '
+      'from; rvmae_jax.weights.load_readout reads the head.'
+    )
+
+
 def find_file(path: str | pathlib.Path) -> pathlib.Path | None:
   """The file that a path means: itself, or that in a Hugging Face folder.
 
@@ -139,6 +200,7 @@ def read_params(
   with files.naming(path, 'holds no network that loads', remedy=''):
     metadata = read_metadata(path)
     arrays = read_arrays(path)
+    require_network(path, arrays)
     config = config_of(path, metadata, arrays)
     if 'scan_layers' in config.model:
       config.model.scan_layers = False  # The file has an array for each block.
@@ -174,7 +236,11 @@ def read_arrays(path: str | pathlib.Path) -> dict[str, np.ndarray]:
   if suffix in TORCH_SUFFIXES:
     return state_dict.read(path)
   arrays = file_format(path).read(path)
-  if suffix == '.npz' or is_released_rvm(arrays):
+  if (
+    suffix == '.npz'
+    or is_released_rvm(arrays)
+    or readout_released.is_readout(arrays)
+  ):
     return arrays
   return {name.replace('/', '.'): array for name, array in arrays.items()}
 

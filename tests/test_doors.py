@@ -62,6 +62,7 @@ LAZY = {
   'clu.periodic_actions',
   'cv2',
   'matplotlib',
+  'pyarrow',
   'safetensors',
   'tensorboard',
   'tensorflow',

@@ -5,15 +5,20 @@ import sys
 import pytest
 
 from rvmae_jax.data.clips import CLIPS
+from rvmae_jax.data.scenes import BOXES, DEPTH, POINTS
 from rvmae_jax.data.sources import SOURCES
 from rvmae_jax.evals import EVALS
+from rvmae_jax.layers.readout import READOUTS
 from rvmae_jax.losses import LOSSES
 from rvmae_jax.masking import MASKS
 from rvmae_jax.models import MODELS
 from rvmae_jax.objectives import OBJECTIVES
 from rvmae_jax.registry import Registry, check_known, near_names, some_names
 
-TABLES = (CLIPS, EVALS, LOSSES, MASKS, MODELS, OBJECTIVES, SOURCES)
+TABLES = (
+  *(BOXES, CLIPS, DEPTH, EVALS, LOSSES, MASKS, MODELS, OBJECTIVES, POINTS),
+  *(READOUTS, SOURCES),
+)
 
 SHAPES = Registry(
   'shape',

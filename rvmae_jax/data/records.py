@@ -19,7 +19,7 @@ class Record(TypedDict):
     path: names the video in logs and errors, whether or not it is opened.
     label: class index, -1 where there is none.
     video: an encoded file, such as the bytes of an .mp4.
-    jpegs: one encoded image (JPEG, PNG, ...) for each frame.
+    jpegs: one encoded image (JPEG, PNG, ...) for each frame, or its path.
     frames: [T, H, W, 3] uint8.
     timestamps_s: of each of `jpegs` or `frames`; 30 a second if absent.
     start_s, end_s: use only frames with start_s <= time < end_s, in seconds
@@ -31,7 +31,7 @@ class Record(TypedDict):
   path: str
   label: int
   video: NotRequired[bytes]
-  jpegs: NotRequired[list[bytes]]
+  jpegs: NotRequired[list[bytes] | list[str]]
   frames: NotRequired[np.ndarray]
   timestamps_s: NotRequired[list[float]]
   start_s: NotRequired[float]

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import flax.traverse_util
-import ml_dtypes
 import numpy as np
 
+from rvmae_jax.interop import array_map
 from rvmae_jax.layers.transformer import unstack_blocks
-from rvmae_jax.registry import some_names
 
 _ALL = slice(None)
 
@@ -236,34 +235,14 @@ def from_released(
       for name, place in mapping.items()
       if not name.startswith(_DECODER_PREFIXES)
     }
-  _check_names(set(arrays), set(mapping))
-  flat: dict[str, np.ndarray] = {}
-  for name, (path, index) in mapping.items():
-    array = np.asarray(arrays[name])
-    if array.dtype.kind != 'f' and array.dtype != ml_dtypes.bfloat16:
-      raise ValueError(
-        f'Array {name!r} holds {array.dtype}, and weights are floats.'
-      )
-    ours = flat.setdefault(path, np.empty(shapes[path], array.dtype))
-    expected = _released_shape(name, ours[index].shape)
-    if array.shape != expected:
-      raise ValueError(
-        f'Array {name!r} has shape {array.shape}; this model needs {expected}.'
-      )
-    ours[index] = array.reshape(ours[index].shape)
+  flat = array_map.fill(
+    arrays,
+    mapping,
+    shapes,
+    what='Released checkpoint',
+    their_shape=_released_shape,
+  )
   return flax.traverse_util.unflatten_dict(flat, sep='/')
-
-
-def _check_names(given: set[str], expected: set[str]) -> None:
-  problems = []
-  for what, names in (
-    ('missing', sorted(expected - given)),
-    ('not known to this model', sorted(given - expected)),
-  ):
-    if names:
-      problems.append(f'{what}: {some_names(names, 5)}')
-  if problems:
-    raise ValueError(f'Released checkpoint does not fit; {"; ".join(problems)}')
 
 
 def _released_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:

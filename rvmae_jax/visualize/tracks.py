@@ -10,7 +10,7 @@ from rvmae_jax.visualize.film import Film
 from rvmae_jax.visualize.style import name_row, new_figure, show, styled
 
 # Told apart on any background, and again from the start if there are more.
-_COLOURS = np.array(
+LABEL_COLOURS = np.array(
   [
     *[(230, 60, 60), (60, 180, 75), (255, 205, 30), (65, 105, 225)],
     *[(245, 130, 48), (150, 60, 180), (70, 220, 230), (240, 80, 200)],
@@ -75,7 +75,7 @@ def draw_tracks(drawn: Mapping[str, np.ndarray], title: str = '') -> Any:
     for column, time in zip(row, times):
       show(column, frames[time], '' if number else f'frame {time}')
     settings = {'rotation': 90, 'fontsize': 7.5, 'in_layout': False}
-    name_row(row[0], _TITLES[encoder], -0.04, **settings)
+    name_row(row[0], _TITLES.get(encoder, encoder), -0.04, **settings)
   figure.suptitle(title, fontsize=9)
   return figure
 
@@ -94,7 +94,9 @@ def side_by_side(drawn: Mapping[str, np.ndarray]) -> np.ndarray:
     enlarged = -(-_PANEL // frames.shape[2])
     frames = frames.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
     caption = Image.new('RGB', (frames.shape[2], _CAPTION))
-    ImageDraw.Draw(caption).text((3, 1), _TITLES[encoder], fill='white')
+    ImageDraw.Draw(caption).text(
+      (3, 1), _TITLES.get(encoder, encoder), fill='white'
+    )
     above = np.asarray(caption)[None].repeat(len(frames), axis=0)
     panels.append(np.concatenate([above, frames], axis=1))
   across = min(len(panels), 3)
@@ -124,7 +126,7 @@ def overlay(frame: np.ndarray, label: np.ndarray) -> np.ndarray:
   radius = max(1.5, min(frame.shape[:2]) / 60)
   for number, (x, y) in enumerate(label):
     if not np.isnan(x):
-      colour = tuple(_COLOURS[number % len(_COLOURS)].tolist())
+      colour = tuple(LABEL_COLOURS[number % len(LABEL_COLOURS)].tolist())
       box = (x - radius, y - radius, x + radius, y + radius)
       draw.ellipse(box, fill=colour, outline='black')
   return np.asarray(image)
@@ -132,7 +134,7 @@ def overlay(frame: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 def _tinted(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
   """Objects in colour, with a full line where one ends."""
-  colours = _COLOURS[(mask.astype(int) - 1) % len(_COLOURS)]
+  colours = LABEL_COLOURS[(mask.astype(int) - 1) % len(LABEL_COLOURS)]
   tinted = frame + _STRENGTH * (colours.astype(float) - frame)
   edge = np.zeros(mask.shape, bool)
   edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]

@@ -5,7 +5,7 @@ are drawn at twice their size and averaged down for that. The frame is a torus:
 a sprite that leaves on one side comes in on the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +62,7 @@ def draw_sprite(rng: np.random.Generator, size: int) -> Sprite:
   axis = (np.arange(side) + 0.5 - side / 2) / reach
   x, y = np.meshgrid(axis, axis)
 
-  outline = _draw_outline(rng)
+  outline = draw_outline(rng)
   edge = outline(np.arctan2(y, x)) - np.hypot(x, y)
   alpha = np.clip(edge * reach + 0.5, 0, 1)
 
@@ -145,7 +145,7 @@ def _render_chunk(background, sprites, poses, num_occluders):
   frame = np.arange(len(poses))[:, None, None]
   seen = owner[frame, at[..., 1], at[..., 0]]
   return Rendered(
-    frames=np.rint(255 * _average(canvas, s)).astype(np.uint8),
+    frames=np.rint(255 * average_blocks(canvas, s)).astype(np.uint8),
     masks=_vote(owner, num_sprites + 1, s),
     boxes=np.stack(boxes[:num_sprites], axis=1).astype(np.float32) / s,
     keypoints=keypoints.astype(np.float32),
@@ -228,18 +228,20 @@ def _supersampling(size):
   return 2 if size < 128 else 1
 
 
-def _average(canvas, s):
+def average_blocks(canvas: np.ndarray, s: int) -> np.ndarray:
   """Averages blocks of s x s pixels: [T, s H, s W, ...] -> [T, H, W, ...]."""
   return sum(canvas[:, i::s, j::s] for i in range(s) for j in range(s)) / s**2
 
 
 def _vote(owner, num_values, s):
   """The most frequent value of each block of s x s pixels, [T, H, W] uint8."""
-  shares = [_average(owner == value, s) for value in range(num_values)]
+  shares = [average_blocks(owner == value, s) for value in range(num_values)]
   return np.argmax(shares, axis=0).astype(np.uint8)
 
 
-def _draw_outline(rng):
+def draw_outline(
+  rng: np.random.Generator,
+) -> Callable[[np.ndarray], np.ndarray]:
   """Radius as a function of the angle, at most 1: a star or a blob."""
   if rng.random() < 0.5:
     waves, depths = np.array([rng.integers(4, 7)]), np.array([0.28])

@@ -12,7 +12,13 @@ import ml_collections
 import numpy as np
 
 from rvmae_jax import files, parts, weights
-from rvmae_jax.interop import hugging_face, rvm_released, sharded, vgg
+from rvmae_jax.interop import (
+  hugging_face,
+  readout_released,
+  rvm_released,
+  sharded,
+  vgg,
+)
 from rvmae_jax.models import build_model, rvm, videomae
 from rvmae_jax.registry import some_names
 from rvmae_jax.training import checkpointing
@@ -123,6 +129,9 @@ def _check_file(file: pathlib.Path, report: CheckpointReport) -> None:
     vgg.from_arrays(arrays)
     report.num_matching = len(arrays)
     return
+  if readout_released.is_readout(arrays):
+    _check_readout(arrays, metadata, report)
+    return
   if 'config' in metadata:
     report.kind = (
       f'export of rvmae_jax {metadata.get("rvmae_jax", "")}, '
@@ -152,14 +161,39 @@ def _check_file(file: pathlib.Path, report: CheckpointReport) -> None:
   _describe(config, report)
 
 
+def _check_readout(
+  arrays: Mapping[str, np.ndarray],
+  metadata: Mapping[str, str],
+  report: CheckpointReport,
+) -> None:
+  report.kind = 'readout head, for rvmae_jax.weights.load_readout'
+  found, others = readout_released.find_readout(arrays)
+  if others:
+    report.note = (
+      f'{len(others)} other arrays are left: {some_names(sorted(others), 3)}.'
+    )
+  fields = weights.readout_fields(found, metadata)
+  shapes = readout_released.template(found, fields)
+  _compare(found, readout_released.to_released(_weightless(shapes)), report)
+  details = (f'{key} {value}' for key, value in fields.items() if key != 'name')
+  slots, depth = shapes['readout']['temporal_position'].shape[::2]
+  report.model = (
+    f'{fields["name"]}: {", ".join(details)}, for features of {slots} frames '
+    f'or tubelets, {depth} wide'
+  )
+
+
+def _weightless(shapes: Any) -> Any:
+  """Zeros of stride 0: names and shapes without the memory."""
+  return jax.tree.map(
+    lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes
+  )
+
+
 def _compare_released(
   found: Mapping[str, tuple], model: Any, report: CheckpointReport
 ) -> None:
-  # Zeros of stride 0: names and shapes without the memory.
-  params = jax.tree.map(
-    lambda leaf: np.broadcast_to(np.float32(0), leaf.shape),
-    weights.released_shapes(model),
-  )
+  params = _weightless(weights.released_shapes(model))
   part = 'all' if 'mask_token' in found else 'encoder'
   wanted = rvm_released.to_released(params, part)
   _compare(found, wanted, report)
