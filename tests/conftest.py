@@ -29,6 +29,17 @@ import pytest
 _SHARED = pathlib.Path(__file__).resolve().parents[2] / 'shared'
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+  """`-n auto`: a worker for each core, as long as each has 4 GiB of memory."""
+  if hasattr(os, 'sched_getaffinity'):
+    num_cores = len(os.sched_getaffinity(0))
+  else:
+    num_cores = os.cpu_count()
+  memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+  return max(1, min(num_cores, memory // 2**32, 8))
+
+
 def pytest_unconfigure():
   """Removes the compiled programs, unless a folder was given to keep them."""
   folder = os.environ['JAX_COMPILATION_CACHE_DIR']
