@@ -55,6 +55,18 @@ def _forget_compiled():
     sys.modules['jax'].clear_caches()
 
 
+@pytest.fixture
+def one_device(monkeypatch):
+  """Runs take one of the simulated devices.
+
+  Eight, which share a core or two, wait for each other most of the time, and
+  their programs take longer to compile.
+  """
+  import jax
+
+  monkeypatch.setattr(jax, 'devices', lambda: jax.local_devices()[:1])
+
+
 @pytest.fixture(scope='session')
 def shared_dir() -> pathlib.Path:
   """Golden values and real videos, which live beside the checkout."""

@@ -1,6 +1,7 @@
 """The trainer as a whole: runs of a few steps on random videos."""
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 from rvmae_jax import export
-from rvmae_jax.config_utils import load_config
+from rvmae_jax.config_utils import from_json, load_config
 from rvmae_jax.data import manifest
 from rvmae_jax.layers.transformer import stack_blocks
 from rvmae_jax.parts import build_parts, describe
@@ -29,6 +30,32 @@ from rvmae_jax.transfer import start_from
 
 RECIPE = str(pathlib.Path(__file__).with_name('tiny_recipe.py'))
 MOCO = pathlib.Path(__file__).parents[1] / 'configs' / 'moco_v3.py'
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _programs_are_shared():
+  """Runs in this process trace and compile equal steps once.
+
+  That is most of their time, and the recipe's step does not depend on how many
+  there are, nor on what happens after one.
+  """
+  build = functools.cache(lambda text: build_parts(from_json(text)))
+  steps = {}
+
+  def build_once(config):
+    others = {'total_steps': 1, 'log': {}, 'checkpoint': {}, 'evals': {}}
+    return build(json.dumps({**config.to_dict(), **others}, sort_keys=True))
+
+  def jit_once(step, shardings, mesh):
+    if (step, mesh) not in steps:
+      steps[step, mesh] = jit_step(step, shardings, mesh)
+    return steps[step, mesh]
+
+  jit_step = sharding.jit_step
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr('rvmae_jax.train.build_parts', build_once)
+    patch.setattr(sharding, 'jit_step', jit_once)
+    yield
 
 
 def _config(num_steps=4, **changes):
@@ -90,12 +117,13 @@ def _finish(process, expected=0):
 
 def _wait_for_rows(workdir, num_rows):
   path = workdir / 'metrics.jsonl'
-  deadline = time.monotonic() + 120
+  deadline = time.monotonic() + 300
   while not path.exists() or path.read_text().count('\n') < num_rows:
     assert time.monotonic() < deadline, f'no {num_rows} rows in {path}'
     time.sleep(0.005)
 
 
+@pytest.mark.usefixtures('one_device')
 def test_run_writes_all_it_promises(tmp_path):
   rebuilt = {'name': 'reconstruction', 'every_steps': 2, 'num_batches': 1}
   changes = {
@@ -154,6 +182,7 @@ def test_meshes_and_microbatches_give_the_same_losses(tmp_path, monkeypatch):
     _assert_same_run(tmp_path / name, tmp_path / 'one')
 
 
+@pytest.mark.usefixtures('one_device')
 def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
   def interrupt():
     _wait_for_rows(tmp_path, 4)
@@ -192,6 +221,7 @@ class _Evaluation:
     return {'runs': len(self.steps)}
 
 
+@pytest.mark.usefixtures('one_device')
 @pytest.mark.parametrize('num_steps', [2, 3])
 def test_an_evaluation_that_fails_loses_no_step(
   tmp_path, monkeypatch, num_steps
@@ -220,6 +250,7 @@ def test_an_evaluation_that_fails_loses_no_step(
     assert rows == expected[: 2 * num_steps - 1]
 
 
+@pytest.mark.usefixtures('one_device')
 def test_a_run_told_to_stop_leaves_evaluations_to_the_next(
   tmp_path, monkeypatch
 ):
@@ -238,6 +269,7 @@ def test_a_run_told_to_stop_leaves_evaluations_to_the_next(
   assert [row['step'] for row in _rows(tmp_path)] == [1, 1, 2, 2]
 
 
+@pytest.mark.usefixtures('one_device')
 def test_changed_config_is_told_on_restart(tmp_path, caplog):
   train(_config(2), str(tmp_path))
   train(_config(3, **{'log.max_skipped': 7}), str(tmp_path))
@@ -247,11 +279,13 @@ def test_changed_config_is_told_on_restart(tmp_path, caplog):
     train(_config(4, **{'model.width': 16}), str(tmp_path))
 
 
+@pytest.mark.usefixtures('one_device')
 def test_values_not_finite_stop_the_run(tmp_path):
   with pytest.raises(FloatingPointError, match='3 steps between 2 and 4 were'):
     train(_config(9, **{'optimizer.lr_per_256': 1e30}), str(tmp_path))
 
 
+@pytest.mark.usefixtures('one_device')
 def test_steps_of_zero_mean_only_at_the_end(tmp_path):
   entry = {'name': 'cost', 'every_steps': 0}
   never = {'checkpoint.every_steps': 0, 'log.every_steps': 0, 'evals.e': entry}
