@@ -88,10 +88,22 @@ def _assert_same_run(workdir, other):
   )
 
 
+_started: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_process_outlives_its_test():
+  yield
+  while _started:
+    process = _started.pop()
+    process.kill()
+    process.wait()
+
+
 def _start(workdir, *arguments, devices=1, num_steps=4):
   """Starts the command in a process of its own."""
   flag = f'--xla_force_host_platform_device_count={devices}'
-  return subprocess.Popen(
+  process = subprocess.Popen(
     [
       sys.executable,
       '-m',
@@ -107,6 +119,8 @@ def _start(workdir, *arguments, devices=1, num_steps=4):
     stderr=subprocess.STDOUT,
     text=True,
   )
+  _started.append(process)
+  return process
 
 
 def _finish(process, expected=0):
@@ -169,14 +183,14 @@ def test_run_writes_all_it_promises(tmp_path):
 
 @pytest.mark.slow
 def test_meshes_and_microbatches_give_the_same_losses(tmp_path, monkeypatch):
+  devices = jax.local_devices()
   runs = {
-    'fsdp': {'mesh.fsdp': 2},
-    'accumulation': {'accumulation_steps': 2},
-    'one': {},
+    'fsdp': (4, {'mesh.fsdp': 2}),
+    'accumulation': (4, {'accumulation_steps': 2}),
+    'one': (1, {}),
   }
-  for name, changes in runs.items():
-    if name == 'one':
-      monkeypatch.setattr(jax, 'devices', lambda: jax.local_devices()[:1])
+  for name, (num_devices, changes) in runs.items():
+    monkeypatch.setattr(jax, 'devices', lambda num=num_devices: devices[:num])
     train(_config(3, batch_size=16, **changes), str(tmp_path / name))
   for name in ('fsdp', 'accumulation'):
     _assert_same_run(tmp_path / name, tmp_path / 'one')
@@ -345,11 +359,12 @@ def test_masks_and_clips_that_do_not_fit_are_refused_before_data_is_read(
     train(config, str(tmp_path))
 
 
+@pytest.mark.usefixtures('one_device')
 def test_init_from_run_and_from_exported_file(tmp_path):
   trained = train(_config(2), str(tmp_path / 'run'))
   file = tmp_path / 'weights.npz'
   export.export(str(tmp_path / 'run'), file)
-  mesh = sharding.make_mesh(fsdp=2)
+  mesh = sharding.make_mesh(fsdp=2, devices=jax.local_devices()[:2])
   for path, scan_layers in ((tmp_path / 'run', False), (file, True)):
     changes = {'ema_decay': 0.5, 'model.scan_layers': scan_layers}
     parts = build_parts(_config(**changes))
