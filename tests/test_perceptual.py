@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from rvmae_jax import perceptual, weights
-from rvmae_jax.interop import hugging_face, safetensors, state_dict, vgg
+from rvmae_jax.interop import hugging_face, safetensors, state_dict
 from rvmae_jax.models import build_model
 
 VIDEOMAE = {
@@ -71,7 +71,6 @@ def test_a_distance_is_0_only_between_equals(ours, video):
 
 def test_lpips_is_two_files_joined_by_a_comma(tmp_path, monkeypatch, video):
   """Its weights count: at a quarter each, distances are a quarter."""
-  monkeypatch.setattr(vgg, '_WIDTHS', _WIDTHS)
   files = {name: tmp_path / name for name in ('vgg16.pth', 'vgg.pth')}
   for file in files.values():
     file.touch()
@@ -92,13 +91,9 @@ def test_without_a_path_there_is_no_judge():
   assert perceptual.frozen_features('') is None
 
 
-# An eighth of VGG16's, which take ten times as long to compile.
-_WIDTHS = (8, 16, 32, 64, 64)
-
-
 def _vgg16():
   rng = np.random.default_rng(0)
-  widths = (3, 8, 8, 16, 16, 32, 32, 32, 64, 64, 64, 64, 64, 64)
+  widths = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
   places = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
   arrays = {}
   for place, before, width in zip(places, widths, widths[1:]):
@@ -112,5 +107,5 @@ def _vgg16():
 def _lpips():
   return {
     f'lin{i}.model.1.weight': np.full((1, width, 1, 1), 0.25, np.float32)
-    for i, width in enumerate(_WIDTHS)
+    for i, width in enumerate((64, 128, 256, 512, 512))
   }
