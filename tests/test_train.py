@@ -36,15 +36,17 @@ MOCO = pathlib.Path(__file__).parents[1] / 'configs' / 'moco_v3.py'
 def _programs_are_shared():
   """Runs in this process trace and compile equal steps once.
 
-  That is most of their time, and the recipe's step does not depend on how many
-  there are, nor on what happens after one.
+  That is most of their time. A step does not depend on what happens after it,
+  nor, at a constant rate, on how many there are.
   """
   build = functools.cache(lambda text: build_parts(from_json(text)))
   steps = {}
 
   def build_once(config):
-    others = {'total_steps': 1, 'log': {}, 'checkpoint': {}, 'evals': {}}
-    return build(json.dumps({**config.to_dict(), **others}, sort_keys=True))
+    values = {**config.to_dict(), 'log': {}, 'checkpoint': {}, 'evals': {}}
+    if config.schedule.name == 'constant':
+      values['total_steps'] = 1
+    return build(json.dumps(values, sort_keys=True))
 
   def jit_once(step, shardings, mesh):
     if (step, mesh) not in steps:
