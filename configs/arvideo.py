@@ -13,10 +13,9 @@ The paper trains 14 % faster than VideoMAE, in 26.1 GB where that takes 41.3.
 Expect (paper, ViT-B fine-tuned, 800 epochs): K400 81.2, SSv2 70.9.
 """
 
-from rvmae_jax.config_utils import load_recipe, parse_arg
+from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.configs import videomae
 from rvmae_jax.registry import check_known
-
-videomae = load_recipe('videomae.py', beside=__file__)
 
 
 def get_config(arg=None):

@@ -25,10 +25,9 @@ SSv2 69.6; UCF101 91.3.
 """
 
 from rvmae_jax.config_utils import load_recipe, parse_arg
+from rvmae_jax.configs import videomae
 from rvmae_jax.models.classifier import classifier_config
 from rvmae_jax.registry import check_known
-
-videomae = load_recipe('videomae.py', beside=__file__)
 
 # Clips of 16 frames: a stride of 0 spreads them over the video. Left and right
 # are part of the classes of SSv2. Views are clips x crops at the end.

@@ -16,9 +16,8 @@ Expect (VideoMAE's paper, ViT-B from scratch): SSv2 32.6, UCF101 51.4, HMDB51
 18.0.
 """
 
-from rvmae_jax.config_utils import load_recipe, parse_arg
-
-finetune = load_recipe('finetune.py', beside=__file__)
+from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.configs import finetune
 
 EPOCHS = 100
 

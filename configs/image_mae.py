@@ -13,9 +13,8 @@ Cost: ViT-B takes 9.7 GMAC an image forward; the paper trains 1,600 epochs of
 Expect (paper, ViT-B on ImageNet-1K images, 1,600 epochs, fine-tuned): 83.6.
 """
 
-from rvmae_jax.config_utils import load_recipe, parse_arg
-
-videomae = load_recipe('videomae.py', beside=__file__)
+from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.configs import videomae
 
 IMAGENET = {'clips': 1_281_167, 'epochs': 800}
 

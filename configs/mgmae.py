@@ -18,11 +18,10 @@ Expect (paper, ViT-B, fine-tuned): SSv2 71.0 after 800 epochs, 72.3 after 2,400;
 K400 81.2 after 800, 81.8 after 1,600.
 """
 
-from rvmae_jax.config_utils import load_recipe, parse_arg
+from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.configs import videomae
 from rvmae_jax.data.flow import FLOWS
 from rvmae_jax.registry import check_known
-
-videomae = load_recipe('videomae.py', beside=__file__)
 
 
 def get_config(arg=None):

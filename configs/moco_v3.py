@@ -14,9 +14,8 @@ VideoMAE's time in the latter's paper.
 Expect (VideoMAE's paper, ViT-B): SSv2 54.2 fine-tuned, 33.7 linear.
 """
 
-from rvmae_jax.config_utils import load_recipe, parse_arg
-
-videomae = load_recipe('videomae.py', beside=__file__)
+from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.configs import videomae
 
 
 def get_config(arg=None):

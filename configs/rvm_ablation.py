@@ -26,11 +26,9 @@ Expect (paper, S, 500 M clips, frozen, SSv2): 1 source frame 41.0, 2 frames
 47.2, 4 frames 52.3; attention 49.1.
 """
 
-from rvmae_jax.config_utils import load_recipe, parse_arg
+from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.configs import rvm_pretrain, rvm_quickstart
 from rvmae_jax.registry import check_known
-
-rvm_pretrain = load_recipe('rvm_pretrain.py', beside=__file__)
-rvm_quickstart = load_recipe('rvm_quickstart.py', beside=__file__)
 
 ABLATIONS = {
   'none': {},

@@ -16,9 +16,8 @@ Cost: `--dry_run` prints the FLOPs of a clip.
 Expect: a study's method without a published number.
 """
 
-from rvmae_jax.config_utils import load_recipe, parse_arg
-
-rvm_pretrain = load_recipe('rvm_pretrain.py', beside=__file__)
+from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.configs import rvm_pretrain
 
 
 def get_config(arg=None):

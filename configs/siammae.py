@@ -10,9 +10,8 @@ Expect: RVM with one source frame, which RVM's paper likens to SiamMAE, has
 SSv2 41.0 (frozen, S, arXiv 2512.13684).
 """
 
-from rvmae_jax.config_utils import load_recipe, parse_arg
-
-rvm_pretrain = load_recipe('rvm_pretrain.py', beside=__file__)
+from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.configs import rvm_pretrain
 
 # 400 epochs of Kinetics-400; how long the paper trains was not seen.
 TOTAL_CLIPS = 400 * 240_000

@@ -16,9 +16,7 @@ Expect: a study's baseline without a published number, see
 configs/vanilla_mae.py. No source gives the ranges; they are ours.
 """
 
-from rvmae_jax.config_utils import load_recipe
-
-vanilla_mae = load_recipe('vanilla_mae.py', beside=__file__)
+from rvmae_jax.configs import vanilla_mae
 
 
 def get_config(arg=None):

@@ -18,10 +18,8 @@ frame, which also sees no motion, has SSv2 41.0 against 52.3 with four (frozen,
 arXiv 2512.13684, S).
 """
 
-from rvmae_jax.config_utils import load_recipe, parse_arg
-
-image_mae = load_recipe('image_mae.py', beside=__file__)
-rvmae = load_recipe('rvmae.py', beside=__file__)
+from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.configs import image_mae, rvmae
 
 
 def get_config(arg=None):

@@ -14,9 +14,7 @@ Expect: nobody has published this number. Joint attention: configs/videomae.py;
 TimeSformer itself, supervised from ImageNet-21k (arXiv 2102.05095): K400 78.0.
 """
 
-from rvmae_jax.config_utils import load_recipe
-
-videomae = load_recipe('videomae.py', beside=__file__)
+from rvmae_jax.configs import videomae
 
 
 def get_config(arg=None):

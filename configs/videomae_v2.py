@@ -17,9 +17,7 @@ Expect (paper, ViT-g, 1,200 epochs of 1.35 M mixed videos, fine-tuned):
 K400 87.2, SSv2 77.0.
 """
 
-from rvmae_jax.config_utils import load_recipe
-
-videomae = load_recipe('videomae.py', beside=__file__)
+from rvmae_jax.configs import videomae
 
 
 def get_config(arg=None):

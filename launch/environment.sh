@@ -41,7 +41,7 @@ run() {
 # A name on the PATH is not enough: version managers leave shims that fail.
 find_python() {
   local candidate
-  for candidate in "${PYTHON:-}" python3.12 python3.11 python3; do
+  for candidate in "${PYTHON:-}" python3.12 python3.13 python3.11 python3; do
     if [[ -n $candidate ]] && "$candidate" -c \
       'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' \
       2>/dev/null; then
@@ -50,8 +50,9 @@ find_python() {
     fi
   done
   fail "no Python 3.11 or newer that can make a virtual environment (tried" \
-    "${PYTHON:+$PYTHON, }python3.12, python3.11, python3). Install one, for" \
-    "example 'sudo apt install python3.12-venv', or name it with PYTHON=PATH."
+    "${PYTHON:+$PYTHON, }python3.12, python3.13, python3.11, python3). Install" \
+    "one, for example 'sudo apt install python3.12-venv', or name it with" \
+    "PYTHON=PATH."
 }
 
 # prepare_environment EXTRAS: activates .venv (made at need) unless a virtual

@@ -29,6 +29,17 @@ import pytest
 _SHARED = pathlib.Path(__file__).resolve().parents[2] / 'shared'
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+  """`-n auto`: a worker for each core, as long as each has 4 GiB of memory."""
+  if hasattr(os, 'sched_getaffinity'):
+    num_cores = len(os.sched_getaffinity(0))
+  else:
+    num_cores = os.cpu_count()
+  memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+  return max(1, min(num_cores, memory // 2**32, 8))
+
+
 def pytest_unconfigure():
   """Removes the compiled programs, unless a folder was given to keep them."""
   folder = os.environ['JAX_COMPILATION_CACHE_DIR']
@@ -42,6 +53,18 @@ def _forget_compiled():
   yield
   if 'jax' in sys.modules:
     sys.modules['jax'].clear_caches()
+
+
+@pytest.fixture
+def one_device(monkeypatch):
+  """Runs take one of the simulated devices.
+
+  Eight, which share a core or two, wait for each other most of the time, and
+  their programs take longer to compile.
+  """
+  import jax
+
+  monkeypatch.setattr(jax, 'devices', lambda: jax.local_devices()[:1])
 
 
 @pytest.fixture(scope='session')

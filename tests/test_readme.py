@@ -55,8 +55,7 @@ def test_the_example_mask_shows_neighbouring_rows():
   }
 
 
-def test_the_example_recipe_loads(tmp_path, monkeypatch):
-  monkeypatch.syspath_prepend(ROOT)
+def test_the_example_recipe_loads(tmp_path):
   path = tmp_path / 'rvm_strip.py'
   path.write_text(_block('configs/rvm_strip.py'))
   config = load_config(f'{path}:variant=tiny')

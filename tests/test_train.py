@@ -1,6 +1,7 @@
 """The trainer as a whole: runs of a few steps on random videos."""
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 
 from rvmae_jax import export
-from rvmae_jax.config_utils import load_config
+from rvmae_jax.config_utils import from_json, load_config
 from rvmae_jax.data import locking, manifest
 from rvmae_jax.data.locking import FolderLock, InUseError
 from rvmae_jax.layers.transformer import stack_blocks
@@ -32,6 +33,36 @@ from tests.weights_file import write_videomae
 
 RECIPE = str(pathlib.Path(__file__).with_name('tiny_recipe.py'))
 MOCO = pathlib.Path(__file__).parents[1] / 'configs' / 'moco_v3.py'
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _programs_are_shared():
+  """Runs in this process trace and compile equal steps once.
+
+  That is most of their time. A step does not depend on what happens after it,
+  nor, at a constant rate, on how many there are.
+  """
+  build = functools.cache(lambda text: build_parts(from_json(text)))
+  steps = {}
+
+  def build_once(config):
+    values = {**config.to_dict(), 'log': {}, 'checkpoint': {}, 'evals': {}}
+    if config.schedule.name == 'constant':
+      values['total_steps'] = 1
+    return build(json.dumps(values, sort_keys=True))
+
+  def jit_once(step, shardings, mesh, frozen=()):
+    if frozen:
+      return jit_step(step, shardings, mesh, frozen)
+    if (step, mesh) not in steps:
+      steps[step, mesh] = jit_step(step, shardings, mesh)
+    return steps[step, mesh]
+
+  jit_step = sharding.jit_step
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr('rvmae_jax.train.build_parts', build_once)
+    patch.setattr(sharding, 'jit_step', jit_once)
+    yield
 
 
 def _config(num_steps=4, **changes):
@@ -64,10 +95,22 @@ def _assert_same_run(workdir, other):
   )
 
 
+_started: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_process_outlives_its_test():
+  yield
+  while _started:
+    process = _started.pop()
+    process.kill()
+    process.wait()
+
+
 def _start(workdir, *arguments, devices=1, num_steps=4):
   """Starts the command in a process of its own."""
   flag = f'--xla_force_host_platform_device_count={devices}'
-  return subprocess.Popen(
+  process = subprocess.Popen(
     [
       sys.executable,
       '-m',
@@ -83,6 +126,8 @@ def _start(workdir, *arguments, devices=1, num_steps=4):
     stderr=subprocess.STDOUT,
     text=True,
   )
+  _started.append(process)
+  return process
 
 
 def _finish(process, expected=0):
@@ -93,7 +138,7 @@ def _finish(process, expected=0):
 
 def _wait_for_rows(workdir, num_rows):
   path = workdir / 'metrics.jsonl'
-  deadline = time.monotonic() + 120
+  deadline = time.monotonic() + 300
   while not path.exists() or path.read_text().count('\n') < num_rows:
     assert time.monotonic() < deadline, f'no {num_rows} rows in {path}'
     time.sleep(0.005)
@@ -107,6 +152,7 @@ _REBUILT = {
 }
 
 
+@pytest.mark.usefixtures('one_device')
 def test_run_writes_all_it_promises(tmp_path):
   rebuilt = {**_REBUILT, 'every_steps': 2}
   changes = {
@@ -176,19 +222,20 @@ def test_a_network_that_judges_is_no_part_of_the_state(tmp_path):
 
 @pytest.mark.slow
 def test_meshes_and_microbatches_give_the_same_losses(tmp_path, monkeypatch):
+  devices = jax.local_devices()
   runs = {
-    'fsdp': {'mesh.fsdp': 2},
-    'accumulation': {'accumulation_steps': 2},
-    'one': {},
+    'fsdp': (4, {'mesh.fsdp': 2}),
+    'accumulation': (4, {'accumulation_steps': 2}),
+    'one': (1, {}),
   }
-  for name, changes in runs.items():
-    if name == 'one':
-      monkeypatch.setattr(jax, 'devices', lambda: jax.local_devices()[:1])
+  for name, (num_devices, changes) in runs.items():
+    monkeypatch.setattr(jax, 'devices', lambda num=num_devices: devices[:num])
     train(_config(3, batch_size=16, **changes), str(tmp_path / name))
   for name in ('fsdp', 'accumulation'):
     _assert_same_run(tmp_path / name, tmp_path / 'one')
 
 
+@pytest.mark.usefixtures('one_device')
 def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
   def interrupt():
     _wait_for_rows(tmp_path, 4)
@@ -227,6 +274,7 @@ class _Evaluation:
     return {'runs': len(self.steps)}
 
 
+@pytest.mark.usefixtures('one_device')
 @pytest.mark.parametrize('num_steps', [2, 3])
 def test_an_evaluation_that_fails_loses_no_step(
   tmp_path, monkeypatch, num_steps
@@ -255,6 +303,7 @@ def test_an_evaluation_that_fails_loses_no_step(
     assert rows == expected[: 2 * num_steps - 1]
 
 
+@pytest.mark.usefixtures('one_device')
 def test_a_run_told_to_stop_leaves_evaluations_to_the_next(
   tmp_path, monkeypatch
 ):
@@ -273,6 +322,7 @@ def test_a_run_told_to_stop_leaves_evaluations_to_the_next(
   assert [row['step'] for row in _rows(tmp_path)] == [1, 1, 2, 2]
 
 
+@pytest.mark.usefixtures('one_device')
 def test_changed_config_is_told_on_restart(tmp_path, caplog):
   train(_config(2), str(tmp_path))
   train(_config(3, **{'log.max_skipped': 7}), str(tmp_path))
@@ -316,11 +366,13 @@ def test_a_run_whose_workdir_was_taken_over_stops(tmp_path, monkeypatch):
   assert (tmp_path / 'train.lock').read_text() == '{}'
 
 
+@pytest.mark.usefixtures('one_device')
 def test_values_not_finite_stop_the_run(tmp_path):
   with pytest.raises(FloatingPointError, match='3 steps between 2 and 4 were'):
     train(_config(9, **{'optimizer.lr_per_256': 1e30}), str(tmp_path))
 
 
+@pytest.mark.usefixtures('one_device')
 def test_steps_of_zero_mean_only_at_the_end(tmp_path):
   entry = {'name': 'cost', 'every_steps': 0}
   never = {'checkpoint.every_steps': 0, 'log.every_steps': 0, 'evals.e': entry}
@@ -408,11 +460,12 @@ def test_masks_and_clips_that_do_not_fit_are_refused_before_data_is_read(
     train(config, str(tmp_path))
 
 
+@pytest.mark.usefixtures('one_device')
 def test_init_from_run_and_from_exported_file(tmp_path):
   trained = train(_config(2), str(tmp_path / 'run'))
   file = tmp_path / 'weights.npz'
   export.export(str(tmp_path / 'run'), file)
-  mesh = sharding.make_mesh(fsdp=2)
+  mesh = sharding.make_mesh(fsdp=2, devices=jax.local_devices()[:2])
   for path, scan_layers in ((tmp_path / 'run', False), (file, True)):
     changes = {'ema_decay': 0.5, 'model.scan_layers': scan_layers}
     parts = build_parts(_config(**changes))

@@ -61,7 +61,8 @@ class MetricWriter:
     resumed_step: the step that the run starts from.
     clu: which of clu's writers to add: 'tensorboard' (event files) and
       'console' (every scalar as a log line; `Progress.line` tells the most
-      important ones anyway). They need TensorFlow: a few seconds and 400 MB.
+      important ones anyway). They need TensorFlow, an extra: a few seconds and
+      400 MB. Without it a warning is all that they write.
   """
 
   def __init__(
@@ -169,24 +170,32 @@ def drop_lines_after(path: epath.Path, step: int) -> list[dict[str, Any]]:
 
 
 def _clu_writers(names: Sequence[str], workdir: epath.Path) -> list[Any]:
+  known = ('tensorboard', 'console')
+  if unknown := set(names) - set(known):
+    raise ValueError(
+      f'config.log.clu={tuple(names)} has {sorted(unknown)}; it may have '
+      f'{" and ".join(map(repr, known))}.'
+    )
   # Imported here: both load TensorFlow, which must keep off the accelerators.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # Else it tells so.
-  import tensorflow as tf
-
+  try:
+    import tensorflow as tf
+    from clu import metric_writers
+  except ImportError as error:
+    logging.warning(
+      'No files for TensorBoard, which need TensorFlow (%s): pip install '
+      "'rvmae_jax[tensorflow]', or set config.log.clu=(). All numbers are in "
+      'metrics.jsonl.',
+      error,
+    )
+    return []
   for kind in ('GPU', 'TPU'):
     tf.config.set_visible_devices([], kind)
-  from clu import metric_writers
-
   writers = {
     'console': metric_writers.LoggingWriter,
     'tensorboard': lambda: metric_writers.SummaryWriter(str(workdir)),
   }
-  if unknown := set(names) - set(writers):
-    raise ValueError(
-      f'config.log.clu={tuple(names)} has {sorted(unknown)}; it may have '
-      f'{" and ".join(map(repr, writers))}.'
-    )
   return [writers[name]() for name in names]
 
 

@@ -4,9 +4,11 @@ How an evaluation's results are drawn is one line in `FIGURES`: its name -> a
 function `(arrays, metrics) -> {picture name: matplotlib Figure or Film}`.
 """
 
+import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
+from absl import logging
 from etils import epath
 
 from rvmae_jax.registry import Registry
@@ -40,6 +42,18 @@ FIGURES = Registry(
 )
 
 
+def can_draw() -> bool:
+  """Whether matplotlib is installed; the log says so once where it is not."""
+  found = importlib.util.find_spec('matplotlib') is not None
+  if not found:
+    logging.log_first_n(
+      logging.WARNING,
+      "No pictures, which need matplotlib: pip install 'rvmae_jax[vis]'.",
+      1,
+    )
+  return found
+
+
 def draw(
   name: str,
   arrays: Mapping[str, Any],
@@ -57,9 +71,9 @@ def draw(
     dpi: pixels per inch.
 
   Returns:
-    The files written.
+    The files written; none where matplotlib is not installed.
   """
-  if name not in FIGURES or not metrics:
+  if name not in FIGURES or not metrics or not can_draw():
     return []
   folder = epath.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)

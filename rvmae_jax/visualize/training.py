@@ -1,14 +1,12 @@
 """Pictures of a run while it trains."""
 
-import importlib.util
 from typing import Any
 
 import jax
 import numpy as np
-from absl import logging
 from etils import epath
 
-from rvmae_jax.visualize import draw, save_figure
+from rvmae_jax.visualize import can_draw, draw, save_figure
 from rvmae_jax.visualize.batch import draw_batch
 
 
@@ -38,8 +36,7 @@ class TrainingPictures:
     self._folder, self._every_steps = folder, every_steps
     self._token_size = {'patch_size': patch_size, 'tubelet_size': tubelet_size}
     self._reconstruction = reconstruction
-    if every_steps and not importlib.util.find_spec('matplotlib'):
-      logging.info('No pictures: matplotlib is not installed (extra [vis]).')
+    if every_steps and not can_draw():
       self._every_steps = 0
 
   def is_due(self, step: int) -> bool:

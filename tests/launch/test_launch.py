@@ -253,18 +253,18 @@ def test_a_python_that_does_not_run_is_passed_over(stand_in):
   environment = stand_in(
     **{
       'python3.12': 'exit 127',
-      'python3.11': f'exec {sys.executable} "$@"',
+      'python3.13': f'exec {sys.executable} "$@"',
     }
   )
   find = f'source {LAUNCH}/environment.sh; find_python'
-  assert _bash('-c', find, **environment) == 'python3.11\n'
+  assert _bash('-c', find, **environment) == 'python3.13\n'
   assert _bash('-c', find, **environment, PYTHON=sys.executable) == (
     f'{sys.executable}\n'
   )
 
 
 def test_no_usable_python_is_a_clear_error(stand_in):
-  names = ('python3.12', 'python3.11', 'python3')
+  names = ('python3.12', 'python3.13', 'python3.11', 'python3')
   environment = stand_in(**dict.fromkeys(names, 'exit 1'))
   process = subprocess.run(
     ['bash', '-c', f'source {LAUNCH}/environment.sh; find_python'],

@@ -83,7 +83,8 @@ def views_spec(config, size):
 
 
 def tiny(name, **fields):
-  return {'name': name, 'variant': 'tiny', 'patch_size': PATCH, **fields}
+  config = {'name': name, 'variant': 'tiny', 'patch_size': PATCH}
+  return {**config, 'encoder_blocks': 2, **fields}
 
 
 CLS = {'num_prefix_tokens': 1, 'position': 'learned', 'learned_grid': (4, 4, 4)}

@@ -3,6 +3,7 @@
 import errno
 import json
 import pathlib
+import sys
 import time
 
 import jax
@@ -59,6 +60,17 @@ def test_tensorboard_gets_the_scalars(tmp_path):
   events = event_accumulator.EventAccumulator(str(tmp_path))
   events.Reload()
   assert [tensor.step for tensor in events.Tensors('loss')] == [7]
+
+
+def test_without_tensorflow_the_log_tells_the_remedy(
+  tmp_path, monkeypatch, caplog
+):
+  monkeypatch.setitem(sys.modules, 'tensorflow', None)
+  writer = MetricWriter(tmp_path, clu=('tensorboard', 'console'))
+  assert "pip install 'rvmae_jax[tensorflow]'" in caplog.text
+  writer.write(7, {'loss': 0.25})
+  writer.close()
+  assert _steps(tmp_path) == [7]
 
 
 def test_speed_counts_steps_clips_and_waiting(monkeypatch):

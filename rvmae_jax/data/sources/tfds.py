@@ -39,6 +39,7 @@ class Tfds:
 
   Raises:
     FileNotFoundError: the dataset is not prepared and `download` is False.
+    ModuleNotFoundError: TFDS is not installed; it is an extra.
     ValueError: the split or feature is not there, or not the only one.
   """
 
@@ -51,8 +52,13 @@ class Tfds:
     label_key: str = '',
     download: bool = False,
   ):
-    import tensorflow_datasets as tfds
-
+    try:
+      import tensorflow_datasets as tfds
+    except ModuleNotFoundError as error:
+      raise ModuleNotFoundError(
+        f'tfds: the dataset {dataset!r} is read with TensorFlow Datasets, '
+        f"which is not here ({error}): pip install 'rvmae_jax[tensorflow]'"
+      ) from error
     builder = tfds.builder(dataset, data_dir=data_dir or None)
     self._video_key, self._label_key, self.class_names = find_features(
       builder.info.features, video_key, label_key

@@ -97,6 +97,12 @@ def test_a_dataset_that_is_not_prepared_says_how_to(tmp_path):
     tfds.Tfds('ucf101/ucf101_1', data_dir=str(tmp_path))
 
 
+def test_without_the_extra_the_error_names_it(monkeypatch):
+  monkeypatch.setitem(sys.modules, 'tensorflow_datasets', None)
+  with pytest.raises(ModuleNotFoundError, match=r"'tiny' .*\[tensorflow\]"):
+    tfds.Tfds('tiny')
+
+
 def test_the_module_alone_imports_no_tensorflow():
   import subprocess
 
