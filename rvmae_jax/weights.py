@@ -14,6 +14,7 @@ Files are told apart by what is in them:
 
 import functools
 import hashlib
+import json
 import pathlib
 import types
 from collections.abc import Mapping
