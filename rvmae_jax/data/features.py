@@ -79,6 +79,10 @@ class FeatureFolder:
         self._read = open_shard(path)
         self._open_file = row['file']
       array = self._read(row['offset'])
+      if array.dtype.kind not in 'fiu':
+        raise ValueError(
+          f'entry {row["offset"]} holds {array.dtype}, and features are numbers'
+        )
       if array.shape != row['shape']:
         raise ValueError(
           f'entry {row["offset"]} is {array.shape}, and {row["shape"]} in '

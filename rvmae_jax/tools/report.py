@@ -74,7 +74,9 @@ def write_report(
       _repeat(workdir, measured),
       _settings(config, measured),
     ]
-  epath.Path(out).write_text(page.page(title, body))
+  # Names of files may hold bytes that are no text.
+  text = page.page(title, body).encode(errors='backslashreplace')
+  epath.Path(out).write_bytes(text)
 
 
 def _origin(config: Mapping[str, Any]) -> str:

@@ -56,3 +56,11 @@ def test_damage_is_named(folder, file, old, new):
 def test_a_folder_without_an_index_says_what_to_do(tmp_path):
   with pytest.raises(FileNotFoundError, match='has not finished'):
     features.FeatureFolder(tmp_path)
+
+
+@pytest.mark.parametrize('array', [np.array(['a']), np.zeros(1, [('a', 'f4')])])
+def test_what_is_no_number_is_refused(folder, array):
+  with features.shard_writer(folder / 'features-00000.npz') as write:
+    write(array)
+  with pytest.raises(ValueError, match='and features are numbers'):
+    features.FeatureFolder(folder)[0]

@@ -232,3 +232,8 @@ def test_the_file_that_cannot_be_read_is_named(run, tmp_path, file, content):
   (tmp_path / file).write_text(content)
   with pytest.raises(ValueError, match=rf'{file} '):
     write_report(tmp_path, tmp_path / 'evaluation', tmp_path / 'report.html')
+
+
+def test_names_that_are_no_text_are_shown_escaped(run, tmp_path):
+  text = run(strange={'num_videos': 1, 'caf\udce9/speed': 2.5})
+  assert 'caf\\udce9' in text
