@@ -96,7 +96,7 @@ def test_a_released_file_and_what_does_not_fit_in_it(released):
   arrays['encoder/LayerNorm_0/bias'] = np.full(3, np.nan, np.float32)
   np.savez(released, **arrays)
   report = check_checkpoint(released)
-  assert report.error.startswith("No array 'cls_token'")
+  assert "No array 'cls_token'" in report.error
   arrays['cls_token'] = arrays['extra']
   np.savez(released, **arrays)
   report = check_checkpoint(released)
