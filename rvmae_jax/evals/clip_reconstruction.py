@@ -10,6 +10,7 @@ from rvmae_jax.evals.rebuilding import (
   Clips,
   Distance,
   RebuildingEval,
+  coherence,
   named,
   score,
   video_clips,
@@ -40,9 +41,9 @@ class ClipReconstructionEval(RebuildingEval):
     return video_clips(batch, rebuilt, self.videos)
 
   def scores(
-    self, clips: Clips, distance: Distance | None = None
+    self, clips: Clips, distance: Distance | None = None, flow: str = ''
   ) -> dict[str, np.ndarray]:
-    """As of `score`, [B] for each of the four methods."""
+    """As of `score` and `coherence`, [B] for each of the four methods."""
     video, hidden = clips['video'], clips['hidden'][..., None]
     seen = clips['visible'][..., None].astype(video.dtype)
 
@@ -62,7 +63,8 @@ class ClipReconstructionEval(RebuildingEval):
     guesses = {
       k: np.where(hidden, guess, video) for k, guess in guesses.items()
     }
-    return score(video, clips['hidden'], guesses, 1, distance)
+    asked = video, clips['hidden'], guesses, 1
+    return score(*asked, distance) | coherence(*asked, flow)
 
   def metrics(self, means: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Numbers as `model/psnr_hidden`, and `gain_db`.

@@ -12,6 +12,7 @@ from rvmae_jax.evals.rebuilding import (
   Clips,
   Distance,
   RebuildingEval,
+  coherence,
   named,
   score,
   target_clips,
@@ -54,16 +55,26 @@ class ReconstructionEval(RebuildingEval):
     return Result(metrics, arrays and {**arrays, 'gaps': np.array(self.gaps)})
 
   def scores(
-    self, clips: Clips, distance: Distance | None = None
+    self, clips: Clips, distance: Distance | None = None, flow: str = ''
   ) -> dict[str, np.ndarray]:
-    """As of `score`, [B, gaps] for each of the three methods."""
+    """As of `score` and `coherence`, [B, gaps] for each of the three methods.
+
+    Coherence is that with the gap before, if it is one step less.
+    """
     last = clips['video'][:, -1:]
     guesses = {
       'model': clips['rebuilt'],
       'copy_last': last,
       'mean_colour': last.mean((2, 3), keepdims=True),
     }
-    return score(clips['target'], clips['hidden'], guesses, 2, distance)
+    asked = clips['target'], clips['hidden'], guesses, 2
+    pairs = coherence(*asked, flow, np.diff(self.gaps) == 1)
+    # The first has none before: [B, gaps - 1] -> [B, gaps].
+    first = np.ma.masked_all((len(last), 1))
+    return score(*asked, distance) | {
+      key: np.ma.concatenate([first, values], axis=1)
+      for key, values in pairs.items()
+    }
 
   def metrics(self, means: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Numbers as `gap_4/model/psnr_hidden`, and `gap_4/gain_db`.
