@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from rvmae_jax.batch import split_host
-from rvmae_jax.evals.pooling import pool
+from rvmae_jax.evals.pooling import pool, unit_length
 from rvmae_jax.memory import planned_bytes
 from rvmae_jax.target_device import compiling_for
 
@@ -87,9 +87,7 @@ class ModelFunctions:
         video = jnp.broadcast_to(
           frames[:, None], (*clip_shape, *frames.shape[1:])
         )
-        features = encode(params, video, 'encode')
-        norm = jnp.linalg.norm(features, axis=-1, keepdims=True)
-        return features / jnp.maximum(norm, 1e-6)
+        return unit_length(encode(params, video, 'encode'))
 
       difference = unit_features(first) - unit_features(second)
       return jnp.square(difference).sum(-1).mean((1, 2))

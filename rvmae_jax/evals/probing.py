@@ -33,6 +33,7 @@ from rvmae_jax.evals.strata import accuracy_by_group, read_columns
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.evals.views import Views
 from rvmae_jax.metrics.classification import chance_accuracy
+from rvmae_jax.metrics.features import standardise
 
 
 class Answers(NamedTuple):
@@ -55,11 +56,8 @@ class Answers(NamedTuple):
 class Probe(abc.ABC):
   """A classifier on frozen features, the same for a network and its baselines.
 
-  A test video may be seen as several views, whose class probabilities are
-  averaged. Views are cut out of one longer and wider clip: VideoMAE's 5 x 3 on
-  Kinetics are `num_clips=5, num_crops=3` with `test={'clip': {..., 'num_clips':
-  5}, 'crop': {'size': (224, 400)}}` and clips of 16 frames; the sampler takes
-  them from the first possible start to the last.
+  A test video may be seen as several views, see `evals.views`, whose class
+  probabilities are averaged.
 
   Attributes:
     train: the videos to learn from.
@@ -227,12 +225,12 @@ class FeatureProbe(Probe):
     for number, (train, test) in enumerate(pairs):
       for encoder in train.pooled:
         for pooling in self.poolings:
-          features = train.pooled[encoder][pooling]
-          mean, scale = features.mean(0), features.std(0) + 1e-6
-          classify, numbers = self.fit(
-            (features - mean) / scale, labels, self.train.seed + number
+          learned, asked = standardise(
+            train.pooled[encoder][pooling], test.pooled[encoder][pooling]
           )
-          asked = (test.pooled[encoder][pooling] - mean) / scale
+          classify, numbers = self.fit(
+            learned, labels, self.train.seed + number
+          )
           # [m, D] or [m, views, D] -> [m * views, D]
           found = classify(asked.reshape(-1, asked.shape[-1]))
           # A class that train lacks is never the answer.

@@ -15,11 +15,11 @@ from rvmae_jax.evals.features import (
   check_encoders,
   check_poolings,
   extract,
-  unit,
 )
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics import retrieval
+from rvmae_jax.metrics.features import standardise, unit_rows
 
 _CHUNK = 20_000_000  # Similarities that are held at once.
 _NUM_FRAMES = 4  # Of each video on the sheet.
@@ -89,12 +89,14 @@ class RetrievalEval:
       queries, gallery = found
       for encoder, by_pooling in queries.pooled.items():
         for pooling in self.poolings:
-          rows = by_pooling[pooling], gallery.pooled[encoder][pooling]
+          asked, searched = (
+            by_pooling[pooling],
+            gallery.pooled[encoder][pooling],
+          )
           if self.standardise:
-            mean, scale = rows[1].mean(0), rows[1].std(0) + 1e-6
-            rows = tuple((features - mean) / scale for features in rows)
+            searched, asked = standardise(searched, asked)
           numbers, nearest = search(
-            *(rows[0], queries.labels, rows[1], gallery.labels),
+            *(asked, queries.labels, searched, gallery.labels),
             recall_at=self.recall_at,
             num_neighbours=self.num_neighbours,
             leave_one_out=not self.train,
@@ -183,7 +185,7 @@ def search(
     `recall_at_<k>` and `map`, means over queries; and the rows of the nearest
     in the gallery, [m, neighbours].
   """
-  queries, gallery = unit(queries), unit(gallery)
+  queries, gallery = unit_rows(queries), unit_rows(gallery)
   scores, nearest = collections.defaultdict(list), []
   num_rows = max(_CHUNK // len(gallery), 1)
   for start in range(0, len(queries), num_rows):

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rvmae_jax.evals.tracking.propagation import normalise
+from rvmae_jax.evals.pooling import unit_length
 
 
 def track_points(
@@ -91,13 +91,13 @@ def _search(
   Returns:
     [Q, T, 2] x and y in cells, [Q, T] cells, and [Q, T] cosines.
   """
-  features = normalise(features)
+  features = unit_length(features)
   grid = features.shape[1:3]
   like = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
   def one(query):
     start, place = query
-    looked_for = normalise(_sample(features[start], place))
+    looked_for = unit_length(_sample(features[start], place))
     similarity = like('d,thwd->thw', looked_for, features)
     locate = functools.partial(_locate, temperature=temperature, radius=radius)
     points = jax.vmap(locate)(similarity)  # [T, 2]
