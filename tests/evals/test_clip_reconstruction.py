@@ -114,6 +114,15 @@ def test_what_is_never_hidden_in_a_row_is_left_out():
   assert not [key for key in metrics if 'warped' in key]
 
 
+def test_frames_that_are_hidden_whole_have_numbers_of_their_own():
+  # The mask of R-VMAE hides one of the four slots, two frames, whole.
+  metrics = _evaluation('space_time').run(Oracle(error=-0.001)).metrics
+  assert metrics['model/difference_error_hidden_frames'] < 1e-6
+  # There mean colours stand still, and noise does not.
+  found = metrics['mean_colour/difference_error_hidden_frames']
+  assert found == pytest.approx(1 / 6, rel=0.05)
+
+
 class _Panned:
   """A video of a smooth texture that moves right by two pixels a frame."""
 
