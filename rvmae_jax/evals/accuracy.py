@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import jax
-from absl import logging
 
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Result, skipped
 from rvmae_jax.evals.answers import measure, picture_arrays
 from rvmae_jax.evals.features import gather
 from rvmae_jax.evals.functions import ModelFunctions
@@ -19,7 +18,7 @@ from rvmae_jax.metrics.classification import chance_accuracy
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AccuracyEval:
-  """How right, and how rightly sure, a network with `logits` is.
+  """Accuracy and calibration of a network with `logits`.
 
   Each video may be seen as several views, see `evals.views`, whose class
   probabilities are averaged.
@@ -41,7 +40,7 @@ class AccuracyEval:
   num_crops: int = 1
   strata: Sequence[str] = ()
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """The numbers of `evals.answers.measure`, `chance` and `num_videos`.
 
     Also `strata/<column>/<value>/...` as of `evals.strata.accuracy_by_group`.
@@ -52,7 +51,6 @@ class AccuracyEval:
     Raises:
       ValueError: a label that the network has no place for.
     """
-    del step
 
     def classify(batch):
       return {'': jax.nn.softmax(functions.predict(batch)['logits'])}
@@ -63,13 +61,12 @@ class AccuracyEval:
       Views.of(self.videos, self.num_clips, self.num_crops),
     )
     if not rows:
-      logging.info('%s skipped: no labels in its videos.', type(self).__name__)
-      return Result({}, {})
+      return skipped(self, 'no labels in its videos')
     scores = rows[''].mean(1)
     if labels.max() >= scores.shape[1]:
       raise ValueError(
         f'Videos have the label {labels.max()}, and the network knows '
-        f'{scores.shape[1]} classes, from 0. Ask about videos with its classes.'
+        f'{scores.shape[1]} classes, from 0. Use videos of its classes.'
       )
     groups = read_columns(self.videos, places, self.strata)
     metrics = {

@@ -65,7 +65,7 @@ class AttentiveProbeEval(Probe):
 
   @property
   def num_trainings(self) -> int:
-    """Of heads, those included that are not chosen."""
+    """How many heads are trained, with those that are not chosen."""
     num_heads = len(self.learning_rates) * len(self.weight_decays)
     return num_heads * len(self.encoders) * self.seeds
 
@@ -160,8 +160,8 @@ class AttentiveProbeEval(Probe):
     num_heads = self.num_heads or max(width // 64, 1)
     if width % num_heads:
       raise ValueError(
-        f'A head {width} wide cannot be shared out to num_heads={num_heads}; '
-        'set width and num_heads so that it can.'
+        f'A head {width} wide cannot be split into num_heads={num_heads}; '
+        'width has to be a multiple of num_heads.'
       )
     return ManyHeads(
       AttentiveHead(num_classes, width, num_heads),

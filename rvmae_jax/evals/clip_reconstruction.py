@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from rvmae_jax.evals.rebuilding import (
   coherence,
   named,
   score,
-  video_clips,
 )
 
 
@@ -35,10 +33,6 @@ class ClipReconstructionEval(RebuildingEval):
   rebuilds = ('video',)
 
   num_pictures: int = 2
-
-  def clips(self, batch: Mapping[str, Any], rebuilt: np.ndarray) -> Clips:
-    """See `video_clips`; they are the arrays."""
-    return video_clips(batch, rebuilt, self.videos)
 
   def scores(
     self, clips: Clips, distance: Distance | None = None, flow: str = ''

@@ -20,7 +20,7 @@ from rvmae_jax.registry import check_known
 # Raw frames are shrunk to about this many pixels a side before they are probed.
 _THUMBNAIL = 16
 
-# What is probed beside the network, so that its number means something.
+# What is probed: the network, and baselines to compare it with.
 ENCODERS = {
   'trained': 'the network',
   'random': 'the same network with fresh parameters',
@@ -88,7 +88,7 @@ def make_encoder(
 
 
 def check_encoders(names: Sequence[str]) -> None:
-  """ValueError, with near names, if one of them is not among `ENCODERS`."""
+  """Raises ValueError, with near names, for one that is not in `ENCODERS`."""
   if not names:
     raise ValueError(f'No encoders; name at least one of {list(ENCODERS)}.')
   check_known('encoder', ENCODERS, *names)
@@ -97,7 +97,7 @@ def check_encoders(names: Sequence[str]) -> None:
 def check_poolings(
   names: Sequence[str], videos: Videos, num_clips: int = 1
 ) -> None:
-  """ValueError if clips of these videos cannot be pooled so.
+  """Raises ValueError if clips of these videos cannot be pooled so.
 
   Args:
     names: see `evals.pooling`.
@@ -245,7 +245,7 @@ def batch_places(batch: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def thumbnails(video: np.ndarray) -> np.ndarray:
-  """Small frames as single tokens, the features of no network at all.
+  """Small frames as single tokens: a baseline without a network.
 
   Args:
     video: [B, T, H, W, 3] uint8.

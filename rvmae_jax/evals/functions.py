@@ -24,11 +24,11 @@ class Judge(Protocol):
   def distance(
     self, params: Any, video: jax.Array, other: jax.Array
   ) -> jax.Array:
-    """How unlike clips [n, T, H, W, 3] are to others: [n]."""
+    """Distance of clips [n, T, H, W, 3] from others: [n]."""
 
 
 class ModelFunctions:
-  """What evaluations may ask of a network with fixed parameters.
+  """What evaluations use of a network with fixed parameters.
 
   Args:
     model: a Flax module that answers to the contract of `rvmae_jax.models`.
@@ -211,7 +211,7 @@ class ModelFunctions:
   def perceptual_distance(
     self, first: np.ndarray, second: np.ndarray, network: str = 'own'
   ) -> np.ndarray:
-    """How unlike frames look to a network, 0 where they are equal.
+    """Perceptual distance of frames to a network, 0 where they are equal.
 
     To this one: the squared distance of unit features, from 0 to 4, as mean
     over tokens; each frame goes in as a clip of equal frames.

@@ -61,7 +61,7 @@ class Probe(abc.ABC):
 
   Attributes:
     train: the videos to learn from.
-    test: the videos to be asked about.
+    test: the videos to be tested on.
     encoders: what is probed, see `evals.features.ENCODERS`.
     seeds: of all that is drawn (the fresh network, the held-out videos, the
       order of training); from two up, numbers are means, with deviations.
@@ -90,7 +90,7 @@ class Probe(abc.ABC):
   ) -> Answers | None:
     """Learns and answers; None where there is nothing to learn or to ask."""
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """Numbers as `<encoder>/<pooling>/top1`, see `evals.answers.measure`.
 
     Beside them stand the numbers of each answer, `chance` (always the most
@@ -100,7 +100,6 @@ class Probe(abc.ABC):
     labels. Arrays are those of the first seed, see
     `evals.answers.picture_arrays`, and `places`.
     """
-    del step
     answers = self.answer(functions, self.encoders)
     if not answers:
       return Result({}, {})

@@ -12,7 +12,7 @@ from absl import logging
 
 from rvmae_jax.data.flow import FLOWS, ClipFlow, flow_between
 from rvmae_jax.data.pipeline import batch_spec
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Result, skipped
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import Videos
@@ -46,10 +46,10 @@ class RebuildingEval(abc.ABC):
     videos: what to read; needs a mask.
     num_batches: stop after so many, in the order of the sources; 0 takes all.
     num_pictures: clips whose arrays are kept.
-    ratios: mask ratios to measure besides the run's own.
-    perceptual: by whose features whole frames are compared besides: '' for
-      nobody's, 'own' for the network's, or the path of a frozen network, such
-      as VGG16 or LPIPS; see `ModelFunctions.perceptual_distance`.
+    ratios: further mask ratios to measure.
+    perceptual: the network whose features compare whole frames too: '' for
+      none, 'own' for this one, or the path of a frozen one, such as VGG16 or
+      LPIPS; see `ModelFunctions.perceptual_distance`.
     flow: the estimator of the true flow that warped errors follow, one of
       `data.flow.FLOWS`; '' leaves them out. So does a missing OpenCV (extra
       [flow]), with a line in the log. They are of the run's own mask only.
@@ -75,25 +75,20 @@ class RebuildingEval(abc.ABC):
     check_rebuilds(type(self).__name__, self.videos, self.rebuilds)
 
   @abc.abstractmethod
-  def clips(self, batch: Mapping[str, Any], rebuilt: np.ndarray) -> Clips:
-    """Frames of the valid rows, and what of them is hidden."""
-
-  @abc.abstractmethod
   def scores(
     self, clips: Clips, distance: Distance | None = None, flow: str = ''
   ) -> dict[str, np.ndarray]:
-    """Numbers of each clip, see `score` and `coherence`."""
+    """Numbers of each of `rebuilt_clips`, see `score` and `coherence`."""
 
   @abc.abstractmethod
   def metrics(self, means: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Named numbers from the means of `scores` over all clips."""
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """The numbers of `metrics`, `num_videos`, and `ratio_0.75/...` alike.
 
     Arrays are of the first clips, with the run's own mask.
     """
-    del step
     flow = self.flow
     try:
       if flow:
@@ -103,8 +98,7 @@ class RebuildingEval(abc.ABC):
       flow = ''
     metrics, arrays = self._measure(functions, self.videos, flow)
     if not metrics:
-      logging.info('Reconstruction skipped: no video could be decoded.')
-      return Result({}, {})
+      return skipped(self, 'no video could be decoded')
     for ratio in self.ratios:
       videos = self.videos.replace(mask={**self.videos.mask, 'ratio': ratio})
       found, _ = self._measure(functions, videos)
@@ -124,7 +118,7 @@ class RebuildingEval(abc.ABC):
     kept, scores, num_videos = [], collections.defaultdict(list), 0
     batches = videos.batches(self.num_batches)
     for batch in progress(batches, videos.num_videos, 'reconstruction'):
-      clips = self.clips(batch, np.asarray(functions.predict(batch)['rebuilt']))
+      clips = rebuilt_clips(functions, batch, videos)
       for key, values in self.scores(clips, distance, flow).items():
         scores[key].append(values)
       if num_videos < self.num_pictures:
@@ -270,65 +264,49 @@ def check_rebuilds(name: str, videos: Videos, rebuilds: Sequence[str]) -> None:
   if hidden not in rebuilds:
     other = {'target': 'reconstruction', 'video': 'clip_reconstruction'}[hidden]
     raise ValueError(
-      f'{name} is about rebuilt {rebuilds[0]} frames, and data.clip '
+      f'{name} measures rebuilt {rebuilds[0]} frames, but data.clip '
       f'{videos.clip["name"]!r} with data.mask {videos.mask["name"]!r} '
       f'has {hidden} frames rebuilt: use the evaluation {other!r}.'
     )
 
 
-def target_clips(
-  batch: Mapping[str, Any], rebuilt: np.ndarray, videos: Videos
+def rebuilt_clips(
+  functions: ModelFunctions, batch: Mapping[str, Any], videos: Videos
 ) -> Clips:
-  """The valid rows of a batch with rebuilt target frames.
+  """What a network rebuilds of the valid rows of a batch, beside the truth.
 
   Args:
-    batch: of the contract.
-    rebuilt: [B, S, H, W, 3] in [0, 1].
+    functions: the network.
+    batch: of the contract; tokens are hidden of its target frames, if it has
+      any, or else of its clip.
     videos: that the batch is of.
 
   Returns:
-    `video` [B, T, H, W, 3], `target` and `rebuilt` [B, S, H, W, 3], in [0, 1],
-    and `hidden` [B, S, H, W] bool.
+    `video` [B, T, H, W, 3] in [0, 1]. Of targets, `target` and `rebuilt`
+    [B, S, H, W, 3] and `hidden` [B, S, H, W] bool; of clips, `rebuilt` like
+    `video`, and `visible` and `hidden` [B, T, H, W] bool: some pixels may be
+    neither.
   """
-  valid, shape = batch['valid'], batch['target'].shape
-  p = videos.patch_size
-  num_tokens = (shape[2] // p) * (shape[3] // p)
-  # A target frame's ids count through it alone; [B, S, K].
-  ids = batch['ids_keep'] + num_tokens * np.arange(shape[1])[:, None]
-  visible = _token_pixels(ids, shape, p, tubelet_size=1)
-  return {
+  valid, p = batch['valid'], videos.patch_size
+  rebuilt = np.asarray(functions.predict(batch)['rebuilt'])
+  clips = {
     'video': batch['video'][valid] / np.float32(255),
-    'target': batch['target'][valid] / np.float32(255),
     'rebuilt': rebuilt[valid].clip(0, 1),
-    'hidden': ~visible[valid],
   }
-
-
-def video_clips(
-  batch: Mapping[str, Any], rebuilt: np.ndarray, videos: Videos
-) -> Clips:
-  """The valid rows of a batch of which tokens of the clip are rebuilt.
-
-  Args:
-    batch: of the contract.
-    rebuilt: [B, T, H, W, 3] in [0, 1].
-    videos: that the batch is of.
-
-  Returns:
-    `video` and `rebuilt` [B, T, H, W, 3], in [0, 1], and `visible` and `hidden`
-    [B, T, H, W] bool; some pixels may be neither.
-  """
-  valid, shape = batch['valid'], batch['video'].shape
+  if 'target' in batch:
+    shape = batch['target'].shape
+    num_tokens = (shape[2] // p) * (shape[3] // p)
+    # A target frame's ids count through it alone; [B, S, K].
+    ids = batch['ids_keep'] + num_tokens * np.arange(shape[1])[:, None]
+    visible = _token_pixels(ids, shape, p, tubelet_size=1)
+    target = batch['target'][valid] / np.float32(255)
+    return {**clips, 'target': target, 'hidden': ~visible[valid]}
   visible, masked = (
-    _token_pixels(batch[key], shape, videos.patch_size, videos.tubelet_size)
+    _token_pixels(batch[key], batch['video'].shape, p, videos.tubelet_size)
     for key in ('ids_keep', 'ids_mask')
   )
-  return {
-    'video': batch['video'][valid] / np.float32(255),
-    'rebuilt': rebuilt[valid].clip(0, 1),
-    'visible': visible[valid],
-    'hidden': (masked & ~visible)[valid],
-  }
+  hidden = masked & ~visible
+  return {**clips, 'visible': visible[valid], 'hidden': hidden[valid]}
 
 
 def _mean(batches: Sequence[np.ndarray]) -> np.ma.MaskedArray:

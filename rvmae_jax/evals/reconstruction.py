@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from rvmae_jax.evals.rebuilding import (
   coherence,
   named,
   score,
-  target_clips,
 )
 from rvmae_jax.evals.videos import Videos
 
@@ -26,8 +24,8 @@ class ReconstructionEval(RebuildingEval):
 
   For each gap and each of three methods, `model`, `copy_last` (the last source
   frame) and `mean_colour` (that frame's mean colour everywhere): PSNR and SSIM
-  on the hidden patches, and on whole frames. Nobody is given the visible
-  patches: a whole frame is what the method itself puts everywhere.
+  on the hidden patches, and on whole frames. No method is
+  given the visible patches: its whole frames are its own throughout.
 
   Attributes:
     gaps: steps from the last source frame to the targets; empty spreads as
@@ -45,13 +43,9 @@ class ReconstructionEval(RebuildingEval):
     object.__setattr__(self, 'videos', videos)
     object.__setattr__(self, 'gaps', gaps)
 
-  def clips(self, batch: Mapping[str, Any], rebuilt: np.ndarray) -> Clips:
-    """See `target_clips`; they are the arrays, with `gaps` [S]."""
-    return target_clips(batch, rebuilt, self.videos)
-
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
-    """See `RebuildingEval.run`."""
-    metrics, arrays = super().run(functions, step)
+  def run(self, functions: ModelFunctions) -> Result:
+    """See `RebuildingEval.run`; the arrays have `gaps` [S] too."""
+    metrics, arrays = super().run(functions)
     return Result(metrics, arrays and {**arrays, 'gaps': np.array(self.gaps)})
 
   def scores(

@@ -1,4 +1,4 @@
-"""Retrieval: which videos does a network hold for alike?"""
+"""Retrieval: which videos look alike to a network?"""
 
 import collections
 import dataclasses
@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from absl import logging
 
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Result, skipped
 from rvmae_jax.evals.answers import over_seeds
 from rvmae_jax.evals.features import (
   FeatureSet,
@@ -69,7 +69,7 @@ class RetrievalEval:
   def _gallery(self) -> Videos:
     return self.train or self.test
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """Numbers as `<encoder>/<pooling>/recall_at_5` and `.../map`.
 
     Also `chance/recall_at_5` and `chance/map`, those of a random order,
@@ -80,13 +80,17 @@ class RetrievalEval:
     first; `query_labels` [n], `neighbour_labels` [n, neighbours] and
     `class_names`.
     """
-    del step
     arrays, runs = {}, collections.defaultdict(list)
     for number in range(self.seeds):
-      found = self._extract(functions, self.test.seed + number)
-      if found is None:
-        return Result({}, {})
-      queries, gallery = found
+      queries, gallery = (
+        extract(
+          *(functions, videos, self.encoders, self.poolings),
+          seed=self.test.seed + number,
+        )
+        for videos in (self.test, self._gallery)
+      )
+      if not (len(queries.labels) and len(gallery.labels)):
+        return skipped(self, 'no labels in its videos')
       for encoder, by_pooling in queries.pooled.items():
         for pooling in self.poolings:
           asked, searched = (
@@ -119,19 +123,6 @@ class RetrievalEval:
     chance = retrieval.chance_average_precisions(num_relevant, num_gallery)
     metrics['chance/map'] = float(chance.mean())
     return Result(metrics, arrays)
-
-  def _extract(
-    self, functions: ModelFunctions, seed: int
-  ) -> tuple[FeatureSet, FeatureSet] | None:
-    """Features of queries and gallery; None, and a line in the log, if none."""
-    found = tuple(
-      extract(functions, videos, self.encoders, self.poolings, seed=seed)
-      for videos in (self.test, self._gallery)
-    )
-    if not all(len(features.labels) for features in found):
-      logging.info('Retrieval skipped: no labels in its videos.')
-      return None
-    return found
 
   def _sheet(
     self, queries: FeatureSet, gallery: FeatureSet, nearest: np.ndarray
@@ -178,7 +169,7 @@ def search(
     gallery: [n, D].
     gallery_labels: [n] int.
     recall_at: how far down a hit counts.
-    num_neighbours: of each query that are told.
+    num_neighbours: of each query, to be returned.
     leave_one_out: the gallery is the queries; none may find itself.
 
   Returns:

@@ -80,10 +80,10 @@ class RobustnessEval:
 
   @property
   def num_trainings(self) -> int:
-    """Of the linear probe."""
+    """How many classifiers the linear probe trains."""
     return self._probe.num_trainings
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """`top1/<corruption>/severity_3` and `.../mean`, `similarity/...` too.
 
     Also `clean/top1`, `clean/chance` and `clean/num_videos`; nothing at all
@@ -94,7 +94,6 @@ class RobustnessEval:
     severities, H, W, 3] uint8: the middle frame of the first video, clean and
     corrupted.
     """
-    del step
     train = extract(functions, self.train, ('trained',), (self.pooling,))
     pooled, labels, arrays = self._pool_corrupted(functions)
     if not self._probe.is_askable(train.labels, labels):

@@ -1,11 +1,11 @@
 """Points followed by the similarity of features alone, without a head.
 
-Each frame is searched for the place most like the one asked about. Handing
-labels on, as for masks and keypoints, would not do: there every place takes the
-label of what it is most like, so that a place like nothing before bears one as
-strong as the right place does. A point is taken to be seen where the way back
-ends where it began: nothing in the frame of the query is more like what was
-found than the query's own surroundings.
+Each frame is searched for the place most like that of the query. Propagation of
+labels, as for masks and keypoints, would not do: there every place takes the
+label of what it is most like, so that one like nothing before gets a label as
+strong as the right one. A point counts as seen if the way back ends where it
+began: nothing in the frame of the query is more like what was found than the
+query's own surroundings.
 """
 
 import functools
@@ -35,8 +35,8 @@ def track_points(
     radius: of these places, in cells of the grid.
     return_cells: how far from its query the way back of a point may end for it
       to be seen, in cells.
-    min_similarity: cosine of the features that a point must have besides. What
-      is like and unlike differs from network to network; by default it need
+    min_similarity: cosine of the features that a point must have too. What
+      counts as alike differs from network to network; by default it need
       not be alike.
 
   Returns:
