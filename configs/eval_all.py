@@ -25,8 +25,8 @@ def get_config(arg=None):
   arg = parse_arg(arg, source='videos')
   quickstart = _recipe('eval_sprites.py', f'source={arg.source}').evals
 
-  def split(name, num_videos=0):  # 0 is all of a split.
-    videos = {'name': 'run', 'split': name, 'num_videos': num_videos}
+  def split(name, num_videos=0, **look):  # 0 is all of a split.
+    videos = {'name': 'run', 'split': name, 'num_videos': num_videos, **look}
     return {'sources': {arg.source: videos}}
 
   # 16 frames of 1,500 videos to learn from and of 504 to be asked about.
@@ -59,6 +59,13 @@ def get_config(arg=None):
     },
     'attentive_probe': {'name': 'attentive_probe', **probe, 'width': 128},
     'knn': {'name': 'knn', **probe},
+    # Learned on one source, here sprites as the run has them, and tested on
+    # another with the same classes: sprites on a busy background.
+    'linear_probe_cross_look': {
+      'name': 'linear_probe',
+      **probe,
+      'test': split('probe_test', background='busy'),
+    },
     # 2. Retrieval: test videos among train videos, then among each other.
     'retrieval': {
       'name': 'retrieval',
@@ -86,6 +93,18 @@ def get_config(arg=None):
       'name': 'clip_reconstruction',
       'data': {**split('val'), 'clip': 'run'},
       'ratios': (0.5, 0.9),
+    },
+    # Temporal coherence: the errors of change, and along the true flow.
+    'reconstruction_coherence': {
+      'name': 'reconstruction',
+      **few,
+      'gaps': (1, 2, 3, 4),
+      'flow': 'dense_inverse_search',
+    },
+    'clip_reconstruction_coherence': {
+      'name': 'clip_reconstruction',
+      **few,
+      'flow': 'dense_inverse_search',
     },
     'uncertainty': {'name': 'uncertainty', **few},
     # 6. Long videos.

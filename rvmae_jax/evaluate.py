@@ -224,7 +224,8 @@ def _surroundings(evaluation: Any) -> list[str]:
     return [jax.devices()[0].device_kind]
   if getattr(evaluation, 'dataset', None):
     return []
-  return [videos.digest() for videos in evals.videos_of(evaluation).values()]
+  sides = evals.videos_of(evaluation).values()
+  return [videos.records_digest() for videos in sides]
 
 
 def fresh_params(run_config: ConfigDict) -> Any:
@@ -289,7 +290,7 @@ def main(argv: list[str]) -> None:
   run = manifest.find_run(args.checkpoint)
   if run is None:
     logging.info(
-      'No training manifest with %s: nobody knows whether it was trained on '
+      'No training manifest with %s: it is unknown whether it was trained on '
       'test videos.',
       args.checkpoint,
     )

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 import types
-from typing import ClassVar
 
 import jax
 import numpy as np
@@ -22,6 +21,7 @@ from rvmae_jax import export
 from rvmae_jax.config_utils import from_json, load_config
 from rvmae_jax.data import locking, manifest
 from rvmae_jax.data.locking import FolderLock, InUseError
+from rvmae_jax.evals import Result
 from rvmae_jax.layers.transformer import stack_blocks
 from rvmae_jax.parts import build_parts, describe
 from rvmae_jax.train import train
@@ -261,17 +261,27 @@ def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
 class _Evaluation:
   """Counts how often it was run; does as `fail` says first."""
 
-  arrays: ClassVar[dict] = {}
+  sides = ()
 
   def __init__(self, fail=None):
-    self.steps, self._fail = [], fail
+    self.num_runs, self._fail = 0, fail
 
-  def run(self, functions, step=0):
+  def run(self, functions):
     del functions
     if self._fail:
       self._fail()
-    self.steps.append(step)
-    return {'runs': len(self.steps)}
+    self.num_runs += 1
+    return Result({'runs': self.num_runs}, {})
+
+  @classmethod
+  def stand_in(cls, monkeypatch, fail=None):
+    """For all that a config asks for."""
+    evaluation = cls(fail)
+    monkeypatch.setattr(
+      'rvmae_jax.evals.schedule.build_evals',
+      lambda entries, **_: dict.fromkeys(entries, evaluation),
+    )
+    return evaluation
 
 
 @pytest.mark.usefixtures('one_device')
@@ -288,16 +298,14 @@ def test_an_evaluation_that_fails_loses_no_step(
   def fail():
     raise ArithmeticError('out of memory')
 
-  build = 'rvmae_jax.evals.schedule.build_eval'
-  monkeypatch.setattr(build, lambda *_, **__: _Evaluation(fail))
+  _Evaluation.stand_in(monkeypatch, fail)
   with pytest.raises(ArithmeticError):
     train(config(), str(tmp_path))
   assert _checkpoints(tmp_path) == [2]
-  evaluation = _Evaluation()
-  monkeypatch.setattr(build, lambda *_, **__: evaluation)
+  evaluation = _Evaluation.stand_in(monkeypatch)
   for _ in range(2):  # And nothing is done twice.
     assert int(train(config(), str(tmp_path)).step) == num_steps
-    assert evaluation.steps == list(range(2, num_steps + 1))
+    assert evaluation.num_runs == num_steps - 1
     rows = [(row['step'], 'loss' in row) for row in _rows(tmp_path)]
     expected = [(1, True), (2, True), (2, False), (3, True), (3, False)]
     assert rows == expected[: 2 * num_steps - 1]
@@ -307,18 +315,18 @@ def test_an_evaluation_that_fails_loses_no_step(
 def test_a_run_told_to_stop_leaves_evaluations_to_the_next(
   tmp_path, monkeypatch
 ):
-  build = 'rvmae_jax.evals.schedule.build_eval'
-  evaluation = _Evaluation(lambda: os.kill(os.getpid(), signal.SIGTERM))
-  monkeypatch.setattr(build, lambda *_, **__: evaluation)
+  evaluation = _Evaluation.stand_in(
+    monkeypatch, lambda: os.kill(os.getpid(), signal.SIGTERM)
+  )
   changes = {'evals.e': {'name': 'cost', 'every_steps': 1}}
   with pytest.raises(Interrupted):
     train(_config(2, **changes), str(tmp_path))
   # The signal comes in the evaluation of step 1: that of step 2 is left out.
-  assert evaluation.steps == [1]
+  assert evaluation.num_runs == 1
   assert _checkpoints(tmp_path) == [2]
-  evaluation = _Evaluation()
+  evaluation = _Evaluation.stand_in(monkeypatch)
   train(_config(2, **changes), str(tmp_path))
-  assert evaluation.steps == [2]
+  assert evaluation.num_runs == 1
   assert [row['step'] for row in _rows(tmp_path)] == [1, 1, 2, 2]
 
 

@@ -1,4 +1,5 @@
-"""Optical flow of a clip, estimated on the host, for masks that follow motion.
+"""Optical flow of a clip, estimated on the host, for masks and
+metrics that follow motion.
 
 An estimator is a function of two grey frames [h,w] uint8. Its flow [h,w,2]
 float32 holds vectors (right, down) in pixels, such that the first frame at x
@@ -8,6 +9,7 @@ in the table. None of these needs a download; all need OpenCV (extra [flow]).
 
 import dataclasses
 import functools
+import itertools
 import math
 import types
 from collections.abc import Callable
@@ -76,6 +78,30 @@ def flow_to_middle(
     if i != middle:
       flow[i] = estimate(frame, grey[i + np.sign(middle - i)])
   return flow
+
+
+def flow_between(
+  frames: np.ndarray, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+  """The flow between each frame and the one before, both ways.
+
+  Args:
+    frames: [T,H,W,3] uint8, T > 1.
+    name: of an estimator in `FLOWS`.
+
+  Returns:
+    [T-1,H,W,2] float32 from each frame but the first to the one before, and
+    the same from there; in pixels.
+  """
+  estimate = FLOWS.get(name)
+  grey = resized_grey(frames)
+  height, width = grey.shape[1:]
+  to_frames = Crop(frames.shape[1:3], (0, 0, width, height)).move_flow
+  pairs = list(itertools.pairwise(grey))
+  return (
+    to_frames(np.stack([estimate(after, before) for before, after in pairs])),
+    to_frames(np.stack([estimate(before, after) for before, after in pairs])),
+  )
 
 
 def resized_grey(frames: np.ndarray) -> np.ndarray:

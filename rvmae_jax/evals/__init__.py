@@ -3,7 +3,7 @@
 An evaluation is a frozen dataclass whose fields say everything about it: the
 videos it reads (`evals.videos.Videos`, one for each of its `sides`) and its own
 settings. `build_eval` makes it from an entry of `config.evals`; nothing is
-decided later. Its method `run(functions, step)` gets a network as functions
+decided later. Its method `run(functions)` gets a network as functions
 (`evals.functions`) and returns a `Result`. How arrays are drawn is one line in
 `rvmae_jax.visualize.FIGURES`. A class may say of itself:
 
@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from absl import logging
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
@@ -37,6 +38,12 @@ class Result(NamedTuple):
 
   metrics: dict[str, float]
   arrays: dict[str, np.ndarray]
+
+
+def skipped(evaluation: Any, reason: str) -> Result:
+  """Nothing, and a line in the log that says why."""
+  logging.info('%s skipped: %s.', type(evaluation).__name__, reason)
+  return Result({}, {})
 
 
 EVALS = Registry(

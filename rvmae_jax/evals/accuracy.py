@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import jax
-import numpy as np
-from absl import logging
 
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Result, skipped
 from rvmae_jax.evals.answers import measure, picture_arrays
-from rvmae_jax.evals.features import batch_places, labelled
+from rvmae_jax.evals.features import gather
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.strata import accuracy_by_group, read_columns
 from rvmae_jax.evals.videos import Videos
@@ -20,20 +18,16 @@ from rvmae_jax.metrics.classification import chance_accuracy
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AccuracyEval:
-  """How right, and how rightly sure, a network with `logits` is.
+  """Accuracy and calibration of a network with `logits`.
 
-  Each video may be seen as several views, whose class probabilities are
-  averaged. Views are cut out of one longer and wider clip: VideoMAE's 5 x 3 on
-  Kinetics are `num_clips=5, num_crops=3` with `data={'clip': {..., 'num_clips':
-  5}, 'crop': {'size': (224, 400)}}`, in which the sampler takes 5 clips from
-  the first possible start to the last.
+  Each video may be seen as several views, see `evals.views`, whose class
+  probabilities are averaged.
 
   Attributes:
     videos: what to read.
     num_batches: of the videos; 0 takes all.
-    num_clips: equal parts in time; of one clip that is spread over the video
-      (`data.clip.stride` 0), every `num_clips`-th frame instead.
-    num_crops: squares from the left to the right edge (or from top to bottom).
+    num_clips: views of a video in time.
+    num_crops: views of each of them in space.
     strata: columns by whose values accuracy is split, see `evals.strata`.
   """
 
@@ -46,7 +40,7 @@ class AccuracyEval:
   num_crops: int = 1
   strata: Sequence[str] = ()
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """The numbers of `evals.answers.measure`, `chance` and `num_videos`.
 
     Also `strata/<column>/<value>/...` as of `evals.strata.accuracy_by_group`.
@@ -57,31 +51,23 @@ class AccuracyEval:
     Raises:
       ValueError: a label that the network has no place for.
     """
-    del step
-    cutter = Views.of(self.videos, self.num_clips, self.num_crops)
-    scores, labels, places = [], [], []
-    for batch in self.videos.batches(self.num_batches):
-      keep = labelled(batch)
-      if not keep.any():
-        continue
-      views = cutter.cut(batch['video'])
-      probabilities = sum(
-        jax.nn.softmax(functions.predict({**batch, 'video': view})['logits'])
-        for view in views
-      ) / len(views)
-      scores.append(np.asarray(probabilities)[keep])
-      labels.append(batch['label'][keep])
-      places.append(batch_places(batch)[keep])
-    if not labels:
-      logging.info('%s skipped: no labels in its videos.', type(self).__name__)
-      return Result({}, {})
-    scores, labels = np.concatenate(scores), np.concatenate(labels)
+
+    def classify(batch):
+      return {'': jax.nn.softmax(functions.predict(batch)['logits'])}
+
+    rows, labels, places = gather(
+      classify,
+      self.videos.batches(self.num_batches),
+      Views.of(self.videos, self.num_clips, self.num_crops),
+    )
+    if not rows:
+      return skipped(self, 'no labels in its videos')
+    scores = rows[''].mean(1)
     if labels.max() >= scores.shape[1]:
       raise ValueError(
         f'Videos have the label {labels.max()}, and the network knows '
-        f'{scores.shape[1]} classes, from 0. Ask about videos with its classes.'
+        f'{scores.shape[1]} classes, from 0. Use videos of its classes.'
       )
-    places = np.concatenate(places)
     groups = read_columns(self.videos, places, self.strata)
     metrics = {
       **measure(scores, labels),

@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 from rvmae_jax.evals.answers import Answer
-from rvmae_jax.evals.features import batch_places, labelled
+from rvmae_jax.evals.features import gather
 from rvmae_jax.evals.heads import AttentiveHead, ManyHeads
 from rvmae_jax.evals.probing import Answers, Probe
 from rvmae_jax.evals.progress import progress
@@ -65,7 +65,7 @@ class AttentiveProbeEval(Probe):
 
   @property
   def num_trainings(self) -> int:
-    """Of heads, those included that are not chosen."""
+    """How many heads are trained, with those that are not chosen."""
     num_heads = len(self.learning_rates) * len(self.weight_decays)
     return num_heads * len(self.encoders) * self.seeds
 
@@ -127,28 +127,22 @@ class AttentiveProbeEval(Probe):
     num_train: int,
   ) -> Answers | None:
     """Shows every test video to the chosen heads, view by view."""
-    asked = collections.defaultdict(list)
-    labels, places = [np.zeros(0, int)], [np.zeros((0, 2), int)]
-    views = self.views()
+
+    def classify(batch):
+      tokens = networks.tokens(batch['video'])
+      return {
+        pair: heads.classify(best, tokens[networks.name(*pair)])
+        for pair, (heads, best, _) in chosen.items()
+      }
+
     batches = progress(self.test.batches(), self.test.num_videos, 'test videos')
-    for batch in batches:
-      keep = labelled(batch)
-      if not keep.any():
-        continue
-      parts = [networks.tokens(part) for part in views.cut(batch['video'])]
-      for (encoder, number), (heads, best, _) in chosen.items():
-        name = networks.name(encoder, number)
-        seen = [heads.classify(best, part[name]) for part in parts]
-        asked[encoder, number].append(np.mean(seen, axis=0)[keep])
-      labels.append(batch['label'][keep])
-      places.append(batch_places(batch)[keep])
+    asked, labels, places = gather(classify, batches, self.views())
     if not asked:
       logging.info('Attentive probe skipped: no labels in its test videos.')
       return None
     given = collections.defaultdict(list)
-    labels = np.concatenate(labels)
     for (encoder, number), (heads, best, validation_top1) in chosen.items():
-      probabilities = np.concatenate(asked[encoder, number])
+      probabilities = asked[encoder, number].mean(1)
       # A class that train lacks is never the answer.
       num_lacking = max(labels.max() + 1 - probabilities.shape[1], 0)
       given[f'{encoder}/{_POOLING}'].append(
@@ -157,7 +151,7 @@ class AttentiveProbeEval(Probe):
           {'validation_top1': validation_top1, **heads.setting(best)},
         )
       )
-    return Answers(labels, np.concatenate(places), num_train, given)
+    return Answers(labels, places, num_train, given)
 
   def _new_heads(
     self, tokens: np.ndarray, num_classes: int, num_steps: int, number: int
@@ -166,8 +160,8 @@ class AttentiveProbeEval(Probe):
     num_heads = self.num_heads or max(width // 64, 1)
     if width % num_heads:
       raise ValueError(
-        f'A head {width} wide cannot be shared out to num_heads={num_heads}; '
-        'set width and num_heads so that it can.'
+        f'A head {width} wide cannot be split into num_heads={num_heads}; '
+        'width has to be a multiple of num_heads.'
       )
     return ManyHeads(
       AttentiveHead(num_classes, width, num_heads),

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -10,9 +9,9 @@ from rvmae_jax.evals.rebuilding import (
   Clips,
   Distance,
   RebuildingEval,
+  coherence,
   named,
   score,
-  video_clips,
 )
 
 
@@ -35,14 +34,10 @@ class ClipReconstructionEval(RebuildingEval):
 
   num_pictures: int = 2
 
-  def clips(self, batch: Mapping[str, Any], rebuilt: np.ndarray) -> Clips:
-    """See `video_clips`; they are the arrays."""
-    return video_clips(batch, rebuilt, self.videos)
-
   def scores(
-    self, clips: Clips, distance: Distance | None = None
+    self, clips: Clips, distance: Distance | None = None, flow: str = ''
   ) -> dict[str, np.ndarray]:
-    """As of `score`, [B] for each of the four methods."""
+    """As of `score` and `coherence`, [B] for each of the four methods."""
     video, hidden = clips['video'], clips['hidden'][..., None]
     seen = clips['visible'][..., None].astype(video.dtype)
 
@@ -62,7 +57,8 @@ class ClipReconstructionEval(RebuildingEval):
     guesses = {
       k: np.where(hidden, guess, video) for k, guess in guesses.items()
     }
-    return score(video, clips['hidden'], guesses, 1, distance)
+    asked = video, clips['hidden'], guesses, 1
+    return score(*asked, distance) | coherence(*asked, flow)
 
   def metrics(self, means: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Numbers as `model/psnr_hidden`, and `gain_db`.

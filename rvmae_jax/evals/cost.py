@@ -48,7 +48,7 @@ class CostEval:
     default_factory=dict
   )
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """Numbers by network, which is `this` or a name in `beside`.
 
     `<network>/parameters`, those that features need. Of a case, such as
@@ -56,7 +56,6 @@ class CostEval:
     and `p95_ms`, `per_s` (clips or frames), `gflop` (of one clip or frame, by
     our count) and `mib` (that XLA plans for, parameters included).
     """
-    del step
     height, width = self.videos.size
     clip = np.zeros((1, max(self.lengths), height, width, 3), np.uint8)
     networks = {'this': functions}
@@ -113,7 +112,7 @@ class Case:
   Args:
     compiled: what to run.
     batch_size: rows that it works on.
-    flops: of one row, or None where nobody counts.
+    flops: of one row, or None if unknown.
   """
 
   def __init__(self, compiled: Compiled, batch_size: int, flops: int | None):

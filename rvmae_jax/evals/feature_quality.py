@@ -4,9 +4,8 @@ import dataclasses
 from typing import ClassVar
 
 import numpy as np
-from absl import logging
 
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Result, skipped
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.recurrence import RecurrenceEval
 from rvmae_jax.evals.videos import Videos
@@ -36,7 +35,7 @@ class FeatureQualityEval:
   num_batches: int = 4
   num_tokens: int = 8
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """Numbers as `videos/rank`, and `num_videos`.
 
     `rank` (see `metrics.features.rank_me`) and `rank_share`, of the largest
@@ -50,8 +49,7 @@ class FeatureQualityEval:
     found = self._features(functions)
     num_videos = len(found['videos'])
     if num_videos < 2:
-      logging.info('Feature quality skipped: it takes two videos that decode.')
-      return Result({}, {})
+      return skipped(self, 'it takes two videos that can be decoded')
     metrics, arrays = {}, {}
     for kind, features in found.items():
       rank, deviations = measures.rank_me(features), measures.spread(features)
@@ -66,7 +64,7 @@ class FeatureQualityEval:
       arrays[f'{kind}_spectrum'] = values / max(values[0], 1e-12)
       arrays[f'{kind}_std'] = np.sort(deviations)[::-1]
     metrics['num_videos'] = num_videos
-    return Result(metrics | self._gates(functions, step), arrays)
+    return Result(metrics | self._gates(functions), arrays)
 
   def _features(self, functions: ModelFunctions) -> dict[str, np.ndarray]:
     """`videos` [n, D] and `tokens` [n * num_tokens, D]."""
@@ -85,11 +83,11 @@ class FeatureQualityEval:
       found['tokens'].append(drawn.reshape(-1, drawn.shape[-1]))
     return {kind: np.concatenate(rows) for kind, rows in found.items()}
 
-  def _gates(self, functions: ModelFunctions, step: int) -> dict[str, float]:
+  def _gates(self, functions: ModelFunctions) -> dict[str, float]:
     clip = self.videos.clip
     if clip['name'] != 'source_target' or not self.videos.mask:
       return {}
     recurrence = RecurrenceEval(
       videos=self.videos, num_frames=clip.get('num_source', 4), num_pictures=1
     )
-    return recurrence.run(functions, step).metrics
+    return recurrence.run(functions).metrics

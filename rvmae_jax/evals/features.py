@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from rvmae_jax.registry import check_known
 # Raw frames are shrunk to about this many pixels a side before they are probed.
 _THUMBNAIL = 16
 
-# What is probed beside the network, so that its number means something.
+# What is probed: the network, and baselines to compare it with.
 ENCODERS = {
   'trained': 'the network',
   'random': 'the same network with fresh parameters',
@@ -87,7 +88,7 @@ def make_encoder(
 
 
 def check_encoders(names: Sequence[str]) -> None:
-  """ValueError, with near names, if one of them is not among `ENCODERS`."""
+  """Raises ValueError, with near names, for one that is not in `ENCODERS`."""
   if not names:
     raise ValueError(f'No encoders; name at least one of {list(ENCODERS)}.')
   check_known('encoder', ENCODERS, *names)
@@ -96,7 +97,7 @@ def check_encoders(names: Sequence[str]) -> None:
 def check_poolings(
   names: Sequence[str], videos: Videos, num_clips: int = 1
 ) -> None:
-  """ValueError if clips of these videos cannot be pooled so.
+  """Raises ValueError if clips of these videos cannot be pooled so.
 
   Args:
     names: see `evals.pooling`.
@@ -171,33 +172,66 @@ def pool_batches(
   views: Views | None = None,
 ) -> FeatureSet:
   """Pools every encoder over batches; rows without a label are left out."""
-  views = views or Views()
+  views, encoders = views or Views(), list(encoders)
   made: dict[str, Encoder] = {}
-  pooled = {encoder: collections.defaultdict(list) for encoder in encoders}
+
+  def pooled(batch):
+    for encoder in encoders:
+      if encoder not in made:
+        made[encoder] = make_encoder(encoder, functions, batch['video'], seed)
+    return {
+      (encoder, name): rows
+      for encoder in encoders
+      for name, rows in made[encoder].pooled(batch['video'], poolings).items()
+    }
+
+  rows, labels, places = gather(pooled, batches, views)
+  return FeatureSet(
+    pooled={
+      encoder: {
+        # [n, views, D], or [n, D] of a single view.
+        name: values if len(views) > 1 else values[:, 0]
+        for (of_encoder, name), values in rows.items()
+        if of_encoder == encoder
+      }
+      for encoder in encoders
+    },
+    labels=labels,
+    places=places,
+  )
+
+
+def gather(
+  function: Callable[[Mapping[str, Any]], Mapping[Any, np.ndarray]],
+  batches: Iterable[Mapping[str, np.ndarray]],
+  views: Views,
+) -> tuple[dict[Any, np.ndarray], np.ndarray, np.ndarray]:
+  """What a function finds for every labelled video, in each of its views.
+
+  Args:
+    function: of a batch whose `video` is one view; gives rows [B, ...] by name.
+    batches: of an evaluation.
+    views: how to cut each clip.
+
+  Returns:
+    name -> [videos, views, ...], empty where no video has a label; labels
+    [videos]; and places [videos, 2], see `batch_places`.
+  """
+  found = collections.defaultdict(list)
   labels, places = [np.zeros(0, np.int32)], [np.zeros((0, 2), np.int32)]
   for batch in batches:
     keep = labelled(batch)
     if not keep.any():
       continue
     parts = views.cut(batch['video'])
-    for encoder in pooled:
-      if encoder not in made:
-        made[encoder] = make_encoder(encoder, functions, parts[0], seed)
-      found = [made[encoder].pooled(part, poolings) for part in parts]
-      for name in poolings:
-        # [B, views, D], or [B, D] of a single view.
-        rows = np.stack([features[name][keep] for features in found], axis=1)
-        pooled[encoder][name].append(rows if len(views) > 1 else rows[:, 0])
+    seen = [function({**batch, 'video': part}) for part in parts]
+    for name in seen[0]:
+      rows = [np.asarray(by_name[name])[keep] for by_name in seen]
+      found[name].append(np.stack(rows, axis=1))
     labels.append(batch['label'][keep])
     places.append(batch_places(batch)[keep])
-  return FeatureSet(
-    pooled={
-      encoder: {name: np.concatenate(rows) for name, rows in by_name.items()}
-      for encoder, by_name in pooled.items()
-    },
-    labels=np.concatenate(labels),
-    places=np.concatenate(places),
-  )
+  rows = {name: np.concatenate(values) for name, values in found.items()}
+  return rows, np.concatenate(labels), np.concatenate(places)
 
 
 def labelled(batch: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -210,14 +244,8 @@ def batch_places(batch: Mapping[str, np.ndarray]) -> np.ndarray:
   return np.stack([batch['host/source'], batch['host/record']], axis=1)
 
 
-def unit(features: np.ndarray) -> np.ndarray:
-  """Features [n, D] of length 1; a zero stays zero."""
-  norm = np.linalg.norm(features, axis=1, keepdims=True)
-  return features / np.maximum(norm, 1e-12)
-
-
 def thumbnails(video: np.ndarray) -> np.ndarray:
-  """Small frames as single tokens, the features of no network at all.
+  """Small frames as single tokens: a baseline without a network.
 
   Args:
     video: [B, T, H, W, 3] uint8.

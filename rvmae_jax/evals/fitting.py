@@ -1,4 +1,4 @@
-"""Which evaluations a run can be asked: not all of them rebuild alike."""
+"""Which evaluations suit a run: not all runs rebuild the same frames."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ _FRAMES = {
 def unfit_evals(
   entries: Mapping[str, Mapping[str, Any]], rebuilt: str
 ) -> dict[str, str]:
-  """Evaluations that are not about what a run does.
+  """Evaluations that do not suit what a run rebuilds.
 
   An evaluation that watches a network rebuild says in its attribute `rebuilds`
   what frames it wants, so a config may list one of each kind.

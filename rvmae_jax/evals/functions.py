@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from rvmae_jax.batch import split_host
-from rvmae_jax.evals.pooling import pool
+from rvmae_jax.evals.pooling import pool, unit_length
 from rvmae_jax.memory import planned_bytes
 from rvmae_jax.target_device import compiling_for
 
@@ -24,11 +24,11 @@ class Judge(Protocol):
   def distance(
     self, params: Any, video: jax.Array, other: jax.Array
   ) -> jax.Array:
-    """How unlike clips [n, T, H, W, 3] are to others: [n]."""
+    """Distance of clips [n, T, H, W, 3] from others: [n]."""
 
 
 class ModelFunctions:
-  """What evaluations may ask of a network with fixed parameters.
+  """What evaluations use of a network with fixed parameters.
 
   Args:
     model: a Flax module that answers to the contract of `rvmae_jax.models`.
@@ -87,9 +87,7 @@ class ModelFunctions:
         video = jnp.broadcast_to(
           frames[:, None], (*clip_shape, *frames.shape[1:])
         )
-        features = encode(params, video, 'encode')
-        norm = jnp.linalg.norm(features, axis=-1, keepdims=True)
-        return features / jnp.maximum(norm, 1e-6)
+        return unit_length(encode(params, video, 'encode'))
 
       difference = unit_features(first) - unit_features(second)
       return jnp.square(difference).sum(-1).mean((1, 2))
@@ -213,7 +211,7 @@ class ModelFunctions:
   def perceptual_distance(
     self, first: np.ndarray, second: np.ndarray, network: str = 'own'
   ) -> np.ndarray:
-    """How unlike frames look to a network, 0 where they are equal.
+    """Perceptual distance of frames to a network, 0 where they are equal.
 
     To this one: the squared distance of unit features, from 0 to 4, as mean
     over tokens; each frame goes in as a clip of equal frames.

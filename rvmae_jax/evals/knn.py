@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from rvmae_jax.evals.features import unit
 from rvmae_jax.evals.probing import FeatureProbe
+from rvmae_jax.metrics.features import unit_rows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def knn_scores(
   """
   k = min(k, len(train))
   one_hot = np.eye(labels.max() + 1, dtype=np.float32)[labels]
-  similarity = unit(test) @ unit(train).T  # [m, n]
+  similarity = unit_rows(test) @ unit_rows(train).T  # [m, n]
   nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]  # [m, k]
   votes = np.exp(
     (np.take_along_axis(similarity, nearest, axis=1) - 1) / temperature

@@ -25,7 +25,7 @@ from rvmae_jax.registry import check_known
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelPropagationEval:
-  """Hands the labels of a first frame on by the similarity of features.
+  """Propagates the labels of a first frame by the similarity of features.
 
   Nothing is trained. A recurrent network reads each video whole, from a state
   of zeros; others see windows. Beside the network stand one that learned
@@ -36,11 +36,11 @@ class LabelPropagationEval:
     videos: for patch size and seed alone; what is tracked is `dataset`.
     dataset: `name` of `rvmae_jax.data.tracking.TRACKING`, and its arguments.
     size: (height, width) of the frames that networks see; empty is the
-      dataset's custom.
+      dataset's default.
     encoders: some of `evals.tracking.encoders.PROPAGATED_BY`.
     num_videos: the first of the dataset; 0 takes all.
     num_previous, radius, top_k, temperature: see `Propagation`; top_k 0 is the
-      dataset's custom.
+      dataset's default.
     window, chunk, reset_every: see `evals.dense.DenseEncoder`.
     warm_up: times that a recurrent network is shown the first frame before it
       counts; published numbers have none.
@@ -84,7 +84,7 @@ class LabelPropagationEval:
   def _size(self) -> tuple[int, int]:
     return tuple(self.size or self._dataset.size)
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """Numbers of each encoder, as `<encoder>/J&F`.
 
     Objects have `J&F`, `J`, `F` and recalls, parts `mIoU`, keypoints `PCK@0.1`
@@ -94,7 +94,6 @@ class LabelPropagationEval:
     Arrays: `names` of the videos, `encoders`, `scores` [encoders, videos], and
     what `Pictures` keeps.
     """
-    del step
     patch_size = self.videos.patch_size
     grid = tuple(side // patch_size for side in self._size)
     encoders = make_encoders(

@@ -100,7 +100,7 @@ def describe(leaks: Mapping[str, Leak]) -> str:
 
 
 def of_result(result: Mapping[str, Any]) -> str:
-  """What is to be said beside a result of metrics.json; '' without a leak."""
+  """The warning for a result of metrics.json; '' without a leak."""
   if 'leakage' not in result:
     return ''
   leak = result['leakage']
@@ -121,6 +121,6 @@ def refuse(leaks: Mapping[str, Leak]) -> None:
       'The network was trained on videos that it is asked about:\n'
       f'{describe(leaks)}\n'
       'Choose another split (python -m rvmae_jax.tools.split makes one that '
-      'shares nothing), or go on with --allow_leakage: metrics.json then says '
-      'so beside the numbers.'
+      'shares nothing), or pass --allow_leakage, which metrics.json records '
+      'with the numbers.'
     )

@@ -20,7 +20,7 @@ _BY_STEPS = {
   'weight_decays': (0.0, 1e-3, 1e-2),
   'num_epochs': 100,
 }
-# Solver -> what it has to be told, and what it is told by default.
+# Solver -> its settings and their defaults.
 _SETTINGS = {
   'lbfgs': {'penalties': _PENALTIES},
   'sgd': _BY_STEPS,
@@ -32,10 +32,10 @@ _SMALL_NORMAL = nn.initializers.normal(0.01)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LinearProbeEval(FeatureProbe):
-  """Accuracy of a linear classifier whose settings test never saw.
+  """Accuracy of a linear classifier, tuned without the test videos.
 
-  They are chosen by accuracy on a held-out part of the training videos, which
-  is reported as `validation_top1`.
+  Its settings are chosen by accuracy on a held-out part of the training videos,
+  which is reported as `validation_top1`.
 
   `solver='lbfgs'` finds the minimum for each of `penalties`, and again on all
   training videos for the one chosen. 'sgd' and 'lars' are the field's own way:
@@ -77,7 +77,7 @@ class LinearProbeEval(FeatureProbe):
 
   @property
   def num_trainings(self) -> int:
-    """Of linear classifiers, those included that are not chosen."""
+    """How many classifiers are trained, with those that are not chosen."""
     num_candidates = len(self.penalties) + 1
     if self.solver != 'lbfgs':
       num_candidates = len(self.learning_rates) * len(self.weight_decays)

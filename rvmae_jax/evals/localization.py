@@ -84,10 +84,10 @@ class LocalizationEval:
 
   @property
   def num_trainings(self) -> int:
-    """Of heads."""
+    """How many heads are trained."""
     return max(self.num_folds, 1) * len(self.encoders)
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """`<encoder>/map_50` for a threshold of 0.5, and `<encoder>/mean_map`.
 
     Also `num_train`, `num_test` (videos), `num_segments` (of test) and
@@ -101,7 +101,6 @@ class LocalizationEval:
     Raises:
       ValueError: too few videos, or other classes in `train`.
     """
-    del step
     tested = self._dataset(self.test)
     test = self._read(functions, tested)
     class_names = tested.class_names

@@ -1,4 +1,4 @@
-"""Long videos: does a state still serve after a thousand frames?"""
+"""Long videos: does a state still work after a thousand frames?"""
 
 import collections
 import dataclasses
@@ -14,7 +14,7 @@ from rvmae_jax.data.frames import frame_times_s, read_frames
 from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.data.tracking.videos import TrackedVideo
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Result, skipped
 from rvmae_jax.evals.dense import DenseEncoder
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
@@ -39,9 +39,9 @@ class LongVideoEval:
     videos: for patch size and seed; its videos are read if there is no
       `dataset`.
     dataset: an entry of `TRACKING` with masks, and its arguments; empty reads
-      `videos` instead, whose objects nobody knows.
+      `videos` instead, whose objects are not known.
     size: (height, width) of the frames that networks see; empty is the
-      dataset's custom, or the run's crop.
+      dataset's default, or the run's crop.
     lengths: frames after which to look, rising. Shorter videos are left out.
     context: frames of a fresh run that the long one is compared with.
     reset_every: of `reset_<N>`; 0 leaves it out.
@@ -77,10 +77,10 @@ class LongVideoEval:
 
   @property
   def _size(self) -> tuple[int, int]:
-    custom = self._dataset.size if self.dataset else self.videos.size
-    return tuple(self.size or custom)
+    default = self._dataset.size if self.dataset else self.videos.size
+    return tuple(self.size or default)
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """Numbers as `stream/length_64/J`, and `num_videos`.
 
     Of a recurrent network: `cosine` of features with those of a fresh run over
@@ -93,11 +93,9 @@ class LongVideoEval:
     Nothing at all where no video is long enough. One that cannot be read is
     left out, and logged.
     """
-    del step
     videos = list(itertools.islice(self._long_videos(), self.num_videos))
     if not videos:
-      logging.info('Long videos skipped: none has %d frames.', self.lengths[-1])
-      return Result({}, {})
+      return skipped(self, f'no video has {self.lengths[-1]} frames')
     encoders = self._encoders(functions)
     if not functions.is_recurrent:
       logging.info(

@@ -104,3 +104,10 @@ def pool(
 ) -> dict[str, jax.Array]:
   """Poolings of features [B, t, N, D], by name."""
   return {name: Pooling.named(name)(features, tubelet_size) for name in names}
+
+
+def unit_length(features: jax.Array) -> jax.Array:
+  """Features [..., D] of length 1, in float32."""
+  features = jnp.asarray(features, jnp.float32)
+  length = jnp.linalg.norm(features, axis=-1, keepdims=True)
+  return features / jnp.maximum(length, 1e-12)

@@ -33,6 +33,7 @@ from rvmae_jax.evals.strata import accuracy_by_group, read_columns
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.evals.views import Views
 from rvmae_jax.metrics.classification import chance_accuracy
+from rvmae_jax.metrics.features import standardise
 
 
 class Answers(NamedTuple):
@@ -55,15 +56,12 @@ class Answers(NamedTuple):
 class Probe(abc.ABC):
   """A classifier on frozen features, the same for a network and its baselines.
 
-  A test video may be seen as several views, whose class probabilities are
-  averaged. Views are cut out of one longer and wider clip: VideoMAE's 5 x 3 on
-  Kinetics are `num_clips=5, num_crops=3` with `test={'clip': {..., 'num_clips':
-  5}, 'crop': {'size': (224, 400)}}` and clips of 16 frames; the sampler takes
-  them from the first possible start to the last.
+  A test video may be seen as several views, see `evals.views`, whose class
+  probabilities are averaged.
 
   Attributes:
     train: the videos to learn from.
-    test: the videos to be asked about.
+    test: the videos to be tested on.
     encoders: what is probed, see `evals.features.ENCODERS`.
     seeds: of all that is drawn (the fresh network, the held-out videos, the
       order of training); from two up, numbers are means, with deviations.
@@ -92,7 +90,7 @@ class Probe(abc.ABC):
   ) -> Answers | None:
     """Learns and answers; None where there is nothing to learn or to ask."""
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """Numbers as `<encoder>/<pooling>/top1`, see `evals.answers.measure`.
 
     Beside them stand the numbers of each answer, `chance` (always the most
@@ -102,7 +100,6 @@ class Probe(abc.ABC):
     labels. Arrays are those of the first seed, see
     `evals.answers.picture_arrays`, and `places`.
     """
-    del step
     answers = self.answer(functions, self.encoders)
     if not answers:
       return Result({}, {})
@@ -227,12 +224,12 @@ class FeatureProbe(Probe):
     for number, (train, test) in enumerate(pairs):
       for encoder in train.pooled:
         for pooling in self.poolings:
-          features = train.pooled[encoder][pooling]
-          mean, scale = features.mean(0), features.std(0) + 1e-6
-          classify, numbers = self.fit(
-            (features - mean) / scale, labels, self.train.seed + number
+          learned, asked = standardise(
+            train.pooled[encoder][pooling], test.pooled[encoder][pooling]
           )
-          asked = (test.pooled[encoder][pooling] - mean) / scale
+          classify, numbers = self.fit(
+            learned, labels, self.train.seed + number
+          )
           # [m, D] or [m, views, D] -> [m * views, D]
           found = classify(asked.reshape(-1, asked.shape[-1]))
           # A class that train lacks is never the answer.

@@ -1,4 +1,4 @@
-"""How far a long pass is, and how long it will still take."""
+"""Progress of a long pass, and how long the rest will take."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping

@@ -10,11 +10,19 @@ from typing import Any, ClassVar
 import numpy as np
 from absl import logging
 
+from rvmae_jax.data.flow import FLOWS, ClipFlow, flow_between
 from rvmae_jax.data.pipeline import batch_spec
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Result, skipped
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import Videos
+from rvmae_jax.metrics.coherence import (
+  difference_error,
+  is_followed,
+  mean_where,
+  warp,
+  warped_error,
+)
 from rvmae_jax.metrics.image import interior_mean, psnr, ssim_map
 
 # Arrays by name, a row for each clip.
@@ -25,11 +33,12 @@ Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RebuildingEval(abc.ABC):
-  """PSNR, SSIM and perceptual distance of frames that a network rebuilds.
+  """Likeness and coherence of frames that a network rebuilds.
 
-  A subclass says what is true and who guesses; here guesses are measured on
-  what is hidden and on whole frames. PSNR is that of the mean error over all
-  clips.
+  A subclass says what is true and who guesses; here the guesses are measured.
+  PSNR, SSIM and perceptual distance are of what is hidden and of whole frames;
+  PSNR is that of the mean error over all clips. Temporal coherence is of
+  consecutive frames, see `coherence`; what no clip has is left out.
 
   Attributes:
     rebuilds: what a run has to rebuild, as `hides` of masks; see
@@ -37,13 +46,17 @@ class RebuildingEval(abc.ABC):
     videos: what to read; needs a mask.
     num_batches: stop after so many, in the order of the sources; 0 takes all.
     num_pictures: clips whose arrays are kept.
-    ratios: mask ratios to measure besides the run's own.
-    perceptual: by whose features whole frames are compared besides: '' for
-      nobody's, 'own' for the network's, or the path of a frozen network, such
-      as VGG16 or LPIPS; see `ModelFunctions.perceptual_distance`.
+    ratios: further mask ratios to measure.
+    perceptual: the network whose features compare whole frames too: '' for
+      none, 'own' for this one, or the path of a frozen one, such as VGG16 or
+      LPIPS; see `ModelFunctions.perceptual_distance`.
+    flow: the estimator of the true flow that warped errors follow, one of
+      `data.flow.FLOWS`; '' leaves them out. So does a missing OpenCV (extra
+      [flow]), with a line in the log. They are of the run's own mask only.
 
   Raises:
-    ValueError: nothing is hidden of what the evaluation wants to see rebuilt.
+    ValueError: nothing is hidden of what the evaluation wants to see rebuilt,
+      or an unknown `flow`.
   """
 
   rebuilds: ClassVar[tuple[str, ...]]
@@ -54,34 +67,38 @@ class RebuildingEval(abc.ABC):
   num_pictures: int = 4
   ratios: Sequence[float] = ()
   perceptual: str = ''
+  flow: str = ''
 
   def __post_init__(self):
+    if self.flow:
+      FLOWS.get(self.flow)
     check_rebuilds(type(self).__name__, self.videos, self.rebuilds)
 
   @abc.abstractmethod
-  def clips(self, batch: Mapping[str, Any], rebuilt: np.ndarray) -> Clips:
-    """Frames of the valid rows, and what of them is hidden."""
-
-  @abc.abstractmethod
   def scores(
-    self, clips: Clips, distance: Distance | None = None
+    self, clips: Clips, distance: Distance | None = None, flow: str = ''
   ) -> dict[str, np.ndarray]:
-    """Numbers of each clip, see `score`."""
+    """Numbers of each of `rebuilt_clips`, see `score` and `coherence`."""
 
   @abc.abstractmethod
   def metrics(self, means: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Named numbers from the means of `scores` over all clips."""
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """The numbers of `metrics`, `num_videos`, and `ratio_0.75/...` alike.
 
     Arrays are of the first clips, with the run's own mask.
     """
-    del step
-    metrics, arrays = self._measure(functions, self.videos)
+    flow = self.flow
+    try:
+      if flow:
+        ClipFlow(flow)
+    except ImportError as error:
+      logging.warning('Warped errors are left out: %s', error)
+      flow = ''
+    metrics, arrays = self._measure(functions, self.videos, flow)
     if not metrics:
-      logging.info('Reconstruction skipped: no video could be decoded.')
-      return Result({}, {})
+      return skipped(self, 'no video could be decoded')
     for ratio in self.ratios:
       videos = self.videos.replace(mask={**self.videos.mask, 'ratio': ratio})
       found, _ = self._measure(functions, videos)
@@ -90,7 +107,7 @@ class RebuildingEval(abc.ABC):
     return Result(metrics, arrays)
 
   def _measure(
-    self, functions: ModelFunctions, videos: Videos
+    self, functions: ModelFunctions, videos: Videos, flow: str = ''
   ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Numbers of one mask, and the arrays of the first clips."""
     distance = None
@@ -101,8 +118,8 @@ class RebuildingEval(abc.ABC):
     kept, scores, num_videos = [], collections.defaultdict(list), 0
     batches = videos.batches(self.num_batches)
     for batch in progress(batches, videos.num_videos, 'reconstruction'):
-      clips = self.clips(batch, np.asarray(functions.predict(batch)['rebuilt']))
-      for key, values in self.scores(clips, distance).items():
+      clips = rebuilt_clips(functions, batch, videos)
+      for key, values in self.scores(clips, distance, flow).items():
         scores[key].append(values)
       if num_videos < self.num_pictures:
         kept.append(clips)
@@ -113,7 +130,7 @@ class RebuildingEval(abc.ABC):
       key: np.concatenate([clips[key] for clips in kept])[: self.num_pictures]
       for key in kept[0]
     }
-    means = {key: np.concatenate(rows).mean(0) for key, rows in scores.items()}
+    means = {key: _mean(rows) for key, rows in scores.items()}
     return {'num_videos': num_videos} | self.metrics(means), arrays
 
 
@@ -164,11 +181,68 @@ def score(
   return scores
 
 
+def coherence(
+  true: np.ndarray,
+  hidden: np.ndarray,
+  guesses: Mapping[str, np.ndarray],
+  num_lead: int,
+  flow: str = '',
+  is_next: np.ndarray | bool = True,
+) -> dict[str, np.ma.MaskedArray]:
+  """Errors of guesses between frames and the frames before them.
+
+  A pixel counts if it is hidden in both frames; for `hidden_frames`, if both
+  are hidden as a whole. Warped errors leave out what the frame before does not
+  show; those of the truth, as method `true`, are what no guess need be below.
+
+  Args:
+    true, hidden, guesses, num_lead: as of `score`.
+    flow: the estimator of the true flow; '' leaves warped errors out.
+    is_next: [S - 1] bool, whether a frame comes right after the one before.
+
+  Returns:
+    `<method>/difference_error_hidden`, `difference_error_hidden_frames` and, if
+    asked for, `warped_error_hidden` and `warped_error_hidden_frames`; each
+    [B, S - 1] or [B], masked where no pixel counts.
+  """
+  axes = tuple(range(num_lead, 4))
+  is_next = np.reshape(is_next, (-1, 1, 1))
+  frames = np.broadcast_to(hidden.all((2, 3), keepdims=True), hidden.shape)
+  frames = frames[:, 1:] & frames[:, :-1] & is_next
+  pixels = hidden[:, 1:] & hidden[:, :-1] & is_next
+
+  def means(kind, errors, pixels, frames):
+    return {
+      f'{method}/{kind}_{name}': mean_where(error, where, axes)
+      for method, error in errors.items()
+      for name, where in (('hidden', pixels), ('hidden_frames', frames))
+    }
+
+  guesses = {k: np.broadcast_to(g, true.shape) for k, g in guesses.items()}
+  errors = {k: difference_error(g, true) for k, g in guesses.items()}
+  scores = means('difference_error', errors, pixels, frames)
+  if not flow or not pixels.any():
+    return scores
+  to_before, back = map(
+    np.stack,
+    zip(*(flow_between(np.uint8(np.rint(255 * t)), flow) for t in true)),
+  )
+  follows = is_followed(to_before, back) & is_next
+  was_hidden = warp(np.float32(hidden[:, :-1, ..., None]), to_before)[..., 0]
+  pixels = hidden[:, 1:] & (was_hidden > 0.999) & follows
+  guesses = {**guesses, 'true': true}
+  errors = {k: warped_error(g, to_before) for k, g in guesses.items()}
+  return scores | means('warped_error', errors, pixels, frames & follows)
+
+
 def named(means: Mapping[str, float]) -> dict[str, float]:
-  """Means of `score` as numbers: errors become PSNR."""
+  """Means as numbers: those of `score` that are errors become PSNR."""
   return {
-    key.replace('error', 'psnr'): psnr(mean) if 'error' in key else float(mean)
+    key.replace('/error_', '/psnr_'): (
+      psnr(mean) if '/error_' in key else float(mean)
+    )
     for key, mean in means.items()
+    if not np.ma.is_masked(mean)
   }
 
 
@@ -190,65 +264,57 @@ def check_rebuilds(name: str, videos: Videos, rebuilds: Sequence[str]) -> None:
   if hidden not in rebuilds:
     other = {'target': 'reconstruction', 'video': 'clip_reconstruction'}[hidden]
     raise ValueError(
-      f'{name} is about rebuilt {rebuilds[0]} frames, and data.clip '
+      f'{name} measures rebuilt {rebuilds[0]} frames, but data.clip '
       f'{videos.clip["name"]!r} with data.mask {videos.mask["name"]!r} '
       f'has {hidden} frames rebuilt: use the evaluation {other!r}.'
     )
 
 
-def target_clips(
-  batch: Mapping[str, Any], rebuilt: np.ndarray, videos: Videos
+def rebuilt_clips(
+  functions: ModelFunctions, batch: Mapping[str, Any], videos: Videos
 ) -> Clips:
-  """The valid rows of a batch with rebuilt target frames.
+  """What a network rebuilds of the valid rows of a batch, beside the truth.
 
   Args:
-    batch: of the contract.
-    rebuilt: [B, S, H, W, 3] in [0, 1].
+    functions: the network.
+    batch: of the contract; tokens are hidden of its target frames, if it has
+      any, or else of its clip.
     videos: that the batch is of.
 
   Returns:
-    `video` [B, T, H, W, 3], `target` and `rebuilt` [B, S, H, W, 3], in [0, 1],
-    and `hidden` [B, S, H, W] bool.
+    `video` [B, T, H, W, 3] in [0, 1]. Of targets, `target` and `rebuilt`
+    [B, S, H, W, 3] and `hidden` [B, S, H, W] bool; of clips, `rebuilt` like
+    `video`, and `visible` and `hidden` [B, T, H, W] bool: some pixels may be
+    neither.
   """
-  valid, shape = batch['valid'], batch['target'].shape
-  p = videos.patch_size
-  num_tokens = (shape[2] // p) * (shape[3] // p)
-  # A target frame's ids count through it alone; [B, S, K].
-  ids = batch['ids_keep'] + num_tokens * np.arange(shape[1])[:, None]
-  visible = _token_pixels(ids, shape, p, tubelet_size=1)
-  return {
+  valid, p = batch['valid'], videos.patch_size
+  rebuilt = np.asarray(functions.predict(batch)['rebuilt'])
+  clips = {
     'video': batch['video'][valid] / np.float32(255),
-    'target': batch['target'][valid] / np.float32(255),
     'rebuilt': rebuilt[valid].clip(0, 1),
-    'hidden': ~visible[valid],
   }
-
-
-def video_clips(
-  batch: Mapping[str, Any], rebuilt: np.ndarray, videos: Videos
-) -> Clips:
-  """The valid rows of a batch of which tokens of the clip are rebuilt.
-
-  Args:
-    batch: of the contract.
-    rebuilt: [B, T, H, W, 3] in [0, 1].
-    videos: that the batch is of.
-
-  Returns:
-    `video` and `rebuilt` [B, T, H, W, 3], in [0, 1], and `visible` and `hidden`
-    [B, T, H, W] bool; some pixels may be neither.
-  """
-  valid, shape = batch['valid'], batch['video'].shape
+  if 'target' in batch:
+    shape = batch['target'].shape
+    num_tokens = (shape[2] // p) * (shape[3] // p)
+    # A target frame's ids count through it alone; [B, S, K].
+    ids = batch['ids_keep'] + num_tokens * np.arange(shape[1])[:, None]
+    visible = _token_pixels(ids, shape, p, tubelet_size=1)
+    target = batch['target'][valid] / np.float32(255)
+    return {**clips, 'target': target, 'hidden': ~visible[valid]}
   visible, masked = (
-    _token_pixels(batch[key], shape, videos.patch_size, videos.tubelet_size)
+    _token_pixels(batch[key], batch['video'].shape, p, videos.tubelet_size)
     for key in ('ids_keep', 'ids_mask')
   )
-  return {
-    'video': batch['video'][valid] / np.float32(255),
-    'rebuilt': rebuilt[valid].clip(0, 1),
-    'visible': visible[valid],
-    'hidden': (masked & ~visible)[valid],
-  }
+  hidden = masked & ~visible
+  return {**clips, 'visible': visible[valid], 'hidden': hidden[valid]}
+
+
+def _mean(batches: Sequence[np.ndarray]) -> np.ma.MaskedArray:
+  """The mean over the rows of batches; masked where no row has a number."""
+  rows = np.ma.concatenate(batches)
+  count = rows.count(0)
+  total = rows.filled(0).sum(0)
+  return np.ma.array(total / np.maximum(count, 1), mask=count == 0)
 
 
 def _token_pixels(

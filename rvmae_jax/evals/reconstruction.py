@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,9 +11,9 @@ from rvmae_jax.evals.rebuilding import (
   Clips,
   Distance,
   RebuildingEval,
+  coherence,
   named,
   score,
-  target_clips,
 )
 from rvmae_jax.evals.videos import Videos
 
@@ -25,8 +24,8 @@ class ReconstructionEval(RebuildingEval):
 
   For each gap and each of three methods, `model`, `copy_last` (the last source
   frame) and `mean_colour` (that frame's mean colour everywhere): PSNR and SSIM
-  on the hidden patches, and on whole frames. Nobody is given the visible
-  patches: a whole frame is what the method itself puts everywhere.
+  on the hidden patches, and on whole frames. No method is
+  given the visible patches: its whole frames are its own throughout.
 
   Attributes:
     gaps: steps from the last source frame to the targets; empty spreads as
@@ -44,26 +43,32 @@ class ReconstructionEval(RebuildingEval):
     object.__setattr__(self, 'videos', videos)
     object.__setattr__(self, 'gaps', gaps)
 
-  def clips(self, batch: Mapping[str, Any], rebuilt: np.ndarray) -> Clips:
-    """See `target_clips`; they are the arrays, with `gaps` [S]."""
-    return target_clips(batch, rebuilt, self.videos)
-
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
-    """See `RebuildingEval.run`."""
-    metrics, arrays = super().run(functions, step)
+  def run(self, functions: ModelFunctions) -> Result:
+    """See `RebuildingEval.run`; the arrays have `gaps` [S] too."""
+    metrics, arrays = super().run(functions)
     return Result(metrics, arrays and {**arrays, 'gaps': np.array(self.gaps)})
 
   def scores(
-    self, clips: Clips, distance: Distance | None = None
+    self, clips: Clips, distance: Distance | None = None, flow: str = ''
   ) -> dict[str, np.ndarray]:
-    """As of `score`, [B, gaps] for each of the three methods."""
+    """As of `score` and `coherence`, [B, gaps] for each of the three methods.
+
+    Coherence is that with the gap before, if it is one step less.
+    """
     last = clips['video'][:, -1:]
     guesses = {
       'model': clips['rebuilt'],
       'copy_last': last,
       'mean_colour': last.mean((2, 3), keepdims=True),
     }
-    return score(clips['target'], clips['hidden'], guesses, 2, distance)
+    asked = clips['target'], clips['hidden'], guesses, 2
+    pairs = coherence(*asked, flow, np.diff(self.gaps) == 1)
+    # The first has none before: [B, gaps - 1] -> [B, gaps].
+    first = np.ma.masked_all((len(last), 1))
+    return score(*asked, distance) | {
+      key: np.ma.concatenate([first, values], axis=1)
+      for key, values in pairs.items()
+    }
 
   def metrics(self, means: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Numbers as `gap_4/model/psnr_hidden`, and `gap_4/gain_db`.

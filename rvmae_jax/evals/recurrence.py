@@ -5,9 +5,8 @@ import dataclasses
 from typing import ClassVar
 
 import numpy as np
-from absl import logging
 
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Result, skipped
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.videos import Videos
 
@@ -17,7 +16,7 @@ class RecurrenceEval:
   """What the recurrent core does over many frames; nothing is compared.
 
   An update gate near 0 carries the state through unchanged, one near 1 forgets
-  it; a state whose norm keeps growing will not bear long videos.
+  it; a state whose norm keeps growing will fail on long videos.
 
   Attributes:
     videos: what to read; needs a `source_target` clip and a mask.
@@ -41,7 +40,7 @@ class RecurrenceEval:
     clip = {**self.videos.clip, **clip}
     object.__setattr__(self, 'videos', self.videos.replace(clip=clip))
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """`update_gate`, `reset_gate`, `gate_saturation` and `state_norm`.
 
     Each as `<name>/first` and `<name>/last`, means at the first and the last
@@ -49,14 +48,12 @@ class RecurrenceEval:
     [n, T, N, D], `update_gate` and `reset_gate` [n, T, N], all without prefix
     tokens, and `grid`, the rows and columns of N.
     """
-    del step
     kept = collections.defaultdict(list)
     courses = collections.defaultdict(list)
     for batch in self.videos.batches(self.num_batches):
       outputs = functions.predict(batch)
       if not outputs.get('stats'):
-        logging.info('Recurrence skipped: the model has no recurrent core.')
-        return Result({}, {})
+        return skipped(self, 'the model has no recurrent core')
       valid = batch['valid']
       stats = {k: np.asarray(v)[valid] for k, v in outputs['stats'].items()}
       for name, values in stats.items():
@@ -68,8 +65,7 @@ class RecurrenceEval:
         kept['update_gate'].append(stats['update_gate'])
         kept['reset_gate'].append(stats['reset_gate'])
     if not sum(map(len, kept['video'])):
-      logging.info('Recurrence skipped: no video could be decoded.')
-      return Result({}, {})
+      return skipped(self, 'no video could be decoded')
     arrays = {
       key: np.concatenate(values)[: self.num_pictures]
       for key, values in kept.items()

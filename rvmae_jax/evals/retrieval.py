@@ -1,4 +1,4 @@
-"""Retrieval: which videos does a network hold for alike?"""
+"""Retrieval: which videos look alike to a network?"""
 
 import collections
 import dataclasses
@@ -8,18 +8,18 @@ from typing import ClassVar
 import numpy as np
 from absl import logging
 
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Result, skipped
 from rvmae_jax.evals.answers import over_seeds
 from rvmae_jax.evals.features import (
   FeatureSet,
   check_encoders,
   check_poolings,
   extract,
-  unit,
 )
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics import retrieval
+from rvmae_jax.metrics.features import standardise, unit_rows
 
 _CHUNK = 20_000_000  # Similarities that are held at once.
 _NUM_FRAMES = 4  # Of each video on the sheet.
@@ -69,7 +69,7 @@ class RetrievalEval:
   def _gallery(self) -> Videos:
     return self.train or self.test
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """Numbers as `<encoder>/<pooling>/recall_at_5` and `.../map`.
 
     Also `chance/recall_at_5` and `chance/map`, those of a random order,
@@ -80,21 +80,27 @@ class RetrievalEval:
     first; `query_labels` [n], `neighbour_labels` [n, neighbours] and
     `class_names`.
     """
-    del step
     arrays, runs = {}, collections.defaultdict(list)
     for number in range(self.seeds):
-      found = self._extract(functions, self.test.seed + number)
-      if found is None:
-        return Result({}, {})
-      queries, gallery = found
+      queries, gallery = (
+        extract(
+          *(functions, videos, self.encoders, self.poolings),
+          seed=self.test.seed + number,
+        )
+        for videos in (self.test, self._gallery)
+      )
+      if not (len(queries.labels) and len(gallery.labels)):
+        return skipped(self, 'no labels in its videos')
       for encoder, by_pooling in queries.pooled.items():
         for pooling in self.poolings:
-          rows = by_pooling[pooling], gallery.pooled[encoder][pooling]
+          asked, searched = (
+            by_pooling[pooling],
+            gallery.pooled[encoder][pooling],
+          )
           if self.standardise:
-            mean, scale = rows[1].mean(0), rows[1].std(0) + 1e-6
-            rows = tuple((features - mean) / scale for features in rows)
+            searched, asked = standardise(searched, asked)
           numbers, nearest = search(
-            *(rows[0], queries.labels, rows[1], gallery.labels),
+            *(asked, queries.labels, searched, gallery.labels),
             recall_at=self.recall_at,
             num_neighbours=self.num_neighbours,
             leave_one_out=not self.train,
@@ -117,19 +123,6 @@ class RetrievalEval:
     chance = retrieval.chance_average_precisions(num_relevant, num_gallery)
     metrics['chance/map'] = float(chance.mean())
     return Result(metrics, arrays)
-
-  def _extract(
-    self, functions: ModelFunctions, seed: int
-  ) -> tuple[FeatureSet, FeatureSet] | None:
-    """Features of queries and gallery; None, and a line in the log, if none."""
-    found = tuple(
-      extract(functions, videos, self.encoders, self.poolings, seed=seed)
-      for videos in (self.test, self._gallery)
-    )
-    if not all(len(features.labels) for features in found):
-      logging.info('Retrieval skipped: no labels in its videos.')
-      return None
-    return found
 
   def _sheet(
     self, queries: FeatureSet, gallery: FeatureSet, nearest: np.ndarray
@@ -176,14 +169,14 @@ def search(
     gallery: [n, D].
     gallery_labels: [n] int.
     recall_at: how far down a hit counts.
-    num_neighbours: of each query that are told.
+    num_neighbours: of each query, to be returned.
     leave_one_out: the gallery is the queries; none may find itself.
 
   Returns:
     `recall_at_<k>` and `map`, means over queries; and the rows of the nearest
     in the gallery, [m, neighbours].
   """
-  queries, gallery = unit(queries), unit(gallery)
+  queries, gallery = unit_rows(queries), unit_rows(gallery)
   scores, nearest = collections.defaultdict(list), []
   num_rows = max(_CHUNK // len(gallery), 1)
   for start in range(0, len(queries), num_rows):

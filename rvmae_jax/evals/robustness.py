@@ -18,14 +18,16 @@ from rvmae_jax.evals.features import (
   batch_places,
   check_poolings,
   extract,
+  gather,
   labelled,
 )
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.linear_probe import LinearProbeEval
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import Videos
+from rvmae_jax.evals.views import Views
 from rvmae_jax.metrics.classification import chance_accuracy
-from rvmae_jax.metrics.features import cosines
+from rvmae_jax.metrics.features import cosines, standardise
 
 # A corruption and its severity.
 Change = tuple[str, int]
@@ -78,10 +80,10 @@ class RobustnessEval:
 
   @property
   def num_trainings(self) -> int:
-    """Of the linear probe."""
+    """How many classifiers the linear probe trains."""
     return self._probe.num_trainings
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """`top1/<corruption>/severity_3` and `.../mean`, `similarity/...` too.
 
     Also `clean/top1`, `clean/chance` and `clean/num_videos`; nothing at all
@@ -92,18 +94,16 @@ class RobustnessEval:
     severities, H, W, 3] uint8: the middle frame of the first video, clean and
     corrupted.
     """
-    del step
     train = extract(functions, self.train, ('trained',), (self.pooling,))
     pooled, labels, arrays = self._pool_corrupted(functions)
     if not self._probe.is_askable(train.labels, labels):
       return Result({}, {})
-    features = train.pooled['trained'][self.pooling]
-    mean, scale = features.mean(0), features.std(0) + 1e-6
-    classes, train_labels = np.unique(train.labels, return_inverse=True)
-    classify, _ = self._probe.fit(
-      (features - mean) / scale, train_labels, self.train.seed
+    learned, *asked = standardise(
+      train.pooled['trained'][self.pooling], *pooled.values()
     )
-    pooled = {key: (values - mean) / scale for key, values in pooled.items()}
+    pooled = dict(zip(pooled, asked))
+    classes, train_labels = np.unique(train.labels, return_inverse=True)
+    classify, _ = self._probe.fit(learned, train_labels, self.train.seed)
 
     def top1(change):
       answers = classes[classify(pooled[change]).argmax(1)]
@@ -139,36 +139,29 @@ class RobustnessEval:
   ) -> tuple[dict[Change, np.ndarray], np.ndarray, dict[str, np.ndarray]]:
     """Features of labelled videos by change, [n, D], labels [n], `examples`."""
     videos, arrays = self.test, {}
-    pooled = {change: [] for change in (_CLEAN, *self._changes)}
-    labels = [np.zeros(0, np.int32)]
+
+    def pooled(batch):
+      keys = [(videos.seed, *place) for place in batch_places(batch).tolist()]
+      found, examples = {}, []
+      for change in (_CLEAN, *self._changes):
+        video = batch['video']
+        if change != _CLEAN:
+          rows = threads.map(
+            lambda clip, key, change=change: corrupt(clip, *change, key),
+            video,
+            keys,
+          )
+          video = np.stack(list(rows))
+        found[change] = functions.pooled(video, (self.pooling,))[self.pooling]
+        examples.append(video[labelled(batch)][0, video.shape[1] // 2])
+      if not arrays:
+        arrays['examples'] = self._rows_of_examples(examples)
+      return found
+
     batches = progress(videos.batches(), videos.num_videos, 'robustness')
     with concurrent.futures.ThreadPoolExecutor() as threads:
-      for batch in batches:
-        keep = labelled(batch)
-        if not keep.any():
-          continue
-        keys = [(videos.seed, *place) for place in batch_places(batch).tolist()]
-        examples = []
-        for change in pooled:
-          video = batch['video']
-          if change != _CLEAN:
-            rows = threads.map(
-              lambda clip, key, change=change: corrupt(clip, *change, key),
-              video,
-              keys,
-            )
-            video = np.stack(list(rows))
-          features = functions.pooled(video, (self.pooling,))[self.pooling]
-          pooled[change].append(features[keep])
-          examples.append(video[keep][0, video.shape[1] // 2])
-        if len(labels) == 1:
-          arrays['examples'] = self._rows_of_examples(examples)
-        labels.append(batch['label'][keep])
-    return (
-      {change: np.concatenate(rows) for change, rows in pooled.items() if rows},
-      np.concatenate(labels),
-      arrays,
-    )
+      rows, labels, _ = gather(pooled, batches, Views())
+    return {k: values[:, 0] for k, values in rows.items()}, labels, arrays
 
   def _rows_of_examples(self, examples: Sequence[np.ndarray]) -> np.ndarray:
     """[corruptions, 1 + severities, H, W, 3], the clean frame first."""

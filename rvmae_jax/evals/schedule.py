@@ -72,7 +72,7 @@ class ScheduledEvals:
     numbers = {}
     for alias in self.due(step) if aliases is None else aliases:
       start = time.perf_counter()
-      values = self._evals[alias].run(functions, step).metrics
+      values = self._evals[alias].run(functions).metrics
       seconds = time.perf_counter() - start
       shown = ', '.join(f'{key} {value:.4g}' for key, value in values.items())
       logging.info('%s at step %d (%.1f s): %s', alias, step, seconds, shown)
@@ -94,7 +94,7 @@ def check_ready(
   Args:
     evaluations: by alias. Those with a `dataset` of their own read no videos.
     learned: names of the classes that the network itself has learned, see
-      `data.classes.check_same_classes`; None or empty where nobody knows.
+      `data.classes.check_same_classes`; None or empty if unknown.
     num_classes: of the network's classifier; 0 where it has none.
 
   Raises:

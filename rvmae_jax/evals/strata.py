@@ -1,4 +1,4 @@
-"""Results by group: which videos is a network right about, and which not?
+"""Results by group: which videos does a network get right, and which not?
 
 A group is all videos that share the value of a column: the `source` that they
 come from, or any of their record's `columns`, such as those of a listing.

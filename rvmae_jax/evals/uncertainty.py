@@ -1,21 +1,19 @@
-"""Uncertainty: does a network rebuild a place alike whatever it is shown?"""
+"""Uncertainty: does a network rebuild a place alike whatever it sees?"""
 
 import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy.stats
-from absl import logging
 
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Result, skipped
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.rebuilding import (
   check_rebuilds,
-  target_clips,
-  video_clips,
+  rebuilt_clips,
 )
 from rvmae_jax.evals.reconstruction import at_gaps
 from rvmae_jax.evals.videos import Videos
@@ -66,7 +64,7 @@ class UncertaintyEval:
     object.__setattr__(self, 'videos', videos)
     object.__setattr__(self, 'gaps', gaps)
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """Numbers of all frames together, and for targets as `gap_4/...` too.
 
     `rank_correlation` (Spearman's) of spread and error over all patches, and
@@ -79,7 +77,6 @@ class UncertaintyEval:
     [10], means of a tenth of all patches each, by rising spread; all deviations
     are of colours in [0, 1].
     """
-    del step
     kept, found = collections.defaultdict(list), collections.defaultdict(list)
     # The same clips again and again, each time with other masks.
     masked = [
@@ -89,8 +86,7 @@ class UncertaintyEval:
     num_videos = 0
     for batches in progress(zip(*masked), self.videos.num_videos, 'masks'):
       clips = [
-        self._clips(batch, np.asarray(functions.predict(batch)['rebuilt']))
-        for batch in batches
+        rebuilt_clips(functions, batch, self.videos) for batch in batches
       ]
       if not len(clips[0]['video']):
         continue
@@ -108,8 +104,7 @@ class UncertaintyEval:
       for key in ('error', 'spread', 'error_one_mask'):
         found[key].append(patch_means(summary[key], self.videos.patch_size))
     if not num_videos:
-      logging.info('Uncertainty skipped: no video could be decoded.')
-      return Result({}, {})
+      return skipped(self, 'no video could be decoded')
     patches = {key: np.concatenate(rows) for key, rows in found.items()}
     arrays = {
       key: np.concatenate(rows)[: self.num_pictures]
@@ -120,12 +115,6 @@ class UncertaintyEval:
       at_gap = {key: values[:, number] for key, values in patches.items()}
       metrics |= {f'gap_{gap}/{k}': v for k, v in measure(at_gap).items()}
     return Result(metrics, arrays)
-
-  def _clips(
-    self, batch: Mapping[str, Any], rebuilt: np.ndarray
-  ) -> dict[str, np.ndarray]:
-    clips = target_clips if 'target' in batch else video_clips
-    return clips(batch, rebuilt, self.videos)
 
 
 def summarise(

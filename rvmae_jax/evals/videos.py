@@ -152,8 +152,8 @@ class Videos:
     for source in self._built:
       yield from (record for _, record in readable_records(source))
 
-  def digest(self) -> str:
-    """A hash of which videos these are, see `records_digest`."""
+  def records_digest(self) -> str:
+    """A hash of which videos these are, see `data.records.records_digest`."""
     return ''.join(map(records_digest, self._built))
 
   @property

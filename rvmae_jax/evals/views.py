@@ -11,8 +11,10 @@ from rvmae_jax.evals.videos import Videos
 class Views:
   """Cuts clips in time and space; VideoMAE's 5 x 3 are `Views(5, 3)`.
 
-  They need a longer clip: VideoMAE's starts of 5 clips, from the first possible
-  to the last, are those of the sampler `uniform` with `num_clips=5`.
+  They are cut out of one longer and wider clip. VideoMAE's on Kinetics, of 16
+  frames and 224 pixels, take `clip={'name': 'uniform', 'num_frames': 16,
+  'num_clips': 5, ...}`, which starts clips from the first possible frame to the
+  last, and `crop={'size': (224, 400)}`.
 
   Attributes:
     num_clips: equal parts in time.

@@ -32,7 +32,7 @@ def mean_cosine(features: np.ndarray) -> float:
 
   1 where all features point the same way: a collapse.
   """
-  unit = unit_rows(features)
+  unit = unit_rows(np.float64(features))
   num = len(unit)
   # Sum over all pairs, those of a row with itself left out.
   total = np.square(unit.sum(0)).sum() - np.square(unit).sum()
@@ -45,16 +45,22 @@ def spread(features: np.ndarray) -> np.ndarray:
   Its mean is about 1 for vectors that point everywhere, 0 in a collapse. Chen &
   He, "SimSiam", arXiv 2011.10566, figure 2.
   """
-  return unit_rows(features).std(0) * np.sqrt(features.shape[1])
+  return unit_rows(np.float64(features)).std(0) * np.sqrt(features.shape[1])
 
 
 def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
   """Cosine similarity of [n, D] rows with those of another: [n]."""
+  first, second = np.float64(first), np.float64(second)
   return (unit_rows(first) * unit_rows(second)).sum(1)
 
 
 def unit_rows(features: np.ndarray) -> np.ndarray:
-  """Rows of [n, D] at length 1; a row of zeros stays."""
-  features = np.float64(features)
+  """Rows of [n, D] at length 1, in the same precision; zeros stay zeros."""
   norm = np.linalg.norm(features, axis=1, keepdims=True)
   return features / np.maximum(norm, 1e-12)
+
+
+def standardise(by: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
+  """Features and others [..., D] where `by` [n, D] has mean 0, deviation 1."""
+  mean, scale = by.mean(0), by.std(0) + 1e-6
+  return tuple((features - mean) / scale for features in (by, *others))

@@ -64,7 +64,7 @@ class TrainingPictures:
       step: names the folder.
     """
     name, evaluation = self._reconstruction
-    metrics, arrays = evaluation.run(functions, step)
+    metrics, arrays = evaluation.run(functions)
     if jax.process_index() == 0:
       folder = self._folder / f'step_{step:07d}'
       draw(name, arrays, metrics, folder)

@@ -51,6 +51,15 @@ def test_frames_flow_to_the_middle_from_both_sides(name):
   np.testing.assert_allclose(_inside(vectors[4:]), [[-3, 2]] * 3, atol=0.2)
 
 
+def test_frames_flow_to_the_one_before_and_back():
+  to_before, back = flow.flow_between(
+    _panned_video((3, -2), num_frames=3, size=(256, 320)), 'farneback'
+  )
+  assert to_before.shape == back.shape == (2, 256, 320, 2)
+  np.testing.assert_allclose(_inside(to_before), [[-3, 2]] * 2, atol=0.3)
+  np.testing.assert_allclose(_inside(back), [[3, -2]] * 2, atol=0.3)
+
+
 @pytest.mark.parametrize('is_flipped', [False, True])
 def test_flow_is_cropped_scaled_and_flipped_with_the_frames(is_flipped):
   frames = _panned_video((3, -2), size=(256, 320))

@@ -52,10 +52,10 @@ def test_errors_worked_by_hand():
   rebuilt[:, :, :, :8] = 0.6
   hidden = np.zeros((1, 1, 16, 16), bool)
   hidden[..., :8] = True
-  scores = ReconstructionEval(videos=_VIDEOS).scores(
+  scores = ReconstructionEval(videos=_VIDEOS, gaps=(1,)).scores(
     {'video': last, 'target': target, 'rebuilt': rebuilt, 'hidden': hidden}
   )
-  found = {key: value[0, 0] for key, value in scores.items() if 'error' in key}
+  found = {key: value[0, 0] for key, value in scores.items() if '/error' in key}
   assert found == pytest.approx(
     {
       'model/error_hidden': 0,
@@ -64,6 +64,32 @@ def test_errors_worked_by_hand():
       'copy_last/error_frame': (0.36 + 0.16) / 2,
       'mean_colour/error_hidden': 0.01,
       'mean_colour/error_frame': 0.01,
+    }
+  )
+
+
+def test_coherence_is_of_gaps_that_follow_each_other():
+  # 1 and 2 do, 2 and 4 do not. The truth goes from 0.2 over 0.5 to 0.9, the
+  # model from 0.2 over 0.4, half of each frame hidden.
+  evaluation = ReconstructionEval(videos=_VIDEOS, gaps=(1, 2, 4))
+  target = np.zeros((1, 3, 16, 16, 3))
+  target += np.reshape([0.2, 0.5, 0.9], (3, 1, 1, 1))
+  rebuilt = target.copy()
+  rebuilt[0, 1] = 0.4
+  rebuilt[:, :, :, 8:] = 0  # seen, and so of no account
+  hidden = np.zeros((1, 3, 16, 16), bool)
+  hidden[..., :8] = True
+  clips = {'video': target, 'target': target, 'rebuilt': rebuilt}
+  means = {
+    key: values.mean(0)
+    for key, values in evaluation.scores({**clips, 'hidden': hidden}).items()
+  }
+  found = {k: v for k, v in evaluation.metrics(means).items() if 'differ' in k}
+  assert found == pytest.approx(
+    {
+      'gap_2/model/difference_error_hidden': 0.01,
+      'gap_2/copy_last/difference_error_hidden': 0.09,
+      'gap_2/mean_colour/difference_error_hidden': 0.09,
     }
   )
 

@@ -19,11 +19,16 @@ def _shards(folder, **num_videos):
     name: {'shards': [{'file': f'{name}-00000', 'num_videos': number}]}
     for name, number in num_videos.items()
   }
-  for name in splits:
-    (folder / f'{name}-00000').touch()
+  for name, number in num_videos.items():
+    (folder / f'{name}-00000').write_bytes(bytes(number))
   manifest = {'class_names': [], 'splits': splits}
   (folder / 'manifest.json').write_text(json.dumps(manifest))
   return str(folder)
+
+
+def _records(paths):
+  """As many as `_shards` was told: a byte for each."""
+  return b''.join(pathlib.Path(path).read_bytes() for path in paths)
 
 
 def _build(shards, **every_steps):
@@ -50,14 +55,14 @@ def test_a_split_without_videos_is_told_before_the_first_step(
   tmp_path, monkeypatch, splits, message
 ):
   reader = 'rvmae_jax.data.sources.shards.ArrayRecordDataSource'
-  monkeypatch.setattr(reader, list)
+  monkeypatch.setattr(reader, _records)
   with pytest.raises(ValueError, match=message):
     _build(_shards(tmp_path, train=2, **splits))
 
 
 def test_splits_that_are_there_will_do(tmp_path, monkeypatch):
   reader = 'rvmae_jax.data.sources.shards.ArrayRecordDataSource'
-  monkeypatch.setattr(reader, list)
+  monkeypatch.setattr(reader, _records)
   evaluations = _build(_shards(tmp_path, train=2, val=1, test=1))
   assert evaluations.due(400) == ['reconstruction']
   assert evaluations.due(2400) == ['knn', 'reconstruction']
@@ -65,7 +70,7 @@ def test_splits_that_are_there_will_do(tmp_path, monkeypatch):
 
 def test_what_is_never_due_needs_no_videos(tmp_path, monkeypatch):
   reader = 'rvmae_jax.data.sources.shards.ArrayRecordDataSource'
-  monkeypatch.setattr(reader, list)
+  monkeypatch.setattr(reader, _records)
   evaluations = _build(_shards(tmp_path, train=2, val=1), knn=0)
   assert evaluations.due(1200) == ['reconstruction']
   assert evaluations.due(2400) == ['reconstruction']

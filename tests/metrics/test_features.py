@@ -9,6 +9,8 @@ from rvmae_jax.metrics.features import (
   rank_me,
   singular_values,
   spread,
+  standardise,
+  unit_rows,
 )
 
 _RNG = np.random.default_rng(0)
@@ -49,3 +51,18 @@ def test_spread_of_a_collapse_and_of_directions_everywhere():
   assert spread(_RNG.normal(size=(4000, 16))).mean() == pytest.approx(
     1, abs=0.02
   )
+
+
+def test_rows_have_length_one_and_zeros_stay():
+  rows = unit_rows(np.array([[3, 4], [0, 0]], np.float32))
+  assert rows.dtype == np.float32
+  np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0]], rtol=1e-6)
+
+
+def test_others_are_standardised_as_the_first_is():
+  first, other = standardise(
+    np.array([[1.0, 5], [3, 5]]), np.array([[[4.0, 5]]])
+  )
+  # Mean 2 and deviation 1; a feature that never changes is 0.
+  np.testing.assert_allclose(first, [[-1, 0], [1, 0]], atol=1e-5)
+  np.testing.assert_allclose(other, [[[2, 0]]], atol=1e-5)

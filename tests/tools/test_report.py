@@ -176,6 +176,20 @@ def test_rebuilt_clips_have_a_table_of_their_own(run):
     assert f'>{number}</td>' in report
 
 
+def test_coherence_has_a_table_where_it_was_measured(run):
+  coherence = {
+    'model/difference_error_hidden': 0.25,
+    'model/warped_error_hidden': 0.125,
+    'ratio_0.5/model/difference_error_hidden': 9.0,
+    'true/warped_error_hidden': 0.0625,
+  }
+  report = run(clip_reconstruction={**_CLIP_RECONSTRUCTION, **coherence})
+  assert '<td>model</td><td>0.25</td><td>0.125</td>' in report
+  assert '<td>true</td><td></td><td>0.0625</td>' in report
+  assert 'whole frames hidden' not in report
+  assert 'frame to frame' not in run(clip_reconstruction=_CLIP_RECONSTRUCTION)
+
+
 def test_numbers_of_videos_that_were_trained_on_are_marked(run):
   leak = {'num_shared': 3, 'num_videos': 9, 'examples': ['a.mp4']}
   text = run(leakage=leak, linear_probe=_PROBE)

@@ -75,11 +75,11 @@ def make_encoders(
 
 
 def warmed_up(encode: Encode, warm_up: int) -> Encode:
-  """An encoder that sees the first frame some times before it counts.
+  """An encoder that sees the first frame a few times before it counts.
 
   A state that comes from zero takes a few frames to fill. Until then features
   differ from later ones of the same thing, and the labels of the first frame,
-  the only true ones, are found by nobody.
+  the only true ones, find no match.
   """
 
   def encode_warm(frames):

@@ -1,11 +1,11 @@
 """Points followed by the similarity of features alone, without a head.
 
-Each frame is searched for the place most like the one asked about. Handing
-labels on, as for masks and keypoints, would not do: there every place takes the
-label of what it is most like, so that a place like nothing before bears one as
-strong as the right place does. A point is taken to be seen where the way back
-ends where it began: nothing in the frame of the query is more like what was
-found than the query's own surroundings.
+Each frame is searched for the place most like that of the query. Propagation of
+labels, as for masks and keypoints, would not do: there every place takes the
+label of what it is most like, so that one like nothing before gets a label as
+strong as the right one. A point counts as seen if the way back ends where it
+began: nothing in the frame of the query is more like what was found than the
+query's own surroundings.
 """
 
 import functools
@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rvmae_jax.evals.tracking.propagation import normalise
+from rvmae_jax.evals.pooling import unit_length
 
 
 def track_points(
@@ -35,8 +35,8 @@ def track_points(
     radius: of these places, in cells of the grid.
     return_cells: how far from its query the way back of a point may end for it
       to be seen, in cells.
-    min_similarity: cosine of the features that a point must have besides. What
-      is like and unlike differs from network to network; by default it need
+    min_similarity: cosine of the features that a point must have too. What
+      counts as alike differs from network to network; by default it need
       not be alike.
 
   Returns:
@@ -91,13 +91,13 @@ def _search(
   Returns:
     [Q, T, 2] x and y in cells, [Q, T] cells, and [Q, T] cosines.
   """
-  features = normalise(features)
+  features = unit_length(features)
   grid = features.shape[1:3]
   like = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
   def one(query):
     start, place = query
-    looked_for = normalise(_sample(features[start], place))
+    looked_for = unit_length(_sample(features[start], place))
     similarity = like('d,thwd->thw', looked_for, features)
     locate = functools.partial(_locate, temperature=temperature, radius=radius)
     points = jax.vmap(locate)(similarity)  # [T, 2]

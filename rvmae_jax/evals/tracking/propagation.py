@@ -13,6 +13,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rvmae_jax.evals.pooling import unit_length
+
 
 class Context(NamedTuple):
   """What labels are taken from: the first frame, then those just before.
@@ -68,7 +70,7 @@ class Propagation:
       return jnp.broadcast_to(x, (1 + self.num_previous, *x.shape))
 
     return Context(
-      repeat(normalise(features)),
+      repeat(unit_length(features)),
       repeat(jnp.asarray(labels, jnp.float32)),
       jnp.zeros((), jnp.int32),
     )
@@ -86,7 +88,7 @@ class Propagation:
     Returns:
       The context of the next frame, and soft labels [N, C].
     """
-    features = normalise(features)
+    features = unit_length(features)
     rows, columns = (axis.ravel() for axis in jnp.indices(grid))
     top_k = min(self.top_k, context.labels[..., 0].size)
 
@@ -151,10 +153,3 @@ def compiled_step(
   step = functools.partial(propagation.step, grid=grid)
   features = shape(num_places, num_features)
   return jax.jit(step, donate_argnums=0).lower(context, features).compile()
-
-
-def normalise(features: jax.Array) -> jax.Array:
-  """Features [..., D] of length 1, in float32."""
-  features = jnp.asarray(features, jnp.float32)
-  length = jnp.linalg.norm(features, axis=-1, keepdims=True)
-  return features / jnp.maximum(length, 1e-12)

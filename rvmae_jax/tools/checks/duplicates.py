@@ -9,8 +9,8 @@ from PIL import Image
 from rvmae_jax.data.decoding import Reader
 from rvmae_jax.data.fingerprints import content_sha256, size_bytes
 
-# A fingerprint: this many frames, evenly spread, on a grid of 8 x 8.
-FINGERPRINT_FRAMES = 8
+# A signature: this many frames, evenly spread, on a grid of 8 x 8.
+SIGNATURE_FRAMES = 8
 _SIDE = 8
 
 # Re-encoded copies of real clips, down to 90 pixels wide, agreed by 0.995 and
@@ -34,50 +34,50 @@ def exact_duplicates(paths: Iterable[str]) -> list[list[str]]:
   return sorted(g for size in by_size for g in _group(size, content_sha256))
 
 
-def fingerprint(frames: np.ndarray) -> np.ndarray:
+def signature(frames: np.ndarray) -> np.ndarray:
   """What stays of a video when it is scaled or compressed anew.
 
   Args:
-    frames: [FINGERPRINT_FRAMES, H, W, 3] uint8, evenly spread over the video.
+    frames: [SIGNATURE_FRAMES, H, W, 3] uint8, evenly spread over the video.
 
   Returns:
-    [FINGERPRINT_FRAMES, 8, 8] uint8 grey levels.
+    [SIGNATURE_FRAMES, 8, 8] uint8 grey levels.
   """
   size, area = (_SIDE, _SIDE), Image.Resampling.BOX
   images = [Image.fromarray(frame).convert('L') for frame in frames]
   return np.stack([np.asarray(image.resize(size, area)) for image in images])
 
 
-def fingerprint_of(reader: Reader) -> np.ndarray:
-  """The fingerprint of an open video; decodes a few frames.
+def signature_of(reader: Reader) -> np.ndarray:
+  """The signature of an open video; decodes a few frames.
 
   Raises:
     VideoError: one of them cannot be decoded.
   """
-  n = FINGERPRINT_FRAMES
+  n = SIGNATURE_FRAMES
   indices = (np.arange(n) + 0.5) * reader.num_frames / n
-  return fingerprint(reader.read(indices.astype(int)))
+  return signature(reader.read(indices.astype(int)))
 
 
-def near_duplicates(fingerprints: np.ndarray) -> list[list[int]]:
+def near_duplicates(signatures: np.ndarray) -> list[list[int]]:
   """Groups of videos that look the same, see `near_pairs`.
 
   Args:
-    fingerprints: [n, FINGERPRINT_FRAMES, 8, 8].
+    signatures: [n, SIGNATURE_FRAMES, 8, 8].
 
   Returns:
     Groups of two or more indices; each is like some other of its group.
   """
-  leader = list(range(len(fingerprints)))
+  leader = list(range(len(signatures)))
 
   def find(i):
     while leader[i] != i:
       i = leader[i]
     return i
 
-  for a, b in near_pairs(fingerprints, fingerprints):
+  for a, b in near_pairs(signatures, signatures):
     leader[max(find(a), find(b))] = min(find(a), find(b))
-  return _group(range(len(fingerprints)), find)
+  return _group(range(len(signatures)), find)
 
 
 def near_pairs(
@@ -88,8 +88,8 @@ def near_pairs(
   The picture alone would take two clips of one scene for the same.
 
   Args:
-    first: fingerprints [n, FINGERPRINT_FRAMES, 8, 8].
-    second: fingerprints [m, FINGERPRINT_FRAMES, 8, 8].
+    first: signatures [n, SIGNATURE_FRAMES, 8, 8].
+    second: signatures [m, SIGNATURE_FRAMES, 8, 8].
 
   Yields:
     Indices into `first` and `second`.
@@ -105,10 +105,10 @@ def near_pairs(
 
 
 def _features(
-  fingerprints: np.ndarray,
+  signatures: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Motion [n, F * 64] and picture [n, 64], unit vectors; stillness [n]."""
-  frames = fingerprints.astype(np.float32)
+  frames = signatures.astype(np.float32)
   mean = frames.mean(axis=1, keepdims=True)
   motion = (frames - mean).reshape(len(frames), -1)
   picture = mean - mean.mean(axis=(2, 3), keepdims=True)

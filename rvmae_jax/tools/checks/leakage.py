@@ -19,7 +19,7 @@ import numpy as np
 from rvmae_jax.data.decoding import VideoError, open_record
 from rvmae_jax.data.records import Source
 from rvmae_jax.tools import inputs
-from rvmae_jax.tools.checks.duplicates import fingerprint_of, near_pairs
+from rvmae_jax.tools.checks.duplicates import near_pairs, signature_of
 from rvmae_jax.tools.threads import in_threads
 
 _SHOWN = 200
@@ -50,28 +50,28 @@ def find_shared(
     train, test: any sources; their labels do not matter.
     num_workers: threads; 0 means one for each CPU core.
   """
-  unread, names, prints = [], [], []
+  unread, names, signatures = [], [], []
   for source in (train, test):
-    found = list(_fingerprints(source, num_workers))
+    found = list(_signatures(source, num_workers))
     unread += [(path, reason) for path, reason, _ in found if reason]
     names.append([path for path, reason, _ in found if not reason])
-    prints.append(np.array([p for _, reason, p in found if not reason]))
+    signatures.append(np.array([p for _, reason, p in found if not reason]))
   pairs = []
-  if all(len(found) for found in prints):
-    pairs = [(names[0][a], names[1][b]) for a, b in near_pairs(*prints)]
+  if all(len(found) for found in signatures):
+    pairs = [(names[0][a], names[1][b]) for a, b in near_pairs(*signatures)]
   return LeakReport(sorted({*pairs}), unread, len(train), len(test))
 
 
-def _fingerprints(
+def _signatures(
   source: Source, num_workers: int
 ) -> Iterator[tuple[str, str, np.ndarray | None]]:
-  """(path, '' or why it cannot be read, fingerprint) of each video."""
+  """(path, '' or why it cannot be read, signature) of each video."""
 
   def read(index):
     try:
       record = source[index]
       with open_record(record) as reader:
-        return record['path'], '', fingerprint_of(reader)
+        return record['path'], '', signature_of(reader)
     except VideoError as error:
       return error.path, error.reason, None
 

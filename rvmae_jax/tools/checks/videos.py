@@ -150,21 +150,21 @@ def check_videos(
   def check(name):
     return _check_video(folder, name, quick, min_frames, min_size)
 
-  videos, fingerprints = [], {}
-  for video, found, fingerprint in in_threads(check, names, num_workers):
+  videos, signatures = [], {}
+  for video, found, signature in in_threads(check, names, num_workers):
     video.split = split_of[video.path]
     videos.append(video)
     problems += found
-    if fingerprint is not None:
-      fingerprints[video.path] = fingerprint
-  problems += _find_duplicates(folder, split_of, names, fingerprints)
+    if signature is not None:
+      signatures[video.path] = signature
+  problems += _find_duplicates(folder, split_of, names, signatures)
   return FolderReport(videos, problems)
 
 
 def _check_video(folder, name, quick, min_frames, min_size):
-  """(VideoReport, problems, fingerprint or None) of one video."""
+  """(VideoReport, problems, signature or None) of one video."""
   path = os.path.join(folder, name)
-  video, found, fingerprint = VideoReport(name), {}, None
+  video, found, signature = VideoReport(name), {}, None
   try:
     video.size_bytes = size_bytes(path)
     with open_record({'path': path, 'label': NO_LABEL}) as reader:
@@ -183,7 +183,7 @@ def _check_video(folder, name, quick, min_frames, min_size):
           f'its pixels are {video.pixel_aspect:.3g} times as wide as high: '
           f'players show {shown} x {video.height}'
         )
-      fingerprint = duplicates.fingerprint_of(reader)
+      signature = duplicates.signature_of(reader)
       # Known by now: frames far apart have been read.
       if reader.slow_because:
         found['slow'] = reader.slow_because
@@ -193,7 +193,7 @@ def _check_video(folder, name, quick, min_frames, min_size):
       kind = 'damaged' if video.num_frames else 'unreadable'
       found[kind] = getattr(error, 'reason', str(error))
   problems = [Problem(kind, (name,), reason) for kind, reason in found.items()]
-  return video, problems, fingerprint
+  return video, problems, signature
 
 
 def _describe(video: VideoReport, path: str, reader: Reader) -> None:
@@ -275,7 +275,7 @@ def _find_duplicates(
   folder: str,
   split_of: Mapping[str, str],
   names: Sequence[str],
-  fingerprints: Mapping[str, np.ndarray],
+  signatures: Mapping[str, np.ndarray],
 ) -> Iterator[Problem]:
   """Videos that are there twice; leakage where the splits differ."""
   path_of = {os.path.join(folder, name): name for name in names}
@@ -286,11 +286,11 @@ def _find_duplicates(
   for group in exact:
     yield _duplicate('duplicate', group, split_of, 'the same content')
   copies = {name for group in exact for name in group[1:]}
-  distinct = [name for name in fingerprints if name not in copies]
+  distinct = [name for name in signatures if name not in copies]
   if not distinct:
     return
-  prints = np.stack([fingerprints[name] for name in distinct])
-  for near in duplicates.near_duplicates(prints):
+  looks = np.stack([signatures[name] for name in distinct])
+  for near in duplicates.near_duplicates(looks):
     group = tuple(distinct[i] for i in near)
     yield _duplicate('near-duplicate', group, split_of, 'they look the same')
 

@@ -13,6 +13,12 @@ from rvmae_jax.visualize import page
 from rvmae_jax.visualize.probes import ENCODER_NAMES, POOLING_NAMES
 
 _MOST_ROWS = 18
+_COHERENCE = {
+  'difference_error_hidden': 'error of the change',
+  'difference_error_hidden_frames': 'the same, whole frames hidden',
+  'warped_error_hidden': 'error along the flow',
+  'warped_error_hidden_frames': 'the same, whole frames hidden',
+}
 
 
 def plain_tables(results: Mapping[str, Any]) -> str:
@@ -99,7 +105,7 @@ def _target_reconstruction(metrics: Mapping[str, float]) -> str:
     'The gap counts from the last source frame to the target; the mean colour '
     'is that of the last source frame.'
   )
-  return page.join(table, note)
+  return page.join(table, note, _coherence(metrics))
 
 
 def _clip_reconstruction(metrics: Mapping[str, float]) -> str:
@@ -120,7 +126,38 @@ def _clip_reconstruction(metrics: Mapping[str, float]) -> str:
     f'On the hidden tubelets of {metrics["num_videos"]} videos. A model of '
     'normalised patches is given their true mean and scale.'
   )
-  return page.join(page.table(('rebuilt by', 'PSNR, dB', 'SSIM'), rows), note)
+  table = page.table(('rebuilt by', 'PSNR, dB', 'SSIM'), rows)
+  return page.join(table, note, _coherence(metrics))
+
+
+def _coherence(metrics: Mapping[str, float]) -> str:
+  """Errors between consecutive frames, where they were measured."""
+  rows: dict[str, dict[str, str]] = {}
+  for key, value in metrics.items():
+    row, _, column = key.rpartition('/')
+    if column in _COHERENCE and not key.startswith('ratio_'):
+      rows.setdefault(row, {})[column] = format_number(value)
+  if not rows:
+    return ''
+  columns = [
+    c for c in _COHERENCE if any(c in cells for cells in rows.values())
+  ]
+  table = page.table(
+    ('from frame to frame', *(_COHERENCE[c] for c in columns)),
+    [
+      [
+        row.replace('_', ' ').replace('/', ', '),
+        *(cells.get(c, '') for c in columns),
+      ]
+      for row, cells in rows.items()
+    ],
+  )
+  note = page.note(
+    'Squared errors of pixels hidden in both frames. A still picture has the '
+    'energy of the true change as its first; along the true flow the truth '
+    'itself has some error, and a single colour none.'
+  )
+  return page.join(table, note)
 
 
 def probe_tables(results: Mapping[str, Any]) -> str:

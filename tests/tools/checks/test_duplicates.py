@@ -19,32 +19,32 @@ def _shrink(frames, size, seed=0):
   return np.clip(np.stack(small) + noise, 0, 255).astype(np.uint8)
 
 
-def test_fingerprint_is_the_mean_grey_of_each_cell():
+def test_signature_is_the_mean_grey_of_each_cell():
   frames = np.zeros((8, 16, 32, 3), np.uint8)
   frames[3, 2:4, 4:8] = 200  # The cell in row 1 and column 1.
-  fingerprint = duplicates.fingerprint(frames)
-  assert fingerprint.shape == (8, 8, 8)
-  assert fingerprint[3, 1, 1] == 200 and fingerprint.sum() == 200
+  signature = duplicates.signature(frames)
+  assert signature.shape == (8, 8, 8)
+  assert signature[3, 1, 1] == 200 and signature.sum() == 200
 
 
 def test_smaller_noisy_copies_are_found_among_many_videos():
   videos = [_frames(i) for i in range(12)]
   videos += [_shrink(videos[2], 40), _shrink(videos[7], 64), videos[2]]
-  prints = np.stack([duplicates.fingerprint(video) for video in videos])
-  assert duplicates.near_duplicates(prints) == [[2, 12, 14], [7, 13]]
+  signatures = np.stack([duplicates.signature(video) for video in videos])
+  assert duplicates.near_duplicates(signatures) == [[2, 12, 14], [7, 13]]
 
 
 def test_same_scene_with_other_motion_is_no_copy():
   frames = _frames(0)
-  prints = [duplicates.fingerprint(f) for f in (frames, frames[::-1])]
-  assert duplicates.near_duplicates(np.stack(prints)) == []
+  signatures = [duplicates.signature(f) for f in (frames, frames[::-1])]
+  assert duplicates.near_duplicates(np.stack(signatures)) == []
 
 
 def test_still_videos_are_compared_by_their_picture():
   first, other = (np.repeat(_frames(i)[:1], 8, axis=0) for i in (0, 1))
   videos = [first, other, _shrink(first, 64)]
-  prints = np.stack([duplicates.fingerprint(video) for video in videos])
-  assert duplicates.near_duplicates(prints) == [[0, 2]]
+  signatures = np.stack([duplicates.signature(video) for video in videos])
+  assert duplicates.near_duplicates(signatures) == [[0, 2]]
 
 
 def test_equal_content_counts_and_not_size_or_name(tmp_path):
