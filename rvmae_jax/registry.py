@@ -86,11 +86,6 @@ class Registry:
     name = arguments.pop('name')
     entry = self.get(name)
     parameters = inspect.signature(entry).parameters.values()
-    given = {*arguments, *extra, 'name', 'parent'}
-    for p in parameters:
-      is_open = p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-      if p.default is p.empty and not is_open and p.name not in given:
-        raise ValueError(f'{self.kind} {name!r} needs {p.name!r}.')
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
       # `name` and `parent` are Flax's own; what the caller gives is not ours.
       accepted = {p.name for p in parameters} - {'name', 'parent'} - set(extra)
@@ -101,4 +96,9 @@ class Registry:
             f'(value {arguments[argument]!r}). '
             f'{near_names(argument, accepted)}'
           )
+    given = {*arguments, *extra, 'name', 'parent'}
+    for p in parameters:
+      is_open = p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+      if p.default is p.empty and not is_open and p.name not in given:
+        raise ValueError(f'{self.kind} {name!r} needs {p.name!r}.')
     return entry(**arguments, **extra)

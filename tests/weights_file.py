@@ -7,7 +7,9 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
+from rvmae_jax.config_utils import to_json
 from rvmae_jax.interop import hugging_face, safetensors, state_dict
 from rvmae_jax.models import build_model
 
@@ -23,5 +25,7 @@ def write_videomae(path: pathlib.Path, fields: Mapping[str, Any]) -> nn.Module:
     lambda leaf: rng.normal(0, 0.1, leaf.shape).astype(np.float32), shapes
   )
   origin = hugging_face.origin_of(fields)
-  safetensors.write(path, state_dict.to_state_dict(params, origin))
+  # As an export has it: no array tells the number of heads.
+  note = {'config': to_json(ConfigDict({'model': fields}))}
+  safetensors.write(path, state_dict.to_state_dict(params, origin), note)
   return model.bind({'params': params})

@@ -88,20 +88,32 @@ def test_every_frame_of_every_video_is_found_again(format_name, tmp_path):
 def test_clips_are_those_of_evaluations(tmp_path):
   _extract(tmp_path, kind='mean', num_frames=2)
   frames = _source()[5]['frames'][[1, 4]] / 255  # The middles of two halves.
-  # Probes pool the CLS token, here zeros, with the four others.
-  expected = frames.mean((0, 1, 2)) * 4 / 5
+  # Probes leave out the CLS token, here zeros.
+  expected = frames.mean((0, 1, 2))
   features = FeatureFolder(tmp_path).stack()
   assert features.shape == (8, 3)
   np.testing.assert_allclose(features[5], expected, atol=1e-6)
 
 
 def test_poolings_of_whole_videos_need_no_more_than_frame_means(tmp_path):
-  _extract(tmp_path / 'mean', read='all', kind='mean_std_8')
+  _extract(tmp_path / 'mean', read='all', kind='mean_std_4')
   _extract(tmp_path / 'frames', read='all', kind='frames')
   pooled = FeatureFolder(tmp_path / 'mean')[3]
   frames = FeatureFolder(tmp_path / 'frames')[3]
-  expected = np.concatenate([frames.mean(0), frames.std(0)])
+  expected = np.concatenate([frames[-4:].mean(0), frames[-4:].std(0)])
   np.testing.assert_allclose(pooled, expected, atol=1e-6)
+
+
+def test_a_video_that_is_too_short_for_its_pooling_is_listed(tmp_path):
+  _extract(tmp_path, read='all', kind='mean_std_8')
+  assert not FeatureFolder(tmp_path).rows
+  bad = (tmp_path / 'bad_videos.csv').read_text()
+  assert bad.count('A pooling over 8 frames, and a clip has 6') == 8
+
+
+def test_clips_that_are_too_short_for_a_pooling_are_refused(tmp_path):
+  with pytest.raises(ValueError, match='over 8 frames, and a clip has 2'):
+    _extract(tmp_path, kind='mean_std_8', num_frames=2)
 
 
 def test_what_is_there_is_not_done_again(tmp_path):

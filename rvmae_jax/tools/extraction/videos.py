@@ -165,7 +165,11 @@ class VideoExtractor:
       except VideoError as error:
         yield _bad(record, error)
         continue
-      features = reduce_tokens(tokens, self.kind)
+      try:
+        features = reduce_tokens(tokens, self.kind)
+      except ValueError as error:  # The video is too short.
+        yield _bad(record, VideoError(record['path'], str(error)))
+        continue
       yield Extracted(record['path'], record['label'], features, len(tokens))
 
   def _tokens(self, record: Record) -> Iterator[np.ndarray]:
@@ -196,6 +200,10 @@ def make_extractor(
   """
   kind, size = options['kind'], tuple(options['size'])
   if options['read'] == 'clip':
+    if kind not in BY_FRAME:
+      Pooling.named(kind).check(
+        options['num_frames'], token_size['tubelet_size']
+      )
     loader = clip_loader(
       token_size, size, options['num_frames'], options['stride']
     )
