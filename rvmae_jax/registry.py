@@ -66,6 +66,11 @@ class Registry:
     module, attribute = self._table[name].split(':')
     return getattr(importlib.import_module(module), attribute)
 
+  def name_of(self, entry: Any) -> str:
+    """The name of a class or function in the table; imports nothing."""
+    path = f'{entry.__module__}:{entry.__qualname__}'
+    return next(name for name, found in self._table.items() if found == path)
+
   def build(self, config: Mapping[str, Any], **extra) -> Any:
     """Calls the entry `config['name']` with the rest of `config`.
 

@@ -159,7 +159,7 @@ def build_evals(entries: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
 
 def spec(evaluation: Any) -> dict[str, Any]:
   """Everything that decides an evaluation's numbers, as plain data."""
-  [name] = [n for n in EVALS.names() if EVALS.get(n) is type(evaluation)]
+  name = EVALS.name_of(type(evaluation))
   fields = dataclasses.asdict(evaluation)
   for side in getattr(evaluation, 'sides', ('videos',)):
     for key in _HOW_TO_READ:
