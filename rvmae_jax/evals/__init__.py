@@ -44,10 +44,12 @@ EVALS = Registry(
   {
     'accuracy': 'rvmae_jax.evals.accuracy:AccuracyEval',
     'attentive_probe': 'rvmae_jax.evals.attentive_probe:AttentiveProbeEval',
+    'box_tracking': 'rvmae_jax.evals.box_tracking:BoxTrackingEval',
     'clip_reconstruction': (
       'rvmae_jax.evals.clip_reconstruction:ClipReconstructionEval'
     ),
     'cost': 'rvmae_jax.evals.cost:CostEval',
+    'depth': 'rvmae_jax.evals.depth:DepthEval',
     'feature_quality': ('rvmae_jax.evals.feature_quality:FeatureQualityEval'),
     'knn': 'rvmae_jax.evals.knn:KnnEval',
     'label_propagation': (
@@ -56,6 +58,7 @@ EVALS = Registry(
     'linear_probe': 'rvmae_jax.evals.linear_probe:LinearProbeEval',
     'localization': 'rvmae_jax.evals.localization:LocalizationEval',
     'long_video': 'rvmae_jax.evals.long_video:LongVideoEval',
+    'point_tracking': 'rvmae_jax.evals.point_tracking:PointTrackingEval',
     'reconstruction': 'rvmae_jax.evals.reconstruction:ReconstructionEval',
     'recurrence': 'rvmae_jax.evals.recurrence:RecurrenceEval',
     'retrieval': 'rvmae_jax.evals.retrieval:RetrievalEval',
