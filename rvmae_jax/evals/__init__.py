@@ -105,7 +105,7 @@ def build_eval(
   from rvmae_jax.data.pipeline import DEFAULTS
   from rvmae_jax.evals.videos import Videos
 
-  settings = dict(config)
+  settings = ConfigDict(config).to_dict()  # Plain, inner ones too.
   evaluation = EVALS.get(settings['name'])
   settings.pop('every_steps', None)
   batch_size = settings.pop('batch_size', batch_size)

@@ -3,6 +3,8 @@
 import dataclasses
 from typing import ClassVar
 
+import flax.linen as nn
+import jax
 import numpy as np
 
 from rvmae_jax.data.scenes import BOXES
@@ -10,6 +12,22 @@ from rvmae_jax.evals.readouts import ReadoutEval, in_chunks
 from rvmae_jax.layers.readout import READOUTS
 from rvmae_jax.losses import readouts as losses
 from rvmae_jax.metrics.boxes import tracked_iou
+
+
+class RelativeBoxes(nn.Module):
+  """A `BoxReadout` that says how far boxes have gone.
+
+  Attributes:
+    readout: the head.
+    std: how far they go, as a share of the frame; the unit of its answers.
+  """
+
+  readout: nn.Module
+  std: float
+
+  def __call__(self, features: jax.Array, queries: jax.Array) -> jax.Array:
+    """See `BoxReadout`."""
+    return queries[:, :, None] + self.std * self.readout(features, queries)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,12 +39,15 @@ class BoxTrackingEval(ReadoutEval):
 
   Attributes:
     num_queries: boxes of a clip that are drawn for a step of training.
+    relative: the head says how far a box has gone since the first frame;
+      released heads say where it is, which takes more training.
   """
 
   datasets: ClassVar = BOXES
   chosen_by: ClassVar = 'mean_iou'
 
   num_queries: int = 8
+  relative: bool = False
 
   def length(self, video):
     """Frames that may have boxes."""
@@ -41,9 +62,12 @@ class BoxTrackingEval(ReadoutEval):
 
   def make_head(self, train):
     """`BoxReadout`."""
-    del train
     settings = {'num_frames': self.num_frames}
-    return READOUTS.build({'name': 'boxes', **settings, **self.head})
+    readout = READOUTS.build({'name': 'boxes', **settings, **self.head})
+    if not self.relative:
+      return readout
+    boxes = np.concatenate([clip.truth['boxes'] for clip in train])
+    return RelativeBoxes(readout, float(np.nanstd(boxes - boxes[:, :1])))
 
   @staticmethod
   def loss(outputs, boxes):

@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
+import flax.linen as nn
+import jax
 import numpy as np
 
 from rvmae_jax.data.scenes import POINTS
@@ -30,6 +32,7 @@ _OF_HEADS = (
   'num_epochs',
   'head',
   'num_queries',
+  'relative',
 )
 
 
@@ -45,6 +48,26 @@ class Followed(NamedTuple):
   visible: np.ndarray
 
 
+class RelativePoints(nn.Module):
+  """A `PointReadout` that says how far points are from where they are known.
+
+  Attributes:
+    readout: the head.
+    std: how far they go, as a share of the frame; the unit of its answers.
+  """
+
+  readout: nn.Module
+  std: float
+
+  def __call__(self, features: jax.Array, queries: jax.Array) -> Tracks:
+    """See `PointReadout`."""
+    tracks = self.readout(features, queries)
+    asked = (queries[:, :, None, :0:-1] + 1) / 2  # x and y in 0..1.
+    # Back to what it was before it was brought to 0..1.
+    gone = self.std * jax.scipy.special.logit(tracks.points)
+    return tracks._replace(points=asked + gone)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PointTrackingEval(ReadoutEval):
   """TAP-Vid's AJ, delta-average and OA; beside them those of standing still.
@@ -56,6 +79,8 @@ class PointTrackingEval(ReadoutEval):
   Attributes:
     num_queries: points of a clip that are drawn for a step of training, each at
       any frame where it is visible.
+    relative: the head says how far a point is from its query; released heads
+      say where it is, which takes more training.
     zero_shot: no head: points are followed by the similarity of features, see
       `evals.tracking.points`. Test videos alone are read.
     tracker: settings of that.
@@ -65,6 +90,7 @@ class PointTrackingEval(ReadoutEval):
   chosen_by: ClassVar = 'first/AJ'
 
   num_queries: int = 16
+  relative: bool = False
   zero_shot: bool = False
   tracker: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -104,9 +130,16 @@ class PointTrackingEval(ReadoutEval):
 
   def make_head(self, train):
     """`PointReadout`."""
-    del train
     settings = {'num_frames': self.num_frames}
-    return READOUTS.build({'name': 'points', **settings, **self.head})
+    readout = READOUTS.build({'name': 'points', **settings, **self.head})
+    if not self.relative:
+      return readout
+    ways = []
+    for clip in train:
+      is_seen = clip.truth['visible'][..., None]
+      seen = np.where(is_seen, clip.truth['points'], np.nan)
+      ways.append(seen - np.nanmean(seen, axis=1, keepdims=True))
+    return RelativePoints(readout, float(np.nanstd(np.concatenate(ways))))
 
   @staticmethod
   def loss(outputs, points, visible):

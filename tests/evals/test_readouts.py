@@ -3,6 +3,8 @@
 import functools
 import pathlib
 
+import flax.linen as nn
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,12 +14,13 @@ from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.scenes import BOXES, DEPTH, POINTS
 from rvmae_jax.data.scenes.videos import BoxVideo, DepthVideo, PointVideo
 from rvmae_jax.evals import build_evals, leakage, spec
-from rvmae_jax.evals.box_tracking import BoxTrackingEval
+from rvmae_jax.evals.box_tracking import BoxTrackingEval, RelativeBoxes
 from rvmae_jax.evals.depth import DepthEval
 from rvmae_jax.evals.description import describe
-from rvmae_jax.evals.point_tracking import PointTrackingEval
+from rvmae_jax.evals.point_tracking import PointTrackingEval, RelativePoints
 from rvmae_jax.evals.readouts import Clip, in_chunks
 from rvmae_jax.evals.videos import Videos
+from rvmae_jax.layers.readout import Tracks
 from rvmae_jax.visualize import FIGURES
 
 _CONFIGS = pathlib.Path(__file__).resolve().parents[2] / 'configs'
@@ -227,6 +230,44 @@ def test_similar_features_follow_points_without_a_head(monkeypatch):
 def test_settings_that_do_nothing_or_cannot_be(changes, message):
   with pytest.raises(ValueError, match=message):
     evaluation('point_tracking', **changes)
+
+
+class Says(nn.Module):
+  """A readout that always says the same."""
+
+  answer: str
+
+  def __call__(self, features, queries):
+    shape = (*queries.shape[:2], FRAMES)
+    if self.answer == 'box':
+      return jnp.ones((*shape, 4))
+    points = jnp.full((*shape, 2), 1 / (1 + np.exp(-1)))  # Of 1.
+    return Tracks(points, jnp.zeros(shape), jnp.zeros(shape))
+
+
+def test_relative_heads_say_how_far_from_the_query_in_units_of_the_ways_gone():
+  features = np.zeros((1, FRAMES, 16, 3))
+  boxes = evaluation('box_tracking', relative=True)
+  train, *_ = boxes._read()
+  head = boxes.make_head(train)
+  moved = [c.truth['boxes'] - c.truth['boxes'][:, :1] for c in train]
+  assert head.std == pytest.approx(np.nanstd(np.concatenate(moved)))
+  [queries], [true] = boxes.draw(np.random.default_rng(0), [train[0].truth])
+  said = RelativeBoxes(Says('box'), head.std).apply({}, features, queries)
+  first = true[:, :, :1].repeat(FRAMES, axis=2)
+  np.testing.assert_allclose(said, first + head.std, rtol=1e-6)
+
+  points = evaluation('point_tracking', relative=True)
+  train, *_ = points._read()
+  ways = [c.truth['points'] - c.truth['points'].mean(1)[:, None] for c in train]
+  assert points.make_head(train).std == pytest.approx(np.std(ways))
+  [queries], [true, _] = points.draw(np.random.default_rng(0), [train[0].truth])
+  said = RelativePoints(Says('point'), 0.25).apply({}, features, queries)
+  frames = np.rint((queries[0, :, 0] + 1) / 2 * (FRAMES - 1)).astype(int)
+  at_query = true[0, np.arange(len(frames)), frames]
+  np.testing.assert_allclose(
+    said.points[0], np.stack([at_query + 0.25] * FRAMES, 1), rtol=1e-4
+  )
 
 
 def read(**changes):
