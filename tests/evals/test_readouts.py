@@ -4,23 +4,27 @@ import functools
 import pathlib
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from rvmae_jax import memory
 from rvmae_jax.config_utils import load_config
 from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.scenes import BOXES, DEPTH, POINTS
 from rvmae_jax.data.scenes.videos import BoxVideo, DepthVideo, PointVideo
-from rvmae_jax.evals import build_evals, leakage, spec
+from rvmae_jax.evals import build_eval, build_evals, leakage, spec
 from rvmae_jax.evals.box_tracking import BoxTrackingEval, RelativeBoxes
 from rvmae_jax.evals.depth import DepthEval
 from rvmae_jax.evals.description import describe
+from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.point_tracking import PointTrackingEval, RelativePoints
 from rvmae_jax.evals.readouts import Clip, in_chunks
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.layers.readout import Tracks
+from rvmae_jax.models import build_model
 from rvmae_jax.visualize import FIGURES
 
 _CONFIGS = pathlib.Path(__file__).resolve().parents[2] / 'configs'
@@ -370,3 +374,31 @@ def test_recurrence_is_left_out_where_there_is_one():
   assert list(asked._encoders(network, clip)) == ['trained', 'pixels']
   network.is_recurrent = True
   assert 'per_frame' in asked._encoders(network, clip)
+
+
+def test_a_token_may_span_several_frames():
+  """Of a real network, whose clips have fewer tokens than frames in time."""
+  run = load_config(f'{_CONFIGS}/videomae.py:variant=tiny,runlocal')
+  model = build_model(run.model)
+  video = np.zeros((1, 8, SIZE, SIZE, 3), np.uint8)
+  init = functools.partial(model.init, method='encode')
+  functions = ModelFunctions(
+    model, jax.jit(init)(jax.random.key(0), video)['params']
+  )
+  entry = {
+    'name': 'point_tracking',
+    'dataset': {'name': 'parallax', 'size': SIZE, 'num_videos': 2},
+    'num_frames': 8,
+    'encoders': ('trained', 'pixels'),
+    'zero_shot': True,
+  }
+  asked = build_eval(
+    ConfigDict(entry | {'data': {'crop': {'size': (SIZE, SIZE)}}}),
+    run_config=run,
+    batch_size=4,
+  )
+  assert asked.videos.tubelet_size == 2
+  metrics, arrays = asked.run(functions)
+  assert 0 <= metrics['trained/strided/AJ'] <= 1
+  shapes = {k: arrays[f'points_0/{k}'].shape for k in ('trained', 'true')}
+  assert shapes['trained'] == shapes['true']
