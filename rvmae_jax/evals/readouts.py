@@ -220,7 +220,9 @@ class ReadoutEval(abc.ABC):
     tell('true', (self.right_answer(clip.truth) for clip in test))
     for encoder, encode in self._encoders(functions, test[0]).items():
       answer, numbers = self.fit(encode, train, validation)
-      tokens = progress(self.encoded(encode, test), len(test), encoder)
+      tokens = progress(
+        self.encoded(encode, test), len(test), f'asking {encoder}', unit='clips'
+      )
       tell(encoder, (answer(t, clip.truth) for t, clip in zip(tokens, test)))
       metrics |= {f'chosen/{encoder}/{k}': v for k, v in numbers.items()}
     name, answer = self.trivial(train)
@@ -327,7 +329,9 @@ class ReadoutEval(abc.ABC):
     """Normalised features [clips, t, h*w, D] float16."""
     kept = None
     for number, tokens in enumerate(
-      progress(self.encoded(encode, clips), len(clips), 'features')
+      progress(
+        self.encoded(encode, clips), len(clips), 'features', unit='clips'
+      )
     ):
       if kept is None:
         shape = (len(clips), *tokens.shape[1:])
