@@ -366,6 +366,41 @@ def test_the_recipe_asks_two_runs_the_same(dataset):
   assert 'trainings: 0' in describe('points_zero_shot', zero_shot)
 
 
+@pytest.mark.parametrize(
+  ('argument', 'message'),
+  [
+    ('dataset=paralax', "mean 'parallax'"),
+    ('dataset=waymo', 'dataset=waymo needs path'),
+  ],
+)
+def test_the_recipe_says_what_is_missing(argument, message):
+  with pytest.raises(ValueError, match=message):
+    load_config(f'{_CONFIGS}/eval_readouts.py:{argument}')
+
+
+@pytest.mark.parametrize(
+  ('argument', 'heads'),
+  [
+    ('dataset=tap_vid,path=D.pkl,train=K.pkl', {'points', 'points_zero_shot'}),
+    ('dataset=tap_vid,path=D.pkl', {'points_zero_shot'}),
+    ('dataset=perception_test,path=D', {'points', 'points_zero_shot', 'boxes'}),
+    ('dataset=scannet,path=D', {'depth'}),
+    ('dataset=waymo,path=D', {'boxes'}),
+  ],
+)
+def test_published_sets_are_asked_what_they_know(argument, heads):
+  config = load_config(f'{_CONFIGS}/eval_readouts.py:{argument}')
+  run = load_config(f'{_CONFIGS}/rvm_pretrain.py:runlocal')
+  evaluations = build_evals(
+    config.evals, run_config=run, shared=config.data, batch_size=8
+  )
+  assert set(evaluations) == heads
+  for evaluation in evaluations.values():
+    assert evaluation.videos.size == (224, 224)
+    if evaluation.learns:
+      assert evaluation.train != evaluation.test
+
+
 def test_recurrence_is_left_out_where_there_is_one():
   """And only there: the encoder alone stands beside the network."""
   network = Oracle()
