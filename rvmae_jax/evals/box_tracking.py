@@ -44,7 +44,7 @@ class BoxTrackingEval(ReadoutEval):
   """
 
   datasets: ClassVar = BOXES
-  chosen_by: ClassVar = 'mean_iou'
+  chosen_by: ClassVar = ('mean_iou',)
 
   num_queries: int = 8
   relative: bool = False

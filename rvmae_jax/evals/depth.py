@@ -42,7 +42,7 @@ class DepthEval(ReadoutEval):
   """
 
   datasets: ClassVar = DEPTH
-  chosen_by: ClassVar = 'AbsRel'
+  chosen_by: ClassVar = ('AbsRel',)
   less_is_better: ClassVar = True
 
   def length(self, video):

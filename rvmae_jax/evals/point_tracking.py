@@ -73,8 +73,8 @@ class PointTrackingEval(ReadoutEval):
   """TAP-Vid's AJ, delta-average and OA; beside them those of standing still.
 
   They are asked in both modes, as `<encoder>/first/AJ` and so on, see
-  `metrics.points`; AJ in mode `first` chooses. An answer is a `Followed` for
-  each mode.
+  `metrics.points`. AJ in mode `first` chooses, and delta-average among heads
+  that dare not call a point visible. An answer is a `Followed` for each mode.
 
   Attributes:
     num_queries: points of a clip that are drawn for a step of training, each at
@@ -87,7 +87,7 @@ class PointTrackingEval(ReadoutEval):
   """
 
   datasets: ClassVar = POINTS
-  chosen_by: ClassVar = 'first/AJ'
+  chosen_by: ClassVar = ('first/AJ', 'first/delta_average')
 
   num_queries: int = 16
   relative: bool = False

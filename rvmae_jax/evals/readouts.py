@@ -83,10 +83,10 @@ class ReadoutEval(abc.ABC):
   """
 
   reads: ClassVar = ('crop',)
-  # Of a subclass: where datasets come from, the score that chooses, and whether
-  # less of it is better.
+  # Of a subclass: where datasets come from, the score that chooses (and what
+  # does among equals), and whether less of it is better.
   datasets: ClassVar[Registry]
-  chosen_by: ClassVar[str]
+  chosen_by: ClassVar[tuple[str, ...]]
   less_is_better: ClassVar = False
 
   videos: Videos
@@ -271,19 +271,34 @@ class ReadoutEval(abc.ABC):
         found.append(
           self.score(clip.truth, answer(number, of_clip, clip.truth))
         )
-    values = [_means(found).get(self.chosen_by, np.nan) for found in scores]
-    if np.isnan(values).all():
-      raise ValueError(
-        f'No head has a {self.chosen_by} on the validation clips: they hold '
-        f'nothing to tell it by, or learning_rates={self.learning_rates} are '
-        'too high.'
-      )
-    best = np.nanargmin if self.less_is_better else np.nanargmax
-    number = int(best(values))
+    number, value = self.best([_means(found) for found in scores])
     return functools.partial(answer, number), {
       **heads.setting(number),
-      f'validation_{self.chosen_by.replace("/", "_")}': values[number],
+      f'validation_{self.chosen_by[0].replace("/", "_")}': value,
     }
+
+  def best(self, scores: Sequence[Mapping[str, float]]) -> tuple[int, float]:
+    """Which of the heads has the best scores, and the first that chooses.
+
+    Raises:
+      ValueError: none has that score.
+    """
+    sign = -1 if self.less_is_better else 1
+
+    def rank(number):
+      return [
+        sign * scores[number].get(name, -sign * np.inf)
+        for name in self.chosen_by
+      ]
+
+    number = max(range(len(scores)), key=rank)
+    name = self.chosen_by[0]
+    if name not in scores[number]:
+      raise ValueError(
+        f'No head has a {name} on the validation clips: they hold nothing to '
+        f'tell it by, or learning_rates={self.learning_rates} are too high.'
+      )
+    return number, scores[number][name]
 
   def encoded(
     self, encode: Encode, clips: Sequence[Clip]

@@ -274,6 +274,29 @@ def test_relative_heads_say_how_far_from_the_query_in_units_of_the_ways_gone():
   )
 
 
+@pytest.mark.parametrize(
+  ('name', 'scores', 'best'),
+  [
+    ('depth', [{'AbsRel': 0.3}, {'AbsRel': 0.2}, {}], (1, 0.2)),
+    ('box_tracking', [{}, {'mean_iou': 0.2}, {'mean_iou': 0.3}], (2, 0.3)),
+    (
+      'point_tracking',
+      [
+        {'first/AJ': 0.1, 'first/delta_average': 0.4},
+        {'first/AJ': 0.1, 'first/delta_average': 0.6},
+        {'first/AJ': 0.0, 'first/delta_average': 0.9},
+      ],
+      (1, 0.1),
+    ),
+  ],
+)
+def test_the_best_head_is_chosen(name, scores, best):
+  """One whose numbers are not numbers is not."""
+  assert evaluation(name).best(scores) == best
+  with pytest.raises(ValueError, match=r'learning_rates=.* are too high'):
+    evaluation(name).best([{}, {}])
+
+
 def read(**changes):
   """The clips of each side."""
   return evaluation('depth', **changes)._read()
