@@ -27,3 +27,23 @@ def free_memory() -> float:
     return float('inf')
   found = re.search(r'MemAvailable:\s+(\d+) kB', path.read_text())
   return 1024 * int(found[1]) if found else float('inf')
+
+
+def check_room(
+  num_bytes: float, what: str, remedy: str, free_bytes: float | None = None
+) -> None:
+  """Raises if arrays do not fit into the host's memory.
+
+  Args:
+    num_bytes: of them all.
+    what: they are.
+    remedy: a sentence.
+    free_bytes: of memory; what is free if None.
+  """
+  if free_bytes is None:
+    free_bytes = free_memory()
+  if num_bytes > free_bytes:
+    raise ValueError(
+      f'{what} would take {num_bytes / 1e9:.1f} GB of {free_bytes / 1e9:.1f} '
+      f'that are free. {remedy}'
+    )

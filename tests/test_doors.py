@@ -29,7 +29,8 @@ DOORS = {
   'models': {'layers'},
   'objectives': {'losses', 'layers'},
   'training': set(),
-  'evals': {'metrics', 'data'},
+  # Readout heads are modules of `layers`, and learn there by their own losses.
+  'evals': {'metrics', 'data', 'layers', 'losses'},
   'visualize': {'layers'},
   'interop': {'layers'},
 }

@@ -51,10 +51,12 @@ EVALS = Registry(
   {
     'accuracy': 'rvmae_jax.evals.accuracy:AccuracyEval',
     'attentive_probe': 'rvmae_jax.evals.attentive_probe:AttentiveProbeEval',
+    'box_tracking': 'rvmae_jax.evals.box_tracking:BoxTrackingEval',
     'clip_reconstruction': (
       'rvmae_jax.evals.clip_reconstruction:ClipReconstructionEval'
     ),
     'cost': 'rvmae_jax.evals.cost:CostEval',
+    'depth': 'rvmae_jax.evals.depth:DepthEval',
     'feature_quality': ('rvmae_jax.evals.feature_quality:FeatureQualityEval'),
     'knn': 'rvmae_jax.evals.knn:KnnEval',
     'label_propagation': (
@@ -63,6 +65,7 @@ EVALS = Registry(
     'linear_probe': 'rvmae_jax.evals.linear_probe:LinearProbeEval',
     'localization': 'rvmae_jax.evals.localization:LocalizationEval',
     'long_video': 'rvmae_jax.evals.long_video:LongVideoEval',
+    'point_tracking': 'rvmae_jax.evals.point_tracking:PointTrackingEval',
     'reconstruction': 'rvmae_jax.evals.reconstruction:ReconstructionEval',
     'recurrence': 'rvmae_jax.evals.recurrence:RecurrenceEval',
     'retrieval': 'rvmae_jax.evals.retrieval:RetrievalEval',
@@ -109,7 +112,7 @@ def build_eval(
   from rvmae_jax.data.pipeline import DEFAULTS
   from rvmae_jax.evals.videos import Videos
 
-  settings = dict(config)
+  settings = ConfigDict(config).to_dict()  # Plain, inner ones too.
   evaluation = EVALS.get(settings['name'])
   settings.pop('every_steps', None)
   batch_size = settings.pop('batch_size', batch_size)

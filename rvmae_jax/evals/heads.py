@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -81,16 +81,17 @@ class AttentiveHead(nn.Module):
     return nn.Dense(self.num_classes, name='classes')(vector)
 
 
-class ManyHeads:
+class TrainedHeads:
   """One head for each learning rate and weight decay, trained side by side.
 
   All start from the same parameters and see the same rows, so that a frozen
-  network is asked once for all of them. The loss is cross-entropy; the rate
-  falls to 0 along a cosine.
+  network is asked once for all of them. The rate falls to 0 along a cosine.
 
   Args:
-    head: takes features [B, ...] and gives logits [B, classes].
-    features: any rows, for their shape.
+    head: a module.
+    inputs: what it takes, each [B, ...]; any rows, for their shape.
+    loss: of its outputs and of the truth, in as many arrays as `train` is
+      given; a scalar. A function of a module, so that it is compiled once.
     optimizer: one of `OPTIMIZERS`.
     rates: learning rates.
     decays: weight decays; every rate is combined with each.
@@ -104,8 +105,8 @@ class ManyHeads:
   def __init__(
     self,
     head: nn.Module,
-    features: np.ndarray,
-    *,
+    *inputs: np.ndarray,
+    loss: Callable[..., jax.Array],
     optimizer: str,
     rates: Sequence[float],
     decays: Sequence[float],
@@ -118,15 +119,66 @@ class ManyHeads:
       np.array(column, np.float32) for column in zip(*self._settings)
     )
     self._method = {'optimizer': optimizer, 'num_steps': num_steps}
-    self._head = head
+    self._head, self._loss = head, loss
     self._state = _start(
       head,
       jax.random.key(seed),
-      features[:1],
+      [rows[:1] for rows in inputs],
       self._rates,
       self._decays,
       **self._method,
     )
+
+  def __len__(self) -> int:
+    return len(self._settings)
+
+  def train(
+    self, inputs: Sequence[np.ndarray], truth: Sequence[np.ndarray]
+  ) -> None:
+    """A step of all heads on some rows.
+
+    Args:
+      inputs: of the head, each [B, ...].
+      truth: that the loss takes beside the head's outputs.
+    """
+    self._state = _update(
+      self._head,
+      self._loss,
+      self._state,
+      self._rates,
+      self._decays,
+      inputs,
+      truth,
+      **self._method,
+    )
+
+  def answer_all(self, *inputs: np.ndarray) -> Any:
+    """What all heads put out: arrays [heads, B, ...]."""
+    return _answer(self._head, self._state.params, inputs)
+
+  def answer(self, number: int, *inputs: np.ndarray) -> Any:
+    """What one head puts out: arrays [B, ...]."""
+    one = jax.tree.map(
+      lambda leaf: leaf[number : number + 1], self._state.params
+    )
+    return jax.tree.map(lambda x: x[0], _answer(self._head, one, inputs))
+
+  def setting(self, number: int) -> dict[str, float]:
+    """`learning_rate` and `weight_decay` of one head."""
+    return dict(zip(('learning_rate', 'weight_decay'), self._settings[number]))
+
+
+class ManyHeads(TrainedHeads):
+  """Heads that classify, trained by cross-entropy; see `TrainedHeads`.
+
+  Args:
+    head: takes features [B, ...] and gives logits [B, classes].
+    features: any rows, for their shape.
+    **settings: of `TrainedHeads`.
+  """
+
+  def __init__(self, head: nn.Module, features: np.ndarray, **settings: Any):
+    super().__init__(head, features, loss=_cross_entropy, **settings)
 
   def step(
     self, features: np.ndarray, labels: np.ndarray, weights: np.ndarray
@@ -138,20 +190,11 @@ class ManyHeads:
       labels: [B] int.
       weights: [B], how much each row counts.
     """
-    self._state = _update(
-      self._head,
-      self._state,
-      self._rates,
-      self._decays,
-      features,
-      labels,
-      weights,
-      **self._method,
-    )
+    self.train([features], [labels, weights])
 
   def classify_all(self, features: np.ndarray) -> np.ndarray:
     """Class probabilities [heads, B, classes] for features [B, ...]."""
-    return np.asarray(_classify(self._head, self._state.params, features))
+    return np.asarray(jax.nn.softmax(self.answer_all(features)))
 
   def best(
     self, answers: Iterable[tuple[np.ndarray, np.ndarray]]
@@ -170,14 +213,14 @@ class ManyHeads:
 
   def classify(self, number: int, features: np.ndarray) -> np.ndarray:
     """Class probabilities [B, classes] of one head for features [B, ...]."""
-    one = jax.tree.map(
-      lambda leaf: leaf[number : number + 1], self._state.params
-    )
-    return np.asarray(_classify(self._head, one, features))[0]
+    return np.asarray(jax.nn.softmax(self.answer(number, features)))
 
-  def setting(self, number: int) -> dict[str, float]:
-    """`learning_rate` and `weight_decay` of one head."""
-    return dict(zip(('learning_rate', 'weight_decay'), self._settings[number]))
+
+def _cross_entropy(
+  logits: jax.Array, labels: jax.Array, weights: jax.Array
+) -> jax.Array:
+  losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+  return (losses * weights).sum() / jnp.maximum(weights.sum(), 1)
 
 
 class _State(NamedTuple):
@@ -192,41 +235,32 @@ _static = ('head', 'optimizer', 'num_steps')
 
 
 @functools.partial(jax.jit, static_argnames=_static)
-def _start(head, key, features, rates, decays, *, optimizer, num_steps):
+def _start(head, key, inputs, rates, decays, *, optimizer, num_steps):
   """The heads before training; all have the same parameters."""
 
   def start(rate, decay):
-    params = head.init(key, features)['params']
+    params = head.init(key, *inputs)['params']
     transform = _transform(optimizer, num_steps, rate, decay)
     return _State(params, transform.init(params))
 
   return jax.vmap(start)(rates, decays)
 
 
-@functools.partial(jax.jit, static_argnames=_static, donate_argnames='state')
+@functools.partial(
+  jax.jit, static_argnames=(*_static, 'loss'), donate_argnames='state'
+)
 def _update(
-  head,
-  state,
-  rates,
-  decays,
-  features,
-  labels,
-  weights,
-  *,
-  optimizer,
-  num_steps,
+  head, loss, state, rates, decays, inputs, truth, *, optimizer, num_steps
 ):
   """A step of each head by its own rate and decay, on the same rows."""
 
-  def loss(params):
-    logits = head.apply({'params': params}, features)
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    return (losses * weights).sum() / jnp.maximum(weights.sum(), 1)
+  def loss_of(params):
+    return loss(head.apply({'params': params}, *inputs), *truth)
 
   def update(state, rate, decay):
     transform = _transform(optimizer, num_steps, rate, decay)
     updates, moments = transform.update(
-      jax.grad(loss)(state.params), state.moments, state.params
+      jax.grad(loss_of)(state.params), state.moments, state.params
     )
     return _State(optax.apply_updates(state.params, updates), moments)
 
@@ -234,13 +268,11 @@ def _update(
 
 
 @functools.partial(jax.jit, static_argnames='head')
-def _classify(head, params, features):
-  """Class probabilities [heads, B, classes]."""
-
-  def classify(params):
-    return jax.nn.softmax(head.apply({'params': params}, features))
-
-  return jax.vmap(classify)(params)
+def _answer(head, params, inputs):
+  """Outputs with the heads first."""
+  return jax.vmap(lambda params: head.apply({'params': params}, *inputs))(
+    params
+  )
 
 
 def _transform(optimizer, num_steps, rate, decay):

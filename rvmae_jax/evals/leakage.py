@@ -78,8 +78,11 @@ def list_files(evaluation: Any) -> list[str]:
   """Files, or folders of images, of an evaluation's own dataset.
 
   Args:
-    evaluation: with a `dataset` of `LOCALIZATION_SETS` or `TRACKING`.
+    evaluation: with a `dataset` of `LOCALIZATION_SETS` or `TRACKING`, or one
+      that says itself which files it reads.
   """
+  if hasattr(evaluation, 'test_files'):
+    return evaluation.test_files()
   if hasattr(evaluation, 'test'):
     dataset = LOCALIZATION_SETS.build({**evaluation.dataset, **evaluation.test})
     videos = [part for video in dataset.videos for part in video.parts]

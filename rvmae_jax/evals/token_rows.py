@@ -18,7 +18,7 @@ from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.heads import shuffled
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import Videos
-from rvmae_jax.memory import free_memory
+from rvmae_jax.memory import check_room
 
 
 class Rows(NamedTuple):
@@ -140,17 +140,14 @@ class KeptRows:
 
 def _check_room(rows: Rows, num_videos: int, free_bytes: float | None) -> None:
   """Raises if the tokens of so many videos do not fit into memory."""
-  if free_bytes is None:
-    free_bytes = free_memory()
   size = sum(tokens.nbytes for tokens in rows.tokens.values())
-  whole = size / len(rows.labels) * num_videos
-  # While they are joined they are there twice.
-  if 2 * whole > free_bytes:
-    raise ValueError(
-      f'The tokens of {num_videos} videos would take {whole / 1e9:.1f} GB, and '
-      f'twice that for a moment, of {free_bytes / 1e9:.1f} that are free. Set '
-      'cache=False of the attentive probe, to encode them again every epoch.'
-    )
+  check_room(
+    # While they are joined they are there twice.
+    2 * size / len(rows.labels) * num_videos,
+    f'The tokens of {num_videos} videos (twice for a moment)',
+    'Set cache=False of the attentive probe, to encode them again every epoch.',
+    free_bytes,
+  )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,10 +19,12 @@ FIGURES = Registry(
   {
     'accuracy': 'rvmae_jax.visualize.confusion:accuracy_figures',
     'attentive_probe': 'rvmae_jax.visualize.probes:probe_figures',
+    'box_tracking': 'rvmae_jax.visualize.readouts:box_figures',
     'clip_reconstruction': (
       'rvmae_jax.visualize.clip_reconstructions:clip_reconstruction_figures'
     ),
     'cost': 'rvmae_jax.visualize.cost:cost_figures',
+    'depth': 'rvmae_jax.visualize.readouts:depth_figures',
     'feature_quality': (
       'rvmae_jax.visualize.feature_quality:feature_quality_figures'
     ),
@@ -31,6 +33,7 @@ FIGURES = Registry(
     'linear_probe': 'rvmae_jax.visualize.probes:probe_figures',
     'localization': 'rvmae_jax.visualize.localization:localization_figures',
     'long_video': 'rvmae_jax.visualize.long_video:long_video_figures',
+    'point_tracking': 'rvmae_jax.visualize.readouts:point_figures',
     'reconstruction': (
       'rvmae_jax.visualize.reconstructions:reconstruction_figures'
     ),

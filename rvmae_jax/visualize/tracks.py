@@ -20,13 +20,16 @@ LABEL_COLOURS = np.array(
 )
 _STRENGTH = 0.55  # Of a mask's colour over the picture.
 _COLUMNS = 6
-_TITLES = {
+TITLES = {
   'true': 'true',
   'trained': 'network',
   'random': 'random network',
   'per_frame': 'no recurrence',
   'pixels': 'patch colours',
   'copy': 'first frame',
+  'still': 'stand still',
+  'first_box': 'first box',
+  'mean': 'mean depth',
 }
 # Of a film, in pixels: the least width of a panel, the height of its caption.
 _PANEL, _CAPTION = 200, 14
@@ -42,7 +45,7 @@ def tracking_figures(
     frames, prefix = arrays[f'frames_{number}'], f'labels_{number}/'
     drawn = {
       encoder: np.stack([overlay(*pair) for pair in zip(frames, arrays[key])])
-      for encoder in _TITLES
+      for encoder in TITLES
       if (key := prefix + encoder) in arrays
     }
     name = f'tracks_{number}'
@@ -75,7 +78,7 @@ def draw_tracks(drawn: Mapping[str, np.ndarray], title: str = '') -> Any:
     for column, time in zip(row, times):
       show(column, frames[time], '' if number else f'frame {time}')
     settings = {'rotation': 90, 'fontsize': 7.5, 'in_layout': False}
-    name_row(row[0], _TITLES.get(encoder, encoder), -0.04, **settings)
+    name_row(row[0], TITLES.get(encoder, encoder), -0.04, **settings)
   figure.suptitle(title, fontsize=9)
   return figure
 
@@ -95,7 +98,7 @@ def side_by_side(drawn: Mapping[str, np.ndarray]) -> np.ndarray:
     frames = frames.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
     caption = Image.new('RGB', (frames.shape[2], _CAPTION))
     ImageDraw.Draw(caption).text(
-      (3, 1), _TITLES.get(encoder, encoder), fill='white'
+      (3, 1), TITLES.get(encoder, encoder), fill='white'
     )
     above = np.asarray(caption)[None].repeat(len(frames), axis=0)
     panels.append(np.concatenate([above, frames], axis=1))

@@ -51,6 +51,11 @@ SECTIONS = (
   Section(
     'Label propagation', ('label_propagation',), report_tables.plain_tables
   ),
+  Section(
+    'Depth, points and boxes',
+    ('depth', 'point_tracking', 'box_tracking'),
+    report_tables.plain_tables,
+  ),
   Section('Long videos', ('long_video',), report_tables.plain_tables),
   Section('Robustness', ('robustness',), report_tables.plain_tables),
   Section('Uncertainty', ('uncertainty',), report_tables.plain_tables),
@@ -116,6 +121,16 @@ CAPTIONS = {
     'Labels of the first frame, carried through the video by the similarity of '
     'features.',
   ),
+  'depth': (
+    'Depth',
+    'Near is light. Below each answer its error, as a share of the true depth.',
+  ),
+  'points': (
+    'Points followed',
+    'A hollow ring is a point that is said to be hidden; a white line leads to '
+    'where a visible point truly is.',
+  ),
+  'boxes': ('Boxes followed', 'Thin and white: where they truly are.'),
   'lengths': (
     'By frames read',
     'The state carried all the way, thrown away now and then, and that of a '
