@@ -181,7 +181,7 @@ class ReadoutEval(abc.ABC):
   def picture(self, answer: Any) -> dict[str, np.ndarray]:
     """What is drawn of an answer."""
 
-  def run(self, functions: ModelFunctions, step: int = 0) -> Result:
+  def run(self, functions: ModelFunctions) -> Result:
     """Scores of each encoder and of the trivial answer, as `<encoder>/...`.
 
     Also `num_train`, `num_validation`, `num_test` (clips), and of the chosen
@@ -193,7 +193,6 @@ class ReadoutEval(abc.ABC):
     Raises:
       ValueError: no clips, videos on both sides, or heads that diverged.
     """
-    del step
     train, validation, test = self._read()
     metrics: dict[str, float] = {'num_test': len(test)}
     if self.learns:
