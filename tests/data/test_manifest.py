@@ -161,10 +161,11 @@ def test_a_damaged_manifest_is_named(content, tmp_path):
   'content',
   [
     b'no gzip',
-    gzip.compress(b'path,num_bytes,fingerprint\na,many,b\n'),
-    gzip.compress(b'path,num_bytes,fingerprint\n' + b'0' * 1_000_000),
-    gzip.compress(b'path\na\n'),
+    gzip.compress(b'path,num_bytes,fingerprint\na,many,b\n', mtime=0),
+    gzip.compress(b'path,num_bytes,fingerprint\n' + b'0' * 1_000_000, mtime=0),
+    gzip.compress(b'path\na\n', mtime=0),
   ],
+  ids=['no gzip', 'text for a number', 'a bomb', 'no columns'],
 )
 def test_a_damaged_list_of_videos_is_named(content, videos, tmp_path):
   manifest.record(tmp_path / 'run', {'own': _folder(videos)})

@@ -215,7 +215,7 @@ def _mutate_gzip(content: bytes, rng) -> bytes:
   if rng.random() < 0.02:
     return content[:10] + _bomb(text[:50])
   change = _mutate_table if rng.random() < 0.6 else mutate_bytes
-  return gzip.compress(change(text, rng))
+  return gzip.compress(change(text, rng), mtime=0)
 
 
 _BOMB_BYTES = 3 * 2**29
