@@ -75,9 +75,9 @@ class MetricWriter:
     self._writers = []
     self._file = None
     self._resumed_names: set[str] = set()
+    self._workdir = workdir = epath.Path(workdir)
     if jax.process_index():
       return
-    self._workdir = workdir = epath.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / 'metrics.jsonl'
     for line in drop_lines_after(path, resumed_step):

@@ -134,3 +134,12 @@ def test_profile_of_the_steps_asked_for(tmp_path):
 def test_unknown_writers_are_answered(tmp_path):
   with pytest.raises(ValueError, match=r"clu=\('tensorbord',\) has"):
     MetricWriter(tmp_path, clu=('tensorbord',))
+
+
+def test_only_the_first_process_writes(tmp_path, monkeypatch):
+  monkeypatch.setattr(jax, 'process_index', lambda: 1)
+  writer = MetricWriter(tmp_path / 'run', clu=())
+  writer.write(1, {'loss': 1.0})
+  writer.flush()
+  writer.close()
+  assert not (tmp_path / 'run').exists()
