@@ -66,7 +66,7 @@ def quick_suite(folder: pathlib.Path) -> list[Measurement]:
   small = '--config.batch_size=2', '--config.data.crop.size=(32, 32)'
   rvm = '--config', recipe('rvm_pretrain'), *small
   videomae = '--config', recipe('videomae'), *small, '--seconds=0.1'
-  unlabelled = 'configs/eval_imported.py:runlocal,num_frames=4,size=32'
+  unlabelled = 'configs/eval_imported.py:runlocal,num_frames=8,size=32'
   return [
     _tool('attention', '--tokens=5', '--rows=1', '--heads=1'),
     _tool('step', *videomae),
