@@ -21,7 +21,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
-from rvmae_jax.registry import Registry, near_names
+from rvmae_jax.registry import Registry, check_known, near_names
 
 # To be raised with every change that gives other numbers.
 VERSION = 1
@@ -78,6 +78,7 @@ EVALS = Registry(
 # The value of a key, or the name of a source, that is taken from the run.
 RUN = 'run'
 _HOW_TO_READ = ('num_threads', 'num_workers')
+_KEYS = ('sources', 'clip', 'crop', 'mask', 'max_videos', *_HOW_TO_READ)
 
 
 def build_eval(
@@ -119,18 +120,22 @@ def build_eval(
   own = dict(settings.pop('data', {}))
   reads = (*getattr(evaluation, 'reads', ('sources', 'clip', 'crop')),)
   reads += ('max_videos',) if 'sources' in reads else ()
-  shared = {k: v for k, v in (shared or {}).items() if k in reads}
+  # Known keys that only other evaluations of the config read are passed over.
+  shared = dict(shared or {})
+  check_known('key of config.data', _KEYS, *shared)
+  readable = (*reads, *_HOW_TO_READ)
+  shared = {k: v for k, v in shared.items() if k in readable}
   sides = {}
   for side in getattr(evaluation, 'sides', ('videos',)):
     if side != 'videos' and side not in settings:
       continue
     keys = own | dict(settings.pop(side, {}))
     for key in keys:
-      if key not in (*reads, *_HOW_TO_READ):
+      if key not in readable:
         raise ValueError(
           f'data.{key}={keys[key]!r} does nothing for the evaluation '
           f'{config["name"]!r}, which reads {", ".join(reads)}. '
-          f'{near_names(key, (*reads, *_HOW_TO_READ))}'
+          f'{near_names(key, readable)}'
         )
     found = _from_run(shared | keys, run_config.data)
     for key in reads:

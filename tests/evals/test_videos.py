@@ -74,6 +74,13 @@ def test_what_does_nothing_or_is_not_there_is_refused(change, message):
     _build(_KNN | change, run=run)
 
 
+def test_shared_keys_count_or_are_refused():
+  found = _build(_KNN, {'num_threads': 3})
+  assert (found.train.num_threads, found.test.num_threads) == (3, 3)
+  with pytest.raises(ValueError, match=r"'crops'.*'crop'"):
+    _build(_KNN, {'crops': 'run'})
+
+
 def test_a_side_that_is_missing_is_asked_for():
   with pytest.raises(ValueError, match="'knn' needs 'test'"):
     _build({k: v for k, v in _KNN.items() if k != 'test'})
