@@ -33,6 +33,7 @@ class MovingSprites:
     num_sprites: moving sprites in a video.
     background: 'plain' or 'busy'.
     num_occluders: still sprites in front.
+    camera: 'still' or 'pan'.
     num_segments: motions of an untrimmed video; 0 means trimmed.
     fps: frames a second.
     seed: of everything.
@@ -52,6 +53,7 @@ class MovingSprites:
     num_sprites: int = 1,
     background: str = 'plain',
     num_occluders: int = 0,
+    camera: str = 'still',
     num_segments: int = 0,
     fps: int = 16,
     seed: int = 0,
@@ -65,6 +67,7 @@ class MovingSprites:
       num_sprites=num_sprites,
       background=background,
       num_occluders=num_occluders,
+      camera=camera,
       num_segments=num_segments,
       fps=fps,
       seed=seed,

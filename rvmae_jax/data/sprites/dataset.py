@@ -31,6 +31,7 @@ from rvmae_jax.data.sprites import render as rendering
 from rvmae_jax.data.writing import write_whole
 
 RENDERER_VERSION = 2  # Raise it whenever the same config draws other pixels.
+CAMERAS = ('still', 'pan')
 SPLITS = ('train', 'val', 'test', 'probe_train', 'probe_test')
 _FEW_VIDEOS = 64  # Not worth the start of other processes.
 
@@ -46,6 +47,8 @@ class SpritesConfig:
       and place of its own, later ones in front.
     background: 'plain' or 'busy'.
     num_occluders: still sprites in front of the moving ones.
+    camera: 'still', or 'pan': all that is seen, background and occluders too,
+      shifts at a constant speed in a direction that differs by video.
     num_segments: 0 for trimmed videos with one motion; else an untrimmed video
       chains that many, each `num_frames` to 2 `num_frames` long, with still
       stretches between them.
@@ -58,6 +61,7 @@ class SpritesConfig:
   num_sprites: int = 1
   background: str = 'plain'
   num_occluders: int = 0
+  camera: str = 'still'
   num_segments: int = 0
   fps: int = 16
   seed: int = 0
@@ -74,6 +78,11 @@ class SpritesConfig:
         f'{", ".join(rendering.BACKGROUNDS)}.'
       )
 
+    if self.camera not in CAMERAS:
+      raise ValueError(
+        f'Unknown camera {self.camera!r}. Known: {", ".join(CAMERAS)}.'
+      )
+
   def folder(self, cache_dir: str = '') -> pathlib.Path:
     """Where these videos are kept.
 
@@ -83,6 +92,8 @@ class SpritesConfig:
     """
     root = cache_dir or os.environ.get('RVMAE_CACHE') or '~/.cache/rvmae_jax'
     known = {'renderer_version': RENDERER_VERSION, **dataclasses.asdict(self)}
+    if self.camera == 'still':
+      del known['camera']  # Videos that were rendered without one are the same.
     key = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
     name = f'{self.size}px_{self.num_frames}f_{key.hexdigest()[:8]}'
     return pathlib.Path(root).expanduser() / 'moving_sprites' / name
@@ -127,12 +138,16 @@ def make_video(
   still = [(motions.STILL, sum(length for _, length in scene))]
   poses = [motions.chain(scene, movement) for _ in range(config.num_sprites)]
   poses += [motions.chain(still, movement) for _ in range(config.num_occluders)]
+  camera = None
+  if config.camera == 'pan':
+    num_frames = sum(length for _, length in scene)
+    camera = motions.pan(num_frames, stream(config, split, index, 'camera'))
   background = rendering.draw_background(
-    appearance, config.size, config.background
+    appearance, config.size, config.background, is_seamless=camera is not None
   )
   sprites = [rendering.draw_sprite(appearance, config.size) for _ in poses]
   return rendering.render(
-    background, sprites, np.stack(poses, axis=1), config.num_occluders
+    background, sprites, np.stack(poses, axis=1), config.num_occluders, camera
   )
 
 

@@ -23,6 +23,7 @@ SPIN_RAD = (0.2, 0.5)  # Own rotation, per frame.
 GROWTH = (0.6, 1.2)  # Of the half size, per frame.
 RADIUS = (8.0, 14.0)  # Of an orbit, and the amplitude of an oscillation.
 ORBIT_RAD = (0.4, 0.8)  # Per frame.
+PAN = (0.5, 2.0)  # Of the camera, per frame: less than any sprite's speed.
 
 MOTIONS = (
   'right',
@@ -153,6 +154,13 @@ def trajectory(
     ],
     axis=-1,
   )
+
+
+def pan(num_frames: int, rng: np.random.Generator) -> np.ndarray:
+  """Shifts [num_frames, 2] x, y of all that a moving camera sees."""
+  angle, speed = rng.uniform((0, PAN[0]), (2 * np.pi, PAN[1]))
+  step = speed * np.array([np.cos(angle), np.sin(angle)])
+  return np.arange(num_frames)[:, None] * step
 
 
 def chain(

@@ -84,7 +84,10 @@ def draw_sprite(rng: np.random.Generator, size: int) -> Sprite:
 
 
 def draw_background(
-  rng: np.random.Generator, size: int, kind: str = 'plain'
+  rng: np.random.Generator,
+  size: int,
+  kind: str = 'plain',
+  is_seamless: bool = False,
 ) -> np.ndarray:
   """A dim texture.
 
@@ -92,13 +95,14 @@ def draw_background(
     rng: draws the colours and the texture.
     size: H and W of the frame.
     kind: a key of BACKGROUNDS, 'plain' (smooth) or 'busy' (fine, bolder).
+    is_seamless: its edges fit together, so that it can be shifted around.
 
   Returns:
     [H, W, 3] float32 in [0, 1].
   """
   cells, contrast = BACKGROUNDS[kind]
   mean = rng.uniform(0.1, 0.4, 3)
-  noise = _smooth_noise(rng, cells, size)
+  noise = _smooth_noise(rng, cells, size, is_seamless)
   return np.clip(mean + contrast * noise, 0, 1).astype(np.float32)
 
 
@@ -107,6 +111,7 @@ def render(
   sprites: Sequence[Sprite],
   poses: np.ndarray,
   num_occluders: int = 0,
+  camera: np.ndarray | None = None,
 ) -> Rendered:
   """Draws sprites over a background, the last one in front.
 
@@ -115,20 +120,35 @@ def render(
     sprites: S appearances, then those of the occluders.
     poses: [T, S + occluders, 4] in units of `motions.FRAME`.
     num_occluders: how many of the last sprites count as background.
+    camera: [T, 2] x and y by which all of a frame is shifted, in the same
+      units; the background has to be seamless. None: it stands still.
   """
+  if camera is not None:
+    poses = poses.copy()
+    poses[..., :2] = (poses[..., :2] + camera[:, None]) % motions.FRAME
   # A few frames at a time: drawing resolution in float32 is large.
   chunks = [
-    _render_chunk(background, sprites, poses[i : i + _CHUNK], num_occluders)
+    _render_chunk(
+      background,
+      sprites,
+      poses[i : i + _CHUNK],
+      num_occluders,
+      None if camera is None else camera[i : i + _CHUNK],
+    )
     for i in range(0, len(poses), _CHUNK)
   ]
   return Rendered(*map(np.concatenate, zip(*chunks)))
 
 
-def _render_chunk(background, sprites, poses, num_occluders):
+def _render_chunk(background, sprites, poses, num_occluders, camera):
   size = len(background)
   s = _supersampling(size)
   canvas = background.repeat(s, axis=0).repeat(s, axis=1)
-  canvas = np.repeat(canvas[None], len(poses), axis=0)  # [T, s H, s W, 3]
+  if camera is None:
+    canvas = np.repeat(canvas[None], len(poses), axis=0)  # [T, s H, s W, 3]
+  else:
+    shifts = camera * (s * size / motions.FRAME)
+    canvas = np.stack([_shifted(canvas, shift) for shift in shifts])
   owner = np.zeros(canvas.shape[:3], np.uint8)
   num_sprites = len(sprites) - num_occluders
   boxes = []
@@ -152,6 +172,15 @@ def _render_chunk(background, sprites, poses, num_occluders):
     visible=seen == np.arange(num_sprites)[:, None] + 1,
     poses=poses.astype(np.float32),
   )
+
+
+def _shifted(image, shift):
+  """A torus [L, L, 3] shifted by any fraction of pixels, x and y."""
+  for axis, by in ((1, shift[0]), (0, shift[1])):
+    whole = int(np.floor(by))
+    image = np.roll(image, whole, axis)
+    image = image + np.float32(by - whole) * (np.roll(image, 1, axis) - image)
+  return image
 
 
 def _unit(size):
@@ -256,11 +285,18 @@ def draw_outline(
   return radius
 
 
-def _smooth_noise(rng, cells, size):
+def _smooth_noise(rng, cells, size, is_seamless=False):
   """Bicubic noise [size, size, 3], about -1 to 1, with `cells` bumps across."""
   noise = rng.uniform(-1, 1, (3, cells, cells)).astype(np.float32)
+  # Bicubic samples reach two cells far: around the edge if it is to fit there.
+  rim = 2 if is_seamless else 0
+  noise = np.pad(noise, ((0, 0), (rim, rim), (rim, rim)), mode='wrap')
   resized = [
-    Image.fromarray(channel).resize((size, size), Image.Resampling.BICUBIC)
+    Image.fromarray(channel).resize(
+      (size, size),
+      Image.Resampling.BICUBIC,
+      box=(rim, rim, rim + cells, rim + cells),
+    )
     for channel in noise
   ]
   return np.stack(resized, axis=-1)

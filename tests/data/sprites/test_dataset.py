@@ -100,9 +100,10 @@ def test_config_and_seed_choose_the_folder(tmp_path, monkeypatch):
       TINY,
       dataset.SpritesConfig(size=16, num_frames=4, seed=1),
       dataset.SpritesConfig(size=16, num_frames=4, num_sprites=2),
+      dataset.SpritesConfig(size=16, num_frames=4, camera='pan'),
     )
   }
-  assert len(folders) == 3
+  assert len(folders) == 4
   monkeypatch.setenv('RVMAE_CACHE', str(tmp_path))
   assert TINY.folder().is_relative_to(tmp_path)
   assert TINY.folder().name in {folder.name for folder in folders}
@@ -184,6 +185,7 @@ def test_unknown_split_is_named(tmp_path):
     ({'size': 33}, 'size=33'),
     ({'num_sprites': 0}, 'num_sprites=0'),
     ({'background': 'bussy'}, "'bussy'.*plain, busy"),
+    ({'camera': 'shaky'}, "'shaky'.*still, pan"),
   ],
 )
 def test_wrong_config_is_named(wrong, message):

@@ -116,3 +116,33 @@ def test_plain_background_is_dim_and_busy_one_has_more_contrast():
   )
   assert 0.05 < plain.mean() < 0.45
   assert busy.std(axis=(0, 1)).min() > 1.5 * plain.std(axis=(0, 1)).max()
+
+
+def test_camera_shifts_background_and_sprites_alike():
+  rng = np.random.default_rng(0)
+  background = render.draw_background(rng, 64, 'busy', is_seamless=True)
+  poses = np.repeat([[[50.0, 20.0, 0.3, 12.0]]], 3, axis=0)
+  camera = np.array([[0, 0], [0.5, 0.25], [20, -30]])
+  drawn = render.render(background, [_disc()], poses, camera=camera)
+  still, _, moved = drawn.frames
+  np.testing.assert_array_equal(np.roll(still, (-30, 20), (0, 1)), moved)
+  mask = np.roll(drawn.masks[0], (-30, 20), (0, 1))
+  np.testing.assert_array_equal(mask, drawn.masks[2])
+  np.testing.assert_allclose(drawn.poses[2, 0, :2], [6, 54], atol=1e-4)
+  # Half a pixel to the right, a quarter down.
+  without = render.render(background, [_disc()], poses[:1])
+  np.testing.assert_array_equal(without.frames[0], still)
+  dim = still.astype(float)
+  row = (dim + np.roll(dim, 1, 1)) / 2
+  between = row + (np.roll(row, 1, 0) - row) / 4
+  assert np.abs(drawn.frames[1] - between).mean() < 2
+
+
+def test_seamless_background_has_no_seam():
+  rng = np.random.default_rng(0)
+  seamless = render.draw_background(rng, 64, 'busy', is_seamless=True)
+  steps = np.abs(seamless - np.roll(seamless, 1, 1)).mean(axis=(0, 2))
+  assert steps[0] < 1.5 * steps[1:].mean()
+  seen = render.draw_background(np.random.default_rng(0), 64, 'busy')
+  steps = np.abs(seen - np.roll(seen, 1, 1)).mean(axis=(0, 2))
+  assert steps[0] > 1.5 * steps[1:].mean()
