@@ -110,7 +110,8 @@ def _encode_h264(
       rate=rate,
       options={'crf': str(encoding.crf), 'g': str(encoding.gop)},
     )
-    # One thread: the bytes do not depend on the machine; shards run abreast.
+    # One thread: the machine does not matter, and shards run abreast. Even so
+    # libx264 writes the same frames in a few other bits, once in 400 times.
     stream.codec_context.thread_count = 1
     stream.codec_context.time_base = Fraction(1, TICKS_PER_SECOND)
     stream.pix_fmt = 'yuv420p'
