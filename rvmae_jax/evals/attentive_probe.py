@@ -75,7 +75,7 @@ class AttentiveProbeEval(Probe):
     if num_classes < 2:
       logging.info('Attentive probe skipped: its train videos have no classes.')
       return None
-    networks = Networks(functions, encoders, self.seeds, self.train.seed)
+    networks = Networks(functions, encoders, self.seeds, self.train)
     train_rows = (KeptRows if self.cache else EncodedRows)(networks, self.train)
     if not train_rows.num_videos:
       logging.info('Attentive probe skipped: no labels in its train videos.')

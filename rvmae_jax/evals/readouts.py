@@ -323,7 +323,7 @@ class ReadoutEval(abc.ABC):
         name, functions, clip.frames[None], self.videos.seed
       )
       skipped = functions.num_prefix_tokens
-      return lambda video: encoder.tokens(video)[:, :, skipped:]
+      return lambda video: encoder.encode(video)[:, :, skipped:]
 
     def colours(video):
       return np.stack(

@@ -66,6 +66,11 @@ class Videos:
     # A video of one frame gives a clip as long as any.
     return len(CLIPS.build(self.clip)(np.zeros(1)).frames['video'])
 
+  @property
+  def blank_clip(self) -> np.ndarray:
+    """A clip [1, T, H, W, 3] uint8 as batches have it, all black."""
+    return np.zeros((1, self.num_frames, *self.size, 3), np.uint8)
+
   def batches(self, num_batches: int = 0) -> Iterator[dict[str, np.ndarray]]:
     """One pass in order; stops after `num_batches` unless that is 0.
 

@@ -51,11 +51,10 @@ class Oracle:
             label = relabel(label)
           self._labels[video[0].tobytes()] = label
 
-  def pooled(self, video, poolings, method='encode'):
+  def pooled(self, video, poolings):
     raise AssertionError('nobody asked for poolings')
 
-  def encode(self, video, method='encode'):
-    assert method == 'encode'
+  def encode(self, video):
     tokens = self._rng.normal(size=(len(video), 2, 3, 32))
     for row, frames in enumerate(video):
       # A row of padding is none of the videos.
@@ -101,7 +100,7 @@ def test_tokens_that_are_not_kept_are_encoded_anew():
   class Counting(Oracle):
     num_rows = 0
 
-    def encode(self, video, method='encode'):
+    def encode(self, video):
       self.num_rows += len(video)
       return super().encode(video)
 
@@ -168,12 +167,12 @@ def test_padding_is_no_row(kind):
   few = _changed(_TRAIN, num_videos=10)
   network = Oracle()
   network._labels = collections.defaultdict(int)
-  rows = kind(Networks(network, ('trained',), 1, 0), few).all_batches()
+  rows = kind(Networks(network, ('trained',), 1, _TRAIN), few).all_batches()
   assert [len(part.labels) for part in rows] == [10]
 
 
 def test_tokens_that_do_not_fit_are_refused_by_the_first_batch():
-  networks = Networks(Oracle(), ('trained',), 1, 0)
+  networks = Networks(Oracle(), ('trained',), 1, _TRAIN)
   # 96 videos of 2 x 3 tokens of 32 float16
   size = 96 * 6 * 32 * 2
   KeptRows(networks, _TRAIN, free_bytes=2 * size)
@@ -187,7 +186,7 @@ def test_a_class_that_train_lacks_is_asked_about_and_counts_as_wrong(
   monkeypatch.setattr(
     Oracle,
     'encode',
-    lambda self, video, method: np.zeros((len(video), 2, 3, 32), np.float32),
+    lambda self, video: np.zeros((len(video), 2, 3, 32), np.float32),
   )
   evaluation = AttentiveProbeEval(
     train=_TRAIN,

@@ -27,7 +27,7 @@ class Colour:
   def __init__(self):
     self.cache = {}
 
-  def encode(self, video, method='encode'):
+  def encode(self, video):
     return video.mean((2, 3), dtype=np.float32)[:, :, None]
 
 

@@ -9,6 +9,7 @@ from rvmae_jax.evals.features import FeatureSet, pool_batches, thumbnails
 from rvmae_jax.evals.knn import KnnEval
 from rvmae_jax.evals.linear_probe import LinearProbeEval
 from rvmae_jax.evals.videos import Videos
+from rvmae_jax.evals.views import Views
 
 _VIDEOS = Videos(
   clip={'name': 'uniform', 'num_frames': 8}, patch_size=8, batch_size=4
@@ -124,13 +125,13 @@ def test_rows_that_are_padding_or_unlabelled_are_left_out():
   }
 
   class Functions:
-    def pooled(self, video, poolings, method='encode'):
+    def pooled(self, video, poolings):
       return {'mean': video[:, 0, 0, 0, :] + np.arange(4)[:, None]}
 
-    def encode(self, video, method='encode'):
+    def encode(self, video):
       raise AssertionError('nobody asked for tokens')
 
-  features = pool_batches(Functions(), [batch], ['trained'], ['mean'])
+  features = pool_batches({'trained': Functions()}, [batch], ['mean'], Views())
   assert features.labels.tolist() == [2, 0]
   assert features.places.tolist() == [[0, 7], [1, 9]]
   assert features.pooled['trained']['mean'][:, 0].tolist() == [0, 2]

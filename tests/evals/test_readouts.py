@@ -54,11 +54,13 @@ class Oracle:
   def untrained(self, video, seed):
     return Oracle(knows=False)
 
-  def pooled(self, video, poolings, method):
+  def per_frame(self):
+    return self
+
+  def pooled(self, video, poolings):
     raise AssertionError('Tokens are asked for.')
 
-  def encode(self, video, method='encode'):
-    assert method == 'encode'
+  def encode(self, video):
     batch, time = video.shape[:2]
     n = SIZE // PATCH
     patches = video.reshape(batch, time, n, PATCH, n, PATCH, 3) / 255.0
@@ -439,7 +441,7 @@ def test_a_token_may_span_several_frames():
   run = load_config(f'{_CONFIGS}/videomae.py:variant=tiny,runlocal')
   model = build_model(run.model)
   video = np.zeros((1, 8, SIZE, SIZE, 3), np.uint8)
-  init = functools.partial(model.init, method='encode')
+  init = functools.partial(model.init)
   functions = ModelFunctions(
     model, jax.jit(init)(jax.random.key(0), video)['params']
   )

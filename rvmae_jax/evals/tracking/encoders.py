@@ -1,11 +1,13 @@
 """Where features come from: the network, and what it is compared with."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from rvmae_jax.evals.dense import DenseEncoder
+from rvmae_jax.evals.features import make_encoder
 from rvmae_jax.evals.functions import ModelFunctions
 
 # What labels are propagated by.
@@ -47,28 +49,22 @@ def make_encoders(
   Returns:
     name -> encoder of frames, None for 'copy', which needs none.
   """
-  settings = {'window': window, 'chunk': chunk, 'reset_every': reset_every}
+  # Parameters do not depend on the size of frames.
+  clip = np.zeros((1, window, 2 * patch_size, 2 * patch_size, 3), np.uint8)
 
-  def network(functions):
-    encoder = DenseEncoder(functions, **settings)
-    return warmed_up(encoder, warm_up) if functions.is_recurrent else encoder
+  def make(name):
+    if name == 'copy':
+      return None
+    if name == 'pixels':
+      return functools.partial(patch_colours, patch_size=patch_size)
+    network = make_encoder(name, functions, clip, seed)
+    encoder = DenseEncoder(
+      network, window=window, chunk=chunk, reset_every=reset_every
+    )
+    return warmed_up(encoder, warm_up) if network.is_recurrent else encoder
 
-  def untrained():
-    # Parameters do not depend on the size of frames.
-    clip = np.zeros((1, window, 2 * patch_size, 2 * patch_size, 3), np.uint8)
-    return network(functions.untrained(clip, seed))
-
-  makers = {
-    'trained': lambda: network(functions),
-    'random': untrained,
-    'per_frame': lambda: DenseEncoder(
-      functions, method='encode_frames', **settings
-    ),
-    'pixels': lambda: lambda frames: patch_colours(frames, patch_size),
-    'copy': lambda: None,
-  }
   return {
-    name: makers[name]()
+    name: make(name)
     for name in names
     if name != 'per_frame' or functions.is_recurrent
   }
