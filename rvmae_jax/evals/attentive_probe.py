@@ -104,7 +104,9 @@ class AttentiveProbeEval(Probe):
             tokens, num_classes, num_steps, number
           )
         learns = ~is_held_out[number] & (rows.labels >= 0)
-        heads[encoder, number].step(tokens, rows.labels, np.float32(learns))
+        heads[encoder, number].train(
+          [tokens], [rows.labels, np.float32(learns)]
+        )
     asked = collections.defaultdict(list)
     for rows in train.all_batches():
       is_held_out = self._is_held_out(rows.places)

@@ -21,6 +21,9 @@ def describe(alias: str, evaluation: Any) -> str:
   """
   settings = spec(evaluation)
   lines = [f'{alias}: {settings.pop("name")}']
+  if getattr(evaluation, 'dataset', None):
+    files = evaluation.test_files()
+    lines.append(f'  test: {len(files)} files, the first {files[0]}')
   sides = videos_of(evaluation)
   for side, videos in sides.items():
     lines += _of_videos(side, videos)

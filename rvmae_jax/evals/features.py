@@ -143,11 +143,24 @@ def extract(
   if missing:
     clip = views.cut(videos.blank_clip)[0]
     made = {e: make_encoder(e, functions, clip, seed) for e in missing}
+
+    def pooled(batch):
+      return {
+        (encoder, pooling): rows
+        for encoder in missing
+        for pooling, rows in made[encoder].pooled(batch['video'], names).items()
+      }
+
     batches = progress(videos.batches(), videos.num_videos, 'features')
-    found = pool_batches(made, batches, names, views)
+    rows, labels, places = gather(pooled, batches, views)
+    if len(views) == 1:
+      rows = {name: values[:, 0] for name, values in rows.items()}
     for encoder in missing:
-      functions.cache[key(encoder)] = dataclasses.replace(
-        found, pooled={encoder: found.pooled[encoder]}
+      by_pooling = {
+        p: values for (e, p), values in rows.items() if e == encoder
+      }
+      functions.cache[key(encoder)] = FeatureSet(
+        {encoder: by_pooling}, labels, places
       )
   sets = {encoder: functions.cache[key(encoder)] for encoder in encoders}
   pooled = {encoder: s.pooled[encoder] for encoder, s in sets.items()}
@@ -160,37 +173,6 @@ def _possible(num_frames: int, tubelet_size: int) -> Iterator[str]:
     with contextlib.suppress(ValueError):
       Pooling.named(name).check(num_frames, tubelet_size)
       yield name
-
-
-def pool_batches(
-  encoders: Mapping[str, Encoder],
-  batches: Iterable[Mapping[str, np.ndarray]],
-  poolings: Sequence[str],
-  views: Views,
-) -> FeatureSet:
-  """Pools every encoder over batches; rows without a label are left out."""
-
-  def pooled(batch):
-    return {
-      (name, pooling): rows
-      for name, encoder in encoders.items()
-      for pooling, rows in encoder.pooled(batch['video'], poolings).items()
-    }
-
-  rows, labels, places = gather(pooled, batches, views)
-  return FeatureSet(
-    pooled={
-      encoder: {
-        # [n, views, D], or [n, D] of a single view.
-        name: values if len(views) > 1 else values[:, 0]
-        for (of_encoder, name), values in rows.items()
-        if of_encoder == encoder
-      }
-      for encoder in encoders
-    },
-    labels=labels,
-    places=places,
-  )
 
 
 def gather(

@@ -8,12 +8,15 @@ from typing import Any, ClassVar
 import numpy as np
 from absl import logging
 
+from rvmae_jax.data.frames import path_of
 from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.data.tracking.videos import TrackedVideo
 from rvmae_jax.evals import Result
+from rvmae_jax.evals.dense import DenseEncoder
+from rvmae_jax.evals.features import make_encoder
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
-from rvmae_jax.evals.tracking.encoders import PROPAGATED_BY, make_encoders
+from rvmae_jax.evals.tracking.encoders import Encode, patch_colours, warmed_up
 from rvmae_jax.evals.tracking.pictures import Pictures
 from rvmae_jax.evals.tracking.predictions import PredictionFolder
 from rvmae_jax.evals.tracking.propagation import Propagation
@@ -21,6 +24,15 @@ from rvmae_jax.evals.tracking.scores import SCORES
 from rvmae_jax.evals.tracking.tracker import Tracker
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.registry import check_known
+
+# What labels are propagated by.
+PROPAGATED_BY = {
+  'trained': 'the network',
+  'random': 'the same network with fresh parameters',
+  'per_frame': 'the encoder of a recurrent network, without its recurrence',
+  'pixels': 'the colours of the patches',
+  'copy': 'no features: the labels of the first frame',
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +49,8 @@ class LabelPropagationEval:
     dataset: `name` of `rvmae_jax.data.tracking.TRACKING`, and its arguments.
     size: (height, width) of the frames that networks see; empty is the
       dataset's default.
-    encoders: some of `evals.tracking.encoders.PROPAGATED_BY`.
+    encoders: some of `PROPAGATED_BY`; `per_frame` is left out where there is no
+      recurrence.
     num_videos: the first of the dataset; 0 takes all.
     num_previous, radius, top_k, temperature: see `Propagation`; top_k 0 is the
       dataset's default.
@@ -94,18 +107,12 @@ class LabelPropagationEval:
     Arrays: `names` of the videos, `encoders`, `scores` [encoders, videos], and
     what `Pictures` keeps.
     """
-    patch_size = self.videos.patch_size
-    grid = tuple(side // patch_size for side in self._size)
-    encoders = make_encoders(
-      functions,
-      self.encoders,
-      patch_size,
-      seed=self.videos.seed,
-      window=self.window,
-      chunk=self.chunk,
-      reset_every=self.reset_every,
-      warm_up=self.warm_up,
-    )
+    grid = tuple(side // self.videos.patch_size for side in self._size)
+    encoders = {
+      name: self._encoder(name, functions)
+      for name in self.encoders
+      if name != 'per_frame' or functions.is_recurrent
+    }
     propagation = Propagation(
       num_previous=self.num_previous,
       radius=self.radius,
@@ -151,6 +158,30 @@ class LabelPropagationEval:
       if tracker.seconds:
         metrics[f'memory_mb/{encoder}'] = tracker.memory_bytes / 1e6
     return Result(metrics, arrays)
+
+  def test_files(self) -> list[str]:
+    """Where the videos come from; see `evals.leakage`."""
+    count = len(self._dataset)
+    return [path_of(self._dataset[i].video) for i in range(count)]
+
+  def _encoder(self, name: str, functions: ModelFunctions) -> Encode | None:
+    """Makes features of frames; None for 'copy', which needs none."""
+    patch_size = self.videos.patch_size
+    if name == 'copy':
+      return None
+    if name == 'pixels':
+      return functools.partial(patch_colours, patch_size=patch_size)
+    # Parameters do not depend on the size of frames.
+    size = 2 * patch_size, 2 * patch_size
+    clip = np.zeros((1, self.window, *size, 3), np.uint8)
+    network = make_encoder(name, functions, clip, self.videos.seed)
+    encoder = DenseEncoder(
+      network,
+      window=self.window,
+      chunk=self.chunk,
+      reset_every=self.reset_every,
+    )
+    return warmed_up(encoder, self.warm_up) if network.is_recurrent else encoder
 
   def _score(
     self,

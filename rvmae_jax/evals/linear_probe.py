@@ -116,7 +116,7 @@ class LinearProbeEval(FeatureProbe):
       seed=seed,
     )
     for batch in shuffled(rows, batch_size, self.num_epochs, seed):
-      heads.step(features[batch], labels[batch], np.ones(batch_size))
+      heads.train([features[batch]], [labels[batch], np.ones(batch_size)])
     held_out = heads.classify_all(features[held_out_rows])
     number, validation_top1 = heads.best([(held_out, labels[held_out_rows])])
     return lambda test: heads.classify(number, test), {

@@ -10,6 +10,7 @@ from absl import logging
 
 from rvmae_jax.data.classes import check_same_classes
 from rvmae_jax.data.decoding import VideoError
+from rvmae_jax.data.frames import path_of
 from rvmae_jax.data.localization import LOCALIZATION_SETS
 from rvmae_jax.data.localization.untrimmed import (
   LocalizationSet,
@@ -149,6 +150,11 @@ class LocalizationEval:
       'detections': _detection_table(detections),
     }
     return Result(metrics, arrays)
+
+  def test_files(self) -> list[str]:
+    """Where the test videos come from; see `evals.leakage`."""
+    videos = self._dataset(self.test).videos
+    return [path_of(part) for video in videos for part in video.parts]
 
   def _dataset(self, changes: Mapping[str, Any]) -> LocalizationSet:
     base = {} if 'name' in changes else self.dataset

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from absl import logging
 
-from rvmae_jax.data.frames import frame_times_s, read_frames
+from rvmae_jax.data.frames import frame_times_s, path_of, read_frames
 from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.data.tracking.videos import TrackedVideo
@@ -138,6 +138,11 @@ class LongVideoEval:
             key = f'{name}/length_{length}/{column}'
             metrics[key] = float(values[number])
     return Result(metrics, {})
+
+  def test_files(self) -> list[str]:
+    """Where the videos come from; see `evals.leakage`."""
+    count = len(self._dataset)
+    return [path_of(self._dataset[i].video) for i in range(count)]
 
   def _encoders(self, functions: ModelFunctions) -> dict[str, DenseEncoder]:
     """What reads the videos, by name."""

@@ -10,7 +10,6 @@ import abc
 import dataclasses
 import functools
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -19,7 +18,7 @@ import numpy as np
 from absl import logging
 
 from rvmae_jax.data.decoding import VideoError
-from rvmae_jax.data.frames import read_clip
+from rvmae_jax.data.frames import path_of, read_clip
 from rvmae_jax.evals import Result
 from rvmae_jax.evals.features import check_encoders, make_encoder
 from rvmae_jax.evals.functions import ModelFunctions
@@ -472,6 +471,4 @@ def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def _place(video: Any) -> tuple[str, str]:
   """Path and name, by which a video is known."""
-  source = video.video
-  path = source['path'] if isinstance(source, Mapping) else source
-  return os.fspath(path), video.name
+  return path_of(video.video), video.name

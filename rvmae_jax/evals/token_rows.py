@@ -97,7 +97,15 @@ class KeptRows:
     for batch in batches:
       rows = networks.rows(batch)
       if not kept:
-        _check_room(rows, videos.num_videos, free_bytes)
+        size = sum(tokens.nbytes for tokens in rows.tokens.values())
+        check_room(
+          # While they are joined they are there twice.
+          2 * size / len(rows.labels) * videos.num_videos,
+          f'The tokens of {videos.num_videos} videos (twice for a moment)',
+          'Set cache=False of the attentive probe, to encode them again every '
+          'epoch.',
+          free_bytes,
+        )
       kept.append(rows.take(labelled(batch)))
     self._rows = Rows(
       {
@@ -128,18 +136,6 @@ class KeptRows:
     """Every video once."""
     for start in range(0, self.num_videos, self._batch_size):
       yield self._rows.take(slice(start, start + self._batch_size))
-
-
-def _check_room(rows: Rows, num_videos: int, free_bytes: float | None) -> None:
-  """Raises if the tokens of so many videos do not fit into memory."""
-  size = sum(tokens.nbytes for tokens in rows.tokens.values())
-  check_room(
-    # While they are joined they are there twice.
-    2 * size / len(rows.labels) * num_videos,
-    f'The tokens of {num_videos} videos (twice for a moment)',
-    'Set cache=False of the attentive probe, to encode them again every epoch.',
-    free_bytes,
-  )
 
 
 @dataclasses.dataclass(frozen=True)

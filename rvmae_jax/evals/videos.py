@@ -53,7 +53,21 @@ class Videos:
 
   def replace(self, **changes: Any) -> 'Videos':
     """The same with other attributes."""
-    return dataclasses.replace(self, **changes)
+    other = dataclasses.replace(self, **changes)
+    return other if 'sources' in changes else other.share(self)
+
+  def share(self, other: 'Videos') -> 'Videos':
+    """Takes over the open sources of videos that have the same, if any."""
+    if 'built' in vars(other):
+      vars(self)['built'] = other.built
+    return self
+
+  @functools.cached_property
+  def built(self) -> list[Any]:
+    """The sources, opened when they are first asked for; see `data.records`."""
+    if not self.sources:
+      raise ValueError('An evaluation needs data.sources, and there are none.')
+    return build_sources(self.sources)
 
   @property
   def size(self) -> tuple[int, int]:
@@ -92,7 +106,7 @@ class Videos:
   @property
   def class_names(self) -> list[str]:
     """Names of labels, those of the source that has most."""
-    return max((source.class_names for source in self._built), key=len)
+    return max((source.class_names for source in self.built), key=len)
 
   @property
   def num_classes(self) -> int:
@@ -112,7 +126,7 @@ class Videos:
     loader = make_loader(data, self.patch_size, train=False)
     rng = np.random.default_rng(0)  # Evaluation draws nothing but masks.
     rows, _ = read_or_replace(
-      self._built[source], record, lambda found: loader(found, rng)
+      self.built[source], record, lambda found: loader(found, rng)
     )
     return rows['video'][0]
 
@@ -140,13 +154,13 @@ class Videos:
       source: the row's `host/source`.
       record: its `host/record`.
     """
-    return self._built[source][record]
+    return self.built[source][record]
 
   def labelled_places(self) -> np.ndarray:
     """`host/source` and `host/record` of all records with a label, [n, 2]."""
     places = [
       (number, record)
-      for number, source in enumerate(self._built)
+      for number, source in enumerate(self.built)
       for record, found in readable_records(source, self._sizes[number])
       if found['label'] >= 0
     ]
@@ -154,12 +168,12 @@ class Videos:
 
   def records(self) -> Iterator[dict[str, Any]]:
     """All records that are not damaged, source by source."""
-    for source in self._built:
+    for source in self.built:
       yield from (record for _, record in readable_records(source))
 
   def records_digest(self) -> str:
     """A hash of which videos these are, see `data.records.records_digest`."""
-    return ''.join(map(records_digest, self._built))
+    return ''.join(map(records_digest, self.built))
 
   @property
   def data(self) -> dict[str, Any]:
@@ -183,6 +197,7 @@ class Videos:
         tubelet_size=self.tubelet_size,
         process_index=jax.process_index() if is_shared else 0,
         process_count=num_processes if is_shared else 1,
+        sources=self.built,
       )
     )
     try:
@@ -196,11 +211,5 @@ class Videos:
   @functools.cached_property
   def _sizes(self) -> list[int]:
     """Videos of each source in a pass."""
-    sizes = (len(source) for source in self._built)
+    sizes = (len(source) for source in self.built)
     return [min(size, self.max_videos or size) for size in sizes]
-
-  @functools.cached_property
-  def _built(self) -> list[Any]:
-    if not self.sources:
-      raise ValueError('An evaluation needs data.sources, and there are none.')
-    return build_sources(self.sources)

@@ -15,7 +15,7 @@ from rvmae_jax.config_utils import load_config
 from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.scenes import BOXES, DEPTH, POINTS
 from rvmae_jax.data.scenes.videos import BoxVideo, DepthVideo, PointVideo
-from rvmae_jax.evals import build_eval, build_evals, leakage, spec
+from rvmae_jax.evals import build_eval, build_evals, spec
 from rvmae_jax.evals.box_tracking import BoxTrackingEval, RelativeBoxes
 from rvmae_jax.evals.depth import DepthEval
 from rvmae_jax.evals.description import describe
@@ -365,7 +365,7 @@ def test_queries_are_asked_in_chunks(count):
 
 
 def test_what_was_trained_on_is_found_among_the_videos_asked_about():
-  files = leakage.list_files(evaluation('depth', max_videos=2))
+  files = evaluation('depth', max_videos=2).test_files()
   assert files == ['test/0', 'test/3']
 
 
