@@ -269,9 +269,47 @@ def test_an_evaluation_is_told_in_words_before_it_is_run(network):
     assert line in text, line
 
 
+def test_what_is_told_before_is_in_the_results(network, tmp_path):
+  """Of an evaluation with a dataset of its own; nothing is trained."""
+  params, run_config = network
+  asked = {
+    'name': 'point_tracking',
+    'dataset': {'name': 'parallax', 'size': 32, 'num_videos': 3},
+    'num_frames': 4,
+    'stride': 2,
+    'encoders': ('pixels',),
+    'zero_shot': True,
+  }
+  config = _config(points=asked)
+  text = describe('points', build_evaluations(config, run_config)['points'])
+  assert 'test: 3 files, the first parallax/seed_0/train/00000' in text
+  assert 'clip_0: frames 0 (0.000 s) 2 (0.067 s) 4 (0.133 s) 6 (0.200' in text
+  results = evaluate(config, params, run_config, tmp_path)
+  assert '\n'.join(results['points']['description']) == text
+
+
 _OF_ALL_KINDS = {
   'rebuilt': {'name': 'reconstruction', 'gaps': (1,)},
   'probe': _PROBE | {'name': 'linear_probe', 'encoders': ('trained', 'random')},
+  **{
+    alias: {
+      'name': name,
+      'dataset': {'name': 'parallax', 'size': 32, 'num_videos': 4},
+      'train': {'split': 'train'},
+      'validation': {'split': 'val'},
+      'test': {'split': 'test'},
+      'num_frames': 4,
+      'encoders': ('trained', 'random'),
+      'learning_rates': (1e-3,),
+      'num_epochs': 1,
+      'head': {'width': 32, 'num_heads': 2, **head},
+    }
+    for alias, name, head in (
+      ('depth', 'depth', {'patch_shape': (2, 16, 16)}),
+      ('points', 'point_tracking', {'query_width': 32}),
+      ('boxes', 'box_tracking', {'query_width': 32}),
+    )
+  },
 }
 
 

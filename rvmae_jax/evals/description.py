@@ -24,6 +24,8 @@ def describe(alias: str, evaluation: Any) -> str:
   if getattr(evaluation, 'dataset', None):
     files = evaluation.test_files()
     lines.append(f'  test: {len(files)} files, the first {files[0]}')
+  if hasattr(evaluation, 'first_frames'):
+    lines += _of_first(evaluation)
   sides = videos_of(evaluation)
   for side, videos in sides.items():
     lines += _of_videos(side, videos)
@@ -53,6 +55,11 @@ def _of_videos(side: str, videos: Videos) -> Iterator[str]:
     yield '    frames: all'
     return
   yield f'    clip: {_settings(videos.clip)}'
+  yield from _of_first(videos)
+
+
+def _of_first(videos: Any) -> Iterator[str]:
+  """Frames and their times of what has `first_frames`."""
   try:
     path, frames = videos.first_frames()
   except VideoError as error:

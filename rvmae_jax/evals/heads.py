@@ -193,10 +193,18 @@ class ManyHeads(TrainedHeads):
 
     Args:
       answers: what `classify_all` gave for some rows, and their labels [B].
+
+    Raises:
+      ValueError: there are no rows.
     """
     probabilities, labels = zip(*answers)
     probabilities = np.concatenate(probabilities, axis=1)
     labels = np.concatenate(labels)
+    if not len(labels):
+      raise ValueError(
+        'None of the held-out training videos, by which heads are chosen, can '
+        'be read. Hold out more of them (held_out), or mend those.'
+      )
     accuracies = [top_k_accuracy(head, labels) for head in probabilities]
     number = int(np.argmax(accuracies))
     return number, accuracies[number]

@@ -17,6 +17,9 @@ from rvmae_jax.data.loader import make_loader
 from rvmae_jax.data.pipeline import build_sources, check_config, make_dataset
 from rvmae_jax.data.records import records_digest
 
+# A path; by key, indices of frames and their times in seconds.
+FirstFrames = tuple[str, dict[str, tuple[np.ndarray, np.ndarray]]]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Videos:
@@ -130,9 +133,7 @@ class Videos:
     )
     return rows['video'][0]
 
-  def first_frames(
-    self,
-  ) -> tuple[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+  def first_frames(self) -> FirstFrames:
     """What is read of the first video: its path, and by image key of a batch
     the indices of frames and their times in seconds.
 
