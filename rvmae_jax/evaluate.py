@@ -38,7 +38,6 @@ from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.evals import leakage
 from rvmae_jax.evals.description import describe
-from rvmae_jax.evals.fitting import unfit_evals
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.schedule import check_ready
 from rvmae_jax.evals.tables import format_tables
@@ -159,7 +158,7 @@ def build_evaluations(
     ValueError: settings that make no sense, videos that are not there, or
       labels that are not those that are learned.
   """
-  unfit = unfit_evals(config.evals, rebuilt_frames(run_config))
+  unfit = evals.unfit_evals(config.evals, rebuilt_frames(run_config))
   for alias, reason in unfit.items():
     print(f'{alias}: left out, since {reason}')
   entries = {k: entry for k, entry in config.evals.items() if k not in unfit}

@@ -9,7 +9,7 @@ decided later. Its method `run(functions)` gets a network as functions
 
   sides     names of its fields that are `Videos`; just `videos` by default
   reads     the keys of a data config that decide its numbers
-  rebuilds  which frames a network has to rebuild for it, see `evals.fitting`
+  rebuilds  which frames a network has to rebuild for it, see `unfit_evals`
 """
 
 import dataclasses
@@ -163,6 +163,35 @@ def build_evals(entries: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
     except ValueError as error:
       raise ValueError(f'config.evals.{alias}: {error}') from error
   return evaluations
+
+
+_REBUILT = {
+  'target': 'target frames',
+  'video': 'hidden parts of clips',
+  '': 'nothing',
+}
+
+
+def unfit_evals(
+  entries: Mapping[str, Mapping[str, Any]], rebuilt: str
+) -> dict[str, str]:
+  """Evaluations about frames that a run does not rebuild: alias -> why.
+
+  So a config may list one for each kind of run.
+
+  Args:
+    entries: evaluation alias -> its config.
+    rebuilt: what the run rebuilds: 'target', 'video' or ''.
+  """
+  unfit = {}
+  for alias, entry in entries.items():
+    wanted = getattr(EVALS.get(entry['name']), 'rebuilds', (rebuilt,))
+    if rebuilt not in wanted:
+      unfit[alias] = (
+        f'it is about rebuilt {" or ".join(_REBUILT[w] for w in wanted)}, and '
+        f'this run rebuilds {_REBUILT[rebuilt]}'
+      )
+  return unfit
 
 
 def spec(evaluation: Any) -> dict[str, Any]:

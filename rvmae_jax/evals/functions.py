@@ -12,7 +12,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from rvmae_jax.batch import split_host
 from rvmae_jax.evals.pooling import pool, unit_length
-from rvmae_jax.memory import planned_bytes
 from rvmae_jax.target_device import compiling_for
 
 
@@ -159,14 +158,16 @@ class ModelFunctions:
     video = jax.ShapeDtypeStruct(shape, jnp.uint8)
     return sum(model.flops_per_clip({'video': video}).values())
 
-  def compile(self, method: str, *args: np.ndarray) -> 'Compiled':
-    """A method of the model, compiled for these arguments."""
+  def compile(
+    self, method: str, *args: np.ndarray
+  ) -> tuple[jax.stages.Compiled, tuple]:
+    """A method of the model, compiled, and all the arguments that it takes."""
 
     def apply(params, *args):
       return self._model.apply({'params': params}, *args, method=method)
 
     args = (self._params, *jax.device_put(self._place(args)))
-    return Compiled(jax.jit(apply).lower(*args).compile(), args)
+    return jax.jit(apply).lower(*args).compile(), args
 
   def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """The model's outputs for a batch of the contract, arrays on the device."""
@@ -270,19 +271,3 @@ class ModelFunctions:
       return jax.make_array_from_callback(x.shape, sharding, x.__getitem__)
 
     return jax.tree.map(place, tree)
-
-
-class Compiled:
-  """A compiled function with its arguments, to be run and measured."""
-
-  def __init__(self, compiled: jax.stages.Compiled, args: tuple):
-    self._compiled, self._args = compiled, args
-
-  def __call__(self) -> None:
-    """Runs it to its end; what comes out is dropped."""
-    jax.block_until_ready(self._compiled(*self._args))
-
-  @property
-  def planned_bytes(self) -> int:
-    """See `rvmae_jax.memory`."""
-    return planned_bytes(self._compiled)

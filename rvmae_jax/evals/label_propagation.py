@@ -13,7 +13,7 @@ from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.data.tracking.videos import TrackedVideo
 from rvmae_jax.evals import Result
 from rvmae_jax.evals.dense import DenseEncoder
-from rvmae_jax.evals.features import make_encoder
+from rvmae_jax.evals.features import ENCODERS, make_encoder
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.tracking.encoders import Encode, patch_colours, warmed_up
@@ -27,9 +27,7 @@ from rvmae_jax.registry import check_known
 
 # What labels are propagated by.
 PROPAGATED_BY = {
-  'trained': 'the network',
-  'random': 'the same network with fresh parameters',
-  'per_frame': 'the encoder of a recurrent network, without its recurrence',
+  **ENCODERS,
   'pixels': 'the colours of the patches',
   'copy': 'no features: the labels of the first frame',
 }
@@ -148,15 +146,13 @@ class LabelPropagationEval:
     }
     metrics = {'num_videos': count}
     for encoder in trackers:
-      for name, value in scores[encoder].summary().items():
-        metrics[f'{encoder}/{name}'] = value
-    for encoder, tracker in trackers.items():
-      if tracker.seconds:
-        seconds = float(np.median(tracker.seconds))
-        metrics[f'seconds_per_frame/{encoder}'] = seconds
-    for encoder, tracker in trackers.items():
-      if tracker.seconds:
-        metrics[f'memory_mb/{encoder}'] = tracker.memory_bytes / 1e6
+      numbers = scores[encoder].summary()
+      metrics |= {f'{encoder}/{name}': v for name, v in numbers.items()}
+    timed = {name: t for name, t in trackers.items() if t.seconds}
+    for name, tracker in timed.items():
+      metrics[f'seconds_per_frame/{name}'] = float(np.median(tracker.seconds))
+    for name, tracker in timed.items():
+      metrics[f'memory_mb/{name}'] = tracker.memory_bytes / 1e6
     return Result(metrics, arrays)
 
   def test_files(self) -> list[str]:
@@ -192,9 +188,8 @@ class LabelPropagationEval:
     pictures: Pictures,
   ) -> float:
     """Tracks one video; its score."""
-    saved = None
-    if self.save_to and encoder == 'trained':
-      saved = PredictionFolder(self.save_to)
+    is_saved = self.save_to and encoder == 'trained'
+    saved = PredictionFolder(self.save_to) if is_saved else None
     num_frames = 0
     for frame, (image, predicted) in enumerate(track(video)):
       num_frames = frame + 1

@@ -10,8 +10,7 @@ import pytest
 
 from rvmae_jax.config_utils import load_config, token_size
 from rvmae_jax.data.tracking import TRACKING
-from rvmae_jax.evals import EVALS, build_eval, build_evals, spec
-from rvmae_jax.evals.fitting import unfit_evals
+from rvmae_jax.evals import EVALS, build_eval, build_evals, spec, unfit_evals
 from rvmae_jax.evals.pooling import USUAL_POOLINGS, Pooling
 from rvmae_jax.models import MODELS, build_model
 from rvmae_jax.parts import rebuilt_frames
