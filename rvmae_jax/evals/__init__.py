@@ -13,7 +13,7 @@ decided later. Its method `run(functions)` gets a network as functions
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +44,22 @@ def skipped(evaluation: Any, reason: str) -> Result:
   """Nothing, and a line in the log that says why."""
   logging.info('%s skipped: %s.', type(evaluation).__name__, reason)
   return Result({}, {})
+
+
+def refuse_unused(evaluation: Any, names: Iterable[str], why: str) -> None:
+  """Refuses settings that would do nothing, unless they have their defaults.
+
+  Raises:
+    ValueError: names a setting, its value and why it does nothing.
+  """
+  for field in dataclasses.fields(evaluation):
+    if field.name in names:
+      default = field.default
+      if default is dataclasses.MISSING:
+        default = field.default_factory()
+      value = getattr(evaluation, field.name)
+      if value != default:
+        raise ValueError(f'{field.name}={value!r} does nothing {why}.')
 
 
 EVALS = Registry(
@@ -118,8 +134,10 @@ def build_eval(
   settings.pop('every_steps', None)
   batch_size = settings.pop('batch_size', batch_size)
   own = dict(settings.pop('data', {}))
-  reads = (*getattr(evaluation, 'reads', ('sources', 'clip', 'crop')),)
-  reads += ('max_videos',) if 'sources' in reads else ()
+  reads = getattr(evaluation, 'reads', ('sources', 'clip', 'crop'))
+  if settings.get('dataset'):  # Read in place of sources.
+    reads = {*reads} - {'sources'}
+  reads = (*reads, *(('max_videos',) if 'sources' in reads else ()))
   # Known keys that only other evaluations of the config read are passed over.
   shared = dict(shared or {})
   check_known('key of config.data', _KEYS, *shared)
@@ -139,8 +157,7 @@ def build_eval(
         )
     found = _from_run(shared | keys, run_config.data)
     for key in reads:
-      is_needed = key == 'crop' or 'dataset' not in settings
-      if DEFAULTS[key] is None and is_needed and not found.get(key):
+      if DEFAULTS[key] is None and not found.get(key):
         raise ValueError(
           f'The evaluation {config["name"]!r} needs data.{key}: give it, or '
           f"'{RUN}' for that of the run."

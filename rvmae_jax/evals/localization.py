@@ -16,7 +16,7 @@ from rvmae_jax.data.localization.untrimmed import (
   LocalizationSet,
   UntrimmedVideo,
 )
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Result, refuse_unused
 from rvmae_jax.evals.features import check_encoders, make_encoder
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.localization_head import LocalizationHead
@@ -86,6 +86,8 @@ class LocalizationEval:
 
   def __post_init__(self):
     check_encoders(self.encoders)
+    if self.num_folds:
+      refuse_unused(self, ('train',), f'with num_folds={self.num_folds}')
 
   @property
   def num_trainings(self) -> int:

@@ -19,7 +19,7 @@ from absl import logging
 
 from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.frames import frame_times_s, path_of, read_clip
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Result, refuse_unused
 from rvmae_jax.evals.features import check_encoders, make_encoder
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.heads import TrainedHeads, hold_out, shuffled
@@ -107,6 +107,8 @@ class ReadoutEval(abc.ABC):
 
   def __post_init__(self):
     check_encoders(self.encoders)
+    if self.validation:
+      refuse_unused(self, ('held_out',), 'where validation videos choose')
     for name in ('num_frames', 'stride', 'num_clips'):
       if getattr(self, name) < 1:
         raise ValueError(f'{name}={getattr(self, name)} must be at least 1.')

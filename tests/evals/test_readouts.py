@@ -227,6 +227,7 @@ def test_similar_features_follow_points_without_a_head(monkeypatch):
   [
     ({'zero_shot': True}, 'train=.* does nothing with zero_shot'),
     ({'tracker': {'radius': 3}}, 'tracker=.* does nothing without zero_shot'),
+    ({'held_out': 0.2}, 'held_out=0.2 does nothing where validation'),
     ({'encoders': ('pixel',)}, "mean 'pixels'"),
     ({'num_frames': 0}, 'num_frames=0 must be'),
     ({'videos': VIDEOS.replace(patch_size=12)}, r'Patches of 12 .*\(36, 36\)'),
