@@ -172,26 +172,25 @@ def test_a_head_finds_what_features_know_and_no_more(name):
     assert blind == pytest.approx(trivial, abs=0.1) and trivial < 0.6
 
 
-@functools.cache
-def tiny_network():
-  """A recurrent network with CLS, and its parameters."""
+def test_devices_change_no_feature():
+  """All that heads are given: 10 clips in batches of 8, the last filled up."""
   model = build_model(
     {'name': 'rvm', 'variant': 'tiny', 'patch_size': PATCH, 'encoder_blocks': 1}
   )
-  init = functools.partial(model.init, method='encode')
-  video = np.zeros((1, FRAMES, SIZE, SIZE, 3), np.uint8)
-  return model, jax.jit(init)(jax.random.key(0), video)['params']
-
-
-@pytest.mark.parametrize('name', TASKS)
-def test_devices_change_no_number(name):
-  """24 clips in batches of 8, of which the last of 6 is filled up."""
-  asked = evaluation(name, encoders=('trained',), num_epochs=1)
-  one, two = (
-    asked.run(ModelFunctions(*tiny_network(), mesh)).metrics
-    for mesh in (None, make_mesh(data=2, devices=jax.devices()[:2]))
-  )
-  assert two == pytest.approx(one, rel=1e-4)
+  clips = evaluation('depth', test={'split': 'test', 'num_videos': 10})._read()[
+    2
+  ]
+  init = jax.jit(functools.partial(model.init, method='encode'))
+  params = init(jax.random.key(0), clips[0].frames[None])['params']
+  asked, found = evaluation('depth', encoders=('trained',)), []
+  for number in (1, 2, 8):
+    mesh = make_mesh(devices=jax.devices()[:number])
+    functions = ModelFunctions(model, params, mesh)
+    encode = asked._encoders(functions, clips[0])['trained']
+    found.append(np.stack(list(asked.encoded(encode, clips))))
+  assert len(found[0]) == 10
+  for features in found[1:]:
+    np.testing.assert_allclose(features, found[0], atol=1e-5)
 
 
 @pytest.mark.parametrize('name', TASKS)
