@@ -282,7 +282,8 @@ def test_what_is_told_before_is_in_the_results(network, tmp_path):
   }
   config = _config(points=asked)
   text = describe('points', build_evaluations(config, run_config)['points'])
-  assert 'test: 3 files, the first parallax/seed_0/train/00000' in text
+  assert 'of the first, parallax/seed_0/train/00000:' in text
+  assert 'pixels: 32 x 32' in text
   assert 'clip_0: frames 0 (0.000 s) 2 (0.067 s) 4 (0.133 s) 6 (0.200' in text
   results = evaluate(config, params, run_config, tmp_path)
   assert '\n'.join(results['points']['description']) == text

@@ -21,12 +21,14 @@ def describe(alias: str, evaluation: Any) -> str:
   """
   settings = spec(evaluation)
   lines = [f'{alias}: {settings.pop("name")}']
-  if getattr(evaluation, 'dataset', None):
-    files = evaluation.test_files()
-    lines.append(f'  test: {len(files)} files, the first {files[0]}')
   if hasattr(evaluation, 'first_frames'):
     lines += _of_first(evaluation)
+  elif getattr(evaluation, 'dataset', None):
+    files = evaluation.test_files()
+    lines.append(f'  {len(files)} files, the first {files[0]}')
   sides = videos_of(evaluation)
+  if not sides and not hasattr(evaluation, 'size'):
+    lines.append('  pixels: {} x {}'.format(*evaluation.videos.size))
   for side, videos in sides.items():
     lines += _of_videos(side, videos)
   for name in getattr(evaluation, 'poolings', ()):

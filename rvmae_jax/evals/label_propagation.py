@@ -79,21 +79,14 @@ class LabelPropagationEval:
 
   def __post_init__(self):
     check_known('encoder', PROPAGATED_BY, *self.encoders)
-    patch_size = self.videos.patch_size
-    if any(side % patch_size for side in self._size):
-      near = tuple(round(side / patch_size) * patch_size for side in self._size)
-      raise ValueError(
-        f'Patches of {patch_size} do not tile frames of size {self._size}; '
-        f'give the evaluation size={near}.'
-      )
+    dataset = self._dataset
+    object.__setattr__(self, 'size', tuple(self.size or dataset.size))
+    object.__setattr__(self, 'top_k', self.top_k or dataset.top_k)
+    self.videos.check_tiled(self.size, 'size')
 
   @functools.cached_property
   def _dataset(self) -> Any:
     return TRACKING.build(self.dataset)
-
-  @property
-  def _size(self) -> tuple[int, int]:
-    return tuple(self.size or self._dataset.size)
 
   def run(self, functions: ModelFunctions) -> Result:
     """Numbers of each encoder, as `<encoder>/J&F`.
@@ -105,7 +98,7 @@ class LabelPropagationEval:
     Arrays: `names` of the videos, `encoders`, `scores` [encoders, videos], and
     what `Pictures` keeps.
     """
-    grid = tuple(side // self.videos.patch_size for side in self._size)
+    grid = tuple(side // self.videos.patch_size for side in self.size)
     encoders = {
       name: self._encoder(name, functions)
       for name in self.encoders
@@ -114,11 +107,11 @@ class LabelPropagationEval:
     propagation = Propagation(
       num_previous=self.num_previous,
       radius=self.radius,
-      top_k=self.top_k or self._dataset.top_k,
+      top_k=self.top_k,
       temperature=self.temperature,
     )
     trackers = {
-      encoder: Tracker(encode, propagation, self._size, grid)
+      encoder: Tracker(encode, propagation, self.size, grid)
       for encoder, encode in encoders.items()
     }
     scores = {encoder: SCORES[self._dataset.kind]() for encoder in encoders}

@@ -112,15 +112,7 @@ class ReadoutEval(abc.ABC):
     for name in ('num_frames', 'stride', 'num_clips'):
       if getattr(self, name) < 1:
         raise ValueError(f'{name}={getattr(self, name)} must be at least 1.')
-    patch_size, size = self.videos.patch_size, self.videos.size
-    if any(side % patch_size for side in size):
-      near = tuple(
-        max(round(side / patch_size), 1) * patch_size for side in size
-      )
-      raise ValueError(
-        f'Patches of {patch_size} do not tile frames of size {size}; give the '
-        f"evaluation data={{'crop': {{'size': {near}}}}}."
-      )
+    self.videos.check_tiled(self.videos.size, 'data.crop.size')
     if self.num_frames % self.videos.tubelet_size:
       raise ValueError(
         f'Tokens of {self.videos.tubelet_size} frames do not tile clips of '

@@ -77,6 +77,16 @@ class Videos:
     """Height and width of frames in pixels."""
     return tuple(self.crop['size'])
 
+  def check_tiled(self, size: tuple[int, int], setting: str) -> None:
+    """Raises ValueError, with the setting to change, for a size not tiled."""
+    p = self.patch_size
+    if any(side % p for side in size):
+      near = tuple(max(round(side / p), 1) * p for side in size)
+      raise ValueError(
+        f'Patches of {p} do not tile frames of size {tuple(size)}; give the '
+        f'evaluation {setting}={near}.'
+      )
+
   @property
   def num_frames(self) -> int:
     """Frames of a clip."""

@@ -116,7 +116,7 @@ def _resolved(evaluation, entry):
 def test_two_runs_are_asked_the_same(name, monkeypatch):
   """By every shipped config, whatever clips, strides and masks they had."""
   # Nothing is rendered.
-  unread = types.SimpleNamespace(kind='objects', size=(64, 64))
+  unread = types.SimpleNamespace(kind='objects', size=(64, 64), top_k=7)
   monkeypatch.setattr(TRACKING, 'build', lambda dataset: unread)
   config = load_config(f'{_CONFIGS}/{name}:{_ARGUMENTS.get(name, "")}')
   found = []
