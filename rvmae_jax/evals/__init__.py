@@ -136,7 +136,7 @@ def build_eval(
   own = dict(settings.pop('data', {}))
   reads = getattr(evaluation, 'reads', ('sources', 'clip', 'crop'))
   if settings.get('dataset'):  # Read in place of sources.
-    reads = {*reads} - {'sources'}
+    reads = [key for key in reads if key != 'sources']
   reads = (*reads, *(('max_videos',) if 'sources' in reads else ()))
   # Known keys that only other evaluations of the config read are passed over.
   shared = dict(shared or {})
