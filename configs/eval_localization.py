@@ -83,5 +83,7 @@ def get_config(arg=None):
       'name': 'composed',
       'source': {'name': kind, 'path': arg.clips, 'split': 'train'},
     }
+  if arg.folds:  # Of the test videos, which are learned from in turn.
+    del evaluation['train']
   config.evals = {'localization': evaluation}
   return config

@@ -38,7 +38,7 @@ from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.evals import leakage
 from rvmae_jax.evals.description import describe
-from rvmae_jax.evals.fitting import unfit_evals
+from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.schedule import check_ready
 from rvmae_jax.evals.tables import format_tables
 from rvmae_jax.models import build_model
@@ -87,84 +87,58 @@ def evaluate(
       is run.
     InUseError: another process evaluates into `workdir`.
   """
-  workdir = epath.Path(workdir)
-  lock = FolderLock(workdir, 'evaluate')
-  with lock if jax.process_index() == 0 else contextlib.nullcontext():
-    return _evaluate(
-      config, params, run_config, workdir, seen, allow_leakage, origin
-    )
-
-
-def _evaluate(
-  config: ConfigDict,
-  params: Any,
-  run_config: ConfigDict,
-  workdir: epath.Path,
-  seen: manifest.SeenVideos | None,
-  allow_leakage: bool,
-  origin: dict[str, Any],
-) -> dict[str, dict[str, Any]]:
-  is_writing = jax.process_index() == 0
-  learned = seen.class_names if seen else {}
-  evaluations = build_evaluations(config, run_config, learned)
-  leaks = {}
-  if seen:
-    leaks = leakage.find_leaks(evaluations, run_config.data, seen)
-  if leaks and allow_leakage:
-    logging.warning('Trained on test videos:\n%s', leakage.describe(leaks))
-  else:
-    leakage.refuse(leaks)
-  if is_writing:
-    workdir.mkdir(parents=True, exist_ok=True)
+  workdir, is_writing = epath.Path(workdir), jax.process_index() == 0
+  evaluations = build_evaluations(
+    config, run_config, seen.class_names if seen else {}
+  )
+  leaks = leakage.find_leaks(evaluations, run_config.data, seen) if seen else {}
+  leakage.check(leaks, allow_leakage)
   functions = model_functions(
     build_model(run_config.model),
     build_objective(run_config),
     params,
     sharding.make_mesh(),
   )
-  params_digest = weights.params_digest(params)
-  finished, results = _read(workdir / 'metrics.json', params_digest), {}
-  spent_s, num_done = 0.0, 0
-  for number, (alias, evaluation) in enumerate(evaluations.items(), start=1):
-    progress = f'[{number}/{len(evaluations)}] {alias}'
-    key = _key(evaluation, run_config, params_digest)
-    if finished.get(alias, {}).get('key') == key:
-      results[alias] = finished[alias]
-      print(f'{progress}: finished before, in {workdir}')
-    else:
-      print(f'{progress}: running', flush=True)
-      start_s = time.monotonic()
-      metrics, arrays = evaluation.run(functions)
-      name = config.evals[alias].name
-      pictures = []
-      if is_writing:
-        pictures = _save(name, arrays, metrics, workdir / alias)
-      results[alias] = {
-        'name': name,
-        'metrics': metrics,
-        'pictures': pictures,
-        'seconds': round(time.monotonic() - start_s, 1),
-        'description': describe(alias, evaluation).splitlines(),
-        'key': key,
+  digest = weights.params_digest(params)
+  keys = {k: _key(e, run_config, digest) for k, e in evaluations.items()}
+  lock = FolderLock(workdir, 'evaluate')
+  with lock if is_writing else contextlib.nullcontext():
+    finished = _finished(workdir / 'metrics.json', digest)
+    todo = [k for k in evaluations if finished.get(k, {}).get('key') != keys[k]]
+    results, start_s = {}, time.monotonic()
+    for place, (alias, evaluation) in enumerate(evaluations.items(), start=1):
+      progress = f'[{place}/{len(evaluations)}] {alias}'
+      if alias in todo:
+        print(f'{progress}: running', flush=True)
+        results[alias] = _run(
+          evaluation, functions, workdir / alias if is_writing else None
+        ) | {
+          'description': describe(alias, evaluation).splitlines(),
+          'key': keys[alias],
+        }
+        number = todo.index(alias) + 1
+        left_s = (time.monotonic() - start_s) / number * (len(todo) - number)
+        seconds = results[alias]['seconds']
+        print(f'{progress}: {seconds} s, about {left_s:.0f} s left')
+      else:
+        results[alias] = finished[alias]
+        print(f'{progress}: finished before, in {workdir}')
+      if alias in leaks:
+        results[alias]['leakage'] = dataclasses.asdict(leaks[alias])
+        print(f'  Not to be trusted: {leakage.of_result(results[alias])}')
+      print(
+        format_tables(results[alias]['metrics']) or '  nothing to measure\n'
+      )
+      # After each, so that a run cut short loses one evaluation at most.
+      content = origin | {
+        'weights': digest,
+        'environment': environment(),
+        'run_config': run_config,
+        'config': config,
+        'evaluations': finished | results,
       }
-      spent_s, num_done = spent_s + results[alias]['seconds'], num_done + 1
-      left_s = spent_s / num_done * (len(evaluations) - number)
-      print(f'{progress}: {results[alias]["seconds"]} s, ', end='')
-      print(f'about {left_s:.0f} s left' if left_s else 'all done')
-    if alias in leaks:
-      results[alias]['leakage'] = dataclasses.asdict(leaks[alias])
-      print(f'  Not to be trusted: {leakage.of_result(results[alias])}')
-    print(format_tables(results[alias]['metrics']) or '  nothing to measure\n')
-    # After each, so that a run cut short loses one evaluation at most.
-    content = origin | {
-      'weights': params_digest,
-      'environment': environment(),
-      'run_config': run_config,
-      'config': config,
-      'evaluations': finished | results,
-    }
-    if is_writing:
-      write_whole(workdir / 'metrics.json', _json(content))
+      if is_writing:
+        write_whole(workdir / 'metrics.json', _json(content))
   return results
 
 
@@ -184,7 +158,7 @@ def build_evaluations(
     ValueError: settings that make no sense, videos that are not there, or
       labels that are not those that are learned.
   """
-  unfit = unfit_evals(config.evals, rebuilt_frames(run_config))
+  unfit = evals.unfit_evals(config.evals, rebuilt_frames(run_config))
   for alias, reason in unfit.items():
     print(f'{alias}: left out, since {reason}')
   entries = {k: entry for k, entry in config.evals.items() if k not in unfit}
@@ -200,32 +174,28 @@ def build_evaluations(
 
 
 def _key(evaluation: Any, run_config: ConfigDict, params_digest: str) -> str:
-  """Tells whether a result is that of this evaluation and network."""
+  """Tells whether a result is that of this evaluation and network.
+
+  So do the videos that there are, or the device for what measures it; a dataset
+  that an evaluation brings along is taken to stay as it is.
+  """
+  surroundings = []
+  if getattr(evaluation, 'is_of_device', False):
+    surroundings = [jax.devices()[0].device_kind]
+  elif not getattr(evaluation, 'dataset', None):
+    sides = evals.videos_of(evaluation).values()
+    surroundings = [videos.records_digest() for videos in sides]
   asked = [
     evals.VERSION,
     evals.spec(evaluation),
     run_config.model,
     params_digest,
-    _surroundings(evaluation),
+    surroundings,
   ]
   judge = getattr(evaluation, 'perceptual', '')
   if judge not in ('', 'own'):
     asked.append(weights.content_digest(judge))
   return hashlib.sha256(_json(asked).encode()).hexdigest()
-
-
-def _surroundings(evaluation: Any) -> list[str]:
-  """What a result depends on besides settings and weights.
-
-  The videos that there are, or the device for what measures it; a dataset that
-  an evaluation brings along is taken to stay as it is.
-  """
-  if getattr(evaluation, 'is_of_device', False):
-    return [jax.devices()[0].device_kind]
-  if getattr(evaluation, 'dataset', None):
-    return []
-  sides = evals.videos_of(evaluation).values()
-  return [videos.records_digest() for videos in sides]
 
 
 def fresh_params(run_config: ConfigDict) -> Any:
@@ -237,22 +207,28 @@ def fresh_params(run_config: ConfigDict) -> Any:
   return init(jax.random.key(run_config.seed), fake_batch(spec))['params']
 
 
-def _save(
-  name: str,
-  arrays: dict[str, np.ndarray],
-  metrics: dict[str, float],
-  folder: epath.Path,
-) -> list[str]:
-  """Writes arrays and pictures; returns the pictures, seen from the workdir."""
-  if arrays:
+def _run(
+  evaluation: Any, functions: ModelFunctions, folder: epath.Path | None
+) -> dict[str, Any]:
+  """A result as in metrics.json; writes arrays and pictures into a folder."""
+  name, start_s = evals.EVALS.name_of(type(evaluation)), time.monotonic()
+  metrics, arrays = evaluation.run(functions)
+  pictures = []
+  if folder and arrays:
     folder.mkdir(exist_ok=True)
     with (
       whole_file(folder / 'arrays.npz') as partial,
       partial.open('wb') as file,
     ):
       np.savez_compressed(file, **arrays)
-  paths = visualize.draw(name, arrays, metrics, folder)
-  return [f'{folder.name}/{path.name}' for path in paths]
+  if folder:
+    pictures = visualize.draw(name, arrays, metrics, folder)
+  return {
+    'name': name,
+    'metrics': metrics,
+    'pictures': [f'{folder.name}/{path.name}' for path in pictures],
+    'seconds': round(time.monotonic() - start_s, 1),
+  }
 
 
 def _json(value: Any) -> str:
@@ -262,7 +238,7 @@ def _json(value: Any) -> str:
   return json.dumps(value, indent=2, default=plain)
 
 
-def _read(path: epath.Path, params_digest: str) -> dict[str, Any]:
+def _finished(path: epath.Path, params_digest: str) -> dict[str, Any]:
   """Evaluations that were finished before, if they were of these weights."""
   found = json.loads(path.read_text()) if path.exists() else {}
   if found and found.get('weights') != params_digest:

@@ -273,6 +273,40 @@ _OF_ALL_KINDS = {
   'rebuilt': {'name': 'reconstruction', 'gaps': (1,)},
   'probe': _PROBE | {'name': 'linear_probe', 'encoders': ('trained', 'random')},
 }
+_SCENES = {
+  'dataset': {'name': 'parallax', 'size': 32, 'num_videos': 4},
+  'test': {'split': 'test'},
+  'num_frames': 4,
+  'encoders': ('trained',),
+}
+_LEARNED = _SCENES | {
+  'train': {'split': 'train'},
+  'validation': {'split': 'val'},
+  'learning_rates': (1e-3,),
+  'num_epochs': 1,
+}
+_SMALL = {'width': 32, 'num_heads': 2}
+# On several devices in tests/evals/test_readouts.py.
+_READOUTS = {
+  'depth': _LEARNED
+  | {'name': 'depth', 'head': _SMALL | {'patch_shape': (2, 16, 16)}},
+  'boxes': _LEARNED
+  | {'name': 'box_tracking', 'head': _SMALL | {'query_width': 32}},
+  'points': _SCENES | {'name': 'point_tracking', 'zero_shot': True},
+}
+
+
+def test_what_is_told_before_is_in_the_results(network, tmp_path):
+  """Of an evaluation with a dataset of its own; nothing is trained."""
+  params, run_config = network
+  asked = {**_READOUTS['points'], 'encoders': ('pixels',), 'stride': 2}
+  config = _config(points=asked)
+  text = describe('points', build_evaluations(config, run_config)['points'])
+  assert 'of the first, parallax/seed_0/test/00000:' in text
+  assert 'pixels: 32 x 32' in text
+  assert 'clip_0: frames 0 (0.000 s) 2 (0.067 s) 4 (0.133 s) 6 (0.200' in text
+  results = evaluate(config, params, run_config, tmp_path)
+  assert '\n'.join(results['points']['description']) == text
 
 
 def test_devices_change_no_number(network, tmp_path, monkeypatch):
@@ -298,11 +332,12 @@ def test_two_processes_find_what_one_does(tmp_path):
   """Each decodes its half of the rows; process 0 writes."""
   run = f'{_ROOT}/tests/tiny_recipe.py'
   train(config_utils.load_config(f'{run}:steps=1'), str(tmp_path / 'run'))
+  evaluations = _config(**_OF_ALL_KINDS, **_READOUTS)
   config = tmp_path / 'config.py'
   config.write_text(
     'from ml_collections import ConfigDict\n'
     'def get_config():\n'
-    f'  return ConfigDict({_config(**_OF_ALL_KINDS).to_dict()!r})\n'.replace(
+    f'  return ConfigDict({evaluations.to_dict()!r})\n'.replace(
       "'videos'", "'noise'"
     )
   )

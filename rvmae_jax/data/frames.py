@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import av
 import numpy as np
@@ -83,6 +83,11 @@ def frame_times_s(
   """
   with _open(video, start_s, end_s) as reader:
     return reader.timestamps_s[::stride]
+
+
+def path_of(video: Video) -> str:
+  """The file, URL or folder that a video is, or what its record says."""
+  return os.fspath(video['path'] if isinstance(video, Mapping) else video)
 
 
 def _open(video: Video, start_s: float, end_s: float | None) -> Reader:

@@ -10,7 +10,7 @@ the global batch is the same for any number of processes, threads and workers,
 and an iterator's state is one number.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grain
@@ -51,6 +51,7 @@ def make_dataset(
   process_index: int = 0,
   process_count: int = 1,
   num_classes: int = 0,
+  sources: Sequence[Any] | None = None,
 ) -> Batches:
   """Batches of numpy arrays that obey `rvmae_jax.batch`.
 
@@ -75,6 +76,7 @@ def make_dataset(
     process_index: which of the processes this is.
     process_count: how many share the global batch; they get its rows in order.
     num_classes: of the head that learns the labels; 0 where none does.
+    sources: `build_sources(data_config['sources'])`, where they are open.
 
   Returns:
     An iterable of dicts. `host/bad_videos` int32 [B] tells how many bad videos
@@ -96,7 +98,7 @@ def make_dataset(
       f'data.repeats={loader.repeats} clips of each video: use a multiple.'
     )
   num_records = batch_size // loader.repeats
-  sources = build_sources(config['sources'])
+  sources = sources or build_sources(config['sources'])
   if num_classes:
     named = {f'data.sources.{k}': s for k, s in zip(config['sources'], sources)}
     check_same_classes(

@@ -9,11 +9,11 @@ decided later. Its method `run(functions)` gets a network as functions
 
   sides     names of its fields that are `Videos`; just `videos` by default
   reads     the keys of a data config that decide its numbers
-  rebuilds  which frames a network has to rebuild for it, see `evals.fitting`
+  rebuilds  which frames a network has to rebuild for it, see `unfit_evals`
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +44,22 @@ def skipped(evaluation: Any, reason: str) -> Result:
   """Nothing, and a line in the log that says why."""
   logging.info('%s skipped: %s.', type(evaluation).__name__, reason)
   return Result({}, {})
+
+
+def refuse_unused(evaluation: Any, names: Iterable[str], why: str) -> None:
+  """Refuses settings that would do nothing, unless they have their defaults.
+
+  Raises:
+    ValueError: names a setting, its value and why it does nothing.
+  """
+  for field in dataclasses.fields(evaluation):
+    if field.name in names:
+      default = field.default
+      if default is dataclasses.MISSING:
+        default = field.default_factory()
+      value = getattr(evaluation, field.name)
+      if value != default:
+        raise ValueError(f'{field.name}={value!r} does nothing {why}.')
 
 
 EVALS = Registry(
@@ -118,8 +134,10 @@ def build_eval(
   settings.pop('every_steps', None)
   batch_size = settings.pop('batch_size', batch_size)
   own = dict(settings.pop('data', {}))
-  reads = (*getattr(evaluation, 'reads', ('sources', 'clip', 'crop')),)
-  reads += ('max_videos',) if 'sources' in reads else ()
+  reads = getattr(evaluation, 'reads', ('sources', 'clip', 'crop'))
+  if settings.get('dataset'):  # Read in place of sources.
+    reads = [key for key in reads if key != 'sources']
+  reads = (*reads, *(('max_videos',) if 'sources' in reads else ()))
   # Known keys that only other evaluations of the config read are passed over.
   shared = dict(shared or {})
   check_known('key of config.data', _KEYS, *shared)
@@ -139,8 +157,7 @@ def build_eval(
         )
     found = _from_run(shared | keys, run_config.data)
     for key in reads:
-      is_needed = key == 'crop' or 'dataset' not in settings
-      if DEFAULTS[key] is None and is_needed and not found.get(key):
+      if DEFAULTS[key] is None and not found.get(key):
         raise ValueError(
           f'The evaluation {config["name"]!r} needs data.{key}: give it, or '
           f"'{RUN}' for that of the run."
@@ -163,6 +180,35 @@ def build_evals(entries: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
     except ValueError as error:
       raise ValueError(f'config.evals.{alias}: {error}') from error
   return evaluations
+
+
+_REBUILT = {
+  'target': 'target frames',
+  'video': 'hidden parts of clips',
+  '': 'nothing',
+}
+
+
+def unfit_evals(
+  entries: Mapping[str, Mapping[str, Any]], rebuilt: str
+) -> dict[str, str]:
+  """Evaluations about frames that a run does not rebuild: alias -> why.
+
+  So a config may list one for each kind of run.
+
+  Args:
+    entries: evaluation alias -> its config.
+    rebuilt: what the run rebuilds: 'target', 'video' or ''.
+  """
+  unfit = {}
+  for alias, entry in entries.items():
+    wanted = getattr(EVALS.get(entry['name']), 'rebuilds', (rebuilt,))
+    if rebuilt not in wanted:
+      unfit[alias] = (
+        f'it is about rebuilt {" or ".join(_REBUILT[w] for w in wanted)}, and '
+        f'this run rebuilds {_REBUILT[rebuilt]}'
+      )
+  return unfit
 
 
 def spec(evaluation: Any) -> dict[str, Any]:

@@ -40,6 +40,13 @@ class AccuracyEval:
   num_crops: int = 1
   strata: Sequence[str] = ()
 
+  def __post_init__(self):
+    self.views()
+
+  def views(self) -> Views:
+    """The views of each video."""
+    return Views.of(self.videos, self.num_clips, self.num_crops)
+
   def run(self, functions: ModelFunctions) -> Result:
     """The numbers of `evals.answers.measure`, `chance` and `num_videos`.
 
@@ -55,11 +62,8 @@ class AccuracyEval:
     def classify(batch):
       return {'': jax.nn.softmax(functions.predict(batch)['logits'])}
 
-    rows, labels, places = gather(
-      classify,
-      self.videos.batches(self.num_batches),
-      Views.of(self.videos, self.num_clips, self.num_crops),
-    )
+    batches = self.videos.batches(self.num_batches)
+    rows, labels, places = gather(classify, batches, self.views())
     if not rows:
       return skipped(self, 'no labels in its videos')
     scores = rows[''].mean(1)

@@ -75,7 +75,7 @@ class AttentiveProbeEval(Probe):
     if num_classes < 2:
       logging.info('Attentive probe skipped: its train videos have no classes.')
       return None
-    networks = Networks(functions, encoders, self.seeds, self.train.seed)
+    networks = Networks(functions, encoders, self.seeds, self.train)
     train_rows = (KeptRows if self.cache else EncodedRows)(networks, self.train)
     if not train_rows.num_videos:
       logging.info('Attentive probe skipped: no labels in its train videos.')
@@ -104,7 +104,9 @@ class AttentiveProbeEval(Probe):
             tokens, num_classes, num_steps, number
           )
         learns = ~is_held_out[number] & (rows.labels >= 0)
-        heads[encoder, number].step(tokens, rows.labels, np.float32(learns))
+        heads[encoder, number].train(
+          [tokens], [rows.labels, np.float32(learns)]
+        )
     asked = collections.defaultdict(list)
     for rows in train.all_batches():
       is_held_out = self._is_held_out(rows.places)

@@ -6,14 +6,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import jax
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
 from rvmae_jax.evals import Result
-from rvmae_jax.evals.functions import Compiled, ModelFunctions
+from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.videos import Videos
+from rvmae_jax.memory import planned_bytes
 
 _NUM_ROUNDS = 3  # Machines drift, so that networks take turns.
 _LEAST_RUNS = 3  # In a round.
@@ -110,23 +112,31 @@ class Case:
   """One compiled function and how long it took.
 
   Args:
-    compiled: what to run.
+    compiled: what to run, and what on, see `ModelFunctions.compile`.
     batch_size: rows that it works on.
     flops: of one row, or None if unknown.
   """
 
-  def __init__(self, compiled: Compiled, batch_size: int, flops: int | None):
-    self._compiled = compiled
+  def __init__(
+    self,
+    compiled: tuple[jax.stages.Compiled, tuple],
+    batch_size: int,
+    flops: int | None,
+  ):
+    self._compiled, self._args = compiled
     self._batch_size, self._flops = batch_size, flops
     self._seconds: list[float] = []
 
+  def _run(self) -> None:
+    jax.block_until_ready(self._compiled(*self._args))
+
   def run_round(self, seconds: float) -> None:
     """Runs for about so long, after one run that is not counted."""
-    self._compiled()
+    self._run()
     num_runs, start_s = 0, time.perf_counter()
     while num_runs < _LEAST_RUNS or time.perf_counter() - start_s < seconds:
       began_s = time.perf_counter()
-      self._compiled()
+      self._run()
       self._seconds.append(time.perf_counter() - began_s)
       num_runs += 1
 
@@ -139,4 +149,4 @@ class Case:
     }
     if self._flops is not None:
       figures['gflop'] = self._flops / 1e9
-    return figures | {'mib': self._compiled.planned_bytes / 2**20}
+    return figures | {'mib': planned_bytes(self._compiled) / 2**20}

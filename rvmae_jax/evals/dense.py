@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.features import Encoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,16 +31,13 @@ class DenseEncoder:
       not the features.
     reset_every: frames after which a recurrent model's state is thrown away; 0
       keeps it to the end.
-    method: 'encode', or 'encode_frames' for the features of a recurrent model's
-      encoder alone.
   """
 
-  functions: ModelFunctions
+  functions: Encoder
   _: dataclasses.KW_ONLY
   window: int = 16
   chunk: int = 8
   reset_every: int = 0
-  method: str = 'encode'
 
   def __post_init__(self):
     for name in ('window', 'chunk'):
@@ -65,7 +62,7 @@ class DenseEncoder:
     Raises:
       ValueError: patches do not tile the frames, or tubelets the window.
     """
-    if self.functions.is_recurrent and self.method == 'encode':
+    if self.functions.is_recurrent:
       return self._streamed(iter(frames))
     return self._windowed(iter(frames))
 
@@ -92,7 +89,7 @@ class DenseEncoder:
   def _windowed(self, frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     while len(clip := _take(frames, self.window)):
       video = _filled(clip, self.window)[None]
-      features = self.functions.encode(video, self.method)[0]
+      features = self.functions.encode(video)[0]
       # [t, P+h*w, D] -> [T, P+h*w, D]
       features = features.repeat(self.window // len(features), axis=0)
       yield features[: len(clip), self.functions.num_prefix_tokens :]

@@ -21,7 +21,14 @@ def describe(alias: str, evaluation: Any) -> str:
   """
   settings = spec(evaluation)
   lines = [f'{alias}: {settings.pop("name")}']
+  if hasattr(evaluation, 'first_frames'):
+    lines += _of_first(evaluation)
+  elif getattr(evaluation, 'dataset', None):
+    files = evaluation.test_files()
+    lines.append(f'  {len(files)} files, the first {files[0]}')
   sides = videos_of(evaluation)
+  if not sides and not hasattr(evaluation, 'size'):
+    lines.append('  pixels: {} x {}'.format(*evaluation.videos.size))
   for side, videos in sides.items():
     lines += _of_videos(side, videos)
   for name in getattr(evaluation, 'poolings', ()):
@@ -50,6 +57,11 @@ def _of_videos(side: str, videos: Videos) -> Iterator[str]:
     yield '    frames: all'
     return
   yield f'    clip: {_settings(videos.clip)}'
+  yield from _of_first(videos)
+
+
+def _of_first(videos: Any) -> Iterator[str]:
+  """Frames and their times of what has `first_frames`."""
   try:
     path, frames = videos.first_frames()
   except VideoError as error:

@@ -3,11 +3,11 @@
 import collections
 import contextlib
 import dataclasses
-import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from rvmae_jax.evals.functions import ModelFunctions
@@ -45,17 +45,25 @@ class FeatureSet:
   places: np.ndarray | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Encoder:
-  """One of `ENCODERS` as functions of video [B, T, H, W, 3] uint8.
+class Thumbnails:
+  """Small frames as tokens, asked in the same way as a network."""
 
-  Attributes:
-    tokens: gives features [B, t, tokens, D].
-    pooled: gives poolings of them, asked for by name, [B, D] each.
-  """
+  is_recurrent = False
+  num_prefix_tokens = 0
 
-  tokens: Callable[[np.ndarray], np.ndarray]
-  pooled: Callable[[np.ndarray, Sequence[str]], dict[str, np.ndarray]]
+  def encode(self, video: np.ndarray) -> np.ndarray:
+    """See `thumbnails`."""
+    return thumbnails(video)
+
+  def pooled(
+    self, video: np.ndarray, poolings: Sequence[str]
+  ) -> dict[str, np.ndarray]:
+    """Poolings of thumbnails, by name."""
+    return jax.device_get(pool(thumbnails(video), tuple(poolings)))
+
+
+# What answers `encode` and `pooled`.
+Encoder = ModelFunctions | Thumbnails
 
 
 def make_encoder(
@@ -70,21 +78,10 @@ def make_encoder(
     seed: of fresh parameters.
   """
   if name == 'pixels':
-
-    def pooled(video, poolings):
-      by_name = pool(thumbnails(video), tuple(poolings))
-      return {name: np.asarray(rows) for name, rows in by_name.items()}
-
-    return Encoder(thumbnails, pooled)
-  method = 'encode'
+    return Thumbnails()
   if name == 'random':
-    functions = functions.untrained(video, seed)
-  elif name == 'per_frame':
-    method = 'encode_frames'
-  return Encoder(
-    functools.partial(functions.encode, method=method),
-    functools.partial(functions.pooled, method=method),
-  )
+    return functions.untrained(video, seed)
+  return functions.per_frame() if name == 'per_frame' else functions
 
 
 def check_encoders(names: Sequence[str]) -> None:
@@ -144,11 +141,26 @@ def extract(
 
   missing = [e for e in encoders if key(e) not in functions.cache]
   if missing:
+    clip = views.cut(videos.blank_clip)[0]
+    made = {e: make_encoder(e, functions, clip, seed) for e in missing}
+
+    def pooled(batch):
+      return {
+        (encoder, pooling): rows
+        for encoder in missing
+        for pooling, rows in made[encoder].pooled(batch['video'], names).items()
+      }
+
     batches = progress(videos.batches(), videos.num_videos, 'features')
-    found = pool_batches(functions, batches, missing, names, seed, views)
+    rows, labels, places = gather(pooled, batches, views)
+    if len(views) == 1:
+      rows = {name: values[:, 0] for name, values in rows.items()}
     for encoder in missing:
-      functions.cache[key(encoder)] = dataclasses.replace(
-        found, pooled={encoder: found.pooled[encoder]}
+      by_pooling = {
+        p: values for (e, p), values in rows.items() if e == encoder
+      }
+      functions.cache[key(encoder)] = FeatureSet(
+        {encoder: by_pooling}, labels, places
       )
   sets = {encoder: functions.cache[key(encoder)] for encoder in encoders}
   pooled = {encoder: s.pooled[encoder] for encoder, s in sets.items()}
@@ -161,44 +173,6 @@ def _possible(num_frames: int, tubelet_size: int) -> Iterator[str]:
     with contextlib.suppress(ValueError):
       Pooling.named(name).check(num_frames, tubelet_size)
       yield name
-
-
-def pool_batches(
-  functions: ModelFunctions,
-  batches: Iterable[Mapping[str, np.ndarray]],
-  encoders: Iterable[str],
-  poolings: Sequence[str],
-  seed: int = 0,
-  views: Views | None = None,
-) -> FeatureSet:
-  """Pools every encoder over batches; rows without a label are left out."""
-  views, encoders = views or Views(), list(encoders)
-  made: dict[str, Encoder] = {}
-
-  def pooled(batch):
-    for encoder in encoders:
-      if encoder not in made:
-        made[encoder] = make_encoder(encoder, functions, batch['video'], seed)
-    return {
-      (encoder, name): rows
-      for encoder in encoders
-      for name, rows in made[encoder].pooled(batch['video'], poolings).items()
-    }
-
-  rows, labels, places = gather(pooled, batches, views)
-  return FeatureSet(
-    pooled={
-      encoder: {
-        # [n, views, D], or [n, D] of a single view.
-        name: values if len(views) > 1 else values[:, 0]
-        for (of_encoder, name), values in rows.items()
-        if of_encoder == encoder
-      }
-      for encoder in encoders
-    },
-    labels=labels,
-    places=places,
-  )
 
 
 def gather(

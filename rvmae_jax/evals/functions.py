@@ -12,7 +12,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from rvmae_jax.batch import split_host
 from rvmae_jax.evals.pooling import pool, unit_length
-from rvmae_jax.memory import planned_bytes
 from rvmae_jax.target_device import compiling_for
 
 
@@ -57,6 +56,9 @@ class ModelFunctions:
     self._judges: dict[str, tuple[Callable[..., jax.Array], Any]] = {}
     # Results that several evaluations share; see `evals.features`.
     self.cache: dict[str, Any] = {}
+    self._method = 'encode'
+    # Whether a state carries on from clip to clip, see `encode_from`.
+    self.is_recurrent = getattr(model, 'is_recurrent', False)
 
     def predict(params, batch):
       outputs = model.apply({'params': params}, batch, train=False)
@@ -101,11 +103,6 @@ class ModelFunctions:
     self._pooled = self._jit(pooled, static_argnums=(2, 3))
 
   @property
-  def is_recurrent(self) -> bool:
-    """Whether a state carries on from clip to clip, see `encode_from`."""
-    return getattr(self._model, 'is_recurrent', False)
-
-  @property
   def num_prefix_tokens(self) -> int:
     """Tokens before the grid in features, such as CLS."""
     return self._model.num_prefix_tokens
@@ -127,6 +124,12 @@ class ModelFunctions:
     # One video asks for all parameters that features need.
     variables = self._jit(init)(jax.random.key(seed), video[:1])
     return self.with_params(variables['params'])
+
+  def per_frame(self) -> 'ModelFunctions':
+    """The encoder of this network alone, without its recurrence."""
+    other = copy.copy(self)
+    other._method, other.is_recurrent, other.cache = 'encode_frames', False, {}
+    return other
 
   def fresh(self, model_config: Mapping, video: np.ndarray) -> 'ModelFunctions':
     """Another network with fresh parameters, to encode with but not predict.
@@ -155,27 +158,25 @@ class ModelFunctions:
     video = jax.ShapeDtypeStruct(shape, jnp.uint8)
     return sum(model.flops_per_clip({'video': video}).values())
 
-  def compile(self, method: str, *args: np.ndarray) -> 'Compiled':
-    """A method of the model, compiled for these arguments."""
+  def compile(
+    self, method: str, *args: np.ndarray
+  ) -> tuple[jax.stages.Compiled, tuple]:
+    """A method of the model, compiled, and all the arguments that it takes."""
 
     def apply(params, *args):
       return self._model.apply({'params': params}, *args, method=method)
 
     args = (self._params, *jax.device_put(self._place(args)))
-    return Compiled(jax.jit(apply).lower(*args).compile(), args)
+    return jax.jit(apply).lower(*args).compile(), args
 
   def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """The model's outputs for a batch of the contract, arrays on the device."""
     return self._predict(self._params, self._place(split_host(batch)[0]))
 
-  def encode(self, video: np.ndarray, method: str = 'encode') -> np.ndarray:
-    """Features [B, T, tokens, D] of a video [B, T, H, W, 3] uint8.
-
-    Args:
-      video: a batch of clips.
-      method: `encode`, or `encode_frames` for features without recurrence.
-    """
-    return np.asarray(self._encode(self._params, self._place(video), method))
+  def encode(self, video: np.ndarray) -> np.ndarray:
+    """Features [B, T, tokens, D] of a video [B, T, H, W, 3] uint8."""
+    placed = self._place(video)
+    return np.asarray(self._encode(self._params, placed, self._method))
 
   def init_state(self, batch_size: int, height: int, width: int) -> np.ndarray:
     """The state of a recurrent model before the first frame."""
@@ -200,12 +201,12 @@ class ModelFunctions:
     return np.asarray(features), state
 
   def pooled(
-    self, video: np.ndarray, poolings: Sequence[str], method: str = 'encode'
+    self, video: np.ndarray, poolings: Sequence[str]
   ) -> dict[str, np.ndarray]:
     """Poolings, by name, of what `encode` gives, see `evals.pooling`."""
     placed = self._place(video)
     return jax.device_get(
-      self._pooled(self._params, placed, tuple(poolings), method)
+      self._pooled(self._params, placed, tuple(poolings), self._method)
     )
 
   def perceptual_distance(
@@ -270,19 +271,3 @@ class ModelFunctions:
       return jax.make_array_from_callback(x.shape, sharding, x.__getitem__)
 
     return jax.tree.map(place, tree)
-
-
-class Compiled:
-  """A compiled function with its arguments, to be run and measured."""
-
-  def __init__(self, compiled: jax.stages.Compiled, args: tuple):
-    self._compiled, self._args = compiled, args
-
-  def __call__(self) -> None:
-    """Runs it to its end; what comes out is dropped."""
-    jax.block_until_ready(self._compiled(*self._args))
-
-  @property
-  def planned_bytes(self) -> int:
-    """See `rvmae_jax.memory`."""
-    return planned_bytes(self._compiled)

@@ -171,6 +171,8 @@ class TrainedHeads:
 class ManyHeads(TrainedHeads):
   """Heads that classify, trained by cross-entropy; see `TrainedHeads`.
 
+  The truth is labels [B] int, and weights [B]: how much each row counts.
+
   Args:
     head: takes features [B, ...] and gives logits [B, classes].
     features: any rows, for their shape.
@@ -179,18 +181,6 @@ class ManyHeads(TrainedHeads):
 
   def __init__(self, head: nn.Module, features: np.ndarray, **settings: Any):
     super().__init__(head, features, loss=_cross_entropy, **settings)
-
-  def step(
-    self, features: np.ndarray, labels: np.ndarray, weights: np.ndarray
-  ) -> None:
-    """Trains all heads on some rows.
-
-    Args:
-      features: [B, ...].
-      labels: [B] int.
-      weights: [B], how much each row counts.
-    """
-    self.train([features], [labels, weights])
 
   def classify_all(self, features: np.ndarray) -> np.ndarray:
     """Class probabilities [heads, B, classes] for features [B, ...]."""
@@ -203,10 +193,18 @@ class ManyHeads(TrainedHeads):
 
     Args:
       answers: what `classify_all` gave for some rows, and their labels [B].
+
+    Raises:
+      ValueError: there are no rows.
     """
     probabilities, labels = zip(*answers)
     probabilities = np.concatenate(probabilities, axis=1)
     labels = np.concatenate(labels)
+    if not len(labels):
+      raise ValueError(
+        'None of the held-out training videos, by which heads are chosen, can '
+        'be read. Hold out more of them (held_out), or mend those.'
+      )
     accuracies = [top_k_accuracy(head, labels) for head in probabilities]
     number = int(np.argmax(accuracies))
     return number, accuracies[number]

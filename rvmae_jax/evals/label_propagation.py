@@ -8,12 +8,15 @@ from typing import Any, ClassVar
 import numpy as np
 from absl import logging
 
+from rvmae_jax.data.frames import path_of
 from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.data.tracking.videos import TrackedVideo
 from rvmae_jax.evals import Result
+from rvmae_jax.evals.dense import DenseEncoder
+from rvmae_jax.evals.features import ENCODERS, make_encoder
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
-from rvmae_jax.evals.tracking.encoders import PROPAGATED_BY, make_encoders
+from rvmae_jax.evals.tracking.encoders import Encode, patch_colours, warmed_up
 from rvmae_jax.evals.tracking.pictures import Pictures
 from rvmae_jax.evals.tracking.predictions import PredictionFolder
 from rvmae_jax.evals.tracking.propagation import Propagation
@@ -21,6 +24,13 @@ from rvmae_jax.evals.tracking.scores import SCORES
 from rvmae_jax.evals.tracking.tracker import Tracker
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.registry import check_known
+
+# What labels are propagated by.
+PROPAGATED_BY = {
+  **ENCODERS,
+  'pixels': 'the colours of the patches',
+  'copy': 'no features: the labels of the first frame',
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +47,8 @@ class LabelPropagationEval:
     dataset: `name` of `rvmae_jax.data.tracking.TRACKING`, and its arguments.
     size: (height, width) of the frames that networks see; empty is the
       dataset's default.
-    encoders: some of `evals.tracking.encoders.PROPAGATED_BY`.
+    encoders: some of `PROPAGATED_BY`; `per_frame` is left out where there is no
+      recurrence.
     num_videos: the first of the dataset; 0 takes all.
     num_previous, radius, top_k, temperature: see `Propagation`; top_k 0 is the
       dataset's default.
@@ -68,21 +79,14 @@ class LabelPropagationEval:
 
   def __post_init__(self):
     check_known('encoder', PROPAGATED_BY, *self.encoders)
-    patch_size = self.videos.patch_size
-    if any(side % patch_size for side in self._size):
-      near = tuple(round(side / patch_size) * patch_size for side in self._size)
-      raise ValueError(
-        f'Patches of {patch_size} do not tile frames of size {self._size}; '
-        f'give the evaluation size={near}.'
-      )
+    dataset = self._dataset
+    object.__setattr__(self, 'size', tuple(self.size or dataset.size))
+    object.__setattr__(self, 'top_k', self.top_k or dataset.top_k)
+    self.videos.check_tiled(self.size, 'size')
 
   @functools.cached_property
   def _dataset(self) -> Any:
     return TRACKING.build(self.dataset)
-
-  @property
-  def _size(self) -> tuple[int, int]:
-    return tuple(self.size or self._dataset.size)
 
   def run(self, functions: ModelFunctions) -> Result:
     """Numbers of each encoder, as `<encoder>/J&F`.
@@ -94,26 +98,20 @@ class LabelPropagationEval:
     Arrays: `names` of the videos, `encoders`, `scores` [encoders, videos], and
     what `Pictures` keeps.
     """
-    patch_size = self.videos.patch_size
-    grid = tuple(side // patch_size for side in self._size)
-    encoders = make_encoders(
-      functions,
-      self.encoders,
-      patch_size,
-      seed=self.videos.seed,
-      window=self.window,
-      chunk=self.chunk,
-      reset_every=self.reset_every,
-      warm_up=self.warm_up,
-    )
+    grid = tuple(side // self.videos.patch_size for side in self.size)
+    encoders = {
+      name: self._encoder(name, functions)
+      for name in self.encoders
+      if name != 'per_frame' or functions.is_recurrent
+    }
     propagation = Propagation(
       num_previous=self.num_previous,
       radius=self.radius,
-      top_k=self.top_k or self._dataset.top_k,
+      top_k=self.top_k,
       temperature=self.temperature,
     )
     trackers = {
-      encoder: Tracker(encode, propagation, self._size, grid)
+      encoder: Tracker(encode, propagation, self.size, grid)
       for encoder, encode in encoders.items()
     }
     scores = {encoder: SCORES[self._dataset.kind]() for encoder in encoders}
@@ -141,16 +139,38 @@ class LabelPropagationEval:
     }
     metrics = {'num_videos': count}
     for encoder in trackers:
-      for name, value in scores[encoder].summary().items():
-        metrics[f'{encoder}/{name}'] = value
-    for encoder, tracker in trackers.items():
-      if tracker.seconds:
-        seconds = float(np.median(tracker.seconds))
-        metrics[f'seconds_per_frame/{encoder}'] = seconds
-    for encoder, tracker in trackers.items():
-      if tracker.seconds:
-        metrics[f'memory_mb/{encoder}'] = tracker.memory_bytes / 1e6
+      numbers = scores[encoder].summary()
+      metrics |= {f'{encoder}/{name}': v for name, v in numbers.items()}
+    timed = {name: t for name, t in trackers.items() if t.seconds}
+    for name, tracker in timed.items():
+      metrics[f'seconds_per_frame/{name}'] = float(np.median(tracker.seconds))
+    for name, tracker in timed.items():
+      metrics[f'memory_mb/{name}'] = tracker.memory_bytes / 1e6
     return Result(metrics, arrays)
+
+  def test_files(self) -> list[str]:
+    """Where the videos come from; see `evals.leakage`."""
+    count = len(self._dataset)
+    return [path_of(self._dataset[i].video) for i in range(count)]
+
+  def _encoder(self, name: str, functions: ModelFunctions) -> Encode | None:
+    """Makes features of frames; None for 'copy', which needs none."""
+    patch_size = self.videos.patch_size
+    if name == 'copy':
+      return None
+    if name == 'pixels':
+      return functools.partial(patch_colours, patch_size=patch_size)
+    # Parameters do not depend on the size of frames.
+    size = 2 * patch_size, 2 * patch_size
+    clip = np.zeros((1, self.window, *size, 3), np.uint8)
+    network = make_encoder(name, functions, clip, self.videos.seed)
+    encoder = DenseEncoder(
+      network,
+      window=self.window,
+      chunk=self.chunk,
+      reset_every=self.reset_every,
+    )
+    return warmed_up(encoder, self.warm_up) if network.is_recurrent else encoder
 
   def _score(
     self,
@@ -161,9 +181,8 @@ class LabelPropagationEval:
     pictures: Pictures,
   ) -> float:
     """Tracks one video; its score."""
-    saved = None
-    if self.save_to and encoder == 'trained':
-      saved = PredictionFolder(self.save_to)
+    is_saved = self.save_to and encoder == 'trained'
+    saved = PredictionFolder(self.save_to) if is_saved else None
     num_frames = 0
     for frame, (image, predicted) in enumerate(track(video)):
       num_frames = frame + 1

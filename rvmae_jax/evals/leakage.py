@@ -2,16 +2,13 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
+from absl import logging
 from ml_collections import ConfigDict
 
-from rvmae_jax.data.localization import LOCALIZATION_SETS
 from rvmae_jax.data.manifest import SeenVideos
-from rvmae_jax.data.pipeline import build_sources
-from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.evals import videos_of
 
 _SHOWN = 3
@@ -41,7 +38,8 @@ def find_leaks(
   the run's own sources as they are: it asks about training videos and says so.
 
   Args:
-    evaluations: by alias.
+    evaluations: by alias. Those with a `dataset` of their own, which is no
+      source, say by `test_files()` what they ask about.
     run_data: the data config of the run.
     seen: what the run has learned from.
 
@@ -50,56 +48,47 @@ def find_leaks(
   """
   leaks, known = {}, {}
   for alias, evaluation in evaluations.items():
-    if getattr(evaluation, 'dataset', None):  # Of its own, which is no source.
-      files = list_files(evaluation)
-      shared = seen.find_files(files)
-      if shared:
-        leaks[alias] = Leak(len(shared), len(files), tuple(shared[:_SHOWN]))
-      continue
-    sides = videos_of(evaluation)
-    asked = sides.get('test') or sides.get('videos')
-    if not asked or (
-      'test' not in sides and asked.sources == run_data.sources.to_dict()
-    ):
-      continue
-    key = json.dumps(asked.sources, default=list)
-    if key not in known:
-      sources = build_sources(asked.sources)
-      shared = [path for source in sources for path in seen.find(source)]
-      known[key] = Leak(
-        len(shared), sum(map(len, sources)), tuple(shared[:_SHOWN])
-      )
-    if known[key].num_shared:
-      leaks[alias] = known[key]
+    if getattr(evaluation, 'dataset', None):
+      files = evaluation.test_files()
+      shared, num_videos = seen.find_files(files), len(files)
+    else:
+      sides = videos_of(evaluation)
+      asked = sides.get('test') or sides.get('videos')
+      if not asked or (
+        'test' not in sides and asked.sources == run_data.sources.to_dict()
+      ):
+        continue
+      key = json.dumps(asked.sources, default=list)
+      if key not in known:
+        found = [path for source in asked.built for path in seen.find(source)]
+        known[key] = found, sum(map(len, asked.built))
+      shared, num_videos = known[key]
+    if shared:
+      leaks[alias] = Leak(len(shared), num_videos, tuple(shared[:_SHOWN]))
   return leaks
 
 
-def list_files(evaluation: Any) -> list[str]:
-  """Files, or folders of images, of an evaluation's own dataset.
+def check(leaks: Mapping[str, Leak], is_allowed: bool = False) -> None:
+  """Refuses leaks, or warns of them if they are allowed.
 
-  Args:
-    evaluation: with a `dataset` of `LOCALIZATION_SETS` or `TRACKING`, or one
-      that says itself which files it reads.
+  Raises:
+    ValueError: names evaluations and videos.
   """
-  if hasattr(evaluation, 'test_files'):
-    return evaluation.test_files()
-  if hasattr(evaluation, 'test'):
-    dataset = LOCALIZATION_SETS.build({**evaluation.dataset, **evaluation.test})
-    videos = [part for video in dataset.videos for part in video.parts]
-  else:
-    dataset = TRACKING.build(evaluation.dataset)
-    videos = [dataset[i].video for i in range(len(dataset))]
-  # A video is a path, or a record.
-  return [os.fspath(v['path'] if isinstance(v, Mapping) else v) for v in videos]
-
-
-def describe(leaks: Mapping[str, Leak]) -> str:
-  """Which evaluations, how many videos, and some of them by name."""
-  return '\n'.join(
+  text = 'The network was trained on videos that it is asked about:\n'
+  text += '\n'.join(
     f'  {alias}: {leak.num_shared} of {leak.num_videos} test videos, such as '
     f'{", ".join(leak.examples)}'
     for alias, leak in leaks.items()
   )
+  if leaks and is_allowed:
+    logging.warning(text)
+  elif leaks:
+    raise ValueError(
+      f'{text}\n'
+      'Choose another split (python -m rvmae_jax.tools.split makes one that '
+      'shares nothing), or pass --allow_leakage, which metrics.json records '
+      'with the numbers.'
+    )
 
 
 def of_result(result: Mapping[str, Any]) -> str:
@@ -111,19 +100,3 @@ def of_result(result: Mapping[str, Any]) -> str:
     f'{leak["num_shared"]} of its {leak["num_videos"]} test videos were '
     'trained on.'
   )
-
-
-def refuse(leaks: Mapping[str, Leak]) -> None:
-  """Raises if there are any.
-
-  Raises:
-    ValueError: names evaluations and videos.
-  """
-  if leaks:
-    raise ValueError(
-      'The network was trained on videos that it is asked about:\n'
-      f'{describe(leaks)}\n'
-      'Choose another split (python -m rvmae_jax.tools.split makes one that '
-      'shares nothing), or pass --allow_leakage, which metrics.json records '
-      'with the numbers.'
-    )

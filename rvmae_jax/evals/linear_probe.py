@@ -9,6 +9,7 @@ import scipy.optimize
 import scipy.special
 import threadpoolctl
 
+from rvmae_jax.evals import refuse_unused
 from rvmae_jax.evals.heads import ManyHeads, hold_out, shuffled
 from rvmae_jax.evals.probing import FeatureProbe
 from rvmae_jax.metrics.classification import top_k_accuracy
@@ -65,15 +66,13 @@ class LinearProbeEval(FeatureProbe):
   def __post_init__(self):
     super().__post_init__()
     check_known('solver', _SETTINGS, self.solver)
-    for name in {name for names in _SETTINGS.values() for name in names}:
-      if name in _SETTINGS[self.solver]:
-        value = getattr(self, name) or _SETTINGS[self.solver][name]
-        object.__setattr__(self, name, value)
-      elif getattr(self, name):
-        raise ValueError(
-          f'{name}={getattr(self, name)} does nothing for solver='
-          f'{self.solver!r}, which has {", ".join(_SETTINGS[self.solver])}.'
-        )
+    own = _SETTINGS[self.solver]
+    others = {*_BY_STEPS, 'penalties'} - {*own}
+    refuse_unused(
+      self, others, f'for solver={self.solver!r}, which has {", ".join(own)}'
+    )
+    for name, default in own.items():
+      object.__setattr__(self, name, getattr(self, name) or default)
 
   @property
   def num_trainings(self) -> int:
@@ -116,7 +115,7 @@ class LinearProbeEval(FeatureProbe):
       seed=seed,
     )
     for batch in shuffled(rows, batch_size, self.num_epochs, seed):
-      heads.step(features[batch], labels[batch], np.ones(batch_size))
+      heads.train([features[batch]], [labels[batch], np.ones(batch_size)])
     held_out = heads.classify_all(features[held_out_rows])
     number, validation_top1 = heads.best([(held_out, labels[held_out_rows])])
     return lambda test: heads.classify(number, test), {

@@ -10,17 +10,19 @@ from absl import logging
 
 from rvmae_jax.data.classes import check_same_classes
 from rvmae_jax.data.decoding import VideoError
+from rvmae_jax.data.frames import path_of
 from rvmae_jax.data.localization import LOCALIZATION_SETS
 from rvmae_jax.data.localization.untrimmed import (
   LocalizationSet,
   UntrimmedVideo,
 )
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Result, refuse_unused
+from rvmae_jax.evals.features import check_encoders, make_encoder
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.localization_head import LocalizationHead
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.proposals import propose
-from rvmae_jax.evals.untrimmed_features import UntrimmedFeatures
+from rvmae_jax.evals.untrimmed_features import step_edges_s, step_reader
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics.localization import (
   AMBIGUOUS,
@@ -81,6 +83,11 @@ class LocalizationEval:
   frames_per_step: int = 2
   window: int = 16
   head: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+  def __post_init__(self):
+    check_encoders(self.encoders)
+    if self.num_folds:
+      refuse_unused(self, ('train',), f'with num_folds={self.num_folds}')
 
   @property
   def num_trainings(self) -> int:
@@ -146,6 +153,11 @@ class LocalizationEval:
     }
     return Result(metrics, arrays)
 
+  def test_files(self) -> list[str]:
+    """Where the test videos come from; see `evals.leakage`."""
+    videos = self._dataset(self.test).videos
+    return [path_of(part) for video in videos for part in video.parts]
+
   def _dataset(self, changes: Mapping[str, Any]) -> LocalizationSet:
     base = {} if 'name' in changes else self.dataset
     return LOCALIZATION_SETS.build({**base, **changes})
@@ -154,24 +166,28 @@ class LocalizationEval:
     self, functions: ModelFunctions, dataset: LocalizationSet
   ) -> list[_Example]:
     """All videos that can be read; their features stay in the cache."""
-    settings = {
-      'size': self.videos.size,
-      'encoders': tuple(self.encoders),
-      'fps': self.fps,
-      'frames_per_step': self.frames_per_step,
-      'window': self.window,
-      'seed': self.videos.seed,
-    }
+    size, seed, window = self.videos.size, self.videos.seed, self.window
+    steps = {'fps': self.fps, 'frames_per_step': self.frames_per_step}
     key = json.dumps(
-      [[video.parts for video in dataset.videos], settings], default=str
+      [
+        [video.parts for video in dataset.videos],
+        [self.encoders, size, seed, window, steps],
+      ],
+      default=str,
     )
     if key not in functions.cache:
-      reader, examples = UntrimmedFeatures(functions=functions, **settings), []
+      clip = np.zeros((1, window, *size, 3), np.uint8)
+      encoders = {
+        name: make_encoder(name, functions, clip, seed)
+        for name in self.encoders
+      }
+      read = step_reader(encoders, size, window=window, **steps)
+      examples = []
       for video in progress(
         dataset.videos, len(dataset.videos), 'untrimmed videos'
       ):
         try:
-          example = _Example(video, reader(video), reader.step_edges_s(video))
+          example = _Example(video, read(video), step_edges_s(video, **steps))
         except VideoError as error:
           logging.warning('Localization goes on without %s', error)
         else:

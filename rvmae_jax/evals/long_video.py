@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from absl import logging
 
-from rvmae_jax.data.frames import frame_times_s, read_frames
+from rvmae_jax.data.frames import frame_times_s, path_of, read_frames
 from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.data.tracking.videos import TrackedVideo
@@ -68,17 +68,15 @@ class LongVideoEval:
       raise ValueError(
         f'lengths={tuple(self.lengths)} must be positive, rising.'
       )
+    default = self._dataset.size if self.dataset else self.videos.size
+    object.__setattr__(self, 'size', tuple(self.size or default))
+    self.videos.check_tiled(self.size, 'size')
     if self.dataset and self._dataset.kind == 'keypoints':
       raise ValueError('Long videos are tracked by masks; this has keypoints.')
 
   @functools.cached_property
   def _dataset(self) -> Any:
     return self.dataset and TRACKING.build(self.dataset)
-
-  @property
-  def _size(self) -> tuple[int, int]:
-    default = self._dataset.size if self.dataset else self.videos.size
-    return tuple(self.size or default)
 
   def run(self, functions: ModelFunctions) -> Result:
     """Numbers as `stream/length_64/J`, and `num_videos`.
@@ -139,6 +137,11 @@ class LongVideoEval:
             metrics[key] = float(values[number])
     return Result(metrics, {})
 
+  def test_files(self) -> list[str]:
+    """Where the videos come from; see `evals.leakage`."""
+    count = len(self._dataset)
+    return [path_of(self._dataset[i].video) for i in range(count)]
+
   def _encoders(self, functions: ModelFunctions) -> dict[str, DenseEncoder]:
     """What reads the videos, by name."""
     side = 2 * self.videos.patch_size
@@ -174,14 +177,14 @@ class LongVideoEval:
     """Reads a video; J of its frames after the first, NaN where unknown."""
     end = self.lengths[-1]
     if not self.dataset:
-      frames = itertools.islice(read_frames(video.video, self._size), end)
+      frames = itertools.islice(read_frames(video.video, self.size), end)
       for _ in watch(frames) if watch else ():
         pass
       return [np.nan] * (end - 1)
     patch_size = self.videos.patch_size
-    grid = tuple(side // patch_size for side in self._size)
+    grid = tuple(side // patch_size for side in self.size)
     track = Tracker(
-      watch, Propagation(top_k=self._dataset.top_k), self._size, grid
+      watch, Propagation(top_k=self._dataset.top_k), self.size, grid
     )
     numbers = [number for number in np.unique(video.label(0)) if number]
     overlaps = []

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from rvmae_jax.data.scenes import POINTS
+from rvmae_jax.evals import refuse_unused
 from rvmae_jax.evals.readouts import ReadoutEval, in_chunks
 from rvmae_jax.evals.tracking.points import track_points
 from rvmae_jax.layers.readout import READOUTS, Tracks, point_queries
@@ -96,20 +97,10 @@ class PointTrackingEval(ReadoutEval):
 
   def __post_init__(self):
     super().__post_init__()
-    if not self.zero_shot and self.tracker:
-      raise ValueError(
-        f'tracker={dict(self.tracker)} does nothing without zero_shot=True.'
-      )
-    for field in dataclasses.fields(self):
-      default = field.default
-      if default is dataclasses.MISSING:
-        default = {}
-      value = getattr(self, field.name)
-      if self.zero_shot and field.name in _OF_HEADS and value != default:
-        raise ValueError(
-          f'{field.name}={value} does nothing with zero_shot=True, which '
-          'trains no head.'
-        )
+    if self.zero_shot:
+      refuse_unused(self, _OF_HEADS, 'with zero_shot=True')
+    else:
+      refuse_unused(self, ('tracker',), 'without zero_shot=True')
 
   @property
   def learns(self):

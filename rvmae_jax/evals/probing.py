@@ -83,6 +83,7 @@ class Probe(abc.ABC):
 
   def __post_init__(self):
     check_encoders(self.encoders)
+    self.views()
 
   @abc.abstractmethod
   def answer(

@@ -10,7 +10,6 @@ import abc
 import dataclasses
 import functools
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -19,15 +18,15 @@ import numpy as np
 from absl import logging
 
 from rvmae_jax.data.decoding import VideoError
-from rvmae_jax.data.frames import read_clip
-from rvmae_jax.evals import Result
+from rvmae_jax.data.frames import frame_times_s, path_of, read_clip
+from rvmae_jax.evals import Result, refuse_unused
 from rvmae_jax.evals.features import check_encoders, make_encoder
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.heads import TrainedHeads, hold_out, shuffled
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.token_rows import normalise
 from rvmae_jax.evals.tracking.encoders import patch_colours
-from rvmae_jax.evals.videos import Videos
+from rvmae_jax.evals.videos import FirstFrames, Videos
 from rvmae_jax.memory import check_room
 from rvmae_jax.registry import Registry
 
@@ -108,18 +107,12 @@ class ReadoutEval(abc.ABC):
 
   def __post_init__(self):
     check_encoders(self.encoders)
+    if self.validation:
+      refuse_unused(self, ('held_out',), 'where validation videos choose')
     for name in ('num_frames', 'stride', 'num_clips'):
       if getattr(self, name) < 1:
         raise ValueError(f'{name}={getattr(self, name)} must be at least 1.')
-    patch_size, size = self.videos.patch_size, self.videos.size
-    if any(side % patch_size for side in size):
-      near = tuple(
-        max(round(side / patch_size), 1) * patch_size for side in size
-      )
-      raise ValueError(
-        f'Patches of {patch_size} do not tile frames of size {size}; give the '
-        f"evaluation data={{'crop': {{'size': {near}}}}}."
-      )
+    self.videos.check_tiled(self.videos.size, 'data.crop.size')
     if self.num_frames % self.videos.tubelet_size:
       raise ValueError(
         f'Tokens of {self.videos.tubelet_size} frames do not tile clips of '
@@ -315,6 +308,14 @@ class ReadoutEval(abc.ABC):
     dataset = self._dataset(self.test)
     return [_place(dataset[i])[0] for i in self._chosen(dataset)]
 
+  def first_frames(self) -> FirstFrames:
+    """As `Videos.first_frames`, of the first test video."""
+    dataset = self._dataset(self.test)
+    video = dataset[self._chosen(dataset)[0]]
+    times_s = frame_times_s(video.video)
+    clips = enumerate(self._frames(video))
+    return _place(video)[0], {f'clip_{i}': (c, times_s[c]) for i, c in clips}
+
   def _encoders(
     self, functions: ModelFunctions, clip: Clip
   ) -> dict[str, Encode]:
@@ -323,7 +324,7 @@ class ReadoutEval(abc.ABC):
         name, functions, clip.frames[None], self.videos.seed
       )
       skipped = functions.num_prefix_tokens
-      return lambda video: encoder.tokens(video)[:, :, skipped:]
+      return lambda video: encoder.encode(video)[:, :, skipped:]
 
     def colours(video):
       return np.stack(
@@ -398,20 +399,29 @@ class ReadoutEval(abc.ABC):
     count = min(len(dataset), self.max_videos or len(dataset))
     return np.linspace(0, len(dataset), count, endpoint=False).astype(int)
 
+  @property
+  def _span(self) -> int:
+    """From the first frame of a clip to its last, both counted."""
+    return (self.num_frames - 1) * self.stride + 1
+
+  def _frames(self, video: Any) -> list[np.ndarray]:
+    """The frames of each clip of a video; none if it is too short."""
+    last = self.length(video) - self._span
+    if last < 0:
+      return []
+    starts = np.unique(np.linspace(0, last, self.num_clips).astype(int))
+    return [s + self.stride * np.arange(self.num_frames) for s in starts]
+
   def _clips(self, side: str, dataset: Any, chosen: np.ndarray) -> list[Clip]:
     """All clips of some videos; the log says what cannot be read."""
-    span = (self.num_frames - 1) * self.stride + 1
     clips, num_short = [], 0
     for index in progress(chosen, len(chosen), f'{side} videos'):
       try:
         video = dataset[index]
-        last = self.length(video) - span
-        num_short += last < 0
-        for start in np.unique(
-          np.linspace(0, last, self.num_clips).astype(int)
-        ):
-          frames = start + self.stride * np.arange(self.num_frames)
-          if last < 0 or (truth := self.truth(video, frames)) is None:
+        of_video = self._frames(video)
+        num_short += not of_video
+        for frames in of_video:
+          if (truth := self.truth(video, frames)) is None:
             continue
           read = read_clip(video.video, frames, self.videos.size)
           clips.append(Clip(_place(video), read, truth))
@@ -425,13 +435,14 @@ class ReadoutEval(abc.ABC):
     if num_short:
       logging.warning(
         '%d of %d %s videos are shorter than the %d frames of a clip.',
-        *(num_short, len(chosen), side, span),
+        *(num_short, len(chosen), side, self._span),
       )
     if not clips:
       raise ValueError(
         f'There are no {side} clips: of {len(chosen)} videos, {num_short} are '
-        f'shorter than {span} frames (num_frames={self.num_frames}, stride='
-        f'{self.stride}), and the others cannot be read or have nothing to ask.'
+        f'shorter than {self._span} frames (num_frames={self.num_frames}, '
+        f'stride={self.stride}), and the others cannot be read or have nothing '
+        'to ask.'
       )
     return clips
 
@@ -472,6 +483,4 @@ def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def _place(video: Any) -> tuple[str, str]:
   """Path and name, by which a video is known."""
-  source = video.video
-  path = source['path'] if isinstance(source, Mapping) else source
-  return os.fspath(path), video.name
+  return path_of(video.video), video.name

@@ -42,7 +42,7 @@ class RebuildingEval(abc.ABC):
 
   Attributes:
     rebuilds: what a run has to rebuild, as `hides` of masks; see
-      `evals.fitting`.
+      `evals.unfit_evals`.
     videos: what to read; needs a mask.
     num_batches: stop after so many, in the order of the sources; 0 takes all.
     num_pictures: clips whose arrays are kept.

@@ -155,21 +155,15 @@ class RobustnessEval:
         found[change] = functions.pooled(video, (self.pooling,))[self.pooling]
         examples.append(video[labelled(batch)][0, video.shape[1] // 2])
       if not arrays:
-        arrays['examples'] = self._rows_of_examples(examples)
+        clean, corrupted = np.split(np.stack(examples), [1])
+        shape = len(self.corruptions), len(self.severities), *clean.shape[1:]
+        clean = np.broadcast_to(clean, (shape[0], *clean.shape))
+        arrays['examples'] = np.concatenate(
+          [clean, corrupted.reshape(shape)], axis=1
+        )
       return found
 
     batches = progress(videos.batches(), videos.num_videos, 'robustness')
     with concurrent.futures.ThreadPoolExecutor() as threads:
       rows, labels, _ = gather(pooled, batches, Views())
     return {k: values[:, 0] for k, values in rows.items()}, labels, arrays
-
-  def _rows_of_examples(self, examples: Sequence[np.ndarray]) -> np.ndarray:
-    """[corruptions, 1 + severities, H, W, 3], the clean frame first."""
-    clean, *corrupted = examples
-    width = len(self.severities)
-    return np.stack(
-      [
-        np.stack([clean, *corrupted[i * width : (i + 1) * width]])
-        for i in range(len(self.corruptions))
-      ]
-    )

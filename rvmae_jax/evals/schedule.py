@@ -8,9 +8,9 @@ from typing import Any
 from absl import logging
 
 from rvmae_jax.data.classes import check_same_classes
-from rvmae_jax.data.pipeline import build_sources
 from rvmae_jax.evals import build_evals, videos_of
 from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.videos import Videos
 
 
 class ScheduledEvals:
@@ -89,7 +89,8 @@ def check_ready(
 
   They have to be there, and a label has to mean the same among those that an
   evaluation learns from and those that it asks about. For an evaluation of the
-  network's own classifier, the former are those of the run.
+  network's own classifier, the former are those of the run. A source that
+  several evaluations read is opened once for all of them.
 
   Args:
     evaluations: by alias. Those with a `dataset` of their own read no videos.
@@ -100,30 +101,29 @@ def check_ready(
   Raises:
     ValueError: names the evaluation, what it lacks, and what to do.
   """
-  known = {}
+  known: dict[str, Videos] = {}
 
-  def classes(alias, side, sources):
+  def classes(alias, side, videos):
     """Names of classes by source, as messages call it."""
-    key = json.dumps(sources, sort_keys=True, default=list)
-    if key not in known:
-      try:
-        known[key] = [s.class_names for s in build_sources(sources)]
-      except (ValueError, FileNotFoundError) as error:
-        raise ValueError(
-          f'The videos of config.evals.{alias}.{side} cannot be read: {error} '
-          'Give the split videos (where a folder or list is divided by itself, '
-          'a class needs three for one in each split), name another one, or '
-          'leave the evaluation out (of training: '
-          f'--config.evals.{alias}.every_steps=0).'
-        ) from error
-    named = (f'config.evals.{alias}.{side}.sources.{k}' for k in sources)
-    return dict(zip(named, known[key]))
+    key = json.dumps(videos.sources, sort_keys=True, default=list)
+    try:
+      built = videos.share(known.setdefault(key, videos)).built
+    except (ValueError, FileNotFoundError) as error:
+      raise ValueError(
+        f'The videos of config.evals.{alias}.{side} cannot be read: {error} '
+        'Give the split videos (where a folder or list is divided by itself, a '
+        'class needs three for one in each split), name another one, or leave '
+        'the evaluation out (of training: '
+        f'--config.evals.{alias}.every_steps=0).'
+      ) from error
+    names = (f'config.evals.{alias}.{side}.sources.{k}' for k in videos.sources)
+    return {name: s.class_names for name, s in zip(names, built)}
 
   for alias, evaluation in evaluations.items():
     if getattr(evaluation, 'dataset', None):
       continue
     found = [
-      classes(alias, side, videos.sources)
+      classes(alias, side, videos)
       for side, videos in videos_of(evaluation).items()
     ]
     if getattr(evaluation, 'asks_classifier', False):

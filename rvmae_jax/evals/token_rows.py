@@ -1,19 +1,13 @@
 """Tokens of labelled training videos: kept in memory, or encoded as needed."""
 
 import dataclasses
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from absl import logging
 
-from rvmae_jax.evals.features import (
-  Encoder,
-  batch_places,
-  labelled,
-  make_encoder,
-)
+from rvmae_jax.evals.features import batch_places, labelled, make_encoder
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.heads import shuffled
 from rvmae_jax.evals.progress import progress
@@ -41,13 +35,13 @@ class Rows(NamedTuple):
 
 
 class Networks:
-  """The networks that are probed, each made when it sees its first clip.
+  """The networks that are probed.
 
   Args:
     functions: the network in question.
     encoders: it and its baselines, see `evals.features.ENCODERS`.
     num_seeds: fresh networks of the encoder 'random'.
-    seed: of the first of them.
+    videos: that they see first; the first seed is theirs.
   """
 
   def __init__(
@@ -55,12 +49,15 @@ class Networks:
     functions: ModelFunctions,
     encoders: Sequence[str],
     num_seeds: int,
-    seed: int,
+    videos: Videos,
   ):
-    self._functions, self._seed = functions, seed
-    pairs = itertools.product(encoders, range(num_seeds))
-    self._pairs = {self.name(*pair): pair for pair in pairs}
-    self._encoders: dict[str, Encoder] = {}
+    self._encoders = {
+      self.name(encoder, number): make_encoder(
+        encoder, functions, videos.blank_clip, videos.seed + number
+      )
+      for encoder in encoders
+      for number in range(num_seeds if encoder == 'random' else 1)
+    }
 
   def name(self, encoder: str, number: int) -> str:
     """Of an encoder's network; only fresh ones differ from seed to seed."""
@@ -68,13 +65,8 @@ class Networks:
 
   def tokens(self, video: np.ndarray) -> dict[str, np.ndarray]:
     """Normalised tokens of every network for clips [B, T, H, W, 3] uint8."""
-    for name, (encoder, number) in self._pairs.items():
-      if name not in self._encoders:
-        self._encoders[name] = make_encoder(
-          encoder, self._functions, video, self._seed + number
-        )
     return {
-      name: normalise(encoder.tokens(video))
+      name: normalise(encoder.encode(video))
       for name, encoder in self._encoders.items()
     }
 
@@ -105,7 +97,15 @@ class KeptRows:
     for batch in batches:
       rows = networks.rows(batch)
       if not kept:
-        _check_room(rows, videos.num_videos, free_bytes)
+        size = sum(tokens.nbytes for tokens in rows.tokens.values())
+        check_room(
+          # While they are joined they are there twice.
+          2 * size / len(rows.labels) * videos.num_videos,
+          f'The tokens of {videos.num_videos} videos (twice for a moment)',
+          'Set cache=False of the attentive probe, to encode them again every '
+          'epoch.',
+          free_bytes,
+        )
       kept.append(rows.take(labelled(batch)))
     self._rows = Rows(
       {
@@ -136,18 +136,6 @@ class KeptRows:
     """Every video once."""
     for start in range(0, self.num_videos, self._batch_size):
       yield self._rows.take(slice(start, start + self._batch_size))
-
-
-def _check_room(rows: Rows, num_videos: int, free_bytes: float | None) -> None:
-  """Raises if the tokens of so many videos do not fit into memory."""
-  size = sum(tokens.nbytes for tokens in rows.tokens.values())
-  check_room(
-    # While they are joined they are there twice.
-    2 * size / len(rows.labels) * num_videos,
-    f'The tokens of {num_videos} videos (twice for a moment)',
-    'Set cache=False of the attentive probe, to encode them again every epoch.',
-    free_bytes,
-  )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import scipy.stats
 
-from rvmae_jax.evals import Result, skipped
+from rvmae_jax.evals import Result, refuse_unused, skipped
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.rebuilding import (
@@ -56,11 +56,9 @@ class UncertaintyEval:
     videos, gaps = self.videos, ()
     if videos.clip['name'] == 'source_target':
       videos, gaps = at_gaps(videos, self.gaps)
-    elif self.gaps:
-      raise ValueError(
-        f'gaps={tuple(self.gaps)} does nothing: data.clip '
-        f'{videos.clip["name"]!r} has no target frames.'
-      )
+    else:
+      name = videos.clip['name']
+      refuse_unused(self, ('gaps',), f'for data.clip {name!r} without targets')
     object.__setattr__(self, 'videos', videos)
     object.__setattr__(self, 'gaps', gaps)
 

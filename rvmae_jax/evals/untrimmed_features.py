@@ -1,87 +1,60 @@
 """Features of long videos, step by step, for a network and baselines."""
 
 import collections
-import dataclasses
-import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from rvmae_jax.data.localization.untrimmed import UntrimmedVideo
 from rvmae_jax.evals.dense import DenseEncoder
-from rvmae_jax.evals.features import check_encoders, thumbnails
-from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.features import Encoder
 
 
-@dataclasses.dataclass(kw_only=True)
-class UntrimmedFeatures:
+def step_reader(
+  encoders: Mapping[str, Encoder],
+  size: tuple[int, int],
+  *,
+  fps: float = 0,
+  frames_per_step: int = 2,
+  window: int = 16,
+) -> Callable[[UntrimmedVideo], dict[str, np.ndarray]]:
   """Reads a video once and gives the features of every encoder.
 
   A frame's features are the mean over its tokens, a step's those over its
   frames. A recurrent network reads on from the first frame to the last.
 
-  Attributes:
-    functions: the network.
+  Args:
+    encoders: by name, see `evals.features.make_encoder`.
     size: (height, width) that frames are resized to.
-    encoders: some of `evals.features.ENCODERS`.
     fps: frames that are read of a second, see `UntrimmedVideo.read`.
     frames_per_step: of those read.
     window: frames at once, of a model of clips.
-    seed: of the random network.
+
+  Returns:
+    From a video to the features [T, D] float32 of each encoder.
   """
 
-  functions: ModelFunctions
-  size: tuple[int, int]
-  encoders: Sequence[str]
-  fps: float = 0
-  frames_per_step: int = 2
-  window: int = 16
-  seed: int = 0
+  def by_frame(encoder, frames):
+    for features in DenseEncoder(encoder, window=window)(frames):
+      yield from features.mean(1)
 
-  def __post_init__(self):
-    check_encoders(self.encoders)
-
-  def __call__(self, video: UntrimmedVideo) -> dict[str, np.ndarray]:
-    """Source -> [T, D] float32."""
-    frames = video.read(self.size, self.fps)
+  def read(video):
+    copies = itertools.tee(video.read(size, fps), len(encoders))
     # Side by side, so that no more frames wait than one encoder takes at once.
-    rows = zip(
-      *(
-        self._by_frame(encoder, copy)
-        for encoder, copy in zip(
-          self.encoders, itertools.tee(frames, len(self.encoders))
-        )
-      )
-    )
+    rows = zip(*map(by_frame, encoders.values(), copies))
     steps = collections.defaultdict(list)
-    while step := list(itertools.islice(rows, self.frames_per_step)):
-      for encoder, features in zip(self.encoders, zip(*step)):
+    while step := list(itertools.islice(rows, frames_per_step)):
+      for encoder, features in zip(encoders, zip(*step)):
         steps[encoder].append(np.mean(features, axis=0))
     return {encoder: np.stack(values) for encoder, values in steps.items()}
 
-  def step_edges_s(self, video: UntrimmedVideo) -> np.ndarray:
-    """When each step begins, and the last one ends: [T + 1] in seconds."""
-    times = video.times_s(self.fps)
-    return np.append(times[: -1 : self.frames_per_step], times[-1])
+  return read
 
-  def _by_frame(
-    self, name: str, frames: Iterable[np.ndarray]
-  ) -> Iterator[np.ndarray]:
-    """Features [D] of each frame."""
-    if name == 'pixels':
-      for frame in frames:
-        yield thumbnails(frame[None, None])[0, 0, 0]
-      return
-    encoder = DenseEncoder(
-      self._random if name == 'random' else self.functions,
-      window=self.window,
-      method='encode_frames' if name == 'per_frame' else 'encode',
-    )
-    for features in encoder(frames):
-      yield from features.mean(1)
 
-  @functools.cached_property
-  def _random(self) -> ModelFunctions:
-    frames = np.zeros((1, self.window, *self.size, 3), np.uint8)
-    return self.functions.untrained(frames, self.seed)
+def step_edges_s(
+  video: UntrimmedVideo, fps: float = 0, frames_per_step: int = 2
+) -> np.ndarray:
+  """When each step begins, and the last one ends: [T + 1] in seconds."""
+  times = video.times_s(fps)
+  return np.append(times[:-1:frames_per_step], times[-1])

@@ -17,6 +17,9 @@ from rvmae_jax.data.loader import make_loader
 from rvmae_jax.data.pipeline import build_sources, check_config, make_dataset
 from rvmae_jax.data.records import records_digest
 
+# A path; by key, indices of frames and their times in seconds.
+FirstFrames = tuple[str, dict[str, tuple[np.ndarray, np.ndarray]]]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Videos:
@@ -53,18 +56,47 @@ class Videos:
 
   def replace(self, **changes: Any) -> 'Videos':
     """The same with other attributes."""
-    return dataclasses.replace(self, **changes)
+    other = dataclasses.replace(self, **changes)
+    return other if 'sources' in changes else other.share(self)
+
+  def share(self, other: 'Videos') -> 'Videos':
+    """Takes over the open sources of videos that have the same, if any."""
+    if 'built' in vars(other):
+      vars(self)['built'] = other.built
+    return self
+
+  @functools.cached_property
+  def built(self) -> list[Any]:
+    """The sources, opened when they are first asked for; see `data.records`."""
+    if not self.sources:
+      raise ValueError('An evaluation needs data.sources, and there are none.')
+    return build_sources(self.sources)
 
   @property
   def size(self) -> tuple[int, int]:
     """Height and width of frames in pixels."""
     return tuple(self.crop['size'])
 
+  def check_tiled(self, size: tuple[int, int], setting: str) -> None:
+    """Raises ValueError, with the setting to change, for a size not tiled."""
+    p = self.patch_size
+    if any(side % p for side in size):
+      near = tuple(max(round(side / p), 1) * p for side in size)
+      raise ValueError(
+        f'Patches of {p} do not tile frames of size {tuple(size)}; give the '
+        f'evaluation {setting}={near}.'
+      )
+
   @property
   def num_frames(self) -> int:
     """Frames of a clip."""
     # A video of one frame gives a clip as long as any.
     return len(CLIPS.build(self.clip)(np.zeros(1)).frames['video'])
+
+  @property
+  def blank_clip(self) -> np.ndarray:
+    """A clip [1, T, H, W, 3] uint8 as batches have it, all black."""
+    return np.zeros((1, self.num_frames, *self.size, 3), np.uint8)
 
   def batches(self, num_batches: int = 0) -> Iterator[dict[str, np.ndarray]]:
     """One pass in order; stops after `num_batches` unless that is 0.
@@ -87,7 +119,7 @@ class Videos:
   @property
   def class_names(self) -> list[str]:
     """Names of labels, those of the source that has most."""
-    return max((source.class_names for source in self._built), key=len)
+    return max((source.class_names for source in self.built), key=len)
 
   @property
   def num_classes(self) -> int:
@@ -107,13 +139,11 @@ class Videos:
     loader = make_loader(data, self.patch_size, train=False)
     rng = np.random.default_rng(0)  # Evaluation draws nothing but masks.
     rows, _ = read_or_replace(
-      self._built[source], record, lambda found: loader(found, rng)
+      self.built[source], record, lambda found: loader(found, rng)
     )
     return rows['video'][0]
 
-  def first_frames(
-    self,
-  ) -> tuple[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+  def first_frames(self) -> FirstFrames:
     """What is read of the first video: its path, and by image key of a batch
     the indices of frames and their times in seconds.
 
@@ -135,13 +165,13 @@ class Videos:
       source: the row's `host/source`.
       record: its `host/record`.
     """
-    return self._built[source][record]
+    return self.built[source][record]
 
   def labelled_places(self) -> np.ndarray:
     """`host/source` and `host/record` of all records with a label, [n, 2]."""
     places = [
       (number, record)
-      for number, source in enumerate(self._built)
+      for number, source in enumerate(self.built)
       for record, found in readable_records(source, self._sizes[number])
       if found['label'] >= 0
     ]
@@ -149,12 +179,12 @@ class Videos:
 
   def records(self) -> Iterator[dict[str, Any]]:
     """All records that are not damaged, source by source."""
-    for source in self._built:
+    for source in self.built:
       yield from (record for _, record in readable_records(source))
 
   def records_digest(self) -> str:
     """A hash of which videos these are, see `data.records.records_digest`."""
-    return ''.join(map(records_digest, self._built))
+    return ''.join(map(records_digest, self.built))
 
   @property
   def data(self) -> dict[str, Any]:
@@ -178,6 +208,7 @@ class Videos:
         tubelet_size=self.tubelet_size,
         process_index=jax.process_index() if is_shared else 0,
         process_count=num_processes if is_shared else 1,
+        sources=self.built,
       )
     )
     try:
@@ -191,11 +222,5 @@ class Videos:
   @functools.cached_property
   def _sizes(self) -> list[int]:
     """Videos of each source in a pass."""
-    sizes = (len(source) for source in self._built)
+    sizes = (len(source) for source in self.built)
     return [min(size, self.max_videos or size) for size in sizes]
-
-  @functools.cached_property
-  def _built(self) -> list[Any]:
-    if not self.sources:
-      raise ValueError('An evaluation needs data.sources, and there are none.')
-    return build_sources(self.sources)

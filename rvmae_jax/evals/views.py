@@ -39,7 +39,8 @@ class Views:
     """Views of the clips that an evaluation reads.
 
     Raises:
-      ValueError: the sampler gives another number of clips than is asked for.
+      ValueError: the sampler gives another number of clips than is asked for,
+        or all crops would be the same.
     """
     clip = videos.clip
     while 'clip' in clip:  # Of a wrapper.
@@ -49,6 +50,11 @@ class Views:
       raise ValueError(
         f'data.clip.num_clips={sampled} gives other clips than num_clips='
         f'{num_clips} of the evaluation cuts; set both to the same number.'
+      )
+    if num_crops > 1 and len({*videos.size}) == 1:
+      raise ValueError(
+        f'num_crops={num_crops} does nothing with the square frames of '
+        f'data.crop.size={videos.size}; make one side of them longer.'
       )
     is_strided = clip.get('stride', 0) or clip.get('step_s', 0)
     return cls(num_clips, num_crops, not is_strided and sampled == 1)

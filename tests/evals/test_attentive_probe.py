@@ -2,10 +2,14 @@
 
 import collections
 
+import flax.linen as nn
 import numpy as np
 import pytest
 
+from rvmae_jax.data.decoding import VideoError
+from rvmae_jax.data.sources.fake import Fake
 from rvmae_jax.evals.attentive_probe import AttentiveProbeEval
+from rvmae_jax.evals.heads import ManyHeads
 from rvmae_jax.evals.token_rows import EncodedRows, KeptRows, Networks
 from rvmae_jax.evals.videos import Videos
 
@@ -51,11 +55,10 @@ class Oracle:
             label = relabel(label)
           self._labels[video[0].tobytes()] = label
 
-  def pooled(self, video, poolings, method='encode'):
+  def pooled(self, video, poolings):
     raise AssertionError('nobody asked for poolings')
 
-  def encode(self, video, method='encode'):
-    assert method == 'encode'
+  def encode(self, video):
     tokens = self._rng.normal(size=(len(video), 2, 3, 32))
     for row, frames in enumerate(video):
       # A row of padding is none of the videos.
@@ -101,7 +104,7 @@ def test_tokens_that_are_not_kept_are_encoded_anew():
   class Counting(Oracle):
     num_rows = 0
 
-    def encode(self, video, method='encode'):
+    def encode(self, video):
       self.num_rows += len(video)
       return super().encode(video)
 
@@ -162,18 +165,64 @@ def test_of_few_videos_one_at_least_chooses():
   assert (held_out.sum(1) >= 1).all() and (held_out.sum(1) == 1).any()
 
 
+class _Damaged(Fake):
+  """Every third video cannot be read, so that the next one stands in for it."""
+
+  def __getitem__(self, index):
+    if index % 3 == 0:
+      raise VideoError(f'{index}', 'is damaged')
+    return super().__getitem__(index)
+
+
+@pytest.mark.parametrize('kind', [KeptRows, EncodedRows])
+def test_what_stands_in_for_a_bad_video_goes_by_its_own_place(
+  kind, monkeypatch
+):
+  """So that a held-out video trains no head, whatever row it comes in."""
+  monkeypatch.setattr(
+    'rvmae_jax.evals.videos.build_sources',
+    lambda _: [_Damaged(num_videos=12, size=(8, 8), num_classes=12)],
+  )
+  network = Oracle()
+  network._labels = collections.defaultdict(int)
+  videos = _TRAIN.replace(sources={'damaged': {}}, batch_size=4)
+  rows = kind(Networks(network, ('trained',), 1, videos), videos)
+  for batches in (rows.training_batches(3), rows.all_batches()):
+    found = [
+      row for part in batches for row in zip(part.labels, *part.places.T)
+    ]
+    assert {label for label, _, _ in found} <= {n for n in range(12) if n % 3}
+    # The label of a record is its number.
+    assert all(label == record for label, _, record in found)
+  # In the last pass, none is asked twice.
+  assert len(found) == 8
+
+
+def test_heads_are_not_chosen_by_nothing():
+  heads = ManyHeads(
+    nn.Dense(2),
+    np.zeros((1, 3)),
+    optimizer='sgd',
+    rates=(0.1,),
+    decays=(0.0,),
+    num_steps=1,
+  )
+  with pytest.raises(ValueError, match=r'held-out .*(held_out)'):
+    heads.best([(np.zeros((1, 0, 2)), np.zeros(0, int))])
+
+
 @pytest.mark.parametrize('kind', [KeptRows, EncodedRows])
 def test_padding_is_no_row(kind):
   """Of 10 videos in batches of 16."""
   few = _changed(_TRAIN, num_videos=10)
   network = Oracle()
   network._labels = collections.defaultdict(int)
-  rows = kind(Networks(network, ('trained',), 1, 0), few).all_batches()
+  rows = kind(Networks(network, ('trained',), 1, _TRAIN), few).all_batches()
   assert [len(part.labels) for part in rows] == [10]
 
 
 def test_tokens_that_do_not_fit_are_refused_by_the_first_batch():
-  networks = Networks(Oracle(), ('trained',), 1, 0)
+  networks = Networks(Oracle(), ('trained',), 1, _TRAIN)
   # 96 videos of 2 x 3 tokens of 32 float16
   size = 96 * 6 * 32 * 2
   KeptRows(networks, _TRAIN, free_bytes=2 * size)
@@ -187,7 +236,7 @@ def test_a_class_that_train_lacks_is_asked_about_and_counts_as_wrong(
   monkeypatch.setattr(
     Oracle,
     'encode',
-    lambda self, video, method: np.zeros((len(video), 2, 3, 32), np.float32),
+    lambda self, video: np.zeros((len(video), 2, 3, 32), np.float32),
   )
   evaluation = AttentiveProbeEval(
     train=_TRAIN,

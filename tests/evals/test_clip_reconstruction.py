@@ -149,9 +149,6 @@ def _panned(monkeypatch, **settings):
   monkeypatch.setattr(
     'rvmae_jax.evals.videos.build_sources', lambda configs: [_Panned()]
   )
-  monkeypatch.setattr(
-    'rvmae_jax.data.pipeline.build_sources', lambda configs: [_Panned()]
-  )
   videos = Videos(
     **{**_DATA, 'crop': {'size': (64, 64)}},
     patch_size=8,

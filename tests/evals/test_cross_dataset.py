@@ -46,11 +46,10 @@ class _Halves:
 
 @pytest.fixture
 def _halves(monkeypatch):
-  for module in ('data.pipeline', 'evals.videos', 'evals.schedule'):
-    monkeypatch.setattr(
-      f'rvmae_jax.{module}.build_sources',
-      lambda configs: [_Halves(**config) for config in configs.values()],
-    )
+  monkeypatch.setattr(
+    'rvmae_jax.evals.videos.build_sources',
+    lambda configs: [_Halves(**config) for config in configs.values()],
+  )
 
 
 def _build(name, **test):

@@ -38,9 +38,9 @@ def make_video(num_frames):
   return rng.integers(0, 256, (num_frames, *SIZE, 3), dtype=np.uint8)
 
 
-def whole(functions, video, method='encode'):
+def whole(functions, video):
   """Features of a clip at once, without prefix tokens."""
-  features = functions.encode(video[None], method)[0]
+  features = functions.encode(video[None])[0]
   return features[:, functions.num_prefix_tokens :]
 
 
@@ -80,11 +80,10 @@ def test_clip_models_see_windows_side_by_side(name):
 
 
 def test_a_recurrent_model_can_be_read_frame_by_frame():
-  functions, video = network('rvm'), make_video(5)
-  encoder = DenseEncoder(functions, window=3, method='encode_frames')
+  functions, video = network('rvm').per_frame(), make_video(5)
   np.testing.assert_allclose(
-    np.concatenate(list(encoder(video))),
-    whole(functions, video, 'encode_frames'),
+    np.concatenate(list(DenseEncoder(functions, window=3)(video))),
+    whole(functions, video),
     atol=2e-5,
   )
 

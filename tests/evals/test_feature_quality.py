@@ -39,7 +39,7 @@ class Functions:
     self.collapsed = collapsed
     self.num_seen = 0
 
-  def encode(self, video, method='encode'):
+  def encode(self, video):
     rows, frames = video.shape[:2]
     numbers = self.num_seen + np.arange(rows)
     self.num_seen += rows

@@ -67,12 +67,15 @@ def test_other_parameters_start_with_an_empty_cache(network):
 def test_per_frame_features_ignore_other_frames(network):
   model, params, batch = network
   functions = ModelFunctions(model, params)
-  swapped = batch['video'][:, ::-1]
+  alone, video = functions.per_frame(), batch['video']
+  assert functions.is_recurrent and not alone.is_recurrent
   np.testing.assert_allclose(
-    functions.encode(batch['video'], 'encode_frames')[:, ::-1],
-    functions.encode(swapped, 'encode_frames'),
-    atol=1e-5,
+    alone.encode(video)[:, ::-1], alone.encode(video[:, ::-1]), atol=1e-5
   )
+  with pytest.raises(AssertionError):
+    np.testing.assert_allclose(
+      functions.encode(video)[:, ::-1], functions.encode(video[:, ::-1])
+    )
 
 
 def test_predictions_become_frames(network):

@@ -69,7 +69,7 @@ def _many(rates, decays=(0.0,), optimizer='sgd'):
     num_steps=20,
   )
   for _ in range(20):
-    heads.step(features, labels, np.ones(64, np.float32))
+    heads.train([features], [labels, np.ones(64, np.float32)])
   return heads, features, labels
 
 
@@ -105,7 +105,7 @@ def test_rows_of_weight_0_teach_nothing():
   wrong = np.concatenate([labels, 1 - labels])
   weights = np.repeat(np.float32([1, 0]), 64)
   for _ in range(20):
-    same.step(np.tile(features, (2, 1)), wrong, weights)
+    same.train([np.tile(features, (2, 1))], [wrong, weights])
   np.testing.assert_allclose(same.classify(0, features), before, atol=1e-5)
 
 

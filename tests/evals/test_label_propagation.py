@@ -28,8 +28,7 @@ class Colours:
     assert video.shape[2:] == (2 * PATCH, 2 * PATCH, 3)
     return Colours(seed)
 
-  def encode(self, video, method):
-    assert method == 'encode'
+  def encode(self, video):
     middle = video[:, :, PATCH // 2 :: PATCH, PATCH // 2 :: PATCH] - 120.0
     tokens = middle.reshape(*video.shape[:2], -1, 3)
     prefix = np.zeros_like(tokens[:, :, :1])

@@ -85,10 +85,12 @@ def test_datasets_of_an_evaluations_own_are_looked_at(seen, tmp_path):
   assert (leak.num_shared, leak.num_videos) == (1, 2)
 
 
-def test_a_refusal_names_evaluation_videos_and_remedy():
-  leakage.refuse({})
-  leak = leakage.Leak(3, 9, ('a.mp4', 'b.mp4'))
+def test_a_refusal_names_evaluation_videos_and_remedy(caplog):
+  leakage.check({})
+  leaks = {'knn': leakage.Leak(3, 9, ('a.mp4', 'b.mp4'))}
   with pytest.raises(
     ValueError, match=r'knn: 3 of 9 test .* a\.mp4, b\.mp4[^$]*--allow_leakage'
   ):
-    leakage.refuse({'knn': leak})
+    leakage.check(leaks)
+  leakage.check(leaks, is_allowed=True)
+  assert 'knn: 3 of 9 test videos' in caplog.text

@@ -27,7 +27,7 @@ class Colour:
   def __init__(self):
     self.cache = {}
 
-  def encode(self, video, method='encode'):
+  def encode(self, video):
     return video.mean((2, 3), dtype=np.float32)[:, :, None]
 
 
@@ -128,6 +128,8 @@ def test_no_head_learns_from_the_fold_that_it_is_asked_about(
     LocalizationEval(test={'subset': 'training'}, num_folds=9, **settings).run(
       Colour()
     )
+  with pytest.raises(ValueError, match=r'train=.* does nothing with num_folds'):
+    LocalizationEval(train={'subset': 'x'}, num_folds=2, **settings)
 
 
 def test_ambiguous_segments_are_no_class_in_the_picture():

@@ -46,7 +46,7 @@ class Windows:
   def untrained(self, video, seed):
     return self
 
-  def encode(self, video, method='encode'):
+  def encode(self, video):
     rows, frames, height, width, _ = video.shape
     # [B, T, h, 8, w, 8, 3] -> [B, T, h*w, 3]
     patches = video.reshape(rows, frames, height // 8, 8, width // 8, 8, 3)

@@ -5,10 +5,11 @@ import functools
 import numpy as np
 import pytest
 
-from rvmae_jax.evals.features import FeatureSet, pool_batches, thumbnails
+from rvmae_jax.evals.features import FeatureSet, gather, thumbnails
 from rvmae_jax.evals.knn import KnnEval
 from rvmae_jax.evals.linear_probe import LinearProbeEval
 from rvmae_jax.evals.videos import Videos
+from rvmae_jax.evals.views import Views
 
 _VIDEOS = Videos(
   clip={'name': 'uniform', 'num_frames': 8}, patch_size=8, batch_size=4
@@ -123,17 +124,13 @@ def test_rows_that_are_padding_or_unlabelled_are_left_out():
     'host/record': np.array([7, 8, 9, 9], np.int32),
   }
 
-  class Functions:
-    def pooled(self, video, poolings, method='encode'):
-      return {'mean': video[:, 0, 0, 0, :] + np.arange(4)[:, None]}
+  def colours(batch):
+    return {'mean': batch['video'][:, 0, 0, 0, :] + np.arange(4)[:, None]}
 
-    def encode(self, video, method='encode'):
-      raise AssertionError('nobody asked for tokens')
-
-  features = pool_batches(Functions(), [batch], ['trained'], ['mean'])
-  assert features.labels.tolist() == [2, 0]
-  assert features.places.tolist() == [[0, 7], [1, 9]]
-  assert features.pooled['trained']['mean'][:, 0].tolist() == [0, 2]
+  rows, labels, places = gather(colours, [batch], Views())
+  assert labels.tolist() == [2, 0]
+  assert places.tolist() == [[0, 7], [1, 9]]
+  assert rows['mean'][:, 0, 0].tolist() == [0, 2]
 
 
 def test_thumbnails_are_means_of_squares():

@@ -15,16 +15,16 @@ from rvmae_jax.config_utils import load_config
 from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.scenes import BOXES, DEPTH, POINTS
 from rvmae_jax.data.scenes.videos import BoxVideo, DepthVideo, PointVideo
-from rvmae_jax.evals import build_eval, build_evals, leakage, spec
+from rvmae_jax.evals import build_eval, build_evals, spec
 from rvmae_jax.evals.box_tracking import BoxTrackingEval, RelativeBoxes
 from rvmae_jax.evals.depth import DepthEval
-from rvmae_jax.evals.description import describe
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.point_tracking import PointTrackingEval, RelativePoints
 from rvmae_jax.evals.readouts import Clip, in_chunks
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.layers.readout import Tracks
 from rvmae_jax.models import build_model
+from rvmae_jax.training.sharding import make_mesh
 from rvmae_jax.visualize import FIGURES
 
 _CONFIGS = pathlib.Path(__file__).resolve().parents[2] / 'configs'
@@ -54,11 +54,13 @@ class Oracle:
   def untrained(self, video, seed):
     return Oracle(knows=False)
 
-  def pooled(self, video, poolings, method):
+  def per_frame(self):
+    return self
+
+  def pooled(self, video, poolings):
     raise AssertionError('Tokens are asked for.')
 
-  def encode(self, video, method='encode'):
-    assert method == 'encode'
+  def encode(self, video):
     batch, time = video.shape[:2]
     n = SIZE // PATCH
     patches = video.reshape(batch, time, n, PATCH, n, PATCH, 3) / 255.0
@@ -170,6 +172,27 @@ def test_a_head_finds_what_features_know_and_no_more(name):
     assert blind == pytest.approx(trivial, abs=0.1) and trivial < 0.6
 
 
+def test_devices_change_no_feature():
+  """All that heads are given: 10 clips in batches of 8, the last filled up."""
+  model = build_model(
+    {'name': 'rvm', 'variant': 'tiny', 'patch_size': PATCH, 'encoder_blocks': 1}
+  )
+  clips = evaluation('depth', test={'split': 'test', 'num_videos': 10})._read()[
+    2
+  ]
+  init = jax.jit(functools.partial(model.init, method='encode'))
+  params = init(jax.random.key(0), clips[0].frames[None])['params']
+  asked, found = evaluation('depth', encoders=('trained',)), []
+  for number in (1, 2, 8):
+    mesh = make_mesh(devices=jax.devices()[:number])
+    functions = ModelFunctions(model, params, mesh)
+    encode = asked._encoders(functions, clips[0])['trained']
+    found.append(np.stack(list(asked.encoded(encode, clips))))
+  assert len(found[0]) == 10
+  for features in found[1:]:
+    np.testing.assert_allclose(features, found[0], atol=1e-5)
+
+
 @pytest.mark.parametrize('name', TASKS)
 def test_pictures_show_the_truth_and_every_source(name):
   metrics, arrays = result_of(name)
@@ -225,6 +248,7 @@ def test_similar_features_follow_points_without_a_head(monkeypatch):
   [
     ({'zero_shot': True}, 'train=.* does nothing with zero_shot'),
     ({'tracker': {'radius': 3}}, 'tracker=.* does nothing without zero_shot'),
+    ({'held_out': 0.2}, 'held_out=0.2 does nothing where validation'),
     ({'encoders': ('pixel',)}, "mean 'pixels'"),
     ({'num_frames': 0}, 'num_frames=0 must be'),
     ({'videos': VIDEOS.replace(patch_size=12)}, r'Patches of 12 .*\(36, 36\)'),
@@ -363,7 +387,7 @@ def test_queries_are_asked_in_chunks(count):
 
 
 def test_what_was_trained_on_is_found_among_the_videos_asked_about():
-  files = leakage.list_files(evaluation('depth', max_videos=2))
+  files = evaluation('depth', max_videos=2).test_files()
   assert files == ['test/0', 'test/3']
 
 
@@ -385,8 +409,7 @@ def test_the_recipe_asks_two_runs_the_same(dataset):
         del of_videos['videos'][key]
   assert specs[0] == specs[1]
   assert ('depth' in specs[0]) == (dataset == 'parallax')
-  zero_shot = evaluations['points_zero_shot']
-  assert 'trainings: 0' in describe('points_zero_shot', zero_shot)
+  assert evaluations['points_zero_shot'].num_trainings == 0
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,10 @@ class Functions:
     self.sees_order = sees_order
     self.cache = {}
 
-  def encode(self, video, method='encode'):
+  def encode(self, video):
     raise AssertionError('Poolings are enough.')
 
-  def pooled(self, video, poolings, method='encode'):
+  def pooled(self, video, poolings):
     frames = video.astype(np.float64).mean((2, 3))  # [B, T, 3]
     if self.sees_order:
       frames = frames * np.arange(frames.shape[1])[:, None]

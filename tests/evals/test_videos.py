@@ -58,6 +58,10 @@ def test_keys_of_a_side_come_before_those_of_the_entry_and_the_shared_ones():
   assert found.train.mask == {}
 
 
+# Of an evaluation that reads sources where it is given no dataset.
+_DATASET = {'name': 'long_video', 'dataset': {'name': 'sprites'}}
+
+
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
@@ -66,6 +70,7 @@ def test_keys_of_a_side_come_before_those_of_the_entry_and_the_shared_ones():
     ({'test': {'repeats': 2}}, r'data\.repeats=2 does nothing'),
     ({'test': {'sources': {'other': {'name': 'run'}}}}, "no source 'other' "),
     ({'data': {'clip': 'run'}}, r'The run has no data\.clip'),
+    (_DATASET | {'data': {'sources': {}}}, r'data\.sources={} does nothing'),
   ],
 )
 def test_what_does_nothing_or_is_not_there_is_refused(change, message):

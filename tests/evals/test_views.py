@@ -60,3 +60,12 @@ def test_another_number_of_clips_is_refused():
     ValueError, match=r'num_clips=5 gives other .*num_clips=1'
   ):
     _cut(clip, 1)
+
+
+def test_crops_of_square_frames_are_refused():
+  clip = {'name': 'uniform', 'num_frames': 3}
+  square = Videos(clip=clip, crop={'size': (8, 8)}, patch_size=8, batch_size=1)
+  with pytest.raises(ValueError, match=r'num_crops=3 does nothing .*\(8, 8\)'):
+    Views.of(square, 1, 3)
+  wide = square.replace(crop={'size': (8, 16)})
+  assert len(Views.of(wide, 1, 3)) == 3

@@ -15,6 +15,7 @@ from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.sources.fake import Fake
 from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.pooling import pool
 from rvmae_jax.models import build_model
 from rvmae_jax.tools import extract
 from rvmae_jax.tools.extraction.videos import make_extractor
@@ -44,13 +45,15 @@ class MeanColours:
   def __init__(self):
     self.num_calls = 0
 
-  def encode(self, video, method='encode'):
-    assert method == 'encode'
+  def encode(self, video):
     self.num_calls += 1
     b, t, h, w, _ = video.shape
     patches = video.reshape(b, t, h // 8, 8, w // 8, 8, 3).mean((3, 5))
     tokens = patches.reshape(b, t, -1, 3) / 255
     return np.pad(tokens, ((0, 0), (0, 0), (1, 0), (0, 0))).astype(np.float32)
+
+  def pooled(self, video, poolings):
+    return jax.device_get(pool(self.encode(video)[:, :, 1:], poolings))
 
 
 def _source(num_videos=8, num_frames=6, size=(16, 16)):

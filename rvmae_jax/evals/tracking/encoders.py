@@ -1,77 +1,12 @@
-"""Where features come from: the network, and what it is compared with."""
+"""Features of frames: a state that is warmed up, and the colours of patches."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from rvmae_jax.evals.dense import DenseEncoder
-from rvmae_jax.evals.functions import ModelFunctions
-
-# What labels are propagated by.
-PROPAGATED_BY = {
-  'trained': 'the network',
-  'random': 'the same network with fresh parameters',
-  'per_frame': 'the encoder of a recurrent network, without its recurrence',
-  'pixels': 'the colours of the patches',
-  'copy': 'no features: the labels of the first frame',
-}
-
 # Frames in, features [n, h*w, D] of n frames at a time out.
 Encode = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
-
-
-def make_encoders(
-  functions: ModelFunctions,
-  names: Iterable[str],
-  patch_size: int,
-  *,
-  seed: int = 0,
-  window: int = 16,
-  chunk: int = 8,
-  reset_every: int = 0,
-  warm_up: int = 0,
-) -> dict[str, Encode | None]:
-  """What labels are propagated by.
-
-  Args:
-    functions: the network.
-    names: some of `PROPAGATED_BY`; `per_frame` is left out where the network
-      has no recurrence.
-    patch_size: in pixels.
-    seed: of fresh parameters.
-    window, chunk, reset_every: see `DenseEncoder`.
-    warm_up: times that a recurrent network is shown the first frame before it
-      counts, see `warmed_up`.
-
-  Returns:
-    name -> encoder of frames, None for 'copy', which needs none.
-  """
-  settings = {'window': window, 'chunk': chunk, 'reset_every': reset_every}
-
-  def network(functions):
-    encoder = DenseEncoder(functions, **settings)
-    return warmed_up(encoder, warm_up) if functions.is_recurrent else encoder
-
-  def untrained():
-    # Parameters do not depend on the size of frames.
-    clip = np.zeros((1, window, 2 * patch_size, 2 * patch_size, 3), np.uint8)
-    return network(functions.untrained(clip, seed))
-
-  makers = {
-    'trained': lambda: network(functions),
-    'random': untrained,
-    'per_frame': lambda: DenseEncoder(
-      functions, method='encode_frames', **settings
-    ),
-    'pixels': lambda: lambda frames: patch_colours(frames, patch_size),
-    'copy': lambda: None,
-  }
-  return {
-    name: makers[name]()
-    for name in names
-    if name != 'per_frame' or functions.is_recurrent
-  }
 
 
 def warmed_up(encode: Encode, warm_up: int) -> Encode:

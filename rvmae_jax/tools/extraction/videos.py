@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -47,16 +48,13 @@ def check_kind(kind: str) -> None:
       raise ValueError(f"{error} Besides: 'dense' and 'frames'.") from None
 
 
-def reduce_tokens(
-  tokens: np.ndarray, kind: str, tubelet_size: int = 1
-) -> np.ndarray:
+def reduce_tokens(tokens: np.ndarray, kind: str) -> np.ndarray:
   """Features of one video from its tokens.
 
   Args:
-    tokens: [t, N, D], those of the grid.
-    kind: 'dense' keeps [t, N, D]; 'frames' is the mean over places, [t, D];
+    tokens: [T, N, D], those of the grid.
+    kind: 'dense' keeps [T, N, D]; 'frames' is the mean over places, [T, D];
       else a pooling of `evals.pooling`.
-    tubelet_size: frames in a token.
 
   Raises:
     ValueError: the video is shorter than the pooling's span.
@@ -66,8 +64,8 @@ def reduce_tokens(
   if kind == 'frames':
     return tokens.mean(1)
   pooling = Pooling.named(kind)
-  pooling.check(len(tokens) * tubelet_size, tubelet_size)
-  return np.asarray(pooling(tokens[None], tubelet_size))[0]
+  pooling.check(len(tokens), 1)
+  return np.asarray(pooling(tokens[None]))[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,11 +87,15 @@ class ClipExtractor:
 
   def __call__(self, records: Sequence[Record]) -> Iterator[Extracted]:
     """Yields one entry a record; videos that cannot be read come first."""
+    starts = range(0, len(records), self.batch_size)
+    batches = [records[start : start + self.batch_size] for start in starts]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
-      for start in range(0, len(records), self.batch_size):
-        some = records[start : start + self.batch_size]
+      following = threads.map(self._load, records[: self.batch_size])
+      for some, after in itertools.pairwise([*batches, ()]):
+        # Those after are decoded while these are encoded.
+        loaded, following = following, threads.map(self._load, after)
         good, videos = [], []
-        for record, found in zip(some, threads.map(self._load, some)):
+        for record, found in zip(some, loaded):
           if isinstance(found, VideoError):
             yield _bad(record, found)
           else:
@@ -111,11 +113,13 @@ class ClipExtractor:
   def _encode(self, records, video) -> Iterator[Extracted]:
     missing = self.batch_size - len(video)
     filled = np.concatenate([video, video[-1:].repeat(missing, axis=0)])
-    tokens = self.functions.encode(filled)
-    tokens = tokens[:, :, self.functions.num_prefix_tokens :]
-    tubelet_size = video.shape[1] // tokens.shape[1]
-    for record, found in zip(records, tokens):
-      features = reduce_tokens(found, self.kind, tubelet_size)
+    if self.kind in BY_FRAME:
+      tokens = self.functions.encode(filled)
+      tokens = tokens[:, :, self.functions.num_prefix_tokens :]
+      found = [reduce_tokens(of_clip, self.kind) for of_clip in tokens]
+    else:  # Tokens stay on the device.
+      found = self.functions.pooled(filled, (self.kind,))[self.kind]
+    for record, features in zip(records, found):
       yield Extracted(record['path'], record['label'], features, video.shape[1])
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rvmae_jax.config_utils import load_config
-from rvmae_jax.evals.fitting import unfit_evals
+from rvmae_jax.evals import unfit_evals
 from rvmae_jax.parts import build_parts, rebuilt_frames
 from rvmae_jax.tools.comparison import recipes as compare_recipes
 from rvmae_jax.transfer import match

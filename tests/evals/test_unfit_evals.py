@@ -1,6 +1,6 @@
 """What is not about a run is left out, with a reason."""
 
-from rvmae_jax.evals.fitting import unfit_evals
+from rvmae_jax.evals import unfit_evals
 
 _ENTRIES = {
   'ahead': {'name': 'reconstruction', 'gaps': (1, 2)},
