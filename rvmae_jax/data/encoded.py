@@ -16,12 +16,13 @@ a seek that lands elsewhere is noticed, and the file is read in order.
 import bisect
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import io
 import itertools
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import av
@@ -222,13 +223,12 @@ class EncodedReader(Reader):
     self._pts, self._dts, self._identities, is_key, is_shown, is_corrupt = (
       zip(*rows) if rows else [()] * 6
     )
-    self._position = _unique_positions(self._identities)
     self._entries = [self._entry(0, 0)] if rows else []
     self._index_of: dict[int, int] = {}
     self._is_counted = False
     self._wanted = -1
     self._shown = np.inf
-    shown = [i for i, is_seen in enumerate(is_shown) if is_seen]
+    shown = [*itertools.compress(range(len(rows)), is_shown)]
     doubt = 'a part of it is damaged or missing'
     if True not in is_corrupt:
       doubt = self._doubt([self._pts[i] for i in shown])
@@ -252,19 +252,19 @@ class EncodedReader(Reader):
     dts = [time for time in self._dts if time is not None]
     if None in pts:
       return 'frames have no times'
-    if any(a == b for a, b in itertools.pairwise(sorted(pts))):
+    if len({*pts}) < len(pts):
       return 'two frames have the same time'
-    if any(later < earlier for earlier, later in itertools.pairwise(dts)):
+    if dts != sorted(dts):
       return 'times go back, as where files were joined'
+    if not self._stream.codec_context.has_b_frames or len(pts) < 2:
+      return ''
     # With B-frames times rise and fall, unless they are those of decoding. AVI
     # has no others, and Matroska would not show the difference.
     container = self._container.format.name
-    is_rising = all(a < b for a, b in itertools.pairwise(pts))
     is_one = container == 'matroska,webm' or all(
       dts in (None, pts) for dts, pts in zip(self._dts, self._pts)
     )
-    has_b_frames = self._stream.codec_context.has_b_frames and len(pts) > 1
-    if has_b_frames and (container == 'avi' or (is_rising and is_one)):
+    if container == 'avi' or (is_one and pts == sorted(pts)):
       return 'times do not tell in what order frames are shown'
     return ''
 
@@ -306,12 +306,11 @@ class EncodedReader(Reader):
 
   def _key_entries(self, is_key: Sequence[bool]) -> Iterator[_Entry]:
     """Key frames before which no frame is stored that is shown after them."""
-    latest = -1
-    for position, may_start in enumerate(is_key):
-      index = self._index_of.get(position, -1)
-      if may_start and position and index > latest:
-        yield self._entry(index, position)
-      latest = max(latest, index)
+    indices = [self._index_of.get(i, -1) for i in range(len(is_key))]
+    latest = [*itertools.accumulate(indices, max)]
+    for position in itertools.compress(range(len(is_key)), is_key):
+      if position and indices[position] > latest[position - 1]:
+        yield self._entry(indices[position], position)
 
   def _entry(self, index: int, position: int) -> _Entry:
     # MPEG program streams give other times to the first packets after a seek:
@@ -330,15 +329,16 @@ class EncodedReader(Reader):
     ticks = []
     if not self._is_counted:
       ticks = [self._pts[i] for i in order]
-      stored = [self._pts[i] for i in sorted(order)]
-      if None not in stored and stored == sorted(stored):
-        ticks = stored  # Times of decoding: as many, one for each frame.
-    known = [i for i, time in enumerate(ticks) if time is not None]
-    if not known:
-      self._start_s = 0.0
-      self._times_s = np.arange(len(order)) / float(rate)
-      return self._times_s
-    if len(known) < len(order):
+      if None not in ticks and ticks != sorted(ticks):
+        stored = [self._pts[i] for i in sorted(order)]
+        if stored == sorted(stored):
+          ticks = stored  # Times of decoding: as many, one for each frame.
+    if not ticks or None in ticks:
+      known = [i for i, time in enumerate(ticks) if time is not None]
+      if not known:
+        self._start_s = 0.0
+        self._times_s = np.arange(len(order)) / float(rate)
+        return self._times_s
       ticks = np.interp(range(len(order)), known, [ticks[i] for i in known])
     steps = np.diff(np.asarray(ticks, np.float64))
     if (steps < 0).any():
@@ -469,13 +469,18 @@ class EncodedReader(Reader):
     if not self.slow_because:
       self.slow_because = f'{reason}: it is read from the start'
 
+  @functools.cached_property
+  def _position_of(self) -> dict[tuple, int]:
+    """Positions of the packets that are like no other, by identity."""
+    return _unique_positions(self._identities)
+
   def _known_packets(self, position: int) -> Iterator[av.Packet]:
     """Yields packets from `position` on, as long as they are the right ones."""
     at = None
     for packet in self._packets():
       identity = _identity(packet)
       if at is None or identity != self._identities[at]:
-        at = self._position.get(identity)  # Not known at once after a seek.
+        at = self._position_of.get(identity)  # Not known at once after a seek.
       if at is None:
         continue
       if at > position:
@@ -495,9 +500,9 @@ class EncodedReader(Reader):
 _PACKETS_BACK = 16
 
 
-def _identity(packet: av.Packet) -> int:
-  """Tells a packet from others: a hash of its time, size and content."""
-  return hash((packet.pts, packet.size, zlib.crc32(packet)))
+def _identity(packet: av.Packet) -> tuple[int | None, int, int]:
+  """Tells a packet from others by its time, size and content."""
+  return packet.pts, packet.size, zlib.crc32(packet)
 
 
 def _is_hidden_vp8(packet: av.Packet) -> bool:
@@ -505,8 +510,11 @@ def _is_hidden_vp8(packet: av.Packet) -> bool:
   return not memoryview(packet)[0] & 0x10  # The bit show_frame.
 
 
-def _unique_positions(identities: Iterable[int]) -> dict[int, int]:
+def _unique_positions(identities: Sequence[tuple]) -> dict[tuple, int]:
   """Positions of what is there only once."""
+  positions = {identity: i for i, identity in enumerate(identities)}
+  if len(positions) == len(identities):
+    return positions
   positions, doubled = {}, set()
   for position, identity in enumerate(identities):
     if positions.setdefault(identity, position) != position:
