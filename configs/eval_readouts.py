@@ -72,10 +72,11 @@ def get_config(arg=None):
   if not is_drawn and not arg.path:
     raise ValueError(f'dataset={arg.dataset} needs path; add path=... to it.')
   tasks, key, train, test = DATASETS[arg.dataset]
-  size = arg.size or (64 if is_drawn else 224)
+  # Drawn scenes are as large as what the quick start learns from.
+  size = arg.size or (32 if is_drawn else 224)
   config = ml_collections.ConfigDict()
   config.seed = 0
-  config.batch_size = 8
+  config.batch_size = 16 if is_drawn else 8
   # Every run is asked about the same frames, so they are as large for all.
   config.data = {'crop': {'size': (size, size)}}
   entry = {
@@ -90,14 +91,16 @@ def get_config(arg=None):
   learning = {'train': {key: arg.train or train}}
   heads = {task: {} for task in tasks}
   if is_drawn:
-    entry['test']['num_videos'] = 40
+    entry['test']['num_videos'] = 100
     entry['dataset']['size'] = size
-    learning['train']['num_videos'] = arg.few or 200
-    learning['validation'] = {'split': 'val', 'num_videos': 40}
-    learning |= {'learning_rates': (1e-3, 3e-3), 'num_epochs': 20}
+    learning['train']['num_videos'] = arg.few or 1_000
+    learning['validation'] = {'split': 'val', 'num_videos': 60}
+    # A head first learns to look at the right place, for about 500 steps in
+    # which nothing else gets better; 32 epochs are 2,000.
+    learning |= {'learning_rates': (3e-3,), 'num_epochs': 32}
     width = {'width': 128, 'num_heads': 4}
     heads = {
-      'depth': {**width, 'patch_shape': (2, 16, 16)},
+      'depth': {**width, 'patch_shape': (2, 8, 8)},
       'points': {**width, 'query_width': 128},
       'boxes': {**width, 'query_width': 128},
     }
@@ -105,8 +108,6 @@ def get_config(arg=None):
     entry['test'] = {key: arg.test or arg.path}
   else:
     entry['dataset']['path'] = arg.path
-  if arg.dataset == 'sprites':
-    entry['dataset'] |= {'num_sprites': 2, 'background': 'busy'}
   config.evals = {}
   for task in tasks:
     if arg.dataset != 'tap_vid' or arg.train:
@@ -119,6 +120,9 @@ def get_config(arg=None):
       if is_drawn and task != 'depth':
         # Of a few videos a head does not learn to repeat where a query is.
         config.evals[task].relative = True
+      if is_drawn and task == 'points':
+        # It takes 0.75 pixels of such frames, which is rarely reached.
+        config.evals[task].needs_certain = False
     if task == 'points':
       config.evals.points_zero_shot = {
         'name': NAMES[task],
