@@ -96,8 +96,8 @@ def get_config(arg=None):
     entry['dataset']['size'] = size
     learning['train']['num_videos'] = arg.few or 1_000
     learning['validation'] = {'split': 'val', 'num_videos': 60}
-    # A head first learns to look at the right place, for about 500 steps in
-    # which nothing else gets better; 32 epochs are 2,000.
+    # Some hundred steps pass before a head finds where to look: 32 epochs are
+    # 2,000.
     learning |= {'learning_rates': (3e-3,), 'num_epochs': 32}
     width = {'width': 128, 'num_heads': 4}
     heads = {

@@ -230,8 +230,7 @@ class PointReadout(_Readout):
     num_frames: of the answer.
     frames_per_query: divides `num_frames`.
     query_width: of the queries' embedding.
-    num_frequencies: of its Fourier features. The finest of the usual 16 span
-      1/32,768 of a frame: noise to a head that learns from few videos.
+    num_frequencies: of its Fourier features; released heads have 16.
   """
 
   num_frames: int = 16
@@ -285,8 +284,7 @@ class BoxReadout(_Readout):
   Attributes:
     num_frames: of the answer.
     query_width: of the queries' embedding.
-    num_frequencies: of its Fourier features. The finest of the usual 16 span
-      1/32,768 of a frame: noise to a head that learns from few videos.
+    num_frequencies: of its Fourier features; released heads have 16.
   """
 
   num_frames: int = 16
