@@ -24,6 +24,7 @@ def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
   arg = parse_arg(arg, source='videos')
   quickstart = _recipe('eval_sprites.py', f'source={arg.source}').evals
+  readouts = _recipe('eval_readouts.py', 'dataset=sprites').evals
 
   def split(name, num_videos=0, **look):  # 0 is all of a split.
     videos = {'name': 'run', 'split': name, 'num_videos': num_videos, **look}
@@ -84,6 +85,13 @@ def get_config(arg=None):
     'label_propagation': (
       _recipe('eval_label_propagation.py').evals.label_propagation
     ),
+    # Readouts: boxes by a head, and points without one.
+    'box_tracking': {
+      **readouts.boxes,
+      'encoders': ('trained', 'random'),
+      'batch_size': 16,
+    },
+    'points_zero_shot': readouts.points_zero_shot,
     # 5. Reconstruction: of target frames or of clips, whichever a run does.
     'reconstruction': {
       **quickstart.reconstruction,

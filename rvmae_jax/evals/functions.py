@@ -107,6 +107,11 @@ class ModelFunctions:
     """Tokens before the grid in features, such as CLS."""
     return self._model.num_prefix_tokens
 
+  @property
+  def trainable(self) -> tuple[Any, Any, str]:
+    """The Flax module, its parameters, and the method that gives features."""
+    return self._model, self._params, self._method
+
   def with_params(self, params: Any) -> 'ModelFunctions':
     """The same functions, already compiled, with other parameters."""
     other = copy.copy(self)

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from rvmae_jax.metrics.classification import top_k_accuracy
 from rvmae_jax.registry import check_known
@@ -85,7 +86,8 @@ class TrainedHeads:
   """One head for each learning rate and weight decay, trained side by side.
 
   All start from the same parameters and see the same rows, so that a frozen
-  network is asked once for all of them. The rate falls to 0 along a cosine.
+  network is asked once for all of them. The rate rises in a line, and falls to
+  0 along a cosine.
 
   Args:
     head: a module.
@@ -96,6 +98,11 @@ class TrainedHeads:
     rates: learning rates.
     decays: weight decays; every rate is combined with each.
     num_steps: of training.
+    num_warmup: of these, while the rate rises.
+    start: nested parameters to start from; those missing are drawn, and those
+      that the head does not have are left.
+    shares: (name, share) of modules of the head that learn at a share of the
+      rate, weight decay included.
     seed: of the parameters.
 
   Raises:
@@ -111,6 +118,9 @@ class TrainedHeads:
     rates: Sequence[float],
     decays: Sequence[float],
     num_steps: int,
+    num_warmup: int = 0,
+    start: Mapping[str, Any] | None = None,
+    shares: Sequence[tuple[str, float]] = (),
     seed: int = 0,
   ):
     check_known('optimizer', OPTIMIZERS, optimizer)
@@ -118,7 +128,7 @@ class TrainedHeads:
     self._rates, self._decays = (
       np.array(column, np.float32) for column in zip(*self._settings)
     )
-    self._method = {'optimizer': optimizer, 'num_steps': num_steps}
+    self._method = _Method(optimizer, num_steps, num_warmup, tuple(shares))
     self._head, self._loss = head, loss
     self._state = _start(
       head,
@@ -126,7 +136,8 @@ class TrainedHeads:
       [rows[:1] for rows in inputs],
       self._rates,
       self._decays,
-      **self._method,
+      start or {},
+      method=self._method,
     )
 
   def __len__(self) -> int:
@@ -149,7 +160,7 @@ class TrainedHeads:
       self._decays,
       inputs,
       truth,
-      **self._method,
+      method=self._method,
     )
 
   def answer_all(self, *inputs: np.ndarray) -> Any:
@@ -228,18 +239,47 @@ class _State(NamedTuple):
   moments: Any
 
 
-# Compiled once for each head and optimizer, however many networks are probed.
-_static = ('head', 'optimizer', 'num_steps')
+class _Method(NamedTuple):
+  """How heads learn; see `TrainedHeads`."""
+
+  optimizer: str
+  num_steps: int
+  num_warmup: int
+  shares: tuple[tuple[str, float], ...]
+
+  def transform(
+    self, rate: jax.Array, decay: jax.Array
+  ) -> optax.GradientTransformation:
+    """Of gradients to updates."""
+    schedule = optax.warmup_cosine_decay_schedule(
+      0.0 if self.num_warmup else 1.0, 1.0, self.num_warmup, self.num_steps
+    )
+    # A share of the rate is a share of the update.
+    return optax.chain(
+      OPTIMIZERS[self.optimizer](lambda count: rate * schedule(count), decay),
+      *(
+        optax.masked(
+          optax.scale(share),
+          lambda params, name=name: {key: key == name for key in params},
+        )
+        for name, share in self.shares
+      ),
+    )
+
+
+# Compiled once for each head and method, however many networks are probed.
+_static = ('head', 'method')
 
 
 @functools.partial(jax.jit, static_argnames=_static)
-def _start(head, key, inputs, rates, decays, *, optimizer, num_steps):
+def _start(head, key, inputs, rates, decays, known, *, method):
   """The heads before training; all have the same parameters."""
+  drawn = flatten_dict(head.init(key, *inputs)['params'])
+  known = flatten_dict(known)
+  params = unflatten_dict({k: known.get(k, drawn[k]) for k in drawn})
 
   def start(rate, decay):
-    params = head.init(key, *inputs)['params']
-    transform = _transform(optimizer, num_steps, rate, decay)
-    return _State(params, transform.init(params))
+    return _State(params, method.transform(rate, decay).init(params))
 
   return jax.vmap(start)(rates, decays)
 
@@ -247,17 +287,14 @@ def _start(head, key, inputs, rates, decays, *, optimizer, num_steps):
 @functools.partial(
   jax.jit, static_argnames=(*_static, 'loss'), donate_argnames='state'
 )
-def _update(
-  head, loss, state, rates, decays, inputs, truth, *, optimizer, num_steps
-):
+def _update(head, loss, state, rates, decays, inputs, truth, *, method):
   """A step of each head by its own rate and decay, on the same rows."""
 
   def loss_of(params):
     return loss(head.apply({'params': params}, *inputs), *truth)
 
   def update(state, rate, decay):
-    transform = _transform(optimizer, num_steps, rate, decay)
-    updates, moments = transform.update(
+    updates, moments = method.transform(rate, decay).update(
       jax.grad(loss_of)(state.params), state.moments, state.params
     )
     return _State(optax.apply_updates(state.params, updates), moments)
@@ -271,11 +308,6 @@ def _answer(head, params, inputs):
   return jax.vmap(lambda params: head.apply({'params': params}, *inputs))(
     params
   )
-
-
-def _transform(optimizer, num_steps, rate, decay):
-  cosine = optax.cosine_decay_schedule(1.0, num_steps)
-  return OPTIMIZERS[optimizer](lambda count: rate * cosine(count), decay)
 
 
 def hold_out(

@@ -116,7 +116,37 @@ class AttentionReadout(nn.Module):
     return nn.Dense(self.num_outputs, dtype=self.dtype, name='output')(vectors)
 
 
-class ClassReadout(nn.Module):
+class _Readout(nn.Module):
+  """What all readouts have: settings of their attention.
+
+  Attributes:
+    width, num_heads, dtype, attention: see `AttentionReadout`.
+  """
+
+  width: int = 1024
+  num_heads: int = 16
+  dtype: jnp.dtype = jnp.float32
+  attention: str = 'auto'
+
+  def attend(
+    self,
+    features: jax.Array,
+    queries: jax.Array | None = None,
+    **sizes: int,
+  ) -> jax.Array:
+    """An `AttentionReadout` of these `sizes`, float32: [B, Q, num_outputs]."""
+    readout = AttentionReadout(
+      width=self.width,
+      num_heads=self.num_heads,
+      dtype=self.dtype,
+      attention=self.attention,
+      name='readout',
+      **sizes,
+    )
+    return readout(features, queries).astype(jnp.float32)
+
+
+class ClassReadout(_Readout, kw_only=True):
   """One learned query; logits of a clip.
 
   Attributes:
@@ -126,25 +156,15 @@ class ClassReadout(nn.Module):
   num_classes: int
   width: int = 768
   num_heads: int = 12
-  dtype: jnp.dtype = jnp.float32
-  attention: str = 'auto'
 
   @nn.compact
   def __call__(self, features: jax.Array) -> jax.Array:
     """[B, T, N, C] -> [B, num_classes] float32."""
-    logits = AttentionReadout(
-      self.num_classes,
-      self.width,
-      self.num_heads,
-      1,
-      self.dtype,
-      self.attention,
-      name='readout',
-    )(features)
-    return logits[:, 0].astype(jnp.float32)
+    sizes = {'num_outputs': self.num_classes, 'num_queries': 1}
+    return self.attend(features, **sizes)[:, 0]
 
 
-class DepthReadout(nn.Module):
+class DepthReadout(_Readout):
   """A learned query for each tubelet of the depth map; no activation.
 
   Attributes:
@@ -154,10 +174,6 @@ class DepthReadout(nn.Module):
 
   frames_shape: tuple[int, int, int] = (16, 224, 224)
   patch_shape: tuple[int, int, int] = (2, 8, 8)
-  width: int = 1024
-  num_heads: int = 16
-  dtype: jnp.dtype = jnp.float32
-  attention: str = 'auto'
 
   @nn.compact
   def __call__(self, features: jax.Array) -> jax.Array:
@@ -177,17 +193,13 @@ class DepthReadout(nn.Module):
     t, h, w = (
       whole // part for whole, part in zip(self.frames_shape, self.patch_shape)
     )
-    patches = AttentionReadout(
-      tubelet_size * patch_size**2,
-      self.width,
-      self.num_heads,
-      t * h * w,
-      self.dtype,
-      self.attention,
-      name='readout',
-    )(features)
+    patches = self.attend(
+      features,
+      num_outputs=tubelet_size * patch_size**2,
+      num_queries=t * h * w,
+    )
     depth = unpatchify_clip(patches, patch_size, tubelet_size, (t, h, w))
-    return depth[..., 0].astype(jnp.float32)
+    return depth[..., 0]
 
 
 class Tracks(NamedTuple):
@@ -209,7 +221,7 @@ class Tracks(NamedTuple):
     return probability > threshold
 
 
-class PointReadout(nn.Module):
+class PointReadout(_Readout):
   """Follows points that are given by their time and place.
 
   A query is asked several times, each copy for `frames_per_query` frames.
@@ -218,15 +230,14 @@ class PointReadout(nn.Module):
     num_frames: of the answer.
     frames_per_query: divides `num_frames`.
     query_width: of the queries' embedding.
+    num_frequencies: of its Fourier features; released heads have 16.
   """
 
   num_frames: int = 16
   frames_per_query: int = 2
   query_width: int = 512
-  width: int = 1024
+  num_frequencies: int = NUM_FREQUENCIES
   num_heads: int = 8
-  dtype: jnp.dtype = jnp.float32
-  attention: str = 'auto'
 
   @nn.compact
   def __call__(self, features: jax.Array, queries: jax.Array) -> Tracks:
@@ -246,47 +257,40 @@ class PointReadout(nn.Module):
       )
     batch_size, num_queries, _ = queries.shape
     copies = self.num_frames // self.frames_per_query
-    embedded = QueryEmbedding(self.query_width, self.dtype, name='query')(
-      queries
-    )
+    embedded = QueryEmbedding(
+      self.query_width, self.num_frequencies, self.dtype, name='query'
+    )(queries)
     place = self.param(
       'copy_position', nn.initializers.normal(0.02), (copies, self.query_width)
     )
     embedded = embedded[:, :, None] + place.astype(self.dtype)
     # [B, Q, copies, D] -> [B, Q*copies, D]
     embedded = embedded.reshape(batch_size, -1, self.query_width)
-    outputs = AttentionReadout(
-      _POINT_OUTPUTS * self.frames_per_query,
-      self.width,
-      self.num_heads,
-      0,
-      self.dtype,
-      self.attention,
-      name='readout',
-    )(features, embedded)
+    outputs = self.attend(
+      features, embedded, num_outputs=_POINT_OUTPUTS * self.frames_per_query
+    )
     # [B, Q*copies, frames*4] -> [B, Q, T, 4]
     outputs = outputs.reshape(
       batch_size, num_queries, self.num_frames, _POINT_OUTPUTS
-    ).astype(jnp.float32)
+    )
     return Tracks(
       nn.sigmoid(outputs[..., :2]), outputs[..., 2], outputs[..., 3]
     )
 
 
-class BoxReadout(nn.Module):
+class BoxReadout(_Readout):
   """Follows boxes that are given by their place in the first frame.
 
   Attributes:
     num_frames: of the answer.
     query_width: of the queries' embedding.
+    num_frequencies: of its Fourier features; released heads have 16.
   """
 
   num_frames: int = 16
   query_width: int = 512
-  width: int = 1024
+  num_frequencies: int = NUM_FREQUENCIES
   num_heads: int = 4
-  dtype: jnp.dtype = jnp.float32
-  attention: str = 'auto'
 
   @nn.compact
   def __call__(self, features: jax.Array, queries: jax.Array) -> jax.Array:
@@ -299,32 +303,25 @@ class BoxReadout(nn.Module):
     Returns:
       [B, Q, num_frames, 4] float32, in the same order and units.
     """
-    embedded = QueryEmbedding(self.query_width, self.dtype, name='query')(
-      queries
-    )
-    boxes = AttentionReadout(
-      4 * self.num_frames,
-      self.width,
-      self.num_heads,
-      0,
-      self.dtype,
-      self.attention,
-      name='readout',
-    )(features, embedded)
+    embedded = QueryEmbedding(
+      self.query_width, self.num_frequencies, self.dtype, name='query'
+    )(queries)
+    boxes = self.attend(features, embedded, num_outputs=4 * self.num_frames)
     # [B, Q, T*4] -> [B, Q, T, 4]
-    boxes = boxes.reshape(*boxes.shape[:2], self.num_frames, 4)
-    return boxes.astype(jnp.float32)
+    return boxes.reshape(*boxes.shape[:2], self.num_frames, 4)
 
 
 class QueryEmbedding(nn.Module):
   """Fourier features of coordinates, and an MLP; [..., K] -> [..., width]."""
 
   width: int
+  num_frequencies: int = NUM_FREQUENCIES
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
   def __call__(self, coordinates: jax.Array) -> jax.Array:
-    hidden = fourier_features(coordinates).astype(self.dtype)
+    hidden = fourier_features(coordinates, self.num_frequencies)
+    hidden = hidden.astype(self.dtype)
     hidden = nn.Dense(self.width, dtype=self.dtype, name='dense_in')(hidden)
     return nn.Dense(self.width, dtype=self.dtype, name='dense_out')(
       nn.gelu(hidden)

@@ -20,10 +20,10 @@ from rvmae_jax.evals.box_tracking import BoxTrackingEval, RelativeBoxes
 from rvmae_jax.evals.depth import DepthEval
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.point_tracking import PointTrackingEval, RelativePoints
-from rvmae_jax.evals.readouts import Clip, in_chunks
+from rvmae_jax.evals.readouts import TunedReadout, in_chunks, summarise
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.layers.readout import Tracks
-from rvmae_jax.models import build_model
+from rvmae_jax.models import MODELS, build_model
 from rvmae_jax.training.sharding import make_mesh
 from rvmae_jax.visualize import FIGURES
 
@@ -38,6 +38,18 @@ TASKS = {
 }
 
 
+# What registered networks need beside a name, a size and a patch size.
+NETWORKS = {
+  'arvideo': {},
+  'classifier': {'backbone': 'videomae', 'num_classes': 2},
+  'moco_v3': {'backbone': 'videomae'},
+  'rvm': {},
+  'rvmae': {},
+  'siammae': {},
+  'videomae': {},
+}
+
+
 class Oracle:
   """A network that reads what the frames say outright, or nothing.
 
@@ -47,8 +59,8 @@ class Oracle:
   is_recurrent = False
   num_prefix_tokens = 1
 
-  def __init__(self, knows=True):
-    self._knows = knows
+  def __init__(self, knows=True, places=False):
+    self._knows, self._places = knows, places
     self.cache = {}
 
   def untrained(self, video, seed):
@@ -70,6 +82,8 @@ class Oracle:
     tokens = 4 * (tokens - 0.5) @ basis[:3] + 2 * basis[3]
     if not self._knows:
       tokens = np.zeros_like(tokens)
+    if self._places:
+      tokens += np.random.default_rng(1).normal(size=(n * n, 16))
     return np.concatenate([np.zeros_like(tokens[:, :, :1]), tokens], 2)
 
 
@@ -108,17 +122,50 @@ class Drawn:
     return BoxVideo(name, record, boxes.astype(np.float32))
 
 
+class Patchwork(Drawn):
+  """The same for each quarter by itself: an answer is found in one place."""
+
+  def __init__(self, kind, split='train', num_videos=24):
+    super().__init__(kind, split, num_videos)
+    rng = np.random.default_rng(len(split))
+    self._shown = rng.random((num_videos, 2, 2))
+
+  def __getitem__(self, index):
+    shown = self._shown[index]
+    one = shown.repeat(SIZE // 2, 0).repeat(SIZE // 2, 1)
+    frame = np.rint(255 * np.stack([one, 1 - one, 0 * one + 0.5], -1))
+    frames = np.tile(frame.astype(np.uint8), (FRAMES, 1, 1, 1))
+    name = f'{self._split}/{index}'
+    record = {'path': name, 'label': -1, 'frames': frames}
+    if self._kind == 'depth':
+      return DepthVideo(name, record, [np.float32(1 + 3 * one)] * FRAMES)
+    low = np.stack(np.indices((2, 2)), -1).reshape(-1, 1, 2) / 2  # y and x
+    # They stay in their quarter, and where a point is does not tell its way.
+    spread, way = (0.1, 0.28) if self._kind == 'points' else (0, 0.45)
+    rng = np.random.default_rng(index)
+    low = low + rng.uniform(-spread, spread, (4, 1, 2))
+    ways = np.linspace(0, way, FRAMES) * (shown.reshape(-1, 1) - 0.5)
+    low = np.float32(low + ways[..., None])
+    if self._kind == 'boxes':
+      return BoxVideo(name, record, np.concatenate([low, low + 0.5], -1))
+    points = low[..., ::-1] + np.float32(0.25)
+    return PointVideo(name, record, points, np.ones(ways.shape, bool))
+
+
 @pytest.fixture(autouse=True)
 def drawn(monkeypatch):
-  """The entry `drawn` of each table."""
+  """The entries `drawn` and `patchwork` of each table."""
+  made = {'drawn': Drawn, 'patchwork': Patchwork}
   for table, kind in ((DEPTH, 'depth'), (POINTS, 'points'), (BOXES, 'boxes')):
     build = table.build
     monkeypatch.setattr(
       table,
       'build',
       lambda config, build=build, kind=kind: (
-        Drawn(kind, **{k: v for k, v in config.items() if k != 'name'})
-        if config['name'] == 'drawn'
+        made[config['name']](
+          kind, **{k: v for k, v in config.items() if k != 'name'}
+        )
+        if config['name'] in made
         else build(config)
       ),
     )
@@ -172,25 +219,58 @@ def test_a_head_finds_what_features_know_and_no_more(name):
     assert blind == pytest.approx(trivial, abs=0.1) and trivial < 0.6
 
 
-def test_devices_change_no_feature():
-  """All that heads are given: 10 clips in batches of 8, the last filled up."""
+@pytest.mark.parametrize('name', TASKS)
+def test_a_head_learns_where_to_look(name):
+  """Tokens know the answer of their own place; heads find it in new videos."""
+  changes = {'relative': True, 'num_queries': 8}
+  if name == 'depth':
+    changes = {'head': HEAD | {'patch_shape': (4, 16, 16)}}
+  elif name == 'point_tracking':
+    head = TASKS[name][2] | {'num_frequencies': 4}
+    changes |= {'head': head, 'needs_certain': False}
+  asked = evaluation(
+    name,
+    dataset={'name': 'patchwork'},
+    train={'num_videos': 96},
+    encoders=('trained',),
+    learning_rates=(1e-2,),
+    **changes,
+  )
+  metrics = asked.run(Oracle(places=True)).metrics
+  if name == 'depth':
+    assert metrics['trained/AbsRel'] < 0.06 < 0.25 < metrics['mean/AbsRel']
+  elif name == 'point_tracking':
+    assert metrics['trained/first/delta_average'] > 0.4
+    assert metrics['still/first/delta_average'] < 0.3
+    assert metrics['trained/first/OA'] == 1
+  else:
+    assert metrics['trained/mean_iou'] > 0.9
+    assert metrics['first_box/mean_iou'] < 0.7
+
+
+@functools.cache
+def tiny_network():
+  """A recurrent network with CLS, and its parameters."""
   model = build_model(
     {'name': 'rvm', 'variant': 'tiny', 'patch_size': PATCH, 'encoder_blocks': 1}
   )
-  clips = evaluation('depth', test={'split': 'test', 'num_videos': 10})._read()[
-    2
-  ]
-  init = jax.jit(functools.partial(model.init, method='encode'))
-  params = init(jax.random.key(0), clips[0].frames[None])['params']
-  asked, found = evaluation('depth', encoders=('trained',)), []
+  init = functools.partial(model.init, method='encode')
+  video = np.zeros((1, FRAMES, SIZE, SIZE, 3), np.uint8)
+  return model, jax.jit(init)(jax.random.key(0), video)['params']
+
+
+def test_devices_change_no_feature():
+  """All that heads are given: 10 clips in batches of 8, the last filled up."""
+  asked = evaluation('depth', test={'split': 'test', 'num_videos': 10})
+  frames = [clip.frames for clip in asked.read_test()]
+  found = []
   for number in (1, 2, 8):
     mesh = make_mesh(devices=jax.devices()[:number])
-    functions = ModelFunctions(model, params, mesh)
-    encode = asked._encoders(functions, clips[0])['trained']
-    found.append(np.stack(list(asked.encoded(encode, clips))))
+    functions = ModelFunctions(*tiny_network(), mesh)
+    found.append(asked.features(functions, frames).astype(np.float32))
   assert len(found[0]) == 10
   for features in found[1:]:
-    np.testing.assert_allclose(features, found[0], atol=1e-5)
+    np.testing.assert_allclose(features, found[0], atol=5e-3)  # Of float16.
 
 
 @pytest.mark.parametrize('name', TASKS)
@@ -250,6 +330,8 @@ def test_similar_features_follow_points_without_a_head(monkeypatch):
     ({'tracker': {'radius': 3}}, 'tracker=.* does nothing without zero_shot'),
     ({'held_out': 0.2}, 'held_out=0.2 does nothing where validation'),
     ({'encoders': ('pixel',)}, "mean 'pixels'"),
+    ({'learns': 'al'}, "mean 'all'"),
+    ({'network_rate': 0.2}, "network_rate=0.2 does nothing with learns='head'"),
     ({'num_frames': 0}, 'num_frames=0 must be'),
     ({'videos': VIDEOS.replace(patch_size=12)}, r'Patches of 12 .*\(36, 36\)'),
     ({'videos': VIDEOS.replace(tubelet_size=3)}, 'Tokens of 3 frames'),
@@ -276,7 +358,7 @@ class Says(nn.Module):
 def test_relative_heads_say_how_far_from_the_query_in_units_of_the_ways_gone():
   features = np.zeros((1, FRAMES, 16, 3))
   boxes = evaluation('box_tracking', relative=True)
-  train, *_ = boxes._read()
+  train, *_ = boxes.read_all()
   head = boxes.make_head(train)
   moved = [c.truth['boxes'] - c.truth['boxes'][:, :1] for c in train]
   assert head.std == pytest.approx(np.nanstd(np.concatenate(moved)))
@@ -286,7 +368,7 @@ def test_relative_heads_say_how_far_from_the_query_in_units_of_the_ways_gone():
   np.testing.assert_allclose(said, first + head.std, rtol=1e-6)
 
   points = evaluation('point_tracking', relative=True)
-  train, *_ = points._read()
+  train, *_ = points.read_all()
   ways = [c.truth['points'] - c.truth['points'].mean(1)[:, None] for c in train]
   assert points.make_head(train).std == pytest.approx(np.std(ways))
   [queries], [true, _] = points.draw(np.random.default_rng(0), [train[0].truth])
@@ -323,7 +405,7 @@ def test_the_best_head_is_chosen(name, scores, best):
 
 def read(**changes):
   """The clips of each side."""
-  return evaluation('depth', **changes)._read()
+  return evaluation('depth', **changes).read_all()
 
 
 def test_videos_are_on_one_side_alone():
@@ -354,7 +436,7 @@ def test_truth_is_of_the_frames_of_a_clip():
       return DepthVideo(str(index), record, list(np.float32(frames[..., 0])))
 
   asked = evaluation('depth', stride=2, num_clips=3)
-  clips = asked._clips('test', Counted(), np.arange(4))
+  clips = asked._read('test', Counted(), np.arange(4))
   # One is too short, one damaged.
   assert [clip.place[1] for clip in clips] == ['0'] * 3 + ['1'] * 3
   for clip, start in zip(clips, (0, 2, 4)):
@@ -362,7 +444,7 @@ def test_truth_is_of_the_frames_of_a_clip():
     np.testing.assert_array_equal(clip.frames[:, 0, 0, 0], wanted)
     np.testing.assert_array_equal(clip.truth['depth'][:, 5, 5], wanted)
   with pytest.raises(ValueError, match='of 2 videos, 1 are shorter than 7'):
-    asked._clips('test', Counted(), np.arange(2, 4))
+    asked._read('test', Counted(), np.arange(2, 4))
 
 
 def test_what_does_not_fit_into_memory_is_refused(monkeypatch):
@@ -443,18 +525,115 @@ def test_published_sets_are_asked_what_they_know(argument, heads):
   assert set(evaluations) == heads
   for evaluation in evaluations.values():
     assert evaluation.videos.size == (224, 224)
-    if evaluation.learns:
+    if evaluation.trains:
       assert evaluation.train != evaluation.test
 
 
 def test_recurrence_is_left_out_where_there_is_one():
   """And only there: the encoder alone stands beside the network."""
+  asked = evaluation(
+    'depth', encoders=('trained', 'per_frame', 'pixels'), num_epochs=1
+  )
+
+  def compared(network):
+    return {name.split('/')[0] for name in asked.run(network).metrics}
+
   network = Oracle()
-  clip = Clip(('', ''), np.zeros((FRAMES, SIZE, SIZE, 3), np.uint8), {})
-  asked = evaluation('depth', encoders=('trained', 'per_frame', 'pixels'))
-  assert list(asked._encoders(network, clip)) == ['trained', 'pixels']
+  assert compared(network) >= {'trained', 'pixels'}
+  assert 'per_frame' not in compared(network)
   network.is_recurrent = True
-  assert 'per_frame' in asked._encoders(network, clip)
+  assert 'per_frame' in compared(network)
+
+
+def test_scores_of_clips_and_seeds():
+  """Means of 2 and 6 over two clips; what a clip does not have is left out."""
+  runs = [
+    [{'a': 1.0, 'b': np.nan, 'c': np.nan}, {'a': 3.0, 'b': 5.0, 'c': np.nan}],
+    [{'a': 4.0, 'b': np.nan, 'c': np.nan}, {'a': 8.0, 'b': 7.0, 'c': np.nan}],
+  ]
+  assert summarise(runs) == pytest.approx(
+    # Clips have 2.5 and 5.5 over seeds, which deviate by 3 / sqrt(2).
+    {'a': 4, 'a_std': 8**0.5, 'a_se': 1.5, 'b': 6, 'b_std': 2**0.5}
+  )
+  assert summarise(runs[:1]) == pytest.approx({'a': 2, 'a_se': 1, 'b': 5})
+
+
+def test_seeds_are_of_heads_and_of_fresh_networks(monkeypatch):
+  asked = evaluation('depth', num_epochs=1, seeds=2)
+  assert asked.num_trainings == 2 * 2 * 2
+  seeds = []
+  untrained = Oracle.untrained
+  monkeypatch.setattr(
+    Oracle,
+    'untrained',
+    lambda self, video, seed: (
+      seeds.append(seed) or untrained(self, video, seed)
+    ),
+  )
+  metrics = asked.run(Oracle()).metrics
+  assert seeds == [0, 1]
+  assert metrics['trained/AbsRel_std'] > 0
+  assert metrics['trained/AbsRel_se'] > 0
+  assert metrics['mean/AbsRel_se'] > 0 and 'mean/AbsRel_std' not in metrics
+
+
+def test_a_network_learns_with_its_head():
+  """On eight clips; with the encoder frozen, the head finds less of them."""
+  asked = evaluation('depth', learning_rates=(3e-3,), num_epochs=40)
+  clips = asked.read_test()
+  frames = np.stack([clip.frames for clip in clips])
+  functions = ModelFunctions(*tiny_network())
+  frozen, tuned = (
+    asked.fit((rows, clips), (rows, clips), 0, network)[1]['validation_AbsRel']
+    for rows, network in (
+      (asked.features(functions, [*frames]), None),
+      (frames, functions),
+    )
+  )
+  assert tuned < 0.8 * frozen
+
+
+def test_what_learns_is_what_was_asked_for(monkeypatch):
+  """Frames go in instead of features, and only networks are tuned."""
+  asked = evaluation(
+    'depth', learns='all', encoders=('trained', 'pixels'), network_rate=0.5
+  )
+  seen = []
+
+  def fit(self, train, validation, seed, network=None):
+    seen.append((train[0].dtype, network))
+    return (lambda row, truth: truth['depth']), {}
+
+  monkeypatch.setattr(DepthEval, 'fit', fit)
+  functions = ModelFunctions(*tiny_network())
+  assert asked.run(functions).metrics['trained/AbsRel'] == 0
+  assert seen == [(np.uint8, functions), (np.float16, None)]
+
+
+def test_there_is_a_case_for_every_network():
+  assert set(NETWORKS) == set(MODELS.names())
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_every_network_learns_with_its_head(name):
+  """All that features need gets a gradient; nothing is computed."""
+  model = build_model(
+    {'name': name, 'variant': 'tiny', 'patch_size': PATCH} | NETWORKS[name]
+  )
+  asked = evaluation('depth')
+  head = TunedReadout(model, 'encode', asked.make_head(asked.read_test()))
+  video = np.zeros((2, FRAMES, SIZE, SIZE, 3), np.uint8)
+  params = jax.eval_shape(head.init, jax.random.key(0), video)['params']
+  needed = jax.eval_shape(
+    functools.partial(model.init, method='encode'), jax.random.key(0), video
+  )['params']
+  assert jax.tree.structure(params['network']) == jax.tree.structure(needed)
+  depth = np.zeros(video.shape[:-1])
+  gradients = jax.eval_shape(
+    jax.grad(lambda p: asked.loss(head.apply({'params': p}, video), depth)),
+    params,
+  )
+  assert jax.tree.structure(gradients) == jax.tree.structure(params)
 
 
 def test_a_token_may_span_several_frames():
