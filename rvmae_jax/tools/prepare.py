@@ -192,7 +192,7 @@ def prepare(
   folder = pathlib.Path(output)
   with FolderLock(folder, 'prepare'):
     check_settings(folder / 'settings.json', settings)
-    for leftover in folder.glob('.part-*.array_record'):
+    for leftover in folder.glob('.part-*'):
       leftover.unlink()
     return _fill(folder, input_path, shards, settings, workers, beam_arguments)
 
