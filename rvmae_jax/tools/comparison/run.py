@@ -10,6 +10,7 @@ What it leaves in its folder is that of `rvmae_jax.train`, and besides:
 """
 
 import contextlib
+import datetime
 import json
 import pathlib
 import time
@@ -46,10 +47,11 @@ def run(
     workdir: of this run alone.
 
   Returns:
-    `key`, see `compare_recipes.run_key`; `environment`; `seconds` that this
-    attempt took, and by `phases`; and `figures`, numbers by name: cost.json's,
-    `clips` and `flops` spent on training, the evaluations' as
-    `<alias>/<metric>`, and fine-tuning's as `finetune/<alias>/<metric>`.
+    `key`, see `compare_recipes.run_key`; `date` (2026-11-28); `config`, the
+    recipe; `environment`; `seconds` that this attempt took, and by `phases`;
+    and `figures`, numbers by name: cost.json's, `clips` and `flops` spent on
+    training, the evaluations' as `<alias>/<metric>`, and fine-tuning's as
+    `finetune/<alias>/<metric>`.
 
   Raises:
     ValueError: settings that make no sense, a budget that does not buy a step,
@@ -90,6 +92,8 @@ def run(
         figures |= {f'finetune/{name}': value for name, value in found.items()}
     result = {
       'key': compare_recipes.run_key(config, method, seed),
+      'date': datetime.date.today().isoformat(),
+      'config': json.loads(config_utils.to_json(recipe)),
       'environment': environment(),
       'seconds': sum(seconds.values()),
       'phases': seconds,
