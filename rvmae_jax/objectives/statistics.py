@@ -11,16 +11,18 @@ import jax
 import jax.numpy as jnp
 
 _LEAST = 1e-12  # Squares below it count as 0.
+_MIN_CLIPS = 4
 
 
 def network_metrics(outputs: Mapping[str, Any]) -> dict[str, jax.Array]:
   """Those of features and of a recurrent core, of what a model gives.
 
   Args:
-    outputs: of a model; what it lacks of `features` and `stats` is left out.
+    outputs: of a model; what it lacks of `features` and `stats` is left out,
+      and few clips do not tell how far clips are apart.
   """
   metrics = {}
-  if 'features' in outputs:
+  if len(outputs.get('features', ())) >= _MIN_CLIPS:
     metrics |= feature_metrics(outputs['features'])
   if outputs.get('stats'):  # Cores that carry no state have none.
     metrics |= core_metrics(outputs['stats'], outputs['features'])

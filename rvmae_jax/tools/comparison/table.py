@@ -32,8 +32,8 @@ def make_rows(
 
   Returns:
     For each method `method`; `seeds` that are done; `mean`, `std` (of the
-    sample; None for one seed) and `values`, each by figure; and `failures`, by
-    seed. A figure that some of the seeds lack is left out.
+    sample; None for one seed) and `values`, each by figure; `failures` and, of
+    training, `problems`, by seed. A figure that some seeds lack is left out.
   """
   rows = []
   for method in dict.fromkeys(method for method, _ in results):
@@ -56,6 +56,9 @@ def make_rows(
         'values': values,
         'failures': {
           s: r['failure'] for s, r in of_method.items() if 'failure' in r
+        },
+        'problems': {
+          s: r['problems'] for s, r in of_method.items() if r.get('problems')
         },
       }
     )
@@ -108,7 +111,13 @@ def _measured(row: Mapping[str, Any], name: str) -> str:
 
 
 def _notes(row: Mapping[str, Any]) -> str:
-  return '; '.join(
+  notes = [
     f'seed {seed} failed: {textwrap.shorten(why, 200)}'
     for seed, why in row['failures'].items()
-  )
+  ]
+  notes += [
+    f'seed {seed}: {problem}'
+    for seed, problems in row['problems'].items()
+    for problem in problems
+  ]
+  return '; '.join(notes)
