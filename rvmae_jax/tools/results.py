@@ -1,7 +1,8 @@
 """Puts measured numbers into the pages: tables and pictures from small JSON.
 
   python -m rvmae_jax.tools.results [--docs docs] [--check]
-  python -m rvmae_jax.tools.results --from runs/compare --name rvmae_study
+  python -m rvmae_jax.tools.results --from runs/compare --name rvmae_study \\
+    [--draw psnr_hidden,core/state_change]
 
 Every file docs/results/NAME.json is one table, and a picture if it likes. Pages
 (README.md and docs/*.md) show it where they have these two lines:
@@ -12,7 +13,7 @@ Every file docs/results/NAME.json is one table, and a picture if it likes. Pages
 What stands between them is written by this command, and by nobody else.
 `--check` writes nothing, and fails if something is out of date. `--from` makes
 such a file of a comparison (`tools/compare`), with each run's config, numbers
-and curves.
+and curves; `notes` that the file has already stay.
 
 A file holds
 
@@ -249,10 +250,9 @@ def main(argv: list[str]) -> None:
   if comparison:
     path = docs / 'results' / f'{args.name}.json'
     path.parent.mkdir(parents=True, exist_ok=True)
-    result = summarize(pathlib.Path(comparison))
+    result = summarize(pathlib.Path(comparison), args.draw)
     if path.exists():  # What was written by hand stays.
-      kept = files.read_json(path)
-      result |= {key: kept[key] for key in ('notes', 'picture') if key in kept}
+      result['notes'] = files.read_json(path).get('notes', result['notes'])
     write_whole(path, format_json(result))
     print(path)
   stale = update(docs, write=not args.check)
@@ -267,4 +267,5 @@ if __name__ == '__main__':
   flags.DEFINE_bool('check', False, 'Write nothing; fail if it should.')
   flags.DEFINE_string('from', None, 'Workdir of a comparison to keep.')
   flags.DEFINE_string('name', None, 'What to call what is kept.')
+  flags.DEFINE_list('draw', [], 'Curves of training to draw, by their names.')
   app.run(main)

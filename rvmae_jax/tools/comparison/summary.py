@@ -17,11 +17,14 @@ _NUM_DIGITS = 5  # Of kept numbers.
 _CURVES = 'loss', 'psnr_hidden', 'grad_norm'
 
 
-def summarize(workdir: pathlib.Path) -> dict[str, Any]:
+def summarize(
+  workdir: pathlib.Path, drawn: Sequence[str] = ()
+) -> dict[str, Any]:
   """A table of a comparison's runs, as `tools/results` shows it.
 
   Args:
     workdir: of `tools/compare`.
+    drawn: names of curves that make a picture, a panel each.
 
   Returns:
     What `tools/results` needs, and besides: `config`, the settings that all
@@ -57,6 +60,22 @@ def summarize(workdir: pathlib.Path) -> dict[str, Any]:
   names = dict.fromkeys(n for r in results.values() for n in r['figures'])
   last = max(results.values(), key=lambda result: result['date'])
   columns, cells, digits = _table(rows, table['columns'])
+  curves = {
+    name: curve
+    for name, result in results.items()
+    if (
+      curve := _curves(
+        workdir / name / 'metrics.jsonl',
+        (*_CURVES, *drawn, *result['config'].get('losses', ())),
+      )
+    )
+  }
+  picture = {}
+  if drawn:
+    batch_size = first['batch_size']
+    picture['picture'] = {
+      'panels': [_panel(curves, name, batch_size) for name in drawn]
+    }
   return {
     'command': table['command'],
     'date': last['date'],
@@ -76,16 +95,8 @@ def summarize(workdir: pathlib.Path) -> dict[str, Any]:
       name: [_rounded(r['figures'].get(name)) for r in results.values()]
       for name in names
     },
-    'curves': {
-      name: curve
-      for name, result in results.items()
-      if (
-        curve := _curves(
-          workdir / name / 'metrics.jsonl',
-          (*_CURVES, *result['config'].get('losses', ())),
-        )
-      )
-    },
+    'curves': curves,
+    **picture,
   }
 
 
@@ -147,6 +158,30 @@ def _curves(
     if is_wanted and np.array_equal(found_at, steps):
       curves[name] = [_rounded(v) for v in values[picked].tolist()]
   return curves
+
+
+def _panel(
+  curves: Mapping[str, Mapping[str, Sequence[float]]],
+  name: str,
+  batch_size: int,
+) -> dict[str, Any]:
+  """A panel of `visualize.lines`: a line for each method, over its seeds."""
+  by_method: dict[str, list[Mapping[str, Sequence[float]]]] = {}
+  for run, curve in curves.items():
+    if name in curve:
+      by_method.setdefault(run.rpartition('/')[0], []).append(curve)
+  lines = []
+  for method, of_seeds in by_method.items():
+    values = np.array([curve[name] for curve in of_seeds])  # [seeds, points]
+    line = {
+      'name': method,
+      'x': [step * batch_size for step in of_seeds[0]['step']],
+      'y': [_rounded(v) for v in values.mean(0).tolist()],
+    }
+    if len(values) > 1:
+      line['spread'] = [_rounded(v) for v in values.std(0, ddof=1).tolist()]
+    lines.append(line)
+  return {'x': 'clips', 'y': name, 'lines': lines}
 
 
 def _flat(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

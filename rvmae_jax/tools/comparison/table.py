@@ -96,7 +96,9 @@ def format_markdown(
 
 def is_share(name: str) -> bool:
   """Whether an evaluation's figure is a share, which is shown in per cent."""
-  return name.rpartition('/')[2].startswith(('top', 'recall_at_', 'map'))
+  last = name.rpartition('/')[2]
+  is_mean = 'top1/' in name and last == 'mean'  # Over severities.
+  return is_mean or bool({'top1', 'top5', 'recall', 'map'} & {*last.split('_')})
 
 
 def _measured(row: Mapping[str, Any], name: str) -> str:

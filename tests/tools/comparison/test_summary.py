@@ -23,7 +23,11 @@ def workdir(tmp_path, monkeypatch):
     result = {
       'key': job.name,
       'date': f'2026-11-2{job.seed}',
-      'config': {'seed': job.seed, 'model': {'name': job.method, 'width': 8}},
+      'config': {
+        'seed': job.seed,
+        'batch_size': 16,
+        'model': {'name': job.method, 'width': 8},
+      },
       'environment': {'device': '1 x cpu', 'jax': '0.10.2', 'commit': 'abc'},
       'figures': figures,
       'seconds': 1.0,
@@ -64,7 +68,7 @@ def test_the_table_is_that_of_its_rows(workdir):
 
 def test_each_run_keeps_its_config_figures_and_curves(workdir):
   summary = summarize(workdir)
-  assert summary['config'] == {'model.width': 8}
+  assert summary['config'] == {'batch_size': 16, 'model.width': 8}
   assert summary['runs'] == {
     'rvm/seed_0': {'seed': 0, 'model.name': 'rvm'},
     'rvm/seed_1': {'seed': 1, 'model.name': 'rvm'},
@@ -75,6 +79,16 @@ def test_each_run_keeps_its_config_figures_and_curves(workdir):
   assert curve.keys() == {'step', 'loss', 'core/update_gate'}
   assert (curve['step'][0], curve['step'][-1]) == (1, 100)
   assert len(curve['loss']) == 20
+
+
+def test_curves_are_drawn_as_means_of_seeds(workdir):
+  [panel] = summarize(workdir, drawn=['loss'])['picture']['panels']
+  of_rvm, of_other = panel['lines']
+  assert (of_rvm['name'], of_other['name']) == ('rvm', 'other')
+  assert (of_rvm['x'][0], of_rvm['x'][-1]) == (16, 1600)
+  assert (of_rvm['y'][0], of_rvm['y'][-1]) == (1.0, 0.01)
+  assert set(of_rvm['spread']) == {0.0}
+  assert 'spread' not in of_other  # One seed.
 
 
 def test_what_is_kept_can_be_shown(workdir, tmp_path):
