@@ -24,11 +24,8 @@ LOSSES = Registry(
     'pixel_huber': 'rvmae_jax.losses.pixel:huber',
     'pixel_l1': 'rvmae_jax.losses.pixel:l1',
     'pixel_l2': 'rvmae_jax.losses.pixel:l2',
-    'temporal_curvature': 'rvmae_jax.losses.temporal:curvature',
-    'temporal_hinge': 'rvmae_jax.losses.temporal:hinge',
     'temporal_l1': 'rvmae_jax.losses.temporal:l1',
     'temporal_l2': 'rvmae_jax.losses.temporal:l2',
-    'temporal_relative': 'rvmae_jax.losses.temporal:relative',
     'temporal_slowness': 'rvmae_jax.losses.temporal:slowness',
   },
 )
