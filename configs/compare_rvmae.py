@@ -12,7 +12,7 @@ whole; the others see nothing there); which of 12 motions videos of 16 frames
 show; which videos are alike; what happens when in long ones; and what is left
 with a part of the picture covered. Cost and memory of training stand beside.
 
-Arguments: methods=study (the three), ablations, or names of any joined by +;
+Arguments: methods=study (the three), ablations, or names joined by +;
 clips=to train on; seeds=how many; rates: the three at a third and at three
 times their learning rate, asked about validation videos; judge=a run, or VGG16
 or LPIPS (see rvmae_jax/perceptual.py), whose features compare rebuilt frames.
@@ -32,6 +32,9 @@ _PER_FRAME = {
   'objective': _SPRITES.STANDARDIZED,
 }
 _SAME_MASK = {'name': 'per_frame', 'ratio': 0.75}
+_VIEWS = {'name': 'two_views', 'clip': _CLIP}
+_OF_VIEWS = {'info_nce': 1e-3}
+_PIXELS_ALONE = {'temporal_slowness': None}
 
 
 def _ablation(**changes):
@@ -64,15 +67,13 @@ ABLATIONS = {
   'rvmae_half_of_frames': _ablation(data={'mask': {'frame_ratio': 0.5}}),
   # A decoder that sees no later frames.
   'rvmae_causal': _ablation(model={'causal': True}),
-  # Terms of the loss, each alone beside the pixels.
-  'rvmae_pixels': _ablation(losses={'temporal_hinge': None}),
-  'rvmae_plain_change': _ablation(
-    losses={'temporal_hinge': None, 'temporal_l1': 0.1}
-  ),
+  # Terms of the loss: the pixels alone, with each of the others, and with all.
+  'rvmae_pixels': _ablation(losses=_PIXELS_ALONE),
+  'rvmae_plain_change': _ablation(losses={**_PIXELS_ALONE, 'temporal_l1': 0.1}),
   'rvmae_views': _ablation(
-    losses={'temporal_hinge': None, 'info_nce': 1e-3},
-    data={'clip': {'name': 'two_views', 'clip': _CLIP}},
+    losses={**_PIXELS_ALONE, **_OF_VIEWS}, data={'clip': _VIEWS}
   ),
+  'rvmae_all_terms': _ablation(losses=_OF_VIEWS, data={'clip': _VIEWS}),
 }
 
 
@@ -186,10 +187,6 @@ def _columns(arg):
     'robustness/clean/top1': 'probe, clean',
     'robustness/top1/occlusion/mean': 'probe, occluded',
   }
-  if arg.rates:
-    columns = {
-      k: columns[k] for k in list(columns) if 'probe/' in k or 'mask' in k
-    }
   if not arg.judge:
     del columns['same_mask/model/perceptual_frame']
   return tuple(columns.items())

@@ -2,7 +2,7 @@
 
   python -m rvmae_jax.tools.results [--docs docs] [--check]
   python -m rvmae_jax.tools.results --from runs/compare --name rvmae_study \\
-    [--draw psnr_hidden,core/state_change]
+    [--draw psnr_hidden,core/state_change] [--turned]
 
 Every file docs/results/NAME.json is one table, and a picture if it likes. Pages
 (README.md and docs/*.md) show it where they have these two lines:
@@ -23,6 +23,7 @@ A file holds
                                    [number, number] for a value and its ±
   digits   (optional)              after the point: a number for all columns, or
                                    a list with one, or null, for each; else 1
+  turned   (optional)              true shows columns as rows: many, of few rows
   notes    (optional)              Markdown below the table
   picture  (optional)              see `visualize.lines.draw_lines`
 
@@ -166,7 +167,10 @@ def format_result(name: str, result: Mapping[str, Any], folder: str) -> str:
       [format_cell(cell, n) for cell, n in zip(row, digits)]
       for row in result['rows']
     ]
-    parts.append(markdown.table(result['columns'], rows, align='---:'))
+    table = [result['columns'], *rows]
+    if result.get('turned'):
+      table = list(zip(*table))
+    parts.append(markdown.table(table[0], table[1:], align='---:'))
   date = datetime.date.fromisoformat(result['date'])
   origin = (
     f'{markdown.code(result["command"])}, {date.day} {date:%B %Y}, '
@@ -251,6 +255,7 @@ def main(argv: list[str]) -> None:
     path = docs / 'results' / f'{args.name}.json'
     path.parent.mkdir(parents=True, exist_ok=True)
     result = summarize(pathlib.Path(comparison), args.draw)
+    result['turned'] = args.turned
     if path.exists():  # What was written by hand stays.
       result['notes'] = files.read_json(path).get('notes', result['notes'])
     write_whole(path, format_json(result))
@@ -267,5 +272,8 @@ if __name__ == '__main__':
   flags.DEFINE_bool('check', False, 'Write nothing; fail if it should.')
   flags.DEFINE_string('from', None, 'Workdir of a comparison to keep.')
   flags.DEFINE_string('name', None, 'What to call what is kept.')
+  flags.DEFINE_bool(
+    'turned', False, 'Show figures as rows, methods as columns.'
+  )
   flags.DEFINE_list('draw', [], 'Curves of training to draw, by their names.')
   app.run(main)

@@ -127,6 +127,15 @@ def test_what_is_missing_is_named(docs):
     tool.read_result(path)
 
 
+def test_a_table_can_be_turned():
+  table = {**RESULT, 'turned': True}
+  del table['picture']
+  text = tool.format_result('study', table, 'results')
+  assert text.startswith(
+    '| method | a_b | c |\n| --- | ---: | ---: |\n| clips | 9,600 | 12 |\n'
+  )
+
+
 def test_json_has_a_line_for_each_row():
   text = tool.format_json(RESULT)
   assert json.loads(text) == RESULT
