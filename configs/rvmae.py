@@ -5,8 +5,8 @@
 
 Of eight frames two are hidden whole, and three quarters of the patches of the
 others. A term of the loss asks states to change steadily from frame to frame.
-configs/vanilla_mae.py is what it is compared with: no recurrence, the same clips,
-pixels, targets and training.
+configs/vanilla_mae.py is what it is compared with: no recurrence, the same
+clips, pixels, targets and training.
 
 Arguments: variant=tiny|S|B|L|H; videos, shards and runlocal as those of
 configs/rvm_pretrain.py; causal: the decoder sees no later frames; views: two
