@@ -38,7 +38,7 @@ from rvmae_jax.parts import (
   model_functions,
   rebuilt_frames,
 )
-from rvmae_jax.training import guards, sharding
+from rvmae_jax.training import guards, health, sharding
 from rvmae_jax.training.checkpointing import Checkpointer, SaveError
 from rvmae_jax.training.distributed import (
   define_process_flags,
@@ -189,6 +189,7 @@ def _train(
   )
   profiler = Profiler(workdir / 'profile', config.log.profile)
   non_finite = guards.NonFiniteGuard(config.log.max_skipped)
+  watch = health.Watch(config.losses, config.model.get('core_kind', ''))
   bad_videos = BadVideoGuard(
     config.data.max_bad_share, repeats=config.data.get('repeats', 1)
   )
@@ -264,6 +265,8 @@ def _train(
         scalars = metrics | progress.speed(step, batches.wait_s)
         scalars |= sum_over_processes(bad_videos.metrics())
         logging.info(progress.line(step, scalars))
+        for problem in watch.update(step, scalars):
+          logging.warning('Step %d: %s %s', step, problem.text, problem.remedy)
         writer.write(step, scalars)
       # Before evaluations: they take long, and may fail. A run told to stop
       # leaves them to the one that goes on.

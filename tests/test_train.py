@@ -196,6 +196,14 @@ def test_run_writes_all_it_promises(tmp_path):
   assert list((tmp_path / 'pictures' / 'step_0000004').glob('*.png'))
 
 
+def test_training_warns_of_a_term_that_swamps_the_others(tmp_path, caplog):
+  losses = {'pixel_l2': 1e-3, 'temporal_l1': 1.0}
+  train(_config(total_steps=3, losses=losses), str(tmp_path))
+  [told] = [r.message for r in caplog.records if 'of the loss' in r.message]
+  assert told.startswith('Step 2: 1 x temporal_l1 is ')
+  assert told.endswith('Lower losses.temporal_l1.')
+
+
 @pytest.mark.slow
 def test_a_network_that_judges_is_no_part_of_the_state(tmp_path):
   """In the loss and in an evaluation, on a mesh."""

@@ -151,10 +151,12 @@ def score(
     distance: perceptual distance of frames [n, H, W, 3], [n] numbers.
 
   Returns:
-    `<method>/error_hidden`, `error_frame`, `ssim_hidden`, `ssim_frame` and,
-    where asked for, `perceptual_frame`, each [B, S] or [B].
+    `<method>/error_hidden`, `error_hidden_frames` (of frames that are hidden
+    whole; masked where none is), `error_frame`, `ssim_hidden`, `ssim_frame`
+    and, where asked for, `perceptual_frame`, each [B, S] or [B].
   """
   axes = tuple(range(num_lead, 4))
+  whole = np.broadcast_to(hidden.all((2, 3), keepdims=True), hidden.shape)
 
   def mean_hidden(values):
     return (values * hidden).sum(axes) / hidden.sum(axes)
@@ -169,6 +171,7 @@ def score(
     likeness = ssim_map(guess, true)
     scores |= {
       f'{method}/error_hidden': mean_hidden(error),
+      f'{method}/error_hidden_frames': mean_where(error, whole, axes),
       f'{method}/error_frame': error.mean(axes),
       f'{method}/ssim_hidden': mean_hidden(likeness),
       f'{method}/ssim_frame': mean_frames(interior_mean(likeness)),

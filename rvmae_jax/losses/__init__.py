@@ -26,6 +26,7 @@ LOSSES = Registry(
     'pixel_l2': 'rvmae_jax.losses.pixel:l2',
     'temporal_l1': 'rvmae_jax.losses.temporal:l1',
     'temporal_l2': 'rvmae_jax.losses.temporal:l2',
+    'temporal_slowness': 'rvmae_jax.losses.temporal:slowness',
   },
 )
 

@@ -1,7 +1,17 @@
-"""Losses that ask features to change little from frame to frame."""
+"""Losses that ask features to change little, or steadily, through time.
+
+`l1` and `l2` are lowest where features stand still: a recurrent network that is
+asked for it writes its first frame to the state and then nothing more.
+`slowness` asks for steady change instead.
+"""
 
 import jax
 import jax.numpy as jnp
+
+# Of `slowness`: what goes back and forth once in eight frames has 0.29.
+_STEADY = 0.3
+# Of the features' power: change below it is none.
+_LEAST = 1e-6
 
 
 def l1(features: jax.Array) -> jax.Array:
@@ -16,6 +26,33 @@ def l1(features: jax.Array) -> jax.Array:
 def l2(features: jax.Array) -> jax.Array:
   """Mean squared change between consecutive frames; see `l1`."""
   return jnp.square(_changes(features)).mean((1, 2, 3))
+
+
+def slowness(features: jax.Array) -> jax.Array:
+  """How much more features change between frames than through the clip.
+
+  The squared change between consecutive frames over twice the variance through
+  the clip, as in slow feature analysis (Wiskott & Sejnowski, 2002), less 0.3,
+  and at least 0. The ratio is 1 for noise and 1 - cos(2 pi / P) for what comes
+  back every P frames. It knows neither scale nor place of features; those that
+  stand still count as noise, so that standing still lowers nothing. Nor does
+  less than 0.3: else all would turn into the slowest there is, a clock.
+
+  Args:
+    features: [B, T, N, D] of three frames or more; of two, the ratio is 1.
+
+  Returns:
+    [B].
+
+  Raises:
+    ValueError: there is but one frame.
+  """
+  change = jnp.square(_changes(features)).mean((1, 2, 3))
+  features = features.astype(jnp.float32)
+  variance = features.var(1, ddof=1).mean((1, 2))
+  least = _LEAST * (jnp.square(features).mean((1, 2, 3)) + _LEAST)
+  ratio = (change + 2 * least) / (2 * (variance + least))
+  return jnp.maximum(ratio - _STEADY, 0)
 
 
 def _changes(features: jax.Array) -> jax.Array:

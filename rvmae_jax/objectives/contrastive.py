@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from rvmae_jax.losses import weighted_terms
 from rvmae_jax.losses.contrastive import cosine_similarities, unit_length
+from rvmae_jax.objectives.statistics import network_metrics
 
 
 class Contrastive:
@@ -47,9 +48,11 @@ class Contrastive:
     Metrics: `loss`, each term (the sum of both ways), `accuracy` (how often the
     right key is the nearest) and `spread`, the deviation of the keys' entries
     over the batch times the square root of their number: about 1 where keys
-    differ, 0 where they have collapsed into one.
+    differ, 0 where they have collapsed into one; and those of
+    `objectives.statistics`.
     """
-    queries = apply(params, batch, train=train, rng=rng)['prediction']
+    outputs = apply(params, batch, train=train, rng=rng)
+    queries = outputs['prediction']
     keys = apply(ema_params, batch, train=train, rng=rng)['projection']
     keys = jax.lax.stop_gradient(keys)
     # (queries, keys): the first view asks for the second, and the reverse.
@@ -67,4 +70,5 @@ class Contrastive:
     is_right = nearest == jnp.arange(len(queries))
     spread = unit_length(keys).std(0).mean() * keys.shape[-1] ** 0.5
     metrics |= {'loss': loss, 'accuracy': is_right.mean(), 'spread': spread}
+    metrics |= network_metrics(outputs)
     return loss, jax.lax.stop_gradient(metrics)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from rvmae_jax.layers import patches
 from rvmae_jax.losses import LOSSES, family_of, pixel, weighted_terms
+from rvmae_jax.objectives.statistics import network_metrics, pooled
 
 # Families of losses that this objective knows what to give to.
 _FAMILIES = ('pixel', 'temporal', 'perceptual', 'contrastive')
@@ -89,8 +90,8 @@ class MaskedReconstruction:
     frame by frame if it is `target`.
 
     Metrics: `loss`, each term under its own name, `psnr_hidden` (dB, mean over
-    target frames or clips, in pixel space whatever the normalisation), and the
-    core's statistics where the model gives them.
+    target frames or clips, in pixel space whatever the normalisation), and
+    those of `objectives.statistics`.
     """
     outputs = apply(params, batch, train=train, rng=rng)
     pred, pred_ids = outputs['pred'], outputs.get('pred_ids')
@@ -123,7 +124,7 @@ class MaskedReconstruction:
         *self._perceived(perceptual_features, outputs, batch)
       ).mean(),
       'contrastive': lambda term: _both_ways(
-        term, _pooled(outputs['features']), _pooled(features_of_view2())
+        term, pooled(outputs['features']), pooled(features_of_view2())
       ),
     }
     loss, metrics = jnp.zeros(()), {}
@@ -135,7 +136,7 @@ class MaskedReconstruction:
     error = (error * hidden).sum(-1) / hidden.sum(-1)
     psnr = -10 * jnp.log10(jnp.maximum(error, 1e-10))
     metrics |= {'loss': loss, 'psnr_hidden': psnr.mean()}
-    metrics |= core_metrics(outputs.get('stats', {}))
+    metrics |= network_metrics(outputs)
     return loss, jax.lax.stop_gradient(metrics)
 
   def to_pixels(
@@ -232,29 +233,7 @@ def hidden_mask(ids_keep: jax.Array, num_tokens: int) -> jax.Array:
   return 1 - jax.nn.one_hot(ids_keep, num_tokens).sum(axis=-2)
 
 
-def _pooled(features: jax.Array) -> jax.Array:
-  """Means over times and places: [B, ..., D] -> [B, D] float32."""
-  # [B, ..., D] -> [B, L, D]
-  features = features.reshape(len(features), -1, features.shape[-1])
-  return features.astype(jnp.float32).mean(1)
-
-
 def _both_ways(
   term: Callable[..., jax.Array], first: jax.Array, second: jax.Array
 ) -> jax.Array:
   return (term(first, second) + term(second, first)).mean() / 2
-
-
-def core_metrics(stats: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-  """Scalars of the recurrent core: gates, saturation, state norm over time."""
-  if not stats:
-    return {}
-  metrics = {
-    f'core/{name}': stats[name].mean()
-    for name in ('update_gate', 'reset_gate', 'gate_saturation')
-  }
-  norms = stats['state_norm'].mean(axis=0)  # [T]
-  return metrics | {
-    'core/state_norm_first': norms[0],
-    'core/state_norm_last': norms[-1],
-  }

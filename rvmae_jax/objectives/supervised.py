@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from rvmae_jax.losses import weighted_terms
 from rvmae_jax.losses.classification import smooth_labels
 from rvmae_jax.objectives.mixing import Mixing
+from rvmae_jax.objectives.statistics import network_metrics
 
 
 class Supervised:
@@ -51,7 +52,8 @@ class Supervised:
 
     Clips without a label (-1) count for nothing. Metrics: `loss`, each term
     under its own name, and `accuracy` (top 1; of mixed clips, the class with
-    the greater share).
+    the greater share), and those of
+    `objectives.statistics`.
     """
     video, label = batch['video'], batch['label']
     target = smooth_labels(label, self.num_classes, self.label_smoothing)
@@ -60,7 +62,8 @@ class Supervised:
       rng, mixing_rng = jax.random.split(rng)
       video, target = self.mixing(video, target, mixing_rng)
     inputs = {**batch, 'video': video}
-    logits = apply(params, inputs, train=train, rng=rng)['logits']
+    outputs = apply(params, inputs, train=train, rng=rng)
+    logits = outputs['logits']
 
     # Rows without a label have no share in the sum of the targets.
     weights = target.sum(-1)
@@ -74,4 +77,5 @@ class Supervised:
       'loss': loss,
       'accuracy': (is_right * weights).sum() / num_labelled,
     }
+    metrics |= network_metrics(outputs)
     return loss, jax.lax.stop_gradient(metrics)

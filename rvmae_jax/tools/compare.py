@@ -19,6 +19,7 @@ What it leaves in its workdir, after each run:
 import json
 import os
 import pathlib
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -46,6 +47,7 @@ def compare(
   workdir: str | pathlib.Path,
   start: Callable[[Job], int],
   num_jobs: int = 1,
+  command: str = '',
 ) -> list[dict[str, Any]]:
   """Does what is not done yet and writes the table after each run.
 
@@ -55,6 +57,7 @@ def compare(
     start: does a run, waits for it and returns its exit status; it is called
       from several threads if there are several jobs.
     num_jobs: how many runs at once.
+    command: kept in table.json, for whoever finds it later.
 
   Returns:
     The rows of the table, see `compare_table.make_rows`.
@@ -64,7 +67,7 @@ def compare(
   results = {job: _finished(config, job) for job in jobs}
   waiting = [job for job, result in results.items() if not result]
   print(f'{len(jobs)} runs, {len(jobs) - len(waiting)} finished before.')
-  rows = write_table(config, results, workdir)
+  rows = write_table(config, results, workdir, command)
   pool = futures.ThreadPoolExecutor(num_jobs)
   runs = {pool.submit(do_run, config, job, start): job for job in waiting}
   try:
@@ -77,7 +80,7 @@ def compare(
       left_s = _seconds_left(runs.values(), results) / num_jobs
       left = f'about {left_s / 60:.0f} min left'
       print(f'{progress}: {outcome}; {left}', flush=True)
-      rows = write_table(config, results, workdir)
+      rows = write_table(config, results, workdir, command)
   finally:
     pool.shutdown(wait=False, cancel_futures=True)
   return rows
@@ -125,6 +128,7 @@ def write_table(
   config: ConfigDict,
   results: Mapping[Job, dict[str, Any] | None],
   workdir: pathlib.Path,
+  command: str = '',
 ) -> list[dict[str, Any]]:
   """Writes table.md, table.json and accuracy.png; returns the rows."""
   workdir.mkdir(parents=True, exist_ok=True)
@@ -136,6 +140,8 @@ def write_table(
   )
   environments = [r['environment'] for r in results.values() if _is_done(r)]
   table = {
+    'command': command,
+    'columns': list(config.columns),
     'budget': config.budget.to_dict(),
     'environment': environments[0] if environments else {},
     'rows': rows,
@@ -206,9 +212,10 @@ def main(argv: list[str]) -> None:
   parent = f'--parent={os.getpid()}'
   command = [sys.executable, '-m', module, *sys.argv[1:], parent]
   processes = Processes(command, args.jobs)
+  typed = shlex.join(['python', '-m', module, *sys.argv[1:]])
   try:
     with FolderLock(workdir, 'comparison'):
-      compare(args.config, workdir, processes, args.jobs)
+      compare(args.config, workdir, processes, args.jobs, typed)
   except KeyboardInterrupt:
     processes.stop()
     sys.exit('Stopped; the same command goes on from here.')

@@ -10,7 +10,7 @@ import io
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from absl import app, flags
@@ -25,8 +25,9 @@ from rvmae_jax.tools.reporting.tables import (
   list_poolings,
   plain_tables,
 )
+from rvmae_jax.training.health import Span, find_spans
 from rvmae_jax.visualize import page
-from rvmae_jax.visualize.curves import draw_curves, read_history
+from rvmae_jax.visualize.curves import draw_curves, read_history, read_lines
 from rvmae_jax.visualize.probes import ENCODER_NAMES, POOLING_NAMES
 
 # Of the poolings, the one that the first lines of the report speak of: the
@@ -60,13 +61,18 @@ def write_report(
   with files.naming(path, 'is no config of a run', remedy=''):
     title = config_utils.model_title(config['model'])
     body = [page.join(page.title(title), _origin(config))]
+  path = workdir / 'metrics.jsonl'
+  problems = []
+  if path.exists():
+    with files.naming(path, 'is no log of a run, or is damaged'):
+      problems = find_spans(read_lines(path), config)
   path = evaluation / 'metrics.json'
   measured = files.read_json(path) if path.exists() else {'evaluations': {}}
   with files.naming(path, 'is nothing that evaluate writes', remedy=''):
     results = measured['evaluations']
     sections = evaluation_sections(results, evaluation)
     body += [
-      _findings(results),
+      _findings(results, problems),
       page.contents([heading for heading, _ in sections]),
       *(page.section(heading, content) for heading, content in sections),
       _curves(workdir / 'metrics.jsonl'),
@@ -91,10 +97,13 @@ def _origin(config: Mapping[str, Any]) -> str:
   )
 
 
-def _findings(results: Mapping[str, Any]) -> str:
+def _findings(results: Mapping[str, Any], problems: Iterable[Span]) -> str:
   """The two or three sentences that a reader in a hurry takes away."""
   leaky = [alias for alias, r in results.items() if leakage.of_result(r)]
-  sentences = []
+  sentences = [
+    page.join(page.bold('This run may have collapsed.'), f' {problem}')
+    for problem in problems
+  ]
   if leaky:
     sentences.append(
       page.join(

@@ -1,7 +1,8 @@
 """Curves of a run, from its metrics.jsonl."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,18 @@ from rvmae_jax.visualize.style import COLOURS, new_figure, styled
 History = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-def read_history(path: epath.PathLike) -> History:
-  """All scalars of a metrics.jsonl, by name; a line cut short is left out."""
-  points: dict[str, list[tuple[int, float]]] = {}
+def read_lines(path: epath.PathLike) -> Iterator[dict[str, float]]:
+  """The scalars of each line of a metrics.jsonl; one cut short is left out."""
   for line in epath.Path(path).read_text().splitlines():
-    try:
-      scalars = json.loads(line)
-    except json.JSONDecodeError:  # The run is writing it.
-      continue
+    # It is cut short while the run is writing it.
+    with contextlib.suppress(json.JSONDecodeError):
+      yield json.loads(line)
+
+
+def read_history(path: epath.PathLike) -> History:
+  """All scalars of a metrics.jsonl, by name."""
+  points: dict[str, list[tuple[int, float]]] = {}
+  for scalars in read_lines(path):
     step = scalars.pop('step')
     for name, value in scalars.items():
       points.setdefault(name, []).append((int(step), float(value)))

@@ -50,7 +50,13 @@ def test_errors_worked_by_hand():
       'hidden': hidden,
     }
   )
-  found = {key: value[0] for key, value in scores.items() if '/error' in key}
+  # No frame is hidden whole.
+  assert np.ma.is_masked(scores['model/error_hidden_frames'])
+  found = {
+    key: value[0]
+    for key, value in scores.items()
+    if '/error' in key and not np.ma.is_masked(value)
+  }
   assert found == pytest.approx(
     {
       'model/error_hidden': 0.01,
@@ -118,6 +124,7 @@ def test_frames_that_are_hidden_whole_have_numbers_of_their_own():
   # The mask of R-VMAE hides one of the four slots, two frames, whole.
   metrics = _evaluation('space_time').run(Oracle(error=-0.001)).metrics
   assert metrics['model/difference_error_hidden_frames'] < 1e-6
+  assert metrics['model/psnr_hidden_frames'] == pytest.approx(60, abs=0.05)
   # There mean colours stand still, and noise does not.
   found = metrics['mean_colour/difference_error_hidden_frames']
   assert found == pytest.approx(1 / 6, rel=0.05)

@@ -11,6 +11,8 @@ import pytest
 
 from rvmae_jax.batch import check_batch, fake_batch
 from rvmae_jax.models import MODELS, build_model
+from rvmae_jax.objectives.statistics import network_metrics
+from rvmae_jax.training.health import find_problems
 
 T, S, SIZE, PATCH = 4, 2, 32, 8
 
@@ -162,11 +164,16 @@ def test_parameters_stay_float32_in_bfloat16(case):
       assert value.dtype == jnp.float32, key
 
 
-def test_runs_under_jit(case):
-  """And features of a frame know nothing of the others."""
+@pytest.fixture(scope='module')
+def ran(case):
+  """What fresh parameters make of four clips."""
   config, make_spec = case
   model = build_model(config)
-  batch = fake_batch(make_spec(config, SIZE))
+  spec = {
+    key: jax.ShapeDtypeStruct((4, *array.shape[1:]), array.dtype)
+    for key, array in make_spec(config, SIZE).items()
+  }
+  batch = fake_batch(spec)
 
   @jax.jit
   def run(key, batch):
@@ -178,13 +185,24 @@ def test_runs_under_jit(case):
     )
     return out, encode(model)(variables, video), frames, alone
 
-  out, features, frames, alone = run(jax.random.key(0), batch)
+  return run(jax.random.key(0), batch)
+
+
+def test_runs_under_jit(ran):
+  """And features of a frame know nothing of the others."""
+  out, features, frames, alone = ran
   for value in (*jax.tree.leaves(out), features, frames):
     assert np.isfinite(value).all()
   assert np.std(features) > 0
-  assert frames.shape == (1, T, *features.shape[2:])
+  assert frames.shape == (4, T, *features.shape[2:])
   np.testing.assert_allclose(frames[:, 1:2], alone, atol=1e-5)
   assert np.abs(frames[:, 0] - frames[:, 1]).max() > 1e-3
+
+
+def test_fresh_parameters_show_no_sign_of_collapse(case, ran):
+  metrics = network_metrics(ran[0])
+  assert 'features/rank' in metrics
+  assert find_problems(metrics, {}, case[0].get('core_kind', '')) == []
 
 
 def test_flops_agree_with_xla(case):

@@ -5,7 +5,6 @@ import pytest
 
 from rvmae_jax.objectives.masked_reconstruction import (
   MaskedReconstruction,
-  core_metrics,
   hidden_mask,
 )
 
@@ -125,20 +124,6 @@ def test_pixels_are_standardised_before_their_patches():
 def test_hidden_mask_by_hand():
   mask = hidden_mask(jnp.array([[0, 3], [1, 2]]), 4)
   np.testing.assert_array_equal(mask, [[0, 1, 1, 0], [1, 0, 0, 1]])
-
-
-def test_core_metrics_by_hand():
-  stats = {
-    'update_gate': jnp.array([[[0.0, 1.0]]]),
-    'reset_gate': jnp.array([[[0.25, 0.75]]]),
-    'gate_saturation': jnp.array([[1.0, 0.0]]),
-    'state_norm': jnp.array([[1.0, 2.0], [3.0, 6.0]]),
-  }
-  metrics = core_metrics(stats)
-  assert metrics['core/update_gate'] == 0.5
-  assert metrics['core/gate_saturation'] == 0.5
-  assert metrics['core/state_norm_first'] == 2.0
-  assert metrics['core/state_norm_last'] == 4.0
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,20 @@ def test_numbers_stand_beside_their_baselines(run):
   assert 'at most 2.5 points' in text  # 0.5 / sqrt(400)
 
 
+def test_a_run_that_may_have_collapsed_is_told_first(run, tmp_path):
+  run(linear_probe=_PROBE)
+  lines = [
+    {'step': step, 'loss': 1.0, 'core/state_change': 0.5 if step < 3 else 0.001}
+    for step in range(1, 9)
+  ]
+  path = tmp_path / 'metrics.jsonl'
+  path.write_text('\n'.join(map(json.dumps, lines)))
+  write_report(tmp_path, tmp_path / 'evaluation', tmp_path / 'report.html')
+  text = (tmp_path / 'report.html').read_text()
+  told = text.index('may have collapsed.</b> Steps 3 to 8: core/state_change')
+  assert told < text.index('A linear probe of its features')
+
+
 def test_a_run_in_a_bucket_is_reported_there(run, bucket):
   text = run(reconstruction=_RECONSTRUCTION, linear_probe=_PROBE)
   (bucket / 'report.html').unlink()

@@ -10,6 +10,7 @@ What it leaves in its folder is that of `rvmae_jax.train`, and besides:
 """
 
 import contextlib
+import datetime
 import json
 import pathlib
 import time
@@ -30,6 +31,8 @@ from rvmae_jax.tools.benchmark_step import StepBenchmark
 from rvmae_jax.tools.comparison import recipes as compare_recipes
 from rvmae_jax.train import train
 from rvmae_jax.training.environment import environment
+from rvmae_jax.training.health import find_spans
+from rvmae_jax.visualize.curves import read_lines
 
 _NUM_ROUNDS = 3  # Of measuring; machines drift.
 
@@ -46,10 +49,11 @@ def run(
     workdir: of this run alone.
 
   Returns:
-    `key`, see `compare_recipes.run_key`; `environment`; `seconds` that this
-    attempt took, and by `phases`; and `figures`, numbers by name: cost.json's,
-    `clips` and `flops` spent on training, the evaluations' as
-    `<alias>/<metric>`, and fine-tuning's as `finetune/<alias>/<metric>`.
+    `key`, see `compare_recipes.run_key`; `date` (2026-11-28); `config`, the
+    recipe; `environment`; `seconds` that this attempt took, and by `phases`;
+    `problems` of training, see `training.health`; and `figures`, numbers by
+    name: cost.json's, `clips` and `flops` spent on training, the evaluations'
+    as `<alias>/<metric>`, and fine-tuning's as `finetune/<alias>/<metric>`.
 
   Raises:
     ValueError: settings that make no sense, a budget that does not buy a step,
@@ -90,10 +94,13 @@ def run(
         figures |= {f'finetune/{name}': value for name, value in found.items()}
     result = {
       'key': compare_recipes.run_key(config, method, seed),
+      'date': datetime.date.today().isoformat(),
+      'config': json.loads(config_utils.to_json(recipe)),
       'environment': environment(),
       'seconds': sum(seconds.values()),
       'phases': seconds,
       'figures': figures,
+      'problems': _problems(workdir / 'metrics.jsonl', recipe),
     }
     write_whole(workdir / 'result.json', json.dumps(result, indent=2))
   return result
@@ -186,6 +193,13 @@ def _train(recipe: ConfigDict, workdir: pathlib.Path) -> Any:
       'another --workdir.'
     )
   return train(recipe, str(workdir)).params
+
+
+def _problems(path: pathlib.Path, recipe: ConfigDict) -> list[str]:
+  """What went wrong in training, by its log; nothing was trained without."""
+  if not path.exists():
+    return []
+  return [str(span) for span in find_spans(read_lines(path), recipe)]
 
 
 def _evaluate(

@@ -9,7 +9,7 @@ from typing import Any
 from rvmae_jax.tools.card import markdown
 
 # What training cost: figure -> heading, divisor, format.
-_COSTS = {
+COSTS = {
   'parameters': ('parameters, M', 1e6, '.2f'),
   'flops_per_clip': ('GFLOPs / clip', 1e9, '.2f'),
   'gib': ('memory, GiB', 1, '.2f'),
@@ -32,8 +32,8 @@ def make_rows(
 
   Returns:
     For each method `method`; `seeds` that are done; `mean`, `std` (of the
-    sample; None for one seed) and `values`, each by figure; and `failures`, by
-    seed. A figure that some of the seeds lack is left out.
+    sample; None for one seed) and `values`, each by figure; `failures` and, of
+    training, `problems`, by seed. A figure that some seeds lack is left out.
   """
   rows = []
   for method in dict.fromkeys(method for method, _ in results):
@@ -57,6 +57,9 @@ def make_rows(
         'failures': {
           s: r['failure'] for s, r in of_method.items() if 'failure' in r
         },
+        'problems': {
+          s: r['problems'] for s, r in of_method.items() if r.get('problems')
+        },
       }
     )
   return sorted(rows, key=lambda row: -row['mean'].get(sort_by, -math.inf))
@@ -69,10 +72,10 @@ def format_markdown(
 
   Args:
     rows: from `make_rows`.
-    columns: evaluation figure -> heading, in this order; accuracies, which end
-      in `top1` or `top5`, are shown in per cent.
+    columns: evaluation figure -> heading, in this order; shares are shown in
+      per cent, see `is_share`.
   """
-  headings = [heading for heading, _, _ in _COSTS.values()]
+  headings = [heading for heading, _, _ in COSTS.values()]
   headings = ['method', 'seeds', *columns.values(), *headings]
   notes = [_notes(row) for row in rows]
   table = []
@@ -81,7 +84,7 @@ def format_markdown(
     cells += [_measured(row, name) for name in columns]
     cells += [
       f'{row["mean"][name] / unit:{form}}' if name in row['mean'] else ''
-      for name, (_, unit, form) in _COSTS.items()
+      for name, (_, unit, form) in COSTS.items()
     ]
     table.append([*cells, note])
   if any(notes):
@@ -91,12 +94,18 @@ def format_markdown(
   return markdown.table(headings, table, align='---:') + '\n'
 
 
+def is_share(name: str) -> bool:
+  """Whether an evaluation's figure is a share, which is shown in per cent."""
+  last = name.rpartition('/')[2]
+  is_mean = 'top1/' in name and last == 'mean'  # Over severities.
+  return is_mean or bool({'top1', 'top5', 'recall', 'map'} & {*last.split('_')})
+
+
 def _measured(row: Mapping[str, Any], name: str) -> str:
   """`mean ± deviation` of an evaluation."""
   if name not in row['mean']:
     return ''
-  is_accuracy = name.rpartition('/')[2].startswith('top')
-  unit, form = (100, '.1f') if is_accuracy else (1, '.2f')
+  unit, form = (100, '.1f') if is_share(name) else (1, '.2f')
   text = f'{unit * row["mean"][name]:{form}}'
   if row['std'][name] is not None:
     text += f' ± {unit * row["std"][name]:{form}}'
@@ -104,7 +113,13 @@ def _measured(row: Mapping[str, Any], name: str) -> str:
 
 
 def _notes(row: Mapping[str, Any]) -> str:
-  return '; '.join(
+  notes = [
     f'seed {seed} failed: {textwrap.shorten(why, 200)}'
     for seed, why in row['failures'].items()
-  )
+  ]
+  notes += [
+    f'seed {seed}: {problem}'
+    for seed, problems in row['problems'].items()
+    for problem in problems
+  ]
+  return '; '.join(notes)

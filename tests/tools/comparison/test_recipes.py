@@ -2,7 +2,7 @@
 
 import pytest
 
-from rvmae_jax.config_utils import load_config
+from rvmae_jax.config_utils import load_config, to_json
 from rvmae_jax.evals import unfit_evals
 from rvmae_jax.parts import build_parts, rebuilt_frames
 from rvmae_jax.tools.comparison import recipes as compare_recipes
@@ -64,6 +64,36 @@ def test_every_method_of_the_sprites_comparison_builds(method):
   parts = build_parts(recipe)
   assert parts.spec['video'].shape[2:] == (32, 32, 3)
   assert parts.flops_per_clip
+
+
+_STUDY = f'{ROOT}/configs/compare_rvmae.py:methods=study+ablations'
+
+
+@pytest.mark.parametrize('method', load_config(_STUDY).methods)
+def test_every_method_of_the_study_learns_from_the_same_clips(method):
+  config = load_config(_STUDY)
+  recipe = compare_recipes.run_recipe(config, method, 0)
+  assert build_parts(recipe).spec['video'].shape == (16, 8, 32, 32, 3)
+  assert unfit_evals(config.evaluation.evals, rebuilt_frames(recipe)) == {}
+
+
+def test_ablations_of_the_study_differ_from_each_other():
+  config = load_config(_STUDY)
+  recipes = {
+    to_json(compare_recipes.run_recipe(config, method, 0))
+    for method in config.methods
+  }
+  assert len(recipes) == len(config.methods)
+
+
+def test_rates_are_three_and_asked_about_validation_videos():
+  config = load_config(f'{ROOT}/configs/compare_rvmae.py:methods=rvmae,rates')
+  rates = [
+    compare_recipes.run_recipe(config, f'rvmae_{name}', 0).optimizer.lr_per_256
+    for name in ('third', 'same', 'triple')
+  ]
+  assert rates == pytest.approx([0.008, 0.024, 0.072])
+  assert config.evaluation.evals.linear_probe.test.sources.videos.split == 'val'
 
 
 @pytest.mark.parametrize('method', load_config(_SPRITES).methods)

@@ -30,3 +30,12 @@ def test_the_table_is_markdown():
   assert lines[1].startswith('| one | 1 | 10.0 | 20.00 | 1.50 |')
   assert lines[2].startswith('| fails | 0 |  |  |  |')
   assert lines[2].endswith('| seed 0 failed: E: a\\|b c |')
+
+
+def test_a_run_that_may_have_collapsed_is_told():
+  done = {'figures': {'a/top1': 0.5}, 'problems': ['Steps 50 to 90: stuck.']}
+  rows = compare_table.make_rows(
+    {('one', 0): done, ('one', 1): {**done, 'problems': []}}, sort_by='a/top1'
+  )
+  text = compare_table.format_markdown(rows, {'a/top1': 'top'})
+  assert text.endswith('| seed 0: Steps 50 to 90: stuck. |\n')

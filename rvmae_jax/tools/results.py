@@ -1,0 +1,279 @@
+"""Puts measured numbers into the pages: tables and pictures from small JSON.
+
+  python -m rvmae_jax.tools.results [--docs docs] [--check]
+  python -m rvmae_jax.tools.results --from runs/compare --name rvmae_study \\
+    [--draw psnr_hidden,core/state_change] [--turned]
+
+Every file docs/results/NAME.json is one table, and a picture if it likes. Pages
+(README.md and docs/*.md) show it where they have these two lines:
+
+  <!-- results: NAME -->
+  <!-- end -->
+
+What stands between them is written by this command, and by nobody else.
+`--check` writes nothing, and fails if something is out of date. `--from` makes
+such a file of a comparison (`tools/compare`), with each run's config, numbers
+and curves; `notes` that the file has already stay.
+
+A file holds
+
+  command, date, machine, commit   where the numbers come from; date 2026-11-28
+  columns                          headings
+  rows                             cells: a number, text, null for none, or
+                                   [number, number] for a value and its ±
+  digits   (optional)              after the point: a number for all columns, or
+                                   a list with one, or null, for each; else 1
+  turned   (optional)              true shows columns as rows: many, of few rows
+  notes    (optional)              Markdown below the table
+  picture  (optional)              see `visualize.lines.draw_lines`
+
+and whatever else one wants to keep beside them.
+"""
+
+import datetime
+import json
+import pathlib
+import re
+import sys
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from absl import app, flags
+
+from rvmae_jax import files
+from rvmae_jax.data.writing import whole_file, write_whole
+from rvmae_jax.registry import check_known
+from rvmae_jax.tools.card import markdown
+from rvmae_jax.tools.comparison.summary import summarize
+from rvmae_jax.visualize.lines import draw_lines, drawn_from
+
+_NEEDED = 'command', 'date', 'machine', 'commit', 'columns', 'rows'
+_DEFAULT_DIGITS = 1
+_PAGE_WIDTH = 80
+_BLOCK = re.compile(
+  r'^(<!-- results: (\S+) -->\n)(.*?)^(<!-- end -->)$', re.DOTALL | re.MULTILINE
+)
+_MARKER = re.compile(r'^<!-- (results: .*|end) -->$', re.MULTILINE)
+
+
+def update(docs: pathlib.Path, *, write: bool = True) -> list[pathlib.Path]:
+  """Brings pages and pictures up to date with `docs`/results/*.json.
+
+  Args:
+    docs: the folder of pages; README.md lies beside it.
+    write: whether to change files, or only to say which are out of date.
+
+  Returns:
+    Files that were out of date.
+
+  Raises:
+    ValueError: a damaged file, or markers that do not fit; both are named.
+  """
+  results = {
+    path.stem: read_result(path) for path in sorted(docs.glob('results/*.json'))
+  }
+  stale = []
+  for name, result in results.items():
+    picture = docs / 'results' / f'{name}.png'
+    if 'picture' in result and not drawn_from(result['picture'], picture):
+      stale.append(picture)
+      if write:
+        with whole_file(picture) as partial:
+          draw_lines(result['picture'], partial)
+  shown = set()
+  for path in (docs.parent / 'README.md', *sorted(docs.glob('*.md'))):
+    if not path.exists():
+      continue
+    text = path.read_text()
+    folder = docs.relative_to(path.parent) / 'results'
+    with files.naming(path, 'cannot show results', remedy=''):
+      new, names = page_with(results, text, folder.as_posix())
+    shown |= names
+    if new != text:
+      stale.append(path)
+      if write:
+        write_whole(path, new)
+  if unseen := sorted(results.keys() - shown):
+    print(f'Shown on no page: {", ".join(unseen)}.')
+  return stale
+
+
+def read_result(path: pathlib.Path) -> dict[str, Any]:
+  """What a file in docs/results holds.
+
+  Raises:
+    ValueError: an entry is missing or makes no sense; names file and entry.
+  """
+  result = files.read_json(path)
+  if missing := [key for key in _NEEDED if key not in result]:
+    raise ValueError(
+      f'{path} lacks {", ".join(missing)}; a result needs {", ".join(_NEEDED)}.'
+    )
+  num_columns = len(result['columns'])
+  for number, row in enumerate(result['rows']):
+    if len(row) != num_columns:
+      raise ValueError(
+        f'{path}: row {number} ({row[:1]}...) has {len(row)} cells, but there '
+        f'are {num_columns} columns.'
+      )
+  with files.naming(path, 'is no result', remedy='See the header of results.'):
+    datetime.date.fromisoformat(result['date'])
+    _digits(result)
+  return result
+
+
+def page_with(
+  results: Mapping[str, Mapping[str, Any]], text: str, folder: str
+) -> tuple[str, set[str]]:
+  """A page with its blocks written anew.
+
+  Args:
+    results: name -> what its file holds.
+    text: of the page.
+    folder: of the results, as the page links to it.
+
+  Returns:
+    The new text, and the names that it shows.
+
+  Raises:
+    ValueError: a marker without its partner, or an unknown name.
+  """
+  blocks = list(_BLOCK.finditer(text))
+  markers = _MARKER.findall(text)
+  if markers != [m for b in blocks for m in (f'results: {b[2]}', 'end')]:
+    raise ValueError(
+      'every "<!-- results: NAME -->" needs an "<!-- end -->" before the next '
+      f'one, each on a line of its own; found {", ".join(markers)}'
+    )
+  names = [block[2] for block in blocks]
+  check_known('result', results, *names)
+
+  def written(block):
+    return f'{block[1]}{format_result(block[2], results[block[2]], folder)}\n'
+
+  return _BLOCK.sub(lambda b: f'{written(b)}{b[4]}', text), set(names)
+
+
+def format_result(name: str, result: Mapping[str, Any], folder: str) -> str:
+  """The Markdown of a result: picture, table, notes, and where it is from."""
+  parts = []
+  if 'picture' in result:
+    title = name.replace('_', ' ')
+    parts.append(f'![{title}]({folder}/{name}.png)')
+  digits = _digits(result)
+  if result['rows']:
+    rows = [
+      [format_cell(cell, n) for cell, n in zip(row, digits)]
+      for row in result['rows']
+    ]
+    table = [result['columns'], *rows]
+    if result.get('turned'):
+      table = list(zip(*table))
+    parts.append(markdown.table(table[0], table[1:], align='---:'))
+  date = datetime.date.fromisoformat(result['date'])
+  origin = (
+    f'{markdown.code(result["command"])}, {date.day} {date:%B %Y}, '
+    f'{result["machine"]}, commit {result["commit"][:7]}.'
+  )
+  parts += [_filled(note) for note in (result.get('notes', ''), origin) if note]
+  return '\n\n'.join(parts)
+
+
+def format_cell(cell: Any, digits: int | None = None) -> str:
+  """A cell as text.
+
+  Args:
+    cell: a number, text, None, or a pair of numbers: a value and its ±.
+    digits: after the point; None takes 1. Whole numbers have none.
+  """
+  if cell is None:
+    return ''
+  if isinstance(cell, str):
+    return cell
+  if isinstance(cell, list):
+    value, spread = cell
+    text = format_cell(value, digits)
+    return text if spread is None else f'{text} ± {format_cell(spread, digits)}'
+  if isinstance(cell, int):
+    return f'{cell:,}'
+  return f'{cell:,.{_DEFAULT_DIGITS if digits is None else digits}f}'
+
+
+def _digits(result: Mapping[str, Any]) -> list[int | None]:
+  """Digits of each column."""
+  digits, num_columns = result.get('digits'), len(result['columns'])
+  if not isinstance(digits, list):
+    return [digits] * num_columns
+  if len(digits) != num_columns:
+    raise ValueError(
+      f'digits has {len(digits)} entries for {num_columns} columns'
+    )
+  return digits
+
+
+def _filled(text: str) -> str:
+  """Paragraphs in lines as long as the pages have."""
+  return '\n\n'.join(
+    textwrap.fill(
+      paragraph, _PAGE_WIDTH, break_long_words=False, break_on_hyphens=False
+    )
+    for paragraph in text.split('\n\n')
+  )
+
+
+def format_json(result: Mapping[str, Any]) -> str:
+  """JSON with a line for each entry of its lists and tables."""
+  lines = []
+  for key, value in result.items():
+    name = json.dumps(key)
+    if isinstance(value, list) and value:
+      items = [json.dumps(item) for item in value]
+      lines.append(_block(f'{name}: [', items, ' ]'))
+    elif isinstance(value, dict) and value:
+      items = [f'{json.dumps(k)}: {json.dumps(v)}' for k, v in value.items()]
+      lines.append(_block(f'{name}: {{', items, ' }'))
+    else:
+      lines.append(f' {name}: {json.dumps(value)}')
+  return '{\n' + ',\n'.join(lines) + '\n}\n'
+
+
+def _block(start: str, items: list[str], end: str) -> str:
+  return f' {start}\n  ' + ',\n  '.join(items) + f'\n{end}'
+
+
+def main(argv: list[str]) -> None:
+  """Runs the command."""
+  if argv[1:]:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
+  args = flags.FLAGS
+  docs = pathlib.Path(args.docs).resolve()
+  comparison = args['from'].value
+  if bool(comparison) != bool(args.name):
+    raise app.UsageError('--from and --name belong together.')
+  if comparison:
+    path = docs / 'results' / f'{args.name}.json'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result = summarize(pathlib.Path(comparison), args.draw)
+    result['turned'] = args.turned
+    if path.exists():  # What was written by hand stays.
+      result['notes'] = files.read_json(path).get('notes', result['notes'])
+    write_whole(path, format_json(result))
+    print(path)
+  stale = update(docs, write=not args.check)
+  for path in stale:
+    print(f'{"Out of date" if args.check else "Written"}: {path}')
+  if args.check and stale:
+    sys.exit('Run: python -m rvmae_jax.tools.results')
+
+
+if __name__ == '__main__':
+  flags.DEFINE_string('docs', 'docs', 'Folder of the pages.')
+  flags.DEFINE_bool('check', False, 'Write nothing; fail if it should.')
+  flags.DEFINE_string('from', None, 'Workdir of a comparison to keep.')
+  flags.DEFINE_string('name', None, 'What to call what is kept.')
+  flags.DEFINE_bool(
+    'turned', False, 'Show figures as rows, methods as columns.'
+  )
+  flags.DEFINE_list('draw', [], 'Curves of training to draw, by their names.')
+  app.run(main)

@@ -1,0 +1,80 @@
+"""Lines over a common axis, drawn from numbers that JSON holds."""
+
+import hashlib
+import itertools
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from rvmae_jax.visualize.style import COLOURS, new_figure, styled
+
+_DASHES = '-', '--', ':'
+_DIGEST = 'Description'  # A name that PNG knows for text.
+
+
+@styled
+def draw_lines(picture: Mapping[str, Any], path: pathlib.Path) -> None:
+  """Writes panels of lines, side by side, as a PNG.
+
+  Args:
+    picture: `panels`, a list of {`title`, `x`, `y`: what the axes show,
+      `lines`: a list of {`name`, `x`, `y`: numbers, `spread`: numbers or
+      absent, drawn as a band}}; `width` and `height` in inches if other than
+      usual. A name has the same colour in all panels.
+    path: where to.
+  """
+  panels = picture['panels']
+  names = dict.fromkeys(
+    line['name'] for panel in panels for line in panel['lines']
+  )
+  styles = dict(zip(names, itertools.product(_DASHES, COLOURS)))
+  figure = new_figure(
+    picture.get('width', 1 + 3.2 * len(panels)), picture.get('height', 3)
+  )
+  axes_of = figure.subplots(1, len(panels), squeeze=False)[0]
+  for axes, panel in zip(axes_of, panels):
+    for line in panel['lines']:
+      dash, colour = styles[line['name']]
+      axes.plot(
+        line['x'],
+        line['y'],
+        dash,
+        color=colour,
+        label=line['name'],
+        marker='.' if len(line['x']) <= 20 else None,
+      )
+      if 'spread' in line:
+        low, high = zip(
+          *((y - s, y + s) for y, s in zip(line['y'], line['spread']))
+        )
+        axes.fill_between(line['x'], low, high, color=colour, alpha=0.2, lw=0)
+    axes.set_title(panel.get('title', ''))
+    axes.set_xlabel(panel['x'])
+    axes.set_ylabel(panel['y'])
+    axes.grid(axis='y')
+  handles = {}
+  for axes in axes_of:
+    for handle, name in zip(*axes.get_legend_handles_labels()):
+      handles.setdefault(name, handle)
+  figure.legend(
+    handles.values(), handles.keys(), ncols=4, loc='outside upper center'
+  )
+  figure.savefig(
+    path, dpi=110, format='png', metadata={_DIGEST: _digest(picture)}
+  )
+
+
+def drawn_from(picture: Mapping[str, Any], path: pathlib.Path) -> bool:
+  """Whether a PNG was drawn from these numbers."""
+  if not path.exists():
+    return False
+  from PIL import Image
+
+  with Image.open(path) as image:
+    return image.info.get(_DIGEST) == _digest(picture)
+
+
+def _digest(picture: Mapping[str, Any]) -> str:
+  text = json.dumps(picture, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()
