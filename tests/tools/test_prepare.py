@@ -139,12 +139,13 @@ def test_killed_and_started_again_gives_the_same_shards(videos, tmp_path):
     *('--short_side=32', '--codec=jpeg'),
   ]
   process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-  while not list(output.glob('*-0000*.json')) and process.poll() is None:
+  while not list(output.glob('train-*.json')) and process.poll() is None:
     time.sleep(0.005)
   process.kill()
   process.wait()
-  finished = {p: p.stat().st_mtime_ns for p in output.glob('*-0000*.json')}
+  finished = {p: p.stat().st_mtime_ns for p in output.glob('train-*.json')}
   assert finished
+  (output / '.part-0-train-00003.json').touch()
   _run(videos, output, records_per_shard=1, encoding=JPEG)
   assert _shard_bytes(output) == _shard_bytes(tmp_path / 'whole')
   # What was complete was left alone, and no half-written file remains.
