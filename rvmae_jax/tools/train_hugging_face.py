@@ -14,7 +14,7 @@ Needs `pip install torch transformers` and the extra [interop].
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -24,6 +24,7 @@ from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax import config_utils
 from rvmae_jax.data.pipeline import make_dataset
+from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.hugging_face_network import build_network
 from rvmae_jax.tools.result_file import write_result
@@ -32,7 +33,7 @@ from rvmae_jax.training.optimizer import scaled_lr
 _METRICS = ('loss', 'grad_norm', 'lr')
 # Rounding errors grow with every step; up to this one they are small.
 _NUM_EQUAL = 50
-_NUM_ROWS = 100
+_NUM_POINTS = 100
 # Published code excludes them from weight decay by name.
 _TOKENS = ('mask_token', 'cls_token')
 
@@ -59,7 +60,7 @@ class TorchTraining:
     import torch
 
     self._torch, self._config = torch, config
-    self._model = build_parts(config).model
+    self._model = build_model(config.model)
     decayed, others = [], []
     for name, parameter in self.network.named_parameters():
       if parameter.requires_grad:
@@ -182,21 +183,74 @@ def train_both(config: ConfigDict) -> dict[str, np.ndarray]:
 def relative_differences(
   curves: Mapping[str, np.ndarray], metric: str = 'loss'
 ) -> np.ndarray:
-  """How far ours is from theirs at each step, as share of theirs."""
+  """How far ours is from theirs, as share of theirs, at each step."""
   ours, theirs = curves[f'{metric}/ours'], curves[f'{metric}/theirs']
   return np.abs(ours - theirs) / np.maximum(np.abs(theirs), 1e-30)
 
 
-def curve_rows(
-  curves: Mapping[str, np.ndarray], num_rows: int = _NUM_ROWS
-) -> list[Sequence[float]]:
-  """Means over equal parts of a run: last step, ours, theirs."""
-  ours, theirs = curves['loss/ours'], curves['loss/theirs']
-  parts = np.array_split(np.arange(len(ours)), min(num_rows, len(ours)))
-  return [
-    (int(p[-1]) + 1, float(ours[p].mean()), float(theirs[p].mean()))
-    for p in parts
-  ]
+def thinned(
+  values: np.ndarray, num_points: int = _NUM_POINTS
+) -> tuple[list[int], list[float]]:
+  """Means over equal parts of a curve, and the last step of each part."""
+  parts = np.array_split(np.arange(len(values)), min(num_points, len(values)))
+  steps = [int(part[-1]) + 1 for part in parts]
+  return steps, [float(f'{values[part].mean():.6g}') for part in parts]
+
+
+def summarize(curves: Mapping[str, np.ndarray], title: str) -> dict[str, Any]:
+  """Columns, rows and a picture, as `result_file.write_result` takes them.
+
+  Args:
+    curves: from `train_both`.
+    title: of the picture.
+  """
+  steps, ours = thinned(curves['loss/ours'])
+  _, theirs = thinned(curves['loss/theirs'])
+  differences = np.abs(np.array(ours) / theirs - 1)
+  first = {
+    metric: relative_differences(curves, metric)[:_NUM_EQUAL].max()
+    for metric in ('loss', 'grad_norm')
+  }
+  row = (
+    len(curves['loss/ours']),
+    f'{first["loss"]:.1e}',
+    f'{first["grad_norm"]:.1e}',
+    f'{differences.max():.1e}',
+    *(f'{curve[-1]:.4g}' for curve in (ours, theirs)),
+  )
+  curve_panel = {
+    'title': title,
+    'x': 'step',
+    'y': 'loss',
+    'lines': [
+      {'name': 'ours', 'x': steps, 'y': ours},
+      {'name': 'PyTorch', 'x': steps, 'y': theirs},
+    ],
+  }
+  difference_panel = {
+    'title': 'how far they are apart',
+    'x': 'step',
+    'y': 'share of the loss',
+    'lines': [
+      {
+        'name': 'difference',
+        'x': steps,
+        'y': [float(f'{d:.3g}') for d in differences],
+      }
+    ],
+  }
+  return {
+    'columns': (
+      'steps',
+      f'loss, first {_NUM_EQUAL}',
+      f'gradient, first {_NUM_EQUAL}',
+      'curve, all',
+      'last loss, ours',
+      'last loss, PyTorch',
+    ),
+    'rows': [row],
+    'picture': {'panels': [curve_panel, difference_panel]},
+  }
 
 
 def main(argv: list[str]) -> None:
@@ -208,26 +262,19 @@ def main(argv: list[str]) -> None:
   import torch
   import transformers
 
-  largest = {
-    metric: float(relative_differences(curves, metric)[:_NUM_EQUAL].max())
-    for metric in _METRICS
-  }
-  rows = curve_rows(curves)
-  mean_difference = max(abs(ours / theirs - 1) for _, ours, theirs in rows)
-  print(
-    f'Largest relative differences in the first {_NUM_EQUAL} steps: {largest}; '
-    f'of the curve over {args.config.total_steps}: {mean_difference:.2g}.'
-  )
+  model = build_model(args.config.model)
+  kind = 'VideoMAE' if model.space_time == 'joint' else 'ViTMAE'
+  table = summarize(curves, f'{kind}, {args.config.batch_size} clips a step')
+  print(*table['columns'], sep=' | ')
+  print(*table['rows'][0], sep=' | ')
   write_result(
     args.out,
-    ('step', 'ours', 'theirs'),
-    rows,
-    f'Losses, means over {args.config.total_steps // len(rows)} steps.',
-    torch=torch.__version__,
-    transformers=transformers.__version__,
-    num_steps=args.config.total_steps,
-    largest_difference_first_50=largest,
-    largest_difference_of_curve=mean_difference,
+    notes=(
+      f'Largest relative differences; the curve is of means over '
+      f'{_NUM_POINTS} parts. PyTorch {torch.__version__}, Transformers '
+      f'{transformers.__version__}.'
+    ),
+    **table,
   )
 
 
