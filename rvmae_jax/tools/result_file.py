@@ -44,7 +44,8 @@ def write_result(
     **others,
   }
   path.parent.mkdir(parents=True, exist_ok=True)
-  write_whole(path, json.dumps(result, indent=1) + '\n')
+  lines = [f' {json.dumps(k)}: {json.dumps(v)}' for k, v in result.items()]
+  write_whole(path, '{\n' + ',\n'.join(lines) + '\n}\n')
 
 
 def _module_name() -> str:
