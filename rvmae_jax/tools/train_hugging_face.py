@@ -14,7 +14,7 @@ Needs `pip install torch transformers` and the extra [interop].
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -194,7 +194,7 @@ def thinned(
   """Means over equal parts of a curve, and the last step of each part."""
   parts = np.array_split(np.arange(len(values)), min(num_points, len(values)))
   steps = [int(part[-1]) + 1 for part in parts]
-  return steps, [float(f'{values[part].mean():.6g}') for part in parts]
+  return steps, [float(values[part].mean()) for part in parts]
 
 
 def summarize(curves: Mapping[str, np.ndarray], title: str) -> dict[str, Any]:
@@ -206,7 +206,7 @@ def summarize(curves: Mapping[str, np.ndarray], title: str) -> dict[str, Any]:
   """
   steps, ours = thinned(curves['loss/ours'])
   _, theirs = thinned(curves['loss/theirs'])
-  differences = np.abs(np.array(ours) / theirs - 1)
+  differences = np.abs(np.divide(ours, theirs) - 1)
   first = {
     metric: relative_differences(curves, metric)[:_NUM_EQUAL].max()
     for metric in ('loss', 'grad_norm')
@@ -223,21 +223,15 @@ def summarize(curves: Mapping[str, np.ndarray], title: str) -> dict[str, Any]:
     'x': 'step',
     'y': 'loss',
     'lines': [
-      {'name': 'ours', 'x': steps, 'y': ours},
-      {'name': 'PyTorch', 'x': steps, 'y': theirs},
+      {'name': 'ours', 'x': steps, 'y': _rounded(ours)},
+      {'name': 'PyTorch', 'x': steps, 'y': _rounded(theirs)},
     ],
   }
   difference_panel = {
     'title': 'how far they are apart',
     'x': 'step',
     'y': 'share of the loss',
-    'lines': [
-      {
-        'name': 'difference',
-        'x': steps,
-        'y': [float(f'{d:.3g}') for d in differences],
-      }
-    ],
+    'lines': [{'name': 'difference', 'x': steps, 'y': _rounded(differences)}],
   }
   return {
     'columns': (
@@ -251,6 +245,10 @@ def summarize(curves: Mapping[str, np.ndarray], title: str) -> dict[str, Any]:
     'rows': [row],
     'picture': {'panels': [curve_panel, difference_panel]},
   }
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+  return [float(f'{value:.4g}') for value in values]
 
 
 def main(argv: list[str]) -> None:
