@@ -5,8 +5,8 @@
 
 Every method of the comparison that rebuilds pixels is trained on one batch,
 the same clips under the same masks in each step, until the hidden patches are
-rebuilt at `--target_db`, or up to `--max_steps`. The rate is constant after a
-short warm-up and nothing decays; all else is the recipe's.
+rebuilt at `--target_db`, or up to `--max_steps`. The rate falls to zero there,
+after a short warm-up, and no weight decays; all else is the recipe's.
 """
 
 import contextlib
@@ -63,7 +63,11 @@ def overfit(
       'batch_size': num_clips,
       'total_steps': max_steps + 1,
       'optimizer': {'lr_per_256': lr * 256 / num_clips, 'weight_decay': 0.0},
-      'schedule': {'name': 'constant', 'warmup_steps': _WARMUP_STEPS},
+      'schedule': {
+        'name': 'cosine',
+        'warmup_steps': _WARMUP_STEPS,
+        'end_factor': 0.0,
+      },
       'data': {'repeats': 1},
     },
   )

@@ -6,7 +6,7 @@
 
 Both start from the same weights and see the same clips and masks, in float32.
 Network, loss, gradient, clipping and AdamW of the one are PyTorch's, with the
-schedule and the exclusions from weight decay as MAE and VideoMAE published them
+schedule and the exclusions from weight decay of the published VideoMAE
 (parameters with one dimension and the learned tokens do not decay).
 
 Needs `pip install torch transformers` and the extra [interop].

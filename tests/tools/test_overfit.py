@@ -1,7 +1,7 @@
 """Every method that rebuilds pixels learns two clips by heart.
 
-What takes minutes, sixteen clips with the recipes' own networks, is the command
-of `rvmae_jax.tools.overfit`.
+Sixteen clips, with the recipes' own networks, take minutes: see
+`rvmae_jax.tools.overfit`.
 """
 
 import pathlib
@@ -14,26 +14,45 @@ from rvmae_jax.tools.overfit import masked_methods, overfit, table_row
 
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = load_config(f'{ROOT}/configs/compare_sprites.py')
-# One block of each kind: most of the time goes into compiling.
-SMALL = {'encoder_blocks': 1, 'decoder_blocks': 1}
 TARGET_DB = 30
+
+
+def shortened(method):
+  """The recipe with one block of each kind and a few frames."""
+  recipe = run_recipe(CONFIG, method, seed=0)
+  clip = recipe.data.clip
+  while 'clip' in clip:  # Of a wrapper.
+    clip = clip.clip
+  if 'num_source' in clip:
+    clip.update({'num_source': 2, 'num_target': 2})
+  else:
+    # Clusters of ARVideo span four tokens of two frames.
+    clip.num_frames = min(clip.num_frames, 8 if method == 'arvideo' else 4)
+  videos = {'num_videos': 16, 'split': 'val'}
+  return merged(
+    recipe,
+    {
+      'model': {'encoder_blocks': 1, 'decoder_blocks': 1},
+      'data': {'sources': {'videos': videos}},
+    },
+  )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('method', masked_methods(CONFIG))
 def test_two_clips_are_learned_by_heart(method, monkeypatch, record_property):
   monkeypatch.chdir(ROOT)
-  recipe = run_recipe(CONFIG, method, seed=0)
-  videos = {'num_videos': 16, 'split': 'val'}
-  recipe = merged(
-    recipe, {'model': SMALL, 'data': {'sources': {'videos': videos}}}
-  )
   curve = overfit(
-    recipe, num_clips=2, target_db=TARGET_DB, max_steps=400, lr=3e-3
+    shortened(method),
+    num_clips=2,
+    target_db=TARGET_DB,
+    max_steps=600,
+    lr=5e-3,
   )
   record_property('steps', curve[-1][0])
+  print(method, curve[::5], curve[-1])
   assert curve[0][1] < TARGET_DB - 10
-  assert curve[-1][1] >= TARGET_DB, curve
+  assert curve[-1][1] >= TARGET_DB
 
 
 def test_a_row_tells_whether_the_target_was_reached():
