@@ -1,7 +1,7 @@
 """Trains Hugging Face's PyTorch network and ours side by side: one curve?
 
   python -m rvmae_jax.tools.train_hugging_face \\
-    --config configs/hugging_face_sprites.py:method=videomae \\
+    --config configs/compare_hugging_face.py:method=videomae \\
     --out torch_videomae.json [--config.total_steps=50]
 
 Both start from the same weights and see the same clips and masks, in float32.

@@ -26,7 +26,7 @@ needs_torch = pytest.mark.skipif(
 
 
 def recipe(method, **changes):
-  config = load_config(f'{ROOT}/configs/hugging_face_sprites.py:{method}')
+  config = load_config(f'{ROOT}/configs/compare_hugging_face.py:{method}')
   clip = {'num_frames': 4} if method.startswith('method=videomae') else {}
   small = {
     'batch_size': 2,

@@ -1,7 +1,7 @@
 """Recipes that Hugging Face has a PyTorch network for, on moving sprites.
 
   python -m rvmae_jax.tools.train_hugging_face --out videomae.json \\
-    --config configs/hugging_face_sprites.py:method=videomae
+    --config configs/compare_hugging_face.py:method=videomae
 
 They are configs/videomae.py and configs/image_mae.py with their own positions,
 targets and loss, at the size of configs/compare_sprites.py: 32x32 pixels,
