@@ -15,6 +15,8 @@ from rvmae_jax.tools.overfit import masked_methods, overfit, table_row
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = load_config(f'{ROOT}/configs/compare_sprites.py')
 TARGET_DB = 30
+# Their masks span four slots, of two frames each.
+FOUR_SLOTS = 'arvideo', 'videomae_v2'
 
 
 def shortened(method):
@@ -26,8 +28,7 @@ def shortened(method):
   if 'num_source' in clip:
     clip.update({'num_source': 2, 'num_target': 2})
   else:
-    # Clusters of ARVideo span four tokens of two frames.
-    clip.num_frames = min(clip.num_frames, 8 if method == 'arvideo' else 4)
+    clip.num_frames = min(clip.num_frames, 8 if method in FOUR_SLOTS else 4)
   videos = {'num_videos': 16, 'split': 'val'}
   return merged(
     recipe,
