@@ -67,14 +67,38 @@ def export(
     FileExistsError: what lies beside `out` would get another meaning.
     OSError: what was written does not read back equal.
   """
-  out = pathlib.Path(out)
   params, config = weights.load(checkpoint, ema=ema)
+  export_params(
+    params, config, out, part=part, parameters='ema' if ema else 'last'
+  )
+
+
+def export_params(
+  params: Mapping[str, Any],
+  config: ml_collections.ConfigDict,
+  out: str | pathlib.Path,
+  *,
+  part: str = 'all',
+  parameters: str = 'last',
+) -> None:
+  """`export` of parameters that are at hand.
+
+  Args:
+    params: of the network of `config.model`.
+    config: of the run.
+    out, part: see `export`.
+    parameters: what they are called in the file's note.
+
+  Raises:
+    ValueError, FileExistsError, OSError: see `export`.
+  """
+  out = pathlib.Path(out)
   arrays, beside = _named_arrays(params, config, part, out)
   _check_neighbours(out, beside)
   metadata = {
     'config': config_utils.to_json(config),
     'part': part,
-    'parameters': 'ema' if ema else 'last',
+    'parameters': parameters,
     'rvmae_jax': rvmae_jax.__version__,
   }
   out.parent.mkdir(parents=True, exist_ok=True)

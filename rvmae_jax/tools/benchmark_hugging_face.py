@@ -19,11 +19,11 @@ from typing import Any
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
-from rvmae_jax.interop.hugging_face_config import config_json
-from rvmae_jax.models import build_model
+from rvmae_jax.config_utils import token_size
 from rvmae_jax.tools.benchmark_step import StepBenchmark, print_table
 from rvmae_jax.tools.benchmarks.measurement import print_result
 from rvmae_jax.tools.benchmarks.timing import seconds_of
+from rvmae_jax.tools.hugging_face_network import build_network
 
 _NUM_ROUNDS = 5
 _OURS = 'rvmae_jax'
@@ -45,13 +45,8 @@ class TorchBenchmark:
   """
 
   def __init__(self, config: ConfigDict, compiled: bool):
-    try:
-      import torch
-      import transformers
-    except ModuleNotFoundError as error:
-      raise ModuleNotFoundError(
-        f'{error}; this benchmark needs `pip install torch transformers`.'
-      ) from error
+    network = build_network(config)  # Before torch: it says what is missing.
+    import torch
 
     self._torch = torch
     self._config = config
@@ -59,13 +54,7 @@ class TorchBenchmark:
     batch_size = config.batch_size
     num_frames = config.data.clip.num_frames
     size = tuple(config.data.crop.size)
-    model = build_model(config.model)
-    normalize = config.objective.get('normalize', 'none')
-    settings = config_json(model, num_frames, size, normalize)
-    network = transformers.VideoMAEForPreTraining._from_config(
-      transformers.VideoMAEConfig(**settings), attn_implementation='sdpa'
-    )
-    self._network = network.to(self._device).train()
+    self._network = network.to(self._device)
     self._optimizer = torch.optim.AdamW(
       self._network.parameters(), lr=1e-4, fused=self._device == 'cuda'
     )
@@ -73,10 +62,11 @@ class TorchBenchmark:
       batch_size, num_frames, 3, *size, device=self._device
     )
     # The same tubes for all clips: their mask has to hide equally many.
-    h, w = (side // model.patch_size for side in size)
+    token = token_size(config.model)
+    h, w = (side // token['patch_size'] for side in size)
     hidden = torch.zeros(h * w, dtype=torch.bool)
     hidden[torch.randperm(h * w)[: int(config.data.mask.ratio * h * w)]] = True
-    hidden = hidden.repeat(num_frames // model.tubelet_size)
+    hidden = hidden.repeat(num_frames // token['tubelet_size'])
     self._hidden = hidden.expand(batch_size, -1).to(self._device)
     self._forward = torch.compile(self._network) if compiled else self._network
     start = time.perf_counter()

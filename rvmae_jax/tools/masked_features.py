@@ -1,0 +1,217 @@
+"""Features read as in training, with tokens hidden, against reading all tokens.
+
+  python -m rvmae_jax.tools.masked_features \\
+    --config configs/compare_sprites.py --out train_eval_gap.json \\
+    --checkpoints videomae=runs/videomae,rvmae=runs/rvmae [--masks 1,4,16]
+
+A masked autoencoder's encoder sees a few tokens in training and all of them
+afterwards. The same linear probe is asked about features of whole clips, about
+the mean of pooled features under several masks of the run's own, and, to
+compare with, about an untrained network's features of whole clips.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from absl import app, flags
+from ml_collections import ConfigDict, config_flags
+
+from rvmae_jax import weights
+from rvmae_jax.evals.features import FeatureSet, labelled
+from rvmae_jax.evals.pooling import pool
+from rvmae_jax.evals.videos import Videos
+from rvmae_jax.evaluate import build_evaluations, fresh_params
+from rvmae_jax.masking import build_mask
+from rvmae_jax.models import build_model
+from rvmae_jax.tools.result_file import write_result
+
+# Those that ask nothing of single places, which masks leave out.
+POOLINGS = ('mean', 'mean_std_8')
+_WHOLE, _UNTRAINED = 'whole', 'untrained'
+
+
+class MaskedReader:
+  """Pooled features of clips, seen whole or under masks of the run.
+
+  Args:
+    run_config: of the run.
+    params: its parameters.
+    num_masks: how many masks are averaged over, each a way of its own; the
+      first of the largest number are the others.
+    seed: of the masks and of an untrained network.
+  """
+
+  def __init__(
+    self,
+    run_config: ConfigDict,
+    params: Any,
+    num_masks: Sequence[int],
+    seed: int = 0,
+  ):
+    self._config, self._num_masks = run_config, sorted(num_masks)
+    self._params, self._seed = params, seed
+    self._fresh = fresh_params(run_config)
+    model = build_model(run_config.model)
+    self._tubelet_size = getattr(model, 'tubelet_size', 1)
+
+    def whole(params, video):
+      features = model.apply({'params': params}, video, method='encode')
+      return self._pool(features[:, :, model.num_prefix_tokens :])
+
+    def masked(params, batch):
+      features = model.apply({'params': params}, batch)['features']
+      prefix = model.num_prefix_tokens
+      slots = batch['video'].shape[1] // self._tubelet_size
+      # [B, G, P+n, D] -> [B, t, n', D]
+      features = features[:, :, prefix:]
+      return self._pool(
+        features.reshape(len(features), slots, -1, features.shape[-1])
+      )
+
+    self._whole, self._masked = jax.jit(whole), jax.jit(masked)
+
+  def __call__(
+    self, batch: Mapping[str, np.ndarray]
+  ) -> dict[str, dict[str, np.ndarray]]:
+    """Way of reading -> pooling -> [B, D].
+
+    Args:
+      batch: `video` and `host/record`, which the masks of a row come from.
+    """
+    video = batch['video']
+    found = {
+      _WHOLE: self._whole(self._params, video),
+      _UNTRAINED: self._whole(self._fresh, video),
+    }
+    sums = dict.fromkeys(POOLINGS, 0.0)
+    for number in range(max(self._num_masks)):
+      masks = self._draw(video.shape, batch['host/record'], number)
+      pooled = self._masked(self._params, {'video': video, **masks})
+      sums = {name: sums[name] + np.asarray(pooled[name]) for name in POOLINGS}
+      if number + 1 in self._num_masks:
+        found[f'masks_{number + 1}'] = {
+          name: value / (number + 1) for name, value in sums.items()
+        }
+    return {way: jax.device_get(pooled) for way, pooled in found.items()}
+
+  def _pool(self, features: jax.Array) -> dict[str, jax.Array]:
+    return pool(features, POOLINGS, self._tubelet_size)
+
+  def _draw(
+    self, shape: tuple[int, ...], records: np.ndarray, number: int
+  ) -> dict[str, np.ndarray]:
+    """Mask `number` of each row: the ids of the batch contract."""
+    _, num_frames, height, width, _ = shape
+    p = self._config.model.patch_size
+    mask = build_mask(
+      self._config.data.mask,
+      {'video': num_frames},
+      (height // p, width // p),
+      self._tubelet_size,
+    )
+    rows = [
+      mask({}, np.random.default_rng((self._seed, int(record), number)))
+      for record in records
+    ]
+    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+
+
+def read_features(
+  reader: MaskedReader, videos: Videos
+) -> Iterator[tuple[str, FeatureSet]]:
+  """Way of reading, and the features of all labelled videos read so."""
+  rows, labels = [], []
+  for batch in videos.batches():
+    keep = labelled(batch)
+    labels.append(batch['label'][keep])
+    rows.append(
+      jax.tree.map(lambda values, keep=keep: values[keep], reader(batch))
+    )
+  labels = np.concatenate(labels)
+  for way in rows[0]:
+    pooled = {
+      name: np.concatenate([row[way][name] for row in rows])
+      for name in POOLINGS
+    }
+    yield way, FeatureSet({way: pooled}, labels)
+
+
+def probe(
+  config: ConfigDict,
+  checkpoint: str,
+  num_masks: Sequence[int],
+  alias: str = 'linear_probe',
+) -> dict[str, float]:
+  """Accuracies of a linear probe by way of reading.
+
+  Args:
+    config: of a comparison; its evaluation has the probe and its videos.
+    checkpoint: what `weights.load` takes.
+    num_masks: see `MaskedReader`.
+    alias: of the probe.
+
+  Returns:
+    `<way>/<pooling>/top1` and what else the probe measures.
+
+  Raises:
+    ValueError: the run hides nothing of its clips.
+  """
+  params, run_config = weights.load(checkpoint)
+  if not run_config.data.get('mask'):
+    raise ValueError(
+      f'{checkpoint} was trained without a mask: nothing to ask.'
+    )
+  evaluation = ConfigDict(config.evaluation.to_dict())
+  evaluation.evals = {alias: evaluation.evals[alias]}
+  evaluation.evals[alias].poolings = POOLINGS
+  probing = build_evaluations(evaluation, run_config)[alias]
+  reader = MaskedReader(run_config, params, num_masks)
+  train, test = (
+    dict(read_features(reader, videos))
+    for videos in (probing.train, probing.test)
+  )
+  metrics = {}
+  for way in train:
+    answers = probing.answer_pairs([(train[way], test[way])])
+    metrics |= probing.count(answers).metrics
+  return metrics
+
+
+def main(argv: list[str]) -> None:
+  """Runs the command."""
+  if argv[1:]:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
+  args = flags.FLAGS
+  num_masks = [int(number) for number in args.masks]
+  ways = [_WHOLE, *(f'masks_{n}' for n in num_masks), _UNTRAINED]
+  rows, metrics = [], {}
+  for entry in args.checkpoints:
+    name, _, checkpoint = entry.partition('=')
+    found = metrics[name] = probe(args.config, checkpoint, num_masks)
+    for pooling in POOLINGS:
+      accuracies = [100 * found[f'{way}/{pooling}/top1'] for way in ways]
+      rows.append((name, pooling, *accuracies))
+      print(rows[-1], flush=True)
+  masks = [f'{n} mask{"s" * (n > 1)}, %' for n in num_masks]
+  share = found['chance']
+  error = 50 / found['num_test'] ** 0.5
+  write_result(
+    args.out,
+    ('run', 'pooling', 'all tokens, %', *masks, 'untrained, %'),
+    rows,
+    f'Accuracy of a linear probe on {found["num_test"]} videos; chance is '
+    f'{100 * share:.1f} %, one standard error at most {error:.1f} points. '
+    'With several masks, pooled features are averaged over them.',
+    metrics=metrics,
+  )
+
+
+if __name__ == '__main__':
+  config_flags.DEFINE_config_file('config', lock_config=True)
+  flags.DEFINE_string('out', None, 'The JSON file to write.')
+  flags.DEFINE_list('checkpoints', None, 'Runs, as name=path.')
+  flags.DEFINE_list('masks', ['1', '4', '16'], 'How many to average over.')
+  flags.mark_flags_as_required(['config', 'out', 'checkpoints'])
+  app.run(main)

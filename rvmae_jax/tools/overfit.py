@@ -1,0 +1,154 @@
+"""Can a method learn a few clips by heart? If not, no amount of data helps.
+
+  python -m rvmae_jax.tools.overfit --config configs/compare_sprites.py \\
+    --out overfit.json [--clips 16] [--max_steps 2000] [--methods rvm,videomae]
+
+Every method of the comparison that rebuilds pixels is trained on one batch,
+the same clips under the same masks in each step, until the hidden patches are
+rebuilt at `--target_db`, or up to `--max_steps`. The rate falls to zero there,
+after a short warm-up, and no weight decays; all else is the recipe's.
+"""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+from absl import app, flags
+from ml_collections import ConfigDict, config_flags
+
+from rvmae_jax import config_utils
+from rvmae_jax.data.pipeline import make_dataset
+from rvmae_jax.parts import build_parts, rebuilt_frames
+from rvmae_jax.tools.comparison.recipes import is_trained, run_recipe
+from rvmae_jax.tools.result_file import write_result
+
+_CHECK_EVERY = 10
+_WARMUP_STEPS = 20
+
+
+def masked_methods(config: ConfigDict) -> list[str]:
+  """The methods of a comparison that are trained to rebuild pixels."""
+  return [
+    method
+    for method in config.methods
+    if is_trained(config, method)
+    and rebuilt_frames(run_recipe(config, method, seed=0))
+  ]
+
+
+def overfit(
+  recipe: ConfigDict,
+  *,
+  num_clips: int,
+  target_db: float,
+  max_steps: int,
+  lr: float,
+) -> list[tuple[int, float]]:
+  """Trains on one batch until its hidden patches are rebuilt well.
+
+  Args:
+    recipe: of a method that rebuilds pixels; it is not changed.
+    num_clips: clips in the batch.
+    target_db: PSNR of hidden patches to stop at, mean over clips or frames.
+    max_steps: updates after which it gives up.
+    lr: learning rate.
+
+  Returns:
+    (updates made, PSNR after them) from 0 on, every few steps.
+  """
+  recipe = config_utils.merged(
+    recipe,
+    {
+      'batch_size': num_clips,
+      'total_steps': max_steps + 1,
+      'optimizer': {'lr_per_256': lr * 256 / num_clips, 'weight_decay': 0.0},
+      'schedule': {
+        'name': 'cosine',
+        'warmup_steps': _WARMUP_STEPS,
+        'end_factor': 0.0,
+      },
+      'data': {'repeats': 1},
+    },
+  )
+  parts = build_parts(recipe)
+  batches = iter(
+    make_dataset(
+      recipe.data,
+      seed=recipe.seed,
+      batch_size=num_clips,
+      train=True,
+      **config_utils.token_size(recipe.model),
+    )
+  )
+  with contextlib.closing(batches):
+    rows = next(batches)
+  batch = jax.device_put({k: v for k, v in rows.items() if '/' not in k})
+  state = jax.jit(parts.init)()
+  step = jax.jit(parts.train_step, donate_argnums=0)
+  curve = []
+  for number in range(max_steps + 1):
+    state, metrics = step(state, batch)  # Metrics are those before the update.
+    if number % _CHECK_EVERY == 0 or number == max_steps:
+      curve.append((number, float(metrics['psnr_hidden'])))
+      if curve[-1][1] >= target_db:
+        break
+  return curve
+
+
+def table_row(
+  method: str, curve: Sequence[tuple[int, float]], target_db: float
+) -> tuple[Any, ...]:
+  """Method, PSNR at the start and the best, steps to the target or None."""
+  best = max(psnr for _, psnr in curve)
+  reached = next((n for n, psnr in curve if psnr >= target_db), None)
+  return method, round(curve[0][1], 1), round(best, 1), reached
+
+
+def main(argv: list[str]) -> None:
+  """Runs the command."""
+  if argv[1:]:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
+  args = flags.FLAGS
+  methods = args.methods or masked_methods(args.config)
+  rows, curves = [], {}
+  for method in methods:
+    curve = overfit(
+      run_recipe(args.config, method, seed=0),
+      num_clips=args.clips,
+      target_db=args.target_db,
+      max_steps=args.max_steps,
+      lr=args.lr,
+    )
+    rows.append(table_row(method, curve, args.target_db))
+    curves[method] = curve
+    print(rows[-1], flush=True)
+    _write(args, rows, curves)
+
+
+def _write(args: Any, rows: Sequence, curves: Mapping[str, Sequence]) -> None:
+  write_result(
+    args.out,
+    (
+      'method',
+      'PSNR before, dB',
+      'best PSNR, dB',
+      f'steps to {args.target_db:g} dB',
+    ),
+    rows,
+    f'{args.clips} clips under fixed masks, at most {args.max_steps} steps at '
+    f'a rate of {args.lr:g}.',
+    curves=curves,
+  )
+
+
+if __name__ == '__main__':
+  config_flags.DEFINE_config_file('config', lock_config=True)
+  flags.DEFINE_string('out', None, 'The JSON file to write.')
+  flags.DEFINE_integer('clips', 16, 'Clips to learn by heart.')
+  flags.DEFINE_integer('max_steps', 2000, 'Updates before giving up.')
+  flags.DEFINE_float('target_db', 30.0, 'PSNR of hidden patches to reach, dB.')
+  flags.DEFINE_float('lr', 3e-3, 'Learning rate.')
+  flags.DEFINE_list('methods', [], 'Some of the methods; all if empty.')
+  flags.mark_flags_as_required(['config', 'out'])
+  app.run(main)

@@ -1,0 +1,54 @@
+"""Results that are kept in docs/results/ and shown as tables."""
+
+import datetime
+import json
+import os
+import pathlib
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rvmae_jax.data.writing import write_whole
+from rvmae_jax.training.environment import environment
+
+
+def write_result(
+  path: str | pathlib.Path,
+  columns: Sequence[str],
+  rows: Sequence[Sequence[Any]],
+  notes: str = '',
+  **others: Any,
+) -> None:
+  """Writes a table with the command, day, machine and versions behind it.
+
+  Args:
+    path: of the JSON file; its folder is made.
+    columns: headings.
+    rows: of numbers, texts and None.
+    notes: what a reader has to know beside the table.
+    **others: further entries of the file.
+  """
+  path = pathlib.Path(path)
+  versions = environment()
+  result = {
+    'command': shlex.join(['python', '-m', _module_name(), *sys.argv[1:]]),
+    'date': datetime.date.today().isoformat(),
+    'machine': f'{os.cpu_count()} x {platform.machine()} CPU cores',
+    'commit': versions.pop('commit', ''),
+    'versions': versions,
+    'columns': list(columns),
+    'rows': [list(row) for row in rows],
+    'notes': notes,
+    **others,
+  }
+  path.parent.mkdir(parents=True, exist_ok=True)
+  lines = [f' {json.dumps(k)}: {json.dumps(v)}' for k, v in result.items()]
+  write_whole(path, '{\n' + ',\n'.join(lines) + '\n}\n')
+
+
+def _module_name() -> str:
+  """The module that was started with `python -m`."""
+  spec = getattr(sys.modules['__main__'], '__spec__', None)
+  return spec.name if spec else pathlib.Path(sys.argv[0]).name

@@ -1,0 +1,100 @@
+"""Features read under masks of the run: what is drawn, and what is averaged."""
+
+import jax
+import numpy as np
+import pytest
+
+from rvmae_jax.config_utils import load_config, merged
+from rvmae_jax.evaluate import fresh_params
+from rvmae_jax.models import build_model
+from rvmae_jax.tools.masked_features import POOLINGS, MaskedReader
+
+RECIPES = 'videomae', 'rvmae'
+
+
+def run_config(recipe, ratio=0.75):
+  config = load_config(f'configs/{recipe}.py:variant=tiny')
+  changes = {
+    'model': {
+      'encoder_blocks': 1,
+      'decoder_blocks': 1,
+      'width': 32,
+      'patch_size': 8,
+      'dtype': 'float32',
+      'attention': 'xla',
+    },
+    'data': {
+      'clip': {'num_frames': 8},
+      'crop': {'size': (32, 32)},
+      'mask': {'ratio': ratio},
+    },
+  }
+  return merged(config, changes)
+
+
+@pytest.fixture(name='batch')
+def _batch():
+  rng = np.random.default_rng(0)
+  shape = 2, 8, 32, 32, 3
+  video = rng.integers(0, 256, shape, dtype=np.uint8)
+  return {'video': video, 'host/record': np.array([3, 5])}
+
+
+@pytest.mark.parametrize('recipe', RECIPES)
+def test_ways_of_reading_differ_and_means_are_of_the_first_masks(
+  recipe, batch, monkeypatch, request
+):
+  monkeypatch.chdir(request.config.rootpath)
+  config = run_config(recipe)
+  params = jax.tree.map(lambda x: 2 * x, fresh_params(config))
+  reader = MaskedReader(config, params, [1, 2])
+  found = reader(batch)
+  assert found.keys() == {'whole', 'untrained', 'masks_1', 'masks_2'}
+  for name in POOLINGS:
+    rows = [ways[name] for ways in found.values()]
+    assert len({row.shape for row in rows}) == 1
+    assert len({row.tobytes() for row in rows}) == 4
+  again = MaskedReader(config, params, [2])(batch)
+  for name in POOLINGS:
+    np.testing.assert_array_equal(
+      again['masks_2'][name], found['masks_2'][name]
+    )
+  # A row's masks are its own, wherever it stands.
+  turned = {key: values[::-1] for key, values in batch.items()}
+  for name in POOLINGS:
+    np.testing.assert_allclose(
+      MaskedReader(config, params, [1])(turned)['masks_1'][name][::-1],
+      found['masks_1'][name],
+      rtol=1e-4,
+      atol=1e-5,
+    )
+
+
+def test_hardly_hidden_clips_read_as_whole_ones(batch, monkeypatch, request):
+  """15 of 16 places shown: far nearer to the whole than 4 of 16."""
+  monkeypatch.chdir(request.config.rootpath)
+  distances = []
+  for ratio in (1 / 16, 0.75):
+    config = run_config('vanilla_mae', ratio)
+    params = fresh_params(config)
+    found = MaskedReader(config, params, [1])(batch)
+    distances.append(
+      np.abs(found['masks_1']['mean'] - found['whole']['mean']).mean()
+    )
+  assert distances[0] < distances[1] / 2
+
+
+def test_what_is_whole_is_what_the_model_encodes(batch, monkeypatch, request):
+  monkeypatch.chdir(request.config.rootpath)
+  config = run_config('vanilla_mae')
+  params = fresh_params(config)
+  features = build_model(config.model).apply(
+    {'params': params}, batch['video'], method='encode'
+  )
+  found = MaskedReader(config, params, [1])(batch)
+  np.testing.assert_allclose(
+    found['whole']['mean'],
+    features[:, :, 1:].mean((1, 2)),
+    rtol=1e-4,
+    atol=1e-5,
+  )
