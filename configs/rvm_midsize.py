@@ -6,10 +6,12 @@
 Videos of 64 pixels in patches of 8: three sprites with a texture and a still
 one in front, before a busy background, and a camera that moves. All sprites of
 a video show one of 12 motions, each at a speed of its own, so that the motion
-has to be told from the camera's. `eval_midsize.py` asks what was learned.
+has to be told from the camera's. `eval_sprites.py` asks what was learned, of
+videos that look alike.
 
 Arguments: runlocal stops after a few steps.
-Cost: see `--dry_run`; about 25 clips/s on 2 CPU cores.
+Cost: 2.45 GFLOP a clip; rendering takes 0.1 s a video, once. Not yet trained to
+its end.
 """
 
 from rvmae_jax.config_utils import parse_arg
@@ -35,7 +37,9 @@ def get_config(arg=None):
   config.data.sources.videos.update(LOOK)
   config.evals.reconstruction.data.sources.videos.update(LOOK)
   config.evals.knn.data.clip.num_frames = 24
-  if not arg.runlocal:
+  if arg.runlocal:
+    config.data.sources.videos.num_videos = 64
+  else:
     config.total_steps = 10_000
     config.schedule.warmup_steps = 200
     config.checkpoint.every_steps = 1_000

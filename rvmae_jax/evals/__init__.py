@@ -111,7 +111,8 @@ def build_eval(
   replace those of the entry's `data`, and these the shared ones; a key is
   replaced whole. Nothing comes from the run but what is asked for by name: a
   key with the value 'run', or a source `{'name': 'run', ...}`, which is the
-  run's source of the same alias with the settings that stand beside.
+  run's source of the same alias with the settings that stand beside. Keys that
+  an evaluation lists in `as_trained` are 'run' unless given.
 
   Args:
     config: `name`, settings, and optionally `data`, `batch_size` and the
@@ -155,7 +156,8 @@ def build_eval(
           f'{config["name"]!r}, which reads {", ".join(reads)}. '
           f'{near_names(key, readable)}'
         )
-    found = _from_run(shared | keys, run_config.data)
+    usual = dict.fromkeys(getattr(evaluation, 'as_trained', ()), RUN)
+    found = _from_run(usual | shared | keys, run_config.data)
     for key in reads:
       if DEFAULTS[key] is None and not found.get(key):
         raise ValueError(

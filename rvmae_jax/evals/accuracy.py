@@ -33,6 +33,8 @@ class AccuracyEval:
 
   # What is asked has learned from the run's videos, not from its own.
   asks_classifier: ClassVar = True
+  # It learned from clips of one kind, and is asked about such.
+  as_trained: ClassVar = ('clip', 'crop')
 
   videos: Videos
   num_batches: int = 0

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
+from rvmae_jax.evals import build_eval
 from rvmae_jax.evals.accuracy import AccuracyEval
 from rvmae_jax.evals.videos import Videos
 
@@ -79,3 +81,20 @@ def test_a_label_that_the_network_has_no_place_for_is_refused():
   source = {**_DATA['sources']['noise'], 'num_classes': 3}
   with pytest.raises(ValueError, match='label 2, and the network knows 2'):
     _evaluation({'sources': {'noise': source}}).run(Two())
+
+
+@pytest.mark.parametrize('side', [16, 24])
+def test_a_classifier_is_asked_as_it_was_trained_unless_told(side):
+  clip = {'name': 'uniform', 'num_frames': 6}
+  run = {'model': {'name': 'rvm', 'patch_size': 8}, 'data': {**_DATA}}
+  run['data'] |= {'clip': clip, 'crop': {'size': (side, side)}}
+  data = {'sources': _DATA['sources']}
+  settings = {'run_config': ConfigDict(run), 'batch_size': 2}
+  entry = {'name': 'accuracy', 'data': data}
+  asked = build_eval(entry, **settings)
+  assert dict(asked.videos.clip) == clip
+  assert tuple(asked.videos.crop['size']) == (side, side)
+  entry['data'] = {**data, 'clip': _DATA['clip']}
+  told = build_eval(entry, **settings, shared={'crop': {'size': (8, 8)}})
+  assert dict(told.videos.clip) == _DATA['clip']
+  assert tuple(told.videos.crop['size']) == (8, 8)
