@@ -7,7 +7,7 @@ import pathlib
 import platform
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rvmae_jax.data.writing import write_whole
@@ -44,8 +44,27 @@ def write_result(
     **others,
   }
   path.parent.mkdir(parents=True, exist_ok=True)
-  lines = [f' {json.dumps(k)}: {json.dumps(v)}' for k, v in result.items()]
-  write_whole(path, '{\n' + ',\n'.join(lines) + '\n}\n')
+  write_whole(path, format_json(result))
+
+
+def format_json(result: Mapping[str, Any]) -> str:
+  """JSON with a line for each entry of its lists and tables."""
+  lines = []
+  for key, value in result.items():
+    name = json.dumps(key)
+    if isinstance(value, list) and value:
+      items = [json.dumps(item) for item in value]
+      lines.append(_block(f'{name}: [', items, ' ]'))
+    elif isinstance(value, dict) and value:
+      items = [f'{json.dumps(k)}: {json.dumps(v)}' for k, v in value.items()]
+      lines.append(_block(f'{name}: {{', items, ' }'))
+    else:
+      lines.append(f' {name}: {json.dumps(value)}')
+  return '{\n' + ',\n'.join(lines) + '\n}\n'
+
+
+def _block(start: str, items: list[str], end: str) -> str:
+  return f' {start}\n  ' + ',\n  '.join(items) + f'\n{end}'
 
 
 def _module_name() -> str:

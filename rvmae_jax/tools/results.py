@@ -31,7 +31,6 @@ and whatever else one wants to keep beside them.
 """
 
 import datetime
-import json
 import pathlib
 import re
 import sys
@@ -46,6 +45,7 @@ from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.registry import check_known
 from rvmae_jax.tools.card import markdown
 from rvmae_jax.tools.comparison.summary import summarize
+from rvmae_jax.tools.result_file import format_json
 from rvmae_jax.visualize.lines import draw_lines, drawn_from
 
 _NEEDED = 'command', 'date', 'machine', 'commit', 'columns', 'rows'
@@ -223,26 +223,6 @@ def _filled(text: str) -> str:
     )
     for paragraph in text.split('\n\n')
   )
-
-
-def format_json(result: Mapping[str, Any]) -> str:
-  """JSON with a line for each entry of its lists and tables."""
-  lines = []
-  for key, value in result.items():
-    name = json.dumps(key)
-    if isinstance(value, list) and value:
-      items = [json.dumps(item) for item in value]
-      lines.append(_block(f'{name}: [', items, ' ]'))
-    elif isinstance(value, dict) and value:
-      items = [f'{json.dumps(k)}: {json.dumps(v)}' for k, v in value.items()]
-      lines.append(_block(f'{name}: {{', items, ' }'))
-    else:
-      lines.append(f' {name}: {json.dumps(value)}')
-  return '{\n' + ',\n'.join(lines) + '\n}\n'
-
-
-def _block(start: str, items: list[str], end: str) -> str:
-  return f' {start}\n  ' + ',\n  '.join(items) + f'\n{end}'
 
 
 def main(argv: list[str]) -> None:

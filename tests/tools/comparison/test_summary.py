@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from rvmae_jax.tools import results
+from rvmae_jax.tools import result_file, results
 from rvmae_jax.tools.compare import compare
 from rvmae_jax.tools.comparison.summary import summarize
 from tests.tools.tiny_comparison import ACCURACY, comparison
@@ -93,7 +93,7 @@ def test_curves_are_drawn_as_means_of_seeds(workdir):
 
 def test_what_is_kept_can_be_shown(workdir, tmp_path):
   path = tmp_path / 'kept.json'
-  path.write_text(results.format_json(summarize(workdir)))
+  path.write_text(result_file.format_json(summarize(workdir)))
   result = results.read_result(path)
   page = results.format_result('kept', result, 'results')
   assert '| rvm | 2 | 50.0 ± 35.4 | 20.6 ± 0.7 | 1.50 |' in page
