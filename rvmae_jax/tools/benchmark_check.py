@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import optax
 from absl import app, flags
 from ml_collections import ConfigDict
 
@@ -26,7 +27,7 @@ FIGURES = pathlib.Path('tests/tools/step_figures.json')
 CONFIGS = pathlib.Path('configs')
 
 _CLIPS = 2
-# What other versions of jax write or plan in another way.
+# What other versions of jax and optax write or plan in another way.
 _OF_VERSION = {'operations', 'temporary_bytes'}
 # How far a figure may be from its record: nothing here is measured, so this is
 # only what a patch release of the compiler may change.
@@ -101,9 +102,10 @@ def differences(
   return lines
 
 
-def minor_version() -> str:
-  """Of jax, as '0.10': patch releases are taken to compile alike."""
-  return '.'.join(jax.__version__.split('.')[:2])
+def versions() -> str:
+  """Of what writes the program; patch releases of jax compile alike."""
+  minor = '.'.join(jax.__version__.split('.')[:2])
+  return f'jax {minor}, optax {optax.__version__}'
 
 
 def main(argv: list[str]) -> None:
@@ -112,10 +114,10 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
   path = pathlib.Path(flags.FLAGS.figures)
   record: dict[str, Any] = json.loads(path.read_text())
-  same_version = record['jax'] == minor_version()
+  same_version = record['versions'] == versions()
   if not same_version and not flags.FLAGS.update:
     print(
-      f'Recorded with jax {record["jax"]}, this is {minor_version()}: '
+      f'Recorded with {record["versions"]}, this is {versions()}: '
       f'{", ".join(sorted(_OF_VERSION))} are not compared.'
     )
   found, num_changed = {}, 0
@@ -126,7 +128,7 @@ def main(argv: list[str]) -> None:
     print(f'[{number}/{len(record["recipes"])}] {spec}:', end=' ')
     print('\n  '.join(['changed', *lines]) if lines else 'as recorded')
   if flags.FLAGS.update:
-    record = {'jax': minor_version(), 'recipes': found}
+    record = {'versions': versions(), 'recipes': found}
     path.write_text(json.dumps(record, indent=2) + '\n')
     print(f'Recorded in {path}.')
   elif num_changed:

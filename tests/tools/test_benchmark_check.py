@@ -27,7 +27,7 @@ def test_a_step_is_as_recorded(spec):
   """If a change is meant: `tools/benchmark_check --update`, and say why."""
   recorded = RECORD['recipes'][spec]
   found = step_figures(spec, ROOT / benchmark_check.CONFIGS)
-  same_version = RECORD['jax'] == benchmark_check.minor_version()
+  same_version = RECORD['versions'] == benchmark_check.versions()
   assert not differences(recorded, found, same_version)
   # The formulas by which utilisation is reckoned are those of the program.
   assert found['model_flops'] == pytest.approx(found['flops_once'], rel=0.02)
