@@ -39,7 +39,8 @@ def test_the_lesser_of_compute_and_memory_counts(capsys):
 def test_larger_batches_share_what_the_state_moves():
   few, many = _bounds(4), _bounds(8)
   assert few['flops'] == many['flops']
-  # 40 bytes a parameter and a step.
+  # 40 bytes a parameter and a step; statistics of features do not grow with the
+  # clips alone, hence the tolerance.
   assert few['bytes'] - many['bytes'] == pytest.approx(
-    40 * few['parameters'] * (1 / 4 - 1 / 8), rel=1e-4
+    40 * few['parameters'] * (1 / 4 - 1 / 8), rel=5e-3
   )

@@ -47,7 +47,7 @@ def test_two_clips_are_learned_by_heart(method, monkeypatch, record_property):
     shortened(method),
     num_clips=2,
     target_db=TARGET_DB,
-    max_steps=1000,
+    max_steps=1500,
     lr=5e-3,
   )
   record_property('steps', curve[-1][0])
