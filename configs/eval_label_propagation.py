@@ -28,7 +28,7 @@ one.
 import ml_collections
 
 from rvmae_jax.config_utils import parse_arg
-from rvmae_jax.registry import near_names
+from rvmae_jax.registry import check_known
 
 # What each is told; an empty text has to be given.
 DATASETS = {
@@ -84,10 +84,7 @@ def get_config(arg=None):
 
 def get_dataset(arg):
   """The dataset's config."""
-  if arg.dataset not in DATASETS:
-    raise ValueError(
-      f'Unknown dataset {arg.dataset!r}. {near_names(arg.dataset, DATASETS)}'
-    )
+  check_known('dataset', DATASETS, arg.dataset)
   dataset = {'name': arg.dataset, **DATASETS[arg.dataset]}
   for name in ('path', 'labels'):
     if name in dataset:

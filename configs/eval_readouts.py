@@ -28,7 +28,7 @@ Expect, of the quick start: docs/readouts.md.
 import ml_collections
 
 from rvmae_jax.config_utils import parse_arg
-from rvmae_jax.registry import near_names
+from rvmae_jax.registry import check_known
 
 # What can be asked; what chooses videos, and its values for train and test.
 DATASETS = {
@@ -65,10 +65,7 @@ def get_config(arg=None):
     stride=0,
     few=0,
   )
-  if arg.dataset not in DATASETS:
-    raise ValueError(
-      f'Unknown dataset {arg.dataset!r}. {near_names(arg.dataset, DATASETS)}'
-    )
+  check_known('dataset', DATASETS, arg.dataset)
   is_drawn = arg.dataset in DRAWN
   if not is_drawn and not arg.path:
     raise ValueError(f'dataset={arg.dataset} needs path; add path=... to it.')

@@ -14,6 +14,7 @@ a seek that lands elsewhere is noticed, and the file is read in order.
 """
 
 import bisect
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -512,16 +513,8 @@ def _is_hidden_vp8(packet: av.Packet) -> bool:
 
 def _unique_positions(identities: Sequence[tuple]) -> dict[tuple, int]:
   """Positions of what is there only once."""
-  positions = {identity: i for i, identity in enumerate(identities)}
-  if len(positions) == len(identities):
-    return positions
-  positions, doubled = {}, set()
-  for position, identity in enumerate(identities):
-    if positions.setdefault(identity, position) != position:
-      doubled.add(identity)
-  for identity in doubled:
-    del positions[identity]
-  return positions
+  counts = collections.Counter(identities)
+  return {key: i for i, key in enumerate(identities) if counts[key] == 1}
 
 
 def _builds_on_others(frame: av.VideoFrame) -> bool:

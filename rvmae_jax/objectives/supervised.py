@@ -52,8 +52,7 @@ class Supervised:
 
     Clips without a label (-1) count for nothing. Metrics: `loss`, each term
     under its own name, and `accuracy` (top 1; of mixed clips, the class with
-    the greater share), and those of
-    `objectives.statistics`.
+    the greater share), and those of `objectives.statistics`.
     """
     video, label = batch['video'], batch['label']
     target = smooth_labels(label, self.num_classes, self.label_smoothing)

@@ -36,7 +36,7 @@ def write_result(
     'command': shlex.join(['python', '-m', _module_name(), *sys.argv[1:]]),
     'date': datetime.date.today().isoformat(),
     'machine': f'{os.cpu_count()} x {platform.machine()} CPU cores',
-    'commit': versions.pop('commit', ''),
+    'commit': versions.pop('commit', 'unknown'),
     'versions': versions,
     'columns': list(columns),
     'rows': [list(row) for row in rows],

@@ -174,11 +174,8 @@ def format_result(name: str, result: Mapping[str, Any], folder: str) -> str:
   date = datetime.date.fromisoformat(result['date'])
   origin = (
     f'{markdown.code(result["command"])}, {date.day} {date:%B %Y}, '
-    f'{result["machine"]}'
+    f'{result["machine"]}, commit {result["commit"][:7]}.'
   )
-  if result['commit']:
-    origin += f', commit {result["commit"][:7]}'
-  origin += '.'
   parts += [_filled(note) for note in (result.get('notes', ''), origin) if note]
   return '\n\n'.join(parts)
 
