@@ -38,6 +38,13 @@ def check_known(kind: str, known: Iterable[str], *names: str) -> None:
       raise ValueError(f'Unknown {kind} {name!r}. {near_names(name, known)}')
 
 
+def check_counts(settings: Any, *names: str) -> None:
+  """Raises ValueError for an attribute of `settings` that is below 1."""
+  for name in names:
+    if getattr(settings, name) < 1:
+      raise ValueError(f'{name}={getattr(settings, name)} must be at least 1.')
+
+
 class Registry:
   """A lazy table `{'name': 'package.module:attribute'}`.
 

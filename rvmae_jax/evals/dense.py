@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from rvmae_jax.evals.features import Encoder
+from rvmae_jax.registry import check_counts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +41,7 @@ class DenseEncoder:
   reset_every: int = 0
 
   def __post_init__(self):
-    for name in ('window', 'chunk'):
-      if getattr(self, name) < 1:
-        raise ValueError(f'{name}={getattr(self, name)} must be at least 1.')
+    check_counts(self, 'window', 'chunk')
     if self.reset_every < 0:
       raise ValueError(
         f'reset_every={self.reset_every} must be a number of frames, or 0 to '

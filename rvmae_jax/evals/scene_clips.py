@@ -15,7 +15,7 @@ from rvmae_jax.evals.heads import hold_out
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import FirstFrames, Videos
 from rvmae_jax.memory import check_room
-from rvmae_jax.registry import Registry
+from rvmae_jax.registry import Registry, check_counts
 
 REMEDY = 'Set max_videos or num_clips so that there are fewer.'
 
@@ -71,9 +71,7 @@ class SceneClips(abc.ABC):
   def __post_init__(self):
     if self.validation:
       refuse_unused(self, ('held_out',), 'where validation videos choose')
-    for name in ('num_frames', 'stride', 'num_clips'):
-      if getattr(self, name) < 1:
-        raise ValueError(f'{name}={getattr(self, name)} must be at least 1.')
+    check_counts(self, 'num_frames', 'stride', 'num_clips')
     self.videos.check_tiled(self.videos.size, 'data.crop.size')
     if self.num_frames % self.videos.tubelet_size:
       raise ValueError(

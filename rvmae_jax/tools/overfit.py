@@ -18,6 +18,7 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax import config_utils
+from rvmae_jax.batch import split_host
 from rvmae_jax.data.pipeline import make_dataset
 from rvmae_jax.parts import build_parts, rebuilt_frames
 from rvmae_jax.tools.comparison.recipes import is_trained, run_recipe
@@ -82,8 +83,8 @@ def overfit(
     )
   )
   with contextlib.closing(batches):
-    rows = next(batches)
-  batch = jax.device_put({k: v for k, v in rows.items() if '/' not in k})
+    batch, _ = split_host(next(batches))
+  batch = jax.device_put(batch)
   state = jax.jit(parts.init)()
   step = jax.jit(parts.train_step, donate_argnums=0)
   curve = []

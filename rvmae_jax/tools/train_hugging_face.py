@@ -23,6 +23,7 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from rvmae_jax import config_utils
+from rvmae_jax.batch import split_host
 from rvmae_jax.data.pipeline import make_dataset
 from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts
@@ -165,7 +166,7 @@ def train_both(config: ConfigDict) -> dict[str, np.ndarray]:
   )
   curves = {f'{m}/{who}': [] for m in _METRICS for who in ('ours', 'theirs')}
   for number in range(config.total_steps):
-    batch = {k: v for k, v in next(batches).items() if '/' not in k}
+    batch, _ = split_host(next(batches))
     state, metrics = step(state, batch)
     found = theirs.step(batch)
     for metric in _METRICS:

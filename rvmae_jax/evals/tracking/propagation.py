@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from rvmae_jax.evals.pooling import unit_length
+from rvmae_jax.registry import check_counts
 
 
 class Context(NamedTuple):
@@ -51,9 +52,7 @@ class Propagation:
   places_at_once: int = 64
 
   def __post_init__(self):
-    for name in ('num_previous', 'top_k', 'places_at_once'):
-      if getattr(self, name) < 1:
-        raise ValueError(f'{name}={getattr(self, name)} must be at least 1.')
+    check_counts(self, 'num_previous', 'top_k', 'places_at_once')
     for name in ('radius', 'temperature'):
       if getattr(self, name) <= 0:
         raise ValueError(f'{name}={getattr(self, name)} must be positive.')
