@@ -18,8 +18,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import shlex
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -50,7 +48,7 @@ from rvmae_jax.training.distributed import (
   failing_together,
   join_processes,
 )
-from rvmae_jax.training.environment import environment
+from rvmae_jax.training.environment import environment, typed_command
 from rvmae_jax.training.logging import show_own_lines
 
 
@@ -270,7 +268,7 @@ def main(argv: list[str]) -> None:
       'test videos.',
       args.checkpoint,
     )
-  command = shlex.join(['python', '-m', 'rvmae_jax.evaluate', *sys.argv[1:]])
+  command = typed_command('rvmae_jax.evaluate')
   with failing_together():
     evaluate(
       args.config,

@@ -14,8 +14,6 @@ import contextlib
 import functools
 import json
 import os
-import shlex
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +44,7 @@ from rvmae_jax.training.distributed import (
   join_processes,
   sum_over_processes,
 )
-from rvmae_jax.training.environment import environment
+from rvmae_jax.training.environment import environment, typed_command
 from rvmae_jax.training.logging import (
   MetricWriter,
   Profiler,
@@ -334,7 +332,7 @@ def main(argv: list[str]) -> None:
   if not args.workdir:
     raise app.UsageError('--workdir=DIR is needed, except with --dry_run.')
   join_processes(args.coordinator, args.num_processes, args.process_id)
-  command = shlex.join(['python', '-m', 'rvmae_jax.train', *sys.argv[1:]])
+  command = typed_command('rvmae_jax.train')
   try:
     with failing_together():
       train(args.config, args.workdir, command)

@@ -19,7 +19,6 @@ What it leaves in its workdir, after each run:
 import json
 import os
 import pathlib
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -36,6 +35,7 @@ from rvmae_jax.tools.comparison import table as compare_table
 from rvmae_jax.tools.comparison.processes import Job, Processes
 from rvmae_jax.tools.comparison.recipes import run_key
 from rvmae_jax.tools.comparison.run import run
+from rvmae_jax.training.environment import typed_command
 from rvmae_jax.training.logging import show_own_lines
 from rvmae_jax.visualize.comparison import draw_comparison
 
@@ -212,10 +212,9 @@ def main(argv: list[str]) -> None:
   parent = f'--parent={os.getpid()}'
   command = [sys.executable, '-m', module, *sys.argv[1:], parent]
   processes = Processes(command, args.jobs)
-  typed = shlex.join(['python', '-m', module, *sys.argv[1:]])
   try:
     with FolderLock(workdir, 'comparison'):
-      compare(args.config, workdir, processes, args.jobs, typed)
+      compare(args.config, workdir, processes, args.jobs, typed_command(module))
   except KeyboardInterrupt:
     processes.stop()
     sys.exit('Stopped; the same command goes on from here.')

@@ -8,8 +8,6 @@ of `rvmae_jax.evaluate`. What is missing is left out, and said.
 
 import io
 import json
-import shlex
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +23,7 @@ from rvmae_jax.tools.reporting.tables import (
   list_poolings,
   plain_tables,
 )
+from rvmae_jax.training.environment import typed_command
 from rvmae_jax.training.health import Span, find_spans
 from rvmae_jax.visualize import page
 from rvmae_jax.visualize.curves import draw_curves, read_history, read_lines
@@ -193,9 +192,7 @@ def _repeat(workdir: epath.Path, measured: Mapping[str, Any]) -> str:
   commands = [command.read_text().strip()] if command.exists() else []
   if 'command' in measured:
     commands.append(measured['command'])
-  commands.append(
-    shlex.join(['python', '-m', 'rvmae_jax.tools.report', *sys.argv[1:]])
-  )
+  commands.append(typed_command('rvmae_jax.tools.report'))
   return page.section('To repeat', page.preformatted('\n'.join(commands)))
 
 

@@ -5,13 +5,12 @@ import json
 import os
 import pathlib
 import platform
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rvmae_jax.data.writing import write_whole
-from rvmae_jax.training.environment import environment
+from rvmae_jax.training.environment import environment, typed_command
 
 
 def write_result(
@@ -33,7 +32,7 @@ def write_result(
   path = pathlib.Path(path)
   versions = environment()
   result = {
-    'command': shlex.join(['python', '-m', _module_name(), *sys.argv[1:]]),
+    'command': typed_command(_module_name()),
     'date': datetime.date.today().isoformat(),
     'machine': f'{os.cpu_count()} x {platform.machine()} CPU cores',
     'commit': versions.pop('commit', 'unknown'),

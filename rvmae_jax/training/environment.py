@@ -3,7 +3,9 @@
 import importlib.metadata
 import pathlib
 import platform
+import shlex
 import subprocess
+import sys
 
 import jax
 
@@ -20,6 +22,11 @@ def environment() -> dict[str, str]:
     **{name: importlib.metadata.version(name) for name in _PACKAGES},
     'device': f'{jax.device_count()} x {jax.devices()[0].device_kind}',
   }
+
+
+def typed_command(module: str) -> str:
+  """What started this process with `python -m MODULE`, to be typed again."""
+  return shlex.join(['python', '-m', module, *sys.argv[1:]])
 
 
 def git_commit(folder: str | pathlib.Path = '') -> str:
