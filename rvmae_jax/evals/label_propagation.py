@@ -23,6 +23,7 @@ from rvmae_jax.evals.tracking.propagation import Propagation
 from rvmae_jax.evals.tracking.scores import SCORES
 from rvmae_jax.evals.tracking.tracker import Tracker
 from rvmae_jax.evals.videos import Videos
+from rvmae_jax.metrics.intervals import bootstrap_interval
 from rvmae_jax.registry import check_known
 
 # What labels are propagated by.
@@ -95,6 +96,10 @@ class LabelPropagationEval:
     to `PCK@0.5`. Also `seconds_per_frame/<encoder>` (the median, with reading
     and encoding) and `memory_mb/<encoder>` of a step of propagation.
 
+    `gain_over/<encoder>/...` is how far `trained` is above the others, as mean
+    over videos, with the ends `_low` and `_high` of its 95 % bootstrap interval
+    over videos; videos without true labels are left out.
+
     Arrays: `names` of the videos, `encoders`, `scores` [encoders, videos], and
     what `Pictures` keeps.
     """
@@ -115,6 +120,7 @@ class LabelPropagationEval:
       for encoder, encode in encoders.items()
     }
     scores = {encoder: SCORES[self._dataset.kind]() for encoder in encoders}
+    main = SCORES[self._dataset.kind].main
     pictures = Pictures(self.num_pictures)
     count = min(len(self._dataset), self.num_videos or len(self._dataset))
     names, by_video = [], []
@@ -129,7 +135,6 @@ class LabelPropagationEval:
       )
       pictures.end_video(video)
       shown = (f'{s} {value:.3f}' for s, value in zip(scores, by_video[-1]))
-      main = next(iter(scores.values())).main
       logging.info('%s: %s %s', video.name, main, ', '.join(shown))
     arrays = {
       'names': np.array(names),
@@ -141,6 +146,7 @@ class LabelPropagationEval:
     for encoder in trackers:
       numbers = scores[encoder].summary()
       metrics |= {f'{encoder}/{name}': v for name, v in numbers.items()}
+    metrics |= gains(dict(zip(trackers, arrays['scores'])), main)
     timed = {name: t for name, t in trackers.items() if t.seconds}
     for name, tracker in timed.items():
       metrics[f'seconds_per_frame/{name}'] = float(np.median(tracker.seconds))
@@ -193,3 +199,24 @@ class LabelPropagationEval:
         scores.add(frame, predicted, true)
         pictures.add('true', frame, image, true)
     return scores.end_video(num_frames)
+
+
+def gains(scores: Mapping[str, np.ndarray], main: str) -> dict[str, float]:
+  """How far the trained network is above the others, see `run`.
+
+  Args:
+    scores: encoder -> [videos], NaN where a video has no true labels.
+    main: what the score is called.
+  """
+  if 'trained' not in scores:
+    return {}
+  metrics = {}
+  for encoder, others in scores.items():
+    gain = scores['trained'] - others
+    gain = gain[~np.isnan(gain)]
+    if encoder != 'trained' and len(gain) > 1:
+      low, high = bootstrap_interval(gain)
+      name = f'gain_over/{encoder}/{main}'
+      metrics[name] = float(gain.mean())
+      metrics |= {f'{name}_low': low, f'{name}_high': high}
+  return metrics

@@ -1,4 +1,4 @@
-"""How far a share may be off because only so many were counted."""
+"""How far a share or a mean may be off because only so many were counted."""
 
 import numpy as np
 
@@ -24,3 +24,24 @@ def wilson_interval(num_right: float, num: int) -> tuple[float, float]:
   half = float(_Z_95 * spread / (1 + z2 / num))
   # Rounding must not leave the range.
   return max(0.0, float(centre) - half), min(1.0, float(centre) + half)
+
+
+def bootstrap_interval(
+  values: np.ndarray, num_samples: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+  """The 95 % percentile bootstrap interval of a mean.
+
+  Efron, "Bootstrap methods: another look at the jackknife", 1979.
+
+  Args:
+    values: [n], drawn independently, n above 0.
+    num_samples: of n values each, drawn with replacement.
+    seed: of the draws.
+
+  Returns:
+    The lower and the upper end.
+  """
+  rng = np.random.default_rng(seed)
+  rows = rng.integers(len(values), size=(num_samples, len(values)))
+  low, high = np.percentile(values[rows].mean(1), (2.5, 97.5))
+  return float(low), float(high)

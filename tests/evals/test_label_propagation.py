@@ -7,7 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
-from rvmae_jax.evals import build_eval
+from rvmae_jax.evals import build_eval, label_propagation
 from rvmae_jax.evals.label_propagation import LabelPropagationEval
 from rvmae_jax.evals.videos import Videos
 
@@ -97,6 +97,27 @@ def test_time_and_memory_are_told_for_what_computes(result):
     told = {key.split('/')[1] for key in metrics if key.startswith(name)}
     assert told == {'trained', 'random', 'pixels'}
     assert metrics[f'{name}/trained'] > 0
+
+
+def test_gains_are_of_the_same_videos():
+  scores = {
+    'copy': np.array([0.1, 0.2, 0.9, np.nan]),
+    'trained': np.array([0.3, 0.4, 1.1, np.nan]),
+  }
+  gains = label_propagation.gains(scores, 'J&F')
+  # Videos differ widely, but the gain is the same for each.
+  assert gains == pytest.approx(
+    {
+      'gain_over/copy/J&F': 0.2,
+      'gain_over/copy/J&F_low': 0.2,
+      'gain_over/copy/J&F_high': 0.2,
+    }
+  )
+
+
+def test_one_video_has_no_interval(result):
+  metrics, _, _ = result
+  assert not [name for name in metrics if name.startswith('gain_over')]
 
 
 def test_a_network_without_recurrence_has_no_features_without_it(result):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rvmae_jax.metrics.intervals import wilson_interval
+from rvmae_jax.metrics.intervals import bootstrap_interval, wilson_interval
 
 
 def test_wilson_equals_published_numbers():
@@ -25,3 +25,18 @@ def test_the_interval_holds_the_truth_about_95_times_in_100():
     low <= 0.3 <= high for low, high in (wilson_interval(n, 50) for n in right)
   ]
   assert np.mean(inside) == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_bootstrap_equals_an_independent_one():
+  scipy_stats = pytest.importorskip('scipy.stats')
+  values = np.random.default_rng(0).exponential(size=12)
+  theirs = scipy_stats.bootstrap(
+    (values,), np.mean, n_resamples=50_000, method='percentile', rng=1
+  ).confidence_interval
+  assert bootstrap_interval(values) == pytest.approx(tuple(theirs), abs=0.02)
+
+
+def test_the_bootstrap_of_two_values_by_hand():
+  # Means of pairs are 0, 1/2 and 1, with 1/4, 1/2 and 1/4 of the draws.
+  assert bootstrap_interval(np.array([0.0, 1.0])) == (0.0, 1.0)
+  assert bootstrap_interval(np.array([0.3, 0.3])) == pytest.approx((0.3, 0.3))
