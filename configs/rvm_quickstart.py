@@ -124,6 +124,8 @@ def get_config(arg=None):
   }
   if arg.shards:
     use_own_videos(config)
+    # As many tokens of 64 pixels as the sprites have, and as fast.
+    config.model.patch_size = 16
   if arg.runlocal:
     config.total_steps = 20
     config.schedule.warmup_steps = 5
@@ -150,12 +152,10 @@ def get_knn_data(arg, split, num_videos):
   return {'sources': {'videos': {'name': 'run', **source}}}
 
 
-def use_own_videos(config):
-  """What real videos need that sprites do not: larger frames, crops, time."""
-  # Patches of 16 on 64 pixels: as many tokens as the sprites have, and as fast.
-  config.model.patch_size = 16
+def use_own_videos(config, size=64):
+  """What real videos need that sprites do not: crops, larger frames, time."""
   config.data.crop = {
-    'size': (64, 64),
+    'size': (size, size),
     'area': (0.5, 1.0),
     'ratio': (0.75, 1.25),
     'flip': True,
