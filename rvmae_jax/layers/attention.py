@@ -9,6 +9,8 @@ import numpy as np
 
 from rvmae_jax.target_device import target_device
 
+# How many, side by side as wide as the tokens; or how many of which width.
+Heads = int | tuple[int, int]
 IMPLEMENTATIONS = ('auto', 'xla', 'blockwise', 'headwise', 'cudnn')
 # What 'auto' means there; on GPUs it depends on the tokens.
 BEST_ON = {'cpu': 'blockwise', 'tpu': 'headwise'}
@@ -275,7 +277,7 @@ class SelfAttention(nn.Module):
   `num_clusters` see `cluster_mask`.
   """
 
-  num_heads: int
+  num_heads: Heads
   dtype: jnp.dtype = jnp.float32
   attention: str = 'auto'
   key_bias: bool = True
@@ -284,18 +286,16 @@ class SelfAttention(nn.Module):
   @nn.compact
   def __call__(self, tokens: jax.Array) -> jax.Array:
     width = tokens.shape[-1]
-    head_width = head_width_of(width, self.num_heads)
+    heads = split_heads(width, self.num_heads)
     qkv = nn.DenseGeneral(
-      (3, self.num_heads, head_width),
+      (3, *heads),
       use_bias=self.key_bias,
       dtype=self.dtype,
       name='qkv',
     )(tokens)
     query, key, value = (qkv[..., i, :, :] for i in range(3))
     if not self.key_bias:
-      biases = self.param(
-        'qv_bias', nn.initializers.zeros, (2, self.num_heads, head_width)
-      )
+      biases = self.param('qv_bias', nn.initializers.zeros, (2, *heads))
       query += biases[0].astype(self.dtype)
       value += biases[1].astype(self.dtype)
     mixed = dot_product_attention(
@@ -317,7 +317,7 @@ class CrossAttention(nn.Module):
   `cluster_mask`.
   """
 
-  num_heads: int
+  num_heads: Heads
   dtype: jnp.dtype = jnp.float32
   attention: str = 'auto'
   num_clusters: int = 1
@@ -327,10 +327,8 @@ class CrossAttention(nn.Module):
     self, tokens: jax.Array, key: jax.Array, value: jax.Array
   ) -> jax.Array:
     width = tokens.shape[-1]
-    head_width = head_width_of(width, self.num_heads)
-    query = nn.DenseGeneral(
-      (self.num_heads, head_width), dtype=self.dtype, name='query'
-    )(tokens)
+    heads = split_heads(width, self.num_heads)
+    query = nn.DenseGeneral(heads, dtype=self.dtype, name='query')(tokens)
     mixed = dot_product_attention(
       query,
       key,
@@ -343,11 +341,16 @@ class CrossAttention(nn.Module):
     )
 
 
-def head_width_of(width: int, num_heads: int) -> int:
-  """Width of one head; ValueError when the heads do not divide the width."""
-  if num_heads < 1 or width % num_heads:
+def split_heads(width: int, heads: Heads) -> tuple[int, int]:
+  """How many heads there are and how wide each is.
+
+  Raises:
+    ValueError: the heads do not divide the width.
+  """
+  if not isinstance(heads, int):
+    return tuple(heads)
+  if heads < 1 or width % heads:
     raise ValueError(
-      f'{num_heads} heads do not divide width {width}; choose num_heads that '
-      'does.'
+      f'{heads} heads do not divide width {width}; choose num_heads that does.'
     )
-  return width // num_heads
+  return heads, width // heads

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rvmae_jax.layers.attention import dot_product_attention, head_width_of
+from rvmae_jax.layers.attention import dot_product_attention, split_heads
 from rvmae_jax.layers.patches import unpatchify_clip
 from rvmae_jax.layers.transformer import Mlp, layer_norm
 from rvmae_jax.registry import Registry
@@ -78,7 +78,7 @@ class AttentionReadout(nn.Module):
         'them, any other number to learn them.'
       )
     batch_size, num_frames, _, depth = features.shape
-    heads = self.num_heads, head_width_of(self.width, self.num_heads)
+    heads = split_heads(self.width, self.num_heads)
     small = nn.initializers.normal(0.02)
 
     tokens = layer_norm(self.dtype, 'features_norm')(features)

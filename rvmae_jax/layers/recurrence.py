@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from rvmae_jax.layers.attention import Heads
 from rvmae_jax.layers.positions import sincos_1d
 from rvmae_jax.layers.transformer import CrossEncoder, Encoder
 
@@ -30,7 +31,7 @@ class Core(nn.Module):
   """
 
   num_blocks: int
-  num_heads: int
+  num_heads: Heads
   mlp_dim: int
   width: int
   dtype: jnp.dtype = jnp.float32

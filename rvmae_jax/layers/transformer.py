@@ -10,8 +10,9 @@ import jax.numpy as jnp
 
 from rvmae_jax.layers.attention import (
   CrossAttention,
+  Heads,
   SelfAttention,
-  head_width_of,
+  split_heads,
 )
 
 # What a rematerialised block keeps for the backward pass. 'dots' keeps the
@@ -101,7 +102,7 @@ class SelfAttentionBlock(nn.Module):
   see `layers.attention.cluster_mask`.
   """
 
-  num_heads: int
+  num_heads: Heads
   mlp_dim: int
   dtype: jnp.dtype = jnp.float32
   attention: str = 'auto'
@@ -147,7 +148,7 @@ class CrossAttentionBlock(nn.Module):
       the parts 0 to i; else every group sees all.
   """
 
-  num_heads: int
+  num_heads: Heads
   mlp_dim: int
   dtype: jnp.dtype = jnp.float32
   attention: str = 'auto'
@@ -245,7 +246,7 @@ class Encoder(nn.Module):
   """
 
   num_blocks: int
-  num_heads: int
+  num_heads: Heads
   mlp_dim: int
   dtype: jnp.dtype = jnp.float32
   attention: str = 'auto'
@@ -301,7 +302,7 @@ class CrossEncoder(nn.Module):
   """
 
   num_blocks: int
-  num_heads: int
+  num_heads: Heads
   mlp_dim: int
   dtype: jnp.dtype = jnp.float32
   attention: str = 'auto'
@@ -312,9 +313,9 @@ class CrossEncoder(nn.Module):
 
   @nn.compact
   def __call__(self, tokens: jax.Array, context: jax.Array) -> jax.Array:
-    head_width = head_width_of(tokens.shape[-1], self.num_heads)
+    heads = split_heads(tokens.shape[-1], self.num_heads)
     keys_values = nn.DenseGeneral(
-      (self.num_blocks, 2, self.num_heads, head_width),
+      (self.num_blocks, 2, *heads),
       dtype=self.dtype,
       name='keys_values',
     )(context)

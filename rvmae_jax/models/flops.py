@@ -16,36 +16,45 @@ def attention(num_queries: int, num_keys: int, width: int) -> int:
   return 4 * num_queries * num_keys * width
 
 
-def self_attention(num_tokens: int, width: int) -> int:
-  """Self-attention and its projections on one group of tokens."""
-  return 4 * dense(num_tokens, width, width) + attention(
-    num_tokens, num_tokens, width
+def self_attention(num_tokens: int, width: int, inner: int = 0) -> int:
+  """Self-attention and its projections on one group of tokens.
+
+  Args:
+    num_tokens: that see each other.
+    width: of tokens.
+    inner: of all heads together; 0 is that of tokens.
+  """
+  inner = inner or width
+  return 4 * dense(num_tokens, width, inner) + attention(
+    num_tokens, num_tokens, inner
   )
 
 
-def self_attention_block(num_tokens: int, width: int, mlp_dim: int) -> int:
+def self_attention_block(
+  num_tokens: int, width: int, mlp_dim: int, inner: int = 0
+) -> int:
   """A ViT block on one group of tokens."""
-  return self_attention(num_tokens, width) + 2 * dense(
+  return self_attention(num_tokens, width, inner) + 2 * dense(
     num_tokens, width, mlp_dim
   )
 
 
 def cross_attention_block(
-  num_tokens: int, num_context: int, width: int, mlp_dim: int
+  num_tokens: int, num_context: int, width: int, mlp_dim: int, inner: int = 0
 ) -> int:
   """A cross-attention block on one group; its keys and values come apart."""
   return (
-    2 * dense(num_tokens, width, width)
-    + attention(num_tokens, num_context, width)
-    + self_attention_block(num_tokens, width, mlp_dim)
+    2 * dense(num_tokens, width, inner or width)
+    + attention(num_tokens, num_context, inner or width)
+    + self_attention_block(num_tokens, width, mlp_dim, inner)
   )
 
 
 def cross_keys_values(
-  num_context: int, num_blocks: int, inputs: int, width: int
+  num_context: int, num_blocks: int, inputs: int, inner: int
 ) -> int:
   """Keys and values of every block of a stack, made once."""
-  return dense(num_context, inputs, 2 * num_blocks * width)
+  return dense(num_context, inputs, 2 * num_blocks * inner)
 
 
 def training(forward: dict[str, int]) -> int:

@@ -1,10 +1,13 @@
 """What networks share that see frames one by one: a ViT on each."""
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from rvmae_jax.layers import patches
+from rvmae_jax.layers.attention import Heads, split_heads
 from rvmae_jax.layers.transformer import Encoder
 from rvmae_jax.models import flops
 
@@ -27,7 +30,7 @@ class FrameEncoder(nn.Module, kw_only=True):
 
   width: int
   encoder_blocks: int
-  encoder_heads: int
+  encoder_heads: Heads
   encoder_mlp_dim: int
   patch_size: int = 16
   dtype: jnp.dtype = jnp.float32
@@ -153,5 +156,8 @@ class FrameEncoder(nn.Module, kw_only=True):
   def encoder_flops(self, num_tokens: int) -> int:
     """Of the ViT on one frame that shows `num_tokens`, CLS included."""
     return self.encoder_blocks * flops.self_attention_block(
-      num_tokens, self.width, self.encoder_mlp_dim
+      num_tokens,
+      self.width,
+      self.encoder_mlp_dim,
+      math.prod(split_heads(self.width, self.encoder_heads)),
     )

@@ -1,5 +1,6 @@
 """What RVM and R-VMAE share: a ViT on frames, a core over time, a decoder."""
 
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from rvmae_jax.layers import patches, positions
+from rvmae_jax.layers.attention import Heads, split_heads
 from rvmae_jax.layers.recurrence import CORES
 from rvmae_jax.layers.transformer import CrossEncoder
 from rvmae_jax.models import flops
@@ -66,11 +68,11 @@ class RecurrentAutoencoder(FrameEncoder):
   """
 
   core_blocks: int
-  core_heads: int
+  core_heads: Heads
   core_mlp_dim: int
   decoder_width: int
   decoder_blocks: int
-  decoder_heads: int
+  decoder_heads: Heads
   decoder_mlp_dim: int
   core_kind: str = 'gated'
   position: str = 'flat'
@@ -225,14 +227,15 @@ class RecurrentAutoencoder(FrameEncoder):
 
   def core_flops(self, num_frames: int, num_tokens: int) -> int:
     """Of the core over a clip."""
+    inner = math.prod(split_heads(self.width, self.core_heads))
     if self.core_kind == 'attention':
       return self.core_blocks * flops.self_attention_block(
-        num_frames * num_tokens, self.width, self.core_mlp_dim
+        num_frames * num_tokens, self.width, self.core_mlp_dim, inner
       )
     step = flops.cross_keys_values(
-      num_tokens, self.core_blocks, self.width, self.width
+      num_tokens, self.core_blocks, self.width, inner
     ) + self.core_blocks * flops.cross_attention_block(
-      num_tokens, num_tokens, self.width, self.core_mlp_dim
+      num_tokens, num_tokens, self.width, self.core_mlp_dim, inner
     )
     if self.core_kind == 'gated':
       step += 2 * flops.dense(num_tokens, self.width, 2 * self.width)
@@ -242,8 +245,10 @@ class RecurrentAutoencoder(FrameEncoder):
     self, num_frames: int, num_tokens: int, num_context: int
   ) -> int:
     """Of the decoder's blocks, rebuilding frames from a common context."""
+    width = self.decoder_width
+    inner = math.prod(split_heads(width, self.decoder_heads))
     return flops.cross_keys_values(
-      num_context, self.decoder_blocks, self.decoder_width, self.decoder_width
+      num_context, self.decoder_blocks, width, inner
     ) + num_frames * self.decoder_blocks * flops.cross_attention_block(
-      num_tokens, num_context, self.decoder_width, self.decoder_mlp_dim
+      num_tokens, num_context, width, self.decoder_mlp_dim, inner
     )

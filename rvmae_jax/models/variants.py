@@ -7,6 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from rvmae_jax.layers.attention import Heads
 from rvmae_jax.registry import check_known, near_names
 
 
@@ -49,6 +50,10 @@ _TYPES = {
 
 def _check_field(kind: str, field: str, value: Any, wanted: Any) -> None:
   """ValueError unless a field is of the type that the network declares."""
+  if wanted is Heads:
+    is_pair = isinstance(value, list | tuple) and len(value) == 2
+    for part in value if is_pair else (value,):
+      _check_field(kind, field, part, int)
   if wanted not in _TYPES:
     return
   is_bool = isinstance(value, bool)

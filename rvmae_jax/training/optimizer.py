@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from rvmae_jax.registry import near_names
@@ -121,6 +122,7 @@ def make_optimizer(
   momentum: float = 0.9,
   layer_decay: float = 1.0,
   frozen: Sequence[str] = (),
+  keep_zeros: bool = False,
 ) -> optax.GradientTransformation:
   """Gradient clipping, the optimizer, weight decay on matrices, layer rates.
 
@@ -137,6 +139,7 @@ def make_optimizer(
     momentum: sgd only.
     layer_decay, frozen: see `layer_rates.rate_factors`; frozen parameters stay
       as they are and their gradient counts for nothing.
+    keep_zeros: values of kernels that are 0 stay 0, see `tools.prune`.
 
   Raises:
     ValueError: unknown name, or see `rate_factors`.
@@ -166,7 +169,16 @@ def make_optimizer(
     parts.insert(0, scale_by_layer(frozen=frozen))
   if frozen or layer_decay != 1:
     parts.append(scale_by_layer(layer_decay, frozen))
+  if keep_zeros:
+    parts.append(optax.masked(_keep_zeros(), decay_mask))
   return optax.chain(*parts)
+
+
+def _keep_zeros() -> optax.GradientTransformation:
+  def update(updates, params):
+    return jax.tree.map(lambda u, p: jnp.where(p == 0, 0, u), updates, params)
+
+  return optax.stateless(update)
 
 
 def decay_mask(params: Any) -> Any:

@@ -1,0 +1,179 @@
+"""Dense layers with kernels of few bits, in networks that are not trained.
+
+  small, params = quantise('int8', model, params, video, method='encode')
+  features = small.apply({'params': params}, video, method='encode')
+
+A kernel becomes whole numbers and a scale for each output channel. Biases,
+norms, positions, the products within attention, a recurrent state and its gates
+stay float32: rounding of a state would add up from frame to frame.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rvmae_jax.registry import check_known
+
+# What kernels and what the tokens that meet them become.
+KINDS = {
+  'int8': (jnp.int8, None),
+  'int4': (jnp.int4, None),
+  'dynamic_int8': (jnp.int8, jnp.int8),
+}
+# Layers of a recurrent core that see the state.
+_GATES = ('input_gates', 'state_gates')
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantised:
+  """A network whose `apply` takes quantised kernels; else as it was.
+
+  Attributes:
+    model: the Flax module.
+    token_type: what tokens are rounded to, each with a scale of its own, so
+      that products are of whole numbers; None leaves them as they are.
+  """
+
+  model: nn.Module
+  token_type: Any = None
+
+  def apply(self, variables: Mapping[str, Any], *args: Any, **kwargs: Any):
+    """See `nn.Module.apply`."""
+    with nn.intercept_methods(self._multiply):
+      return self.model.apply(variables, *args, **kwargs)
+
+  def __getattr__(self, name: str) -> Any:
+    return getattr(self.model, name)
+
+  def _multiply(
+    self,
+    call: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    context: nn.module.InterceptorContext,
+  ) -> Any:
+    layer = context.module
+    if not _is_quantised(layer, context.method_name):
+      return call(*args, **kwargs)
+    params = layer.variables['params']
+    kernel = params['kernel']
+    if isinstance(kernel, jax.Array | np.ndarray):  # Of fresh parameters, say.
+      return call(*args, **kwargs)
+    qwix = _qwix()
+    (tokens,) = args
+    # A kernel's axes are those of the tokens that it sums over, then features.
+    num_summed = kernel.ndim - np.size(layer.features)
+    first = tokens.ndim - num_summed
+    if self.token_type:
+      tokens = qwix.quantize(
+        tokens, self.token_type, channelwise_axes=range(first)
+      )
+    axes = tuple(range(first, tokens.ndim)), tuple(range(num_summed))
+    outputs = qwix.dot_general(tokens, kernel, (axes, ((), ())))
+    if layer.use_bias:
+      outputs += params['bias']
+    return outputs.astype(layer.dtype or jnp.float32)
+
+
+def quantise(
+  kind: str,
+  model: nn.Module,
+  params: Mapping[str, Any],
+  *args: Any,
+  method: str,
+) -> tuple[Quantised, dict[str, Any]]:
+  """A network and its parameters in fewer bits, for one of its methods.
+
+  Args:
+    kind: a key of `KINDS`: kernels of 8 or 4 bits, or 8 with tokens of 8 bits
+      as well (`dynamic_int8`).
+    model: with its layers apart (`scan_layers=False`).
+    params: its parameters, float32.
+    *args: what the method is called with, or shapes of it.
+    method: of the network.
+
+  Returns:
+    The network, and parameters with quantised kernels where the method has
+    products.
+
+  Raises:
+    ValueError: an unknown kind, or scanned layers.
+    ImportError: names the extra to install.
+  """
+  check_known('quantisation', KINDS, kind)
+  if getattr(model, 'scan_layers', False):
+    raise ValueError(
+      'Scanned layers share one kernel; use model.clone(scan_layers=False) and '
+      'layers.transformer.unstack_blocks(params).'
+    )
+  kernel_type, token_type = KINDS[kind]
+  num_summed = _products(model, params, args, method)
+  qwix = _qwix()
+
+  def small(path, leaf):
+    layer = tuple(key.key for key in path[:-1])
+    if path[-1].key != 'kernel' or layer not in num_summed:
+      return leaf
+    channels = range(num_summed[layer], leaf.ndim)
+    return qwix.quantize(
+      jnp.asarray(leaf), kernel_type, channelwise_axes=channels
+    )
+
+  params = jax.tree_util.tree_map_with_path(small, params)
+  return Quantised(model, token_type), params
+
+
+def num_bytes(params: Mapping[str, Any]) -> int:
+  """What parameters take, two values of 4 bits in a byte."""
+  bits = {jnp.dtype(jnp.int4): 4}
+  return sum(
+    leaf.size * bits.get(leaf.dtype, 8 * leaf.dtype.itemsize) // 8
+    for leaf in jax.tree.leaves(params)
+  )
+
+
+def _is_quantised(layer: nn.Module, method: str) -> bool:
+  return (
+    isinstance(layer, nn.Dense | nn.DenseGeneral)
+    and method == '__call__'
+    and layer.name not in _GATES
+  )
+
+
+def _products(
+  model: nn.Module, params: Mapping[str, Any], args: Any, method: str
+) -> dict[tuple[str, ...], int]:
+  """Path of each layer that a method multiplies with -> axes it sums over."""
+  found = {}
+
+  def note(call, args, kwargs, context):
+    layer = context.module
+    if _is_quantised(layer, context.method_name):
+      kernel = layer.variables['params']['kernel']
+      found[layer.path] = kernel.ndim - np.size(layer.features)
+    return call(*args, **kwargs)
+
+  with nn.intercept_methods(note):
+    jax.eval_shape(
+      lambda params, *args: model.apply(
+        {'params': params}, *args, method=method
+      ),
+      params,
+      *args,
+    )
+  return found
+
+
+def _qwix() -> Any:
+  try:
+    import qwix
+  except ImportError as error:
+    raise ImportError(
+      "Quantisation needs qwix: pip install 'rvmae_jax[quant]'."
+    ) from error
+  return qwix

@@ -1,0 +1,186 @@
+"""What smaller networks cost and what they lose, side by side.
+
+  python -m rvmae_jax.tools.smaller --config configs/eval_smaller.py \\
+    --checkpoint runs/quickstart --out docs/results/smaller.json \\
+    [--pruned runs/pruned_25,runs/pruned_50]
+
+The network of a run in float32, in bfloat16 and quantised
+(`layers.quantised_products`), and runs that tools/prune made of it. Of each:
+bytes of the parameters that features need, milliseconds a frame of a stream
+(medians of rounds in turns), FLOPs of a frame, how alike features are to those
+in float32 (mean cosine of tokens in the last frame), and what the config asks.
+Rows are written as they come.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+from ml_collections import ConfigDict, config_flags
+
+from rvmae_jax import weights
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evaluate import build_evaluations
+from rvmae_jax.layers.quantised_products import KINDS, num_bytes, quantise
+from rvmae_jax.layers.transformer import unstack_blocks
+from rvmae_jax.metrics.features import unit_rows
+from rvmae_jax.models import build_model
+from rvmae_jax.stream import Stream
+from rvmae_jax.tools.result_file import write_result
+from rvmae_jax.training.logging import show_own_lines
+
+_NUM_CLIPS = 32
+_ROUNDS, _FRAMES = 5, 40
+
+
+class Network(NamedTuple):
+  """One row of the table.
+
+  Attributes:
+    name: of the row.
+    model: what `ModelFunctions` takes.
+    params: those that features need.
+    run_config: of the run that the network comes from.
+  """
+
+  name: str
+  model: Any
+  params: Mapping[str, Any]
+  run_config: ConfigDict
+
+
+def networks(
+  checkpoint: str, pruned: list[str], video: np.ndarray
+) -> Iterator[Network]:
+  """The network of a run, smaller ones made of it, and pruned runs.
+
+  Args:
+    checkpoint: see `weights.load`.
+    pruned: the same, of other runs.
+    video: any clip of the run's size, [B, T, H, W, 3] uint8.
+  """
+  params, config = weights.load(checkpoint)
+  config.model.scan_layers = False
+  config.model.dtype = 'float32'
+  model = build_model(config.model)
+  params = _needed(model, unstack_blocks(params), video)
+  yield Network('float32', model, params, config)
+  yield Network('bfloat16', model.clone(dtype=jnp.bfloat16), params, config)
+  for kind in KINDS:
+    quantised = quantise(kind, model, params, video, method='encode')
+    yield Network(kind, *quantised, config)
+  for path in pruned:
+    params, config = weights.load(path)
+    model = build_model(config.model)
+    yield Network(path, model, _needed(model, params, video), config)
+
+
+def _needed(
+  model: Any, params: Mapping[str, Any], video: np.ndarray
+) -> Mapping[str, Any]:
+  """The parameters that features need."""
+  shapes = jax.eval_shape(
+    lambda: model.init(jax.random.key(0), video, method='encode')
+  )
+
+  def chosen(found, wanted):
+    if not isinstance(wanted, Mapping):
+      return jnp.asarray(found)
+    return {key: chosen(found[key], wanted[key]) for key in wanted}
+
+  return chosen(params, shapes['params'])
+
+
+def measure(
+  network: Network, config: ConfigDict, video: np.ndarray, expected: np.ndarray
+) -> list[Any]:
+  """A row of the table, but for times.
+
+  Args:
+    network: to be measured.
+    config: see `configs/eval_smaller.py`.
+    video: clips [B, T, H, W, 3] uint8.
+    expected: their features in float32.
+
+  Returns:
+    Bytes, FLOPs of a frame, likeness, and what the config asks, in per cent.
+  """
+  functions = ModelFunctions(network.model, network.params)
+  numbers = {}
+  for alias, evaluation in build_evaluations(
+    config, network.run_config
+  ).items():
+    metrics = evaluation.run(functions).metrics
+    numbers |= {f'{alias}/{key}': value for key, value in metrics.items()}
+  frame = np.zeros((1, 1, *video.shape[2:]), np.uint8)
+  last = unit_rows(functions.encode(video)[:, -1])
+  return [
+    num_bytes(network.params),
+    sum(network.model.flops_per_clip({'video': frame}).values()),
+    float((last * unit_rows(expected[:, -1])).sum(-1).mean()),
+    *(100 * numbers[name] for name in dict(config.columns)),
+  ]
+
+
+def milliseconds(
+  networks: Mapping[str, Network], video: np.ndarray
+) -> dict[str, float]:
+  """Milliseconds of a frame of a stream, medians; the networks take turns."""
+  size = video.shape[2:4]
+  streams = {
+    name: Stream(network.model, network.params, size)
+    for name, network in networks.items()
+  }
+  times = {name: [] for name in streams}
+  frames = video[0, :1]
+  for round_number in range(_ROUNDS + 1):
+    for name, stream in streams.items():
+      for _ in range(_FRAMES):
+        start_s = time.perf_counter()
+        stream(frames).block_until_ready()
+        if round_number:  # The first one compiles.
+          times[name].append(time.perf_counter() - start_s)
+  return {name: 1e3 * float(np.median(t)) for name, t in times.items()}
+
+
+def main(argv: list[str]) -> None:
+  """Runs the command."""
+  if argv[1:]:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
+  args = flags.FLAGS
+  show_own_lines()
+  _, run_config = weights.load(args.checkpoint)
+  evaluations = build_evaluations(args.config, run_config).values()
+  videos = next(e.test for e in evaluations if hasattr(e, 'test'))
+  video = next(videos.batches(1))['video'][:_NUM_CLIPS]
+  found = {n.name: n for n in networks(args.checkpoint, args.pruned, video)}
+  full = found['float32']
+  expected = ModelFunctions(full.model, full.params).encode(video)
+  times_ms = milliseconds(found, video)
+  rows = []
+  for name, network in found.items():
+    num, flops, *others = measure(network, args.config, video, expected)
+    rows.append([name, num / 1e6, times_ms[name], flops / 1e6, *others])
+    print(rows[-1], flush=True)
+    write_result(
+      args.out,
+      [
+        *('network', 'MB', 'ms a frame', 'MFLOP a frame', 'likeness'),
+        *dict(args.config.columns).values(),
+      ],
+      rows,
+      digits=[None, 2, 2, 1, 4, *[1] * len(args.config.columns)],
+    )
+
+
+if __name__ == '__main__':
+  config_flags.DEFINE_config_file('config', lock_config=True)
+  flags.DEFINE_string('checkpoint', None, 'The run to make smaller.')
+  flags.DEFINE_list('pruned', [], 'Runs of tools/prune.')
+  flags.DEFINE_string('out', None, 'The JSON file to write.')
+  flags.mark_flags_as_required(['config', 'checkpoint', 'out'])
+  app.run(main)

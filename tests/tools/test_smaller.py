@@ -1,0 +1,53 @@
+"""The table of smaller networks: what is compared, and against what."""
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from rvmae_jax.config_utils import load_config, merged
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.tools import prune, smaller
+
+pytest.importorskip('qwix', reason='needs the extra [quant]')
+ROOT = prune.epath.Path(__file__).parents[2]
+
+
+@pytest.fixture(scope='module')
+def networks(tmp_path_factory):
+  """Small networks made of one run, and a clip."""
+  run = tmp_path_factory.mktemp('run')
+  config = merged(
+    load_config(f'{ROOT}/configs/rvm_quickstart.py'),
+    {'model': {'encoder_blocks': 1, 'decoder_blocks': 1}},
+  )
+  params = jax.device_get(prune.build_parts(config).init().params)
+  prune._save(params, config, run)
+  video = np.random.default_rng(0).integers(0, 256, (2, 2, 16, 16, 3), np.uint8)
+  found = smaller.networks(str(run), [str(run)], video)
+  return {network.name: network for network in found}, video, str(run)
+
+
+def test_rows_are_of_the_same_network(networks):
+  found, video, run = networks
+  assert list(found) == [
+    *('float32', 'bfloat16', 'int8', 'int4', 'dynamic_int8'),
+    run,
+  ]
+  full = found['float32']
+  assert 'decoder' not in full.params
+  expected = ModelFunctions(full.model, full.params).encode(video)
+  config = ConfigDict({'evals': {}, 'data': {}, 'batch_size': 2, 'seed': 0})
+  config.columns = ()
+  num, flops, alike = zip(
+    *(
+      smaller.measure(network, config, video, expected)
+      for network in found.values()
+    )
+  )
+  assert num[0] == num[1] == num[5] > num[2] == num[4] > num[3]
+  assert len(set(flops)) == 1
+  assert alike[0] == pytest.approx(1) and alike[5] == pytest.approx(1)
+  assert 1 > alike[2] > alike[3] > 0.9
+  times_ms = smaller.milliseconds({'float32': full}, video)
+  assert times_ms['float32'] > 0
