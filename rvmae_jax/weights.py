@@ -8,7 +8,7 @@ Files are told apart by what is in them:
   VideoMAE, ViTMAE, TimeSformer
     of Hugging Face            .safetensors or .bin, best with its config.json
                                and preprocessor_config.json; in several files:
-                               their .index.json
+                               their .index.json; or `hf://org/name`
     of the papers' code        .pth, .pt or .pyth
 """
 
@@ -28,6 +28,7 @@ from absl import logging
 
 from rvmae_jax import config_utils, files
 from rvmae_jax.interop import (
+  hub,
   hugging_face,
   hugging_face_settings,
   npz,
@@ -86,7 +87,8 @@ def load(
   """Parameters and config of a run, a checkpoint, a file or a folder of it.
 
   Args:
-    path: a workdir, a checkpoint, a file as above, or Hugging Face's folder.
+    path: a workdir, a checkpoint, a file as above, Hugging Face's folder, or
+      `hf://org/name[@revision]`.
     ema: of a run, the moving average of the parameters.
 
   Raises:
@@ -173,8 +175,15 @@ def require_network(
 def find_file(path: str | pathlib.Path) -> pathlib.Path | None:
   """The file that a path means: itself, or that in a Hugging Face folder.
 
-  A run stays a run, whatever files lie in its workdir.
+  A run stays a run, whatever files lie in its workdir. A repository of the hub
+  is fetched; see `interop.hub`.
+
+  Raises:
+    FileNotFoundError: a repository that cannot be fetched, or in which no file
+      can be meant.
   """
+  if hub.is_address(path):
+    return _file_of(path, hub.fetch(path))
   path = pathlib.Path(path)
   if path.is_file():
     return path
@@ -182,6 +191,21 @@ def find_file(path: str | pathlib.Path) -> pathlib.Path | None:
     return None
   found = [path / name for name in IN_FOLDERS if (path / name).is_file()]
   return found[0] if found else None
+
+
+def _file_of(address: str, folder: pathlib.Path) -> pathlib.Path:
+  """The file of weights in a repository: of the usual name, or the only one."""
+  if file := find_file(folder):
+    return file
+  suffixes = (*FORMATS, *TORCH_SUFFIXES)
+  found = sorted(p for p in folder.iterdir() if p.suffix in suffixes)
+  if len(found) != 1:
+    names = ', '.join(path.name for path in found)
+    raise FileNotFoundError(
+      f'{address} holds {names or "no weights"}. Fetch one file with '
+      '`hf download` and name it.'
+    )
+  return found[0]
 
 
 def read_params(
