@@ -2,6 +2,7 @@
 
 import resource
 import shutil
+import subprocess
 import time
 
 import jax
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from rvmae_jax.data.locking import FolderLock
 from rvmae_jax.training import checkpointing, sharding
 from rvmae_jax.training.checkpointing import (
   Checkpointer,
   SaveError,
   load_params,
 )
+from rvmae_jax.training.logging import storage_errors
 from tests.training import stand_in
 
 CONFIG = ConfigDict(
@@ -96,6 +99,56 @@ def test_a_save_that_fails_leaves_the_last_one_and_says_so(tmp_path):
     assert checkpointer.latest_step() == 1
     checkpointer.save(2, state, None)
   assert [p.name for p in (tmp_path / 'checkpoints').iterdir()] == ['2']
+
+
+@pytest.fixture
+def mounted(tmp_path):
+  """A folder that is a disk of its own, and what makes it read-only or not.
+
+  Root may write to any folder whatever its permissions say, but not to a disk
+  that is mounted so.
+  """
+  folder = tmp_path / 'disk'
+  folder.mkdir()
+
+  def mount(*options):
+    return subprocess.run(
+      ['mount', *options, folder], capture_output=True, check=False
+    )
+
+  if shutil.which('mount') is None or mount('-t', 'tmpfs', 'tmpfs').returncode:
+    pytest.skip('no disk can be mounted here')
+  try:
+    yield folder, lambda how: mount('-o', f'remount,{how}')
+  finally:
+    subprocess.run(['umount', '--lazy', folder], check=True)
+
+
+def test_a_disk_that_turns_read_only_is_told(mounted):
+  folder, remount = mounted
+  state, _ = stand_in.run(1)
+  with (
+    pytest.raises(SaveError, match=r'that of step 1.*[Rr]ead-only file system'),
+    Checkpointer(folder, CONFIG) as checkpointer,
+  ):
+    checkpointer.save(1, state, None)
+    checkpointer.wait()
+    remount('ro')
+    checkpointer.save(2, state, None)
+    checkpointer.wait()
+  _assert_equal(state.params, load_params(folder)[0])
+  # Asked for a run there, training says what to do before it begins.
+  with (
+    pytest.raises(OSError, match='make the folder writable'),
+    storage_errors(folder),
+  ):
+    FolderLock(folder, 'train').__enter__()
+  remount('rw')
+  with Checkpointer(folder, CONFIG) as checkpointer:
+    assert checkpointer.latest_step() == 1
+    checkpointer.save(2, state, None)
+  with Checkpointer(folder, CONFIG) as checkpointer:
+    assert checkpointer.latest_step() == 2
 
 
 def test_a_folder_that_vanishes_is_told(tmp_path):
