@@ -9,8 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
+from absl import flags
+from ml_collections.config_flags import config_flags
 
 from rvmae_jax.registry import near_names
+
+# In the tree a link to configs/ at its top; a package of its own in a wheel.
+_RECIPES = pathlib.Path(__file__).parent / 'configs'
+
+# `--config` belongs to the command that asks for it, whose help shows it.
+flags.disclaim_key_flags()
 
 
 def parse_arg(arg: str | None, **defaults) -> ml_collections.ConfigDict:
@@ -58,15 +66,58 @@ def load_config(spec: str) -> ml_collections.ConfigDict:
   """The locked config of a recipe file, as `--config` would give it.
 
   Args:
-    spec: 'path/to/recipe.py' or 'path/to/recipe.py:arguments'.
+    spec: see `find_recipe`.
 
   Raises:
-    FileNotFoundError: there is no such file.
+    ValueError: there is no such recipe.
   """
-  path, _, arg = spec.partition(':')
-  if not pathlib.Path(path).is_file():
-    raise FileNotFoundError(f'No config file {path!r} (from {spec!r}).')
+  path, _, arg = find_recipe(spec).partition(':')
   return load_recipe(path).get_config(arg or None).lock()
+
+
+def find_recipe(spec: str) -> str:
+  """A recipe's file and arguments, wherever the command is typed.
+
+  Args:
+    spec: 'path/to/recipe.py' or 'path/to/recipe.py:arguments'. What is no file
+      is looked for among the recipes of the package: 'rvm_pretrain.py:runlocal'
+      and 'configs/rvm_pretrain.py' are found from anywhere.
+
+  Returns:
+    The same with the path of a file that is there.
+
+  Raises:
+    ValueError: there is none; the message has near ones.
+  """
+  path, colon, arg = spec.partition(':')
+  if not pathlib.Path(path).is_file():
+    name = path.removeprefix('configs/')
+    known = sorted(recipe.name for recipe in _RECIPES.glob('[!_]*.py'))
+    if name not in known:
+      raise ValueError(
+        f'No recipe {path!r}: neither a file, nor one of the package. '
+        f'{near_names(name, known)}'
+      )
+    path = str(_RECIPES / name)
+  return f'{path}{colon}{arg}'
+
+
+class _RecipeParser(config_flags.ConfigFileFlagParser):
+  """Reads the recipe that `find_recipe` finds."""
+
+  def parse(self, path: str) -> ml_collections.ConfigDict:
+    return super().parse(find_recipe(path))
+
+
+def define_config_flag() -> None:
+  """Defines `--config=RECIPE` and `--config.x=y`, see `find_recipe`."""
+  config_flags.DEFINE_config_file(
+    'config',
+    lock_config=True,
+    help_string='A recipe: a file, or one of the package such as '
+    'rvm_pretrain.py, with its arguments: rvm_pretrain.py:variant=S,runlocal.',
+  )
+  flags.FLAGS['config'].parser = _RecipeParser('config')
 
 
 def load_recipe(

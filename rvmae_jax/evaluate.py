@@ -26,7 +26,7 @@ import jax
 import numpy as np
 from absl import app, flags, logging
 from etils import epath
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils, evals, visualize, weights
 from rvmae_jax.batch import fake_batch
@@ -285,7 +285,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', lock_config=True)
+  config_utils.define_config_flag()
   flags.DEFINE_string(
     'checkpoint',
     None,

@@ -28,6 +28,7 @@ from absl import logging
 
 import rvmae_jax
 from rvmae_jax import config_utils, weights
+from rvmae_jax.commands import program
 from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.interop import (
   hugging_face,
@@ -231,7 +232,8 @@ def _check_equal(
 def main(argv: Sequence[str] | None = None) -> None:
   """Exports what the command line says and prints what the file holds."""
   parser = argparse.ArgumentParser(
-    prog='rvmae_jax.export', description=__doc__.partition('\n')[0]
+    prog=program('rvmae_jax.export'),
+    description=__doc__.partition('\n')[0],
   )
   parser.add_argument(
     '--checkpoint',

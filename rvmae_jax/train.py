@@ -20,7 +20,7 @@ from typing import Any
 import jax
 from absl import app, flags, logging
 from etils import epath
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
 from rvmae_jax.data import manifest
@@ -344,7 +344,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', lock_config=True)
+  config_utils.define_config_flag()
   flags.mark_flag_as_required('config')
   flags.DEFINE_string('workdir', None, 'What the run leaves goes here.')
   flags.DEFINE_bool(

@@ -71,8 +71,27 @@ def test_a_typo_in_a_loaded_recipe_fails_and_says_what_was_meant(recipe):
 
 
 def test_a_missing_recipe_is_named(tmp_path):
-  with pytest.raises(FileNotFoundError, match=r"'.*/none\.py' \(from '.*:a=1'"):
+  with pytest.raises(ValueError, match=r"No recipe '.*/none\.py'"):
     config_utils.load_config(f'{tmp_path}/none.py:a=1')
+
+
+@pytest.mark.parametrize('path', ['rvmae.py', 'configs/rvmae.py'])
+def test_a_recipe_of_the_package_is_found_from_anywhere(
+  path, monkeypatch, tmp_path
+):
+  monkeypatch.chdir(tmp_path)
+  assert config_utils.load_config(f'{path}:variant=L').model.variant == 'L'
+
+
+def test_a_file_goes_before_a_recipe_of_the_package(monkeypatch, tmp_path):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'rvmae.py').write_text(RECIPE)
+  assert config_utils.load_config('rvmae.py:steps=5').steps == 5
+
+
+def test_a_misspelt_recipe_of_the_package_says_what_was_meant():
+  with pytest.raises(ValueError, match=r"Did you mean 'rvm_pretrain\.py'"):
+    config_utils.load_config('rvm_pretrian.py:variant=L')
 
 
 def test_json_brings_the_same_config_back():

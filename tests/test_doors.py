@@ -17,6 +17,7 @@ MODULES = sorted(PACKAGE.rglob('*.py'))
 DOORS = {
   'registry': set(),
   'batch': set(),
+  'commands': {'registry'},
   'files': set(),
   'config_utils': {'registry'},
   'memory': set(),
@@ -50,6 +51,7 @@ MEETING_PLACES = {
 COMMON = {
   'registry',
   'batch',
+  'commands',
   'config_utils',
   'files',
   'memory',

@@ -17,9 +17,9 @@ import time
 from typing import Any
 
 from absl import app, flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
-from rvmae_jax.config_utils import token_size
+from rvmae_jax.config_utils import define_config_flag, token_size
 from rvmae_jax.tools.benchmark_step import StepBenchmark, print_table
 from rvmae_jax.tools.benchmarks.measurement import print_result
 from rvmae_jax.tools.benchmarks.timing import seconds_of
@@ -151,7 +151,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', lock_config=True)
+  define_config_flag()
   flags.mark_flag_as_required('config')
   flags.DEFINE_bool('compile', False, 'Theirs once more, under torch.compile.')
   flags.DEFINE_float('seconds', 30, 'Time to measure each for.')

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 from absl import app, flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
-from rvmae_jax.config_utils import token_size
+from rvmae_jax.config_utils import define_config_flag, token_size
 from rvmae_jax.data.bad_videos import read_or_replace
 from rvmae_jax.data.batching import concatenate_rows
 from rvmae_jax.data.loader import make_loader
@@ -167,7 +167,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', lock_config=True)
+  define_config_flag()
   flags.mark_flag_as_required('config')
   flags.DEFINE_string('shards', '', 'Measure these shards as well.')
   flags.DEFINE_float('seconds', 20, 'Time to measure for.')

@@ -19,9 +19,10 @@ from typing import Any
 
 import jax
 from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from rvmae_jax.batch import fake_batch
+from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.models import flops
 from rvmae_jax.models.rvm import RVM
 from rvmae_jax.parts import Parts
@@ -234,7 +235,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', lock_config=True)
+  define_config_flag()
   flags.mark_flag_as_required('config')
   flags.DEFINE_float('seconds', 20, 'Time to measure for, over everything.')
   app.run(main)

@@ -17,8 +17,9 @@ import shutil
 import statistics
 
 from absl import app, flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
+from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.data.encoding import Encoding
 from rvmae_jax.data.sources.moving_sprites import MovingSprites
 from rvmae_jax.tools.benchmarks.measurement import print_result
@@ -122,7 +123,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', lock_config=True)
+  define_config_flag()
   flags.DEFINE_string('workdir', None, 'Where videos, shards and run go.')
   flags.mark_flags_as_required(['config', 'workdir'])
   flags.DEFINE_string('videos', '', HELP)

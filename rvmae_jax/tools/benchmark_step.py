@@ -23,10 +23,10 @@ from typing import Any
 
 import jax
 from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from rvmae_jax.batch import fake_batch
-from rvmae_jax.config_utils import with_values
+from rvmae_jax.config_utils import define_config_flag, with_values
 from rvmae_jax.memory import planned_bytes
 from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts
@@ -202,7 +202,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', lock_config=True)
+  define_config_flag()
   flags.mark_flag_as_required('config')
   flags.DEFINE_multi_string('against', [], 'The config with other values.')
   flags.DEFINE_bool('plain', False, 'Beside a plain transcription of RVM.')

@@ -21,8 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
+from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.models import build_model
 from rvmae_jax.models.rvm import RVM
 from rvmae_jax.stream import Stream
@@ -144,7 +145,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', lock_config=True)
+  define_config_flag()
   flags.mark_flag_as_required('config')
   flags.DEFINE_string('size', '256x256', 'HEIGHTxWIDTH of frames.')
   flags.DEFINE_list(

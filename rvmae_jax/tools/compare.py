@@ -26,8 +26,9 @@ from concurrent import futures
 from typing import Any
 
 from absl import app, flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
+from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.data.locking import FolderLock
 from rvmae_jax.data.processes import end_with_parent
 from rvmae_jax.registry import near_names
@@ -222,7 +223,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', lock_config=True)
+  define_config_flag()
   flags.DEFINE_string('workdir', None, 'Where all runs and the table go.')
   flags.DEFINE_integer('jobs', 1, 'Runs at once, which share the CPU cores.')
   flags.DEFINE_string('only', '', 'Do just this run, METHOD/seed_N, here.')

@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from rvmae_jax.commands import program
 from rvmae_jax.tools.checks import checkpoints as checkpoint_checks
 from rvmae_jax.tools.checks import leakage
 from rvmae_jax.tools.checks import videos as video_checks
@@ -24,7 +25,7 @@ _TABLE_ROWS = 200
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Runs a subcommand; returns the exit code."""
-  parser = argparse.ArgumentParser(prog='python -m rvmae_jax.tools.doctor')
+  parser = argparse.ArgumentParser(prog=program('rvmae_jax.tools.doctor'))
   commands = parser.add_subparsers(required=True, metavar='COMMAND')
   _add_videos(commands)
   checkpoint_checks.add_command(commands)

@@ -16,9 +16,10 @@ from typing import Any
 import jax
 import numpy as np
 from absl import app, flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from rvmae_jax import weights
+from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.evals.features import FeatureSet, labelled
 from rvmae_jax.evals.pooling import pool
 from rvmae_jax.evals.videos import Videos
@@ -209,7 +210,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', lock_config=True)
+  define_config_flag()
   flags.DEFINE_string('out', None, 'The JSON file to write.')
   flags.DEFINE_list('checkpoints', None, 'Runs, as name=path.')
   flags.DEFINE_list('masks', ['1', '4', '16'], 'How many to average over.')

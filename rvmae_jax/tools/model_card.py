@@ -22,6 +22,7 @@ import jax
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
+from rvmae_jax.commands import program
 from rvmae_jax.data import manifest as manifests
 from rvmae_jax.parts import Parts, build_parts
 from rvmae_jax.tools.card import data as card_data
@@ -284,7 +285,7 @@ def _commands(workdir: pathlib.Path, measured) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
   """The command line; returns the exit code."""
   parser = argparse.ArgumentParser(
-    prog='python -m rvmae_jax.tools.model_card',
+    prog=program('rvmae_jax.tools.model_card'),
     description=__doc__,
     formatter_class=argparse.RawDescriptionHelpFormatter,
   )

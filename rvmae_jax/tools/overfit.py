@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 from absl import app, flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
 from rvmae_jax.batch import split_host
@@ -144,7 +144,7 @@ def _write(args: Any, rows: Sequence, curves: Mapping[str, Sequence]) -> None:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', lock_config=True)
+  config_utils.define_config_flag()
   flags.DEFINE_string('out', None, 'The JSON file to write.')
   flags.DEFINE_integer('clips', 16, 'Clips to learn by heart.')
   flags.DEFINE_integer('max_steps', 2000, 'Updates before giving up.')

@@ -24,8 +24,9 @@ import sys
 from typing import Any
 
 from absl import app, flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
+from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.tools.planning import ahead_of_time
 from rvmae_jax.tools.planning.attempts import Plan
 from rvmae_jax.tools.planning.bounds import run_days
@@ -67,7 +68,7 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', lock_config=True)
+  define_config_flag()
   flags.DEFINE_string('topology', None, 'TPU slice, such as v6e:16x16.')
   flags.DEFINE_integer('global_batch', 0, "Clips of a step; 0: the config's.")
   flags.DEFINE_float('mfu', 0.4, 'Share of the peak that the run will reach.')

@@ -33,6 +33,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rvmae_jax.commands import program
 from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.encoding import Encoding, encode_record
 from rvmae_jax.data.fingerprints import (
@@ -315,7 +316,9 @@ def _manifest(
 def main(arguments: Sequence[str] | None = None) -> None:
   """The command line; see the top of the file."""
   parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    prog=program('rvmae_jax.tools.prepare'),
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   add = parser.add_argument
   add('--input', required=True, help='folder or list of videos')

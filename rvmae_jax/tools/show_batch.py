@@ -5,9 +5,9 @@
 """
 
 from absl import app, flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
-from rvmae_jax.config_utils import token_size
+from rvmae_jax.config_utils import define_config_flag, token_size
 from rvmae_jax.data.pipeline import make_dataset
 from rvmae_jax.visualize.batch import draw_batch
 
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', lock_config=True)
+  define_config_flag()
   flags.mark_flag_as_required('config')
   flags.DEFINE_string('out', 'batch.png', 'Picture to write.')
   flags.DEFINE_integer('num', 4, 'Clips to draw.', lower_bound=1)

@@ -28,6 +28,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rvmae_jax.commands import program
 from rvmae_jax.data.classes import clean_label
 from rvmae_jax.data.fingerprints import content_sha256
 from rvmae_jax.data.sources.folder import find_videos, read_folders
@@ -224,7 +225,7 @@ def split_videos(arguments: argparse.Namespace) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
   """The command line; returns the exit code, 2 where it is not possible."""
   parser = argparse.ArgumentParser(
-    prog='python -m rvmae_jax.tools.split',
+    prog=program('rvmae_jax.tools.split'),
     description=__doc__,
     formatter_class=argparse.RawDescriptionHelpFormatter,
   )

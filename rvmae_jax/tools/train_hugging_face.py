@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 from absl import app, flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
 from rvmae_jax.batch import split_host
@@ -278,7 +278,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', lock_config=True)
+  config_utils.define_config_flag()
   flags.DEFINE_string('out', None, 'The JSON file to write.')
   flags.mark_flags_as_required(['config', 'out'])
   app.run(main)

@@ -9,6 +9,8 @@ import sys
 
 import jax
 
+from rvmae_jax.commands import program
+
 _PACKAGES = ('jax', 'flax', 'optax', 'grain', 'orbax-checkpoint', 'av')
 
 
@@ -25,8 +27,8 @@ def environment() -> dict[str, str]:
 
 
 def typed_command(module: str) -> str:
-  """What started this process with `python -m MODULE`, to be typed again."""
-  return shlex.join(['python', '-m', module, *sys.argv[1:]])
+  """What started this process, to be typed again; see `commands.program`."""
+  return shlex.join([*program(module).split(), *sys.argv[1:]])
 
 
 def git_commit(folder: str | pathlib.Path = '') -> str:
