@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from rvmae_jax.data.decoding import Reader, VideoError, open_record
+from rvmae_jax.data.faces import Faces, hide
 from rvmae_jax.data.records import Record
 
 # Fine enough for any frame rate, and what MPEG has always used.
@@ -40,12 +41,15 @@ class Encoding:
   max_seconds: float = 0.0
 
 
-def encode_record(record: Record, encoding: Encoding) -> tuple[Record, int]:
+def encode_record(
+  record: Record, encoding: Encoding, faces: Faces | None = None
+) -> tuple[Record, int]:
   """Decodes a video and encodes it anew; times of the frames are kept.
 
   Args:
     record: any; its `start_s` and `end_s` are applied.
     encoding: how.
+    faces: to hide, of `faces.find_faces`.
 
   Returns:
     A record with `video` or `jpegs` inside, and its number of frames.
@@ -61,7 +65,7 @@ def encode_record(record: Record, encoding: Encoding) -> tuple[Record, int]:
     times_s = reader.timestamps_s
     times_s = times_s[times_s < (encoding.max_seconds or math.inf)]
     size = _target_size(*reader.read([0]).shape[1:3], encoding)
-    frames = _resized_frames(reader, len(times_s), size)
+    frames = _resized_frames(reader, len(times_s), size, faces)
     try:
       encoded = encoders[encoding.codec](frames, times_s, encoding)
     except VideoError:
@@ -76,10 +80,16 @@ def encode_record(record: Record, encoding: Encoding) -> tuple[Record, int]:
 
 
 def _resized_frames(
-  reader: Reader, num_frames: int, size: tuple[int, int]
+  reader: Reader,
+  num_frames: int,
+  size: tuple[int, int],
+  faces: Faces | None,
 ) -> Iterator[Image.Image]:
   for index in range(num_frames):
-    image = Image.fromarray(reader.read([index])[0])
+    frame = reader.read([index])[0]
+    if faces:
+      frame = hide(frame, faces.boxes[index])
+    image = Image.fromarray(frame)
     yield image.resize(size, Image.Resampling.BICUBIC)
 
 

@@ -19,11 +19,15 @@ class Identity(NamedTuple):
     num_bytes: None where nobody counted.
     fingerprint: of the file, see `quick_fingerprint`; '' where `path` is a name
       or nobody looked.
+    licence, consent, source: what a list says of it, see `provenance`.
   """
 
   path: str
   num_bytes: int | None = None
   fingerprint: str = ''
+  licence: str = ''
+  consent: str = ''
+  source: str = ''
 
 
 def identify(path: str) -> Identity:

@@ -8,7 +8,6 @@ in the table. None of these needs a download; all need OpenCV (extra [flow]).
 """
 
 import dataclasses
-import functools
 import itertools
 import math
 import types
@@ -17,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rvmae_jax.data.augmentation.geometry import Crop
+from rvmae_jax.data.opencv import import_opencv
 from rvmae_jax.registry import Registry
 
 FLOWS = Registry(
@@ -147,15 +147,8 @@ def farneback(first: np.ndarray, second: np.ndarray) -> np.ndarray:
   )
 
 
-@functools.cache
 def _opencv() -> types.ModuleType:
-  try:
-    import cv2
-  except ImportError as error:
-    raise ImportError(
-      'Optical flow needs OpenCV: pip install "rvmae_jax[flow]". The mask '
-      'frame_difference does without.'
-    ) from error
-  # The loader has threads of its own.
-  cv2.setNumThreads(1)
-  return cv2
+  return import_opencv(
+    'Optical flow needs OpenCV: pip install "rvmae_jax[flow]". The mask '
+    'frame_difference does without.'
+  )

@@ -2,18 +2,21 @@
 
   workdir/training_manifest.json       config, classes, number, bytes and list
                                        of each source; what the run started from
-  workdir/training_videos/<id>.csv.gz  path,num_bytes,fingerprint of each video
+  workdir/training_videos/<id>.csv.gz  path,num_bytes,fingerprint of each video,
+                                       and licence,consent,source if known
 
 A run that starts from another one's weights has seen that one's videos too, so
 it takes over what is known of them. Where videos are no files (sprites, TFDS),
 names tell which they are, and fingerprints are empty.
 """
 
+import collections
 import concurrent.futures
 import csv
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import threading
 import time
@@ -23,9 +26,11 @@ from typing import Any
 
 from absl import logging
 from etils import epath
+from ml_collections import ConfigDict
 
-from rvmae_jax import files
+from rvmae_jax import config_utils, files
 from rvmae_jax.data.fingerprints import Identity, identify, size_bytes
+from rvmae_jax.data.provenance import COLUMNS, most_common, provenance_of
 from rvmae_jax.data.sources import SOURCES
 from rvmae_jax.data.writing import write_whole
 
@@ -54,9 +59,16 @@ def list_videos(
     yield from source.identities()
     return
   # Parts of one video are one file.
-  paths = list(dict.fromkeys(source[i]['path'] for i in range(len(source))))
-  yield from _in_threads(identify, paths[:max_fingerprints])
-  yield from map(Identity, paths[max_fingerprints:])
+  columns = {}
+  for record in map(source.__getitem__, range(len(source))):
+    columns.setdefault(record['path'], record.get('columns', {}))
+  paths = list(columns)
+  videos = itertools.chain(
+    _in_threads(identify, paths[:max_fingerprints]),
+    map(Identity, paths[max_fingerprints:]),
+  )
+  for video in videos:
+    yield video._replace(**provenance_of(columns[video.path]))
 
 
 def _in_threads(
@@ -118,6 +130,9 @@ def record(
       'config': config,
       'class_names': list(source.class_names),
       **_write(workdir, list_videos(source)),
+      # Of sources that know of it, see `sources.listing` and `sources.shards`.
+      'left_out': getattr(source, 'left_out', {}),
+      'anonymised': getattr(source, 'anonymised', {}),
     }
     manifest['sources'].append(entry)
     logging.info(
@@ -194,7 +209,9 @@ def read_videos(
       if None in row.values():
         raise ValueError(f'a row is cut off: {row!r:.200}')
       num_bytes = int(row['num_bytes']) if row['num_bytes'] else None
-      yield Identity(row['path'], num_bytes, row['fingerprint'])
+      yield Identity(
+        row['path'], num_bytes, row['fingerprint'], **provenance_of(row)
+      )
 
 
 class SeenVideos:
@@ -266,6 +283,7 @@ def _write(workdir: epath.Path, videos: Iterable[Identity]) -> dict[str, Any]:
   """Writes a list of videos and returns what the manifest says of it."""
   buffer, digest = io.BytesIO(), hashlib.sha256()
   num_videos = num_fingerprints = num_bytes = 0
+  values = {column: collections.Counter() for column in COLUMNS}
   with gzip.GzipFile('', 'wb', fileobj=buffer, mtime=0) as file:
 
     def write(text: str) -> None:
@@ -281,6 +299,8 @@ def _write(workdir: epath.Path, videos: Iterable[Identity]) -> dict[str, Any]:
       num_videos += 1
       num_fingerprints += bool(video.fingerprint)
       num_bytes += video.num_bytes or 0
+      for column, counter in values.items():
+        counter[getattr(video, column)] += 1
   sha256 = digest.hexdigest()
   name = f'{_LISTS}/{sha256[:12]}.csv.gz'
   write_whole(workdir / name, buffer.getvalue())
@@ -290,9 +310,14 @@ def _write(workdir: epath.Path, videos: Iterable[Identity]) -> dict[str, Any]:
     'num_bytes': num_bytes,
     'list': name,
     'sha256_of_list': sha256,
+    'provenance': {
+      column: most_common(counter)
+      for column, counter in values.items()
+      if counter.keys() - {''}
+    },
   }
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
   """A config as it reads back from JSON: lists for tuples."""
-  return json.loads(json.dumps(dict(config), default=list))
+  return json.loads(config_utils.to_json(ConfigDict(config)))

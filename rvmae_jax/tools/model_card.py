@@ -6,9 +6,9 @@
 
 Facts come from what the run and its evaluations have left: config, command,
 environment, training manifest, metrics. Licences are those given here by alias
-of the source, or else those of a list's column `licence`. A part that nothing
-is known of says so: no number, name or licence is made up. TEXT may hold
-Markdown; all else is shown as it is.
+of the source, or else those of the list, as are consent and where videos come
+from (docs/privacy.md). A part that nothing is known of says so: no number, name
+or licence is made up. TEXT may hold Markdown; all else is shown as it is.
 """
 
 import argparse

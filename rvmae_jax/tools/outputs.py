@@ -22,10 +22,11 @@ def check_settings(path: pathlib.Path, settings: dict[str, Any]) -> None:
     write_whole(path, json.dumps(settings, indent=1))
   # Read in any case: another process may have written it at the same moment.
   former = json.loads(path.read_text())
-  changed = [k for k in settings if settings[k] != former.get(k)]
+  keys = {**settings, **former}
+  changed = [k for k in keys if settings.get(k) != former.get(k)]
   if changed:
     differences = ', '.join(
-      f'{k}: {former.get(k)!r} then, {settings[k]!r} now' for k in changed
+      f'{k}: {former.get(k)!r} then, {settings.get(k)!r} now' for k in changed
     )
     raise ValueError(
       f'{str(path.parent)!r} was begun with other settings or videos '

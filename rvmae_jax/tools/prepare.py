@@ -14,13 +14,19 @@ shards that are missing, and their bytes are the same. SHARDS holds
   settings.json             what the shards were made with and from
   manifest.json             written last: settings, class_names; for each split
                             its videos, frames and shards with sha256; inputs
-                            with sha256; skipped videos with reasons
+                            with sha256 and columns of the list; how many were
+                            left out; skipped videos with reasons
+
+`--require consent=yes` leaves out videos whose list does not say so, and
+counts them. `--anonymise faces` blurs the faces that it finds, and counts them;
+it misses some. See docs/privacy.md.
 
 `--runner beam` writes the same shards with Apache Beam, from a folder to a
 folder that every worker sees; arguments unknown here go to Beam.
 """
 
 import argparse
+import collections
 import concurrent.futures
 import concurrent.futures.process
 import dataclasses
@@ -36,6 +42,7 @@ from typing import Any
 from rvmae_jax.commands import program
 from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.encoding import Encoding, encode_record
+from rvmae_jax.data.faces import FaceDetector, find_faces
 from rvmae_jax.data.fingerprints import (
   content_sha256,
   quick_fingerprint,
@@ -43,6 +50,13 @@ from rvmae_jax.data.fingerprints import (
 )
 from rvmae_jax.data.locking import FolderLock
 from rvmae_jax.data.processes import end_with_parent
+from rvmae_jax.data.provenance import (
+  Requirements,
+  check_columns,
+  keep_required,
+  parse_requirements,
+  show_counts,
+)
 from rvmae_jax.data.readers import video_errors
 from rvmae_jax.data.records import Record
 from rvmae_jax.data.sources.folder import Folder
@@ -62,6 +76,7 @@ class Shard:
     records: the videos.
     root: their paths are stored relative to it.
     encoding: how to encode them.
+    anonymise: what to hide in them: 'faces', or '' for nothing.
   """
 
   path: str
@@ -69,6 +84,7 @@ class Shard:
   records: list[Record]
   root: str
   encoding: Encoding
+  anonymise: str = ''
 
   @property
   def summary_path(self) -> pathlib.Path:
@@ -100,11 +116,15 @@ def write_shard(shard: Shard) -> None:
 def _write_records(shard: Shard, writer: Any) -> dict[str, Any]:
   """Writes what can be read of a shard's videos; returns what is in it."""
   videos, skipped, num_frames = [], [], 0
+  hidden = collections.Counter()
   for record in shard.records:
     original = record['path']
     name = os.path.relpath(original, shard.root)
     try:
-      encoded, length = encode_record(record, shard.encoding)
+      faces = None
+      if shard.anonymise:
+        faces = find_faces(record, shard.encoding.max_seconds)
+      encoded, length = encode_record(record, shard.encoding, faces)
       with video_errors(original):  # It may have vanished meanwhile.
         video = {
           'path': name,
@@ -112,23 +132,35 @@ def _write_records(shard: Shard, writer: Any) -> dict[str, Any]:
           'num_bytes': size_bytes(original),
           'fingerprint': quick_fingerprint(original),
           'sha256': content_sha256(original),
+          **({'columns': record['columns']} if 'columns' in record else {}),
         }
     except VideoError as error:
       skipped.append({'path': name, 'reason': error.reason})
       continue
     writer.write(pack({**encoded, 'path': name}))
     num_frames += length
+    if faces:
+      video['num_faces'] = faces.number
+      hidden['num_faces'] += faces.number
+      hidden['num_frames_with_faces'] += faces.num_frames
+      hidden['num_videos_with_faces'] += faces.number > 0
     videos.append(video)
   return {
     'num_videos': len(videos),
     'num_frames': num_frames,
+    'anonymised': dict(hidden),
     'videos': videos,
     'skipped': skipped,
   }
 
 
 def plan(
-  input_path: str, output: str, encoding: Encoding, records_per_shard: int = 0
+  input_path: str,
+  output: str,
+  encoding: Encoding,
+  records_per_shard: int = 0,
+  require: Requirements | None = None,
+  anonymise: str = '',
 ) -> tuple[list[Shard], dict[str, Any]]:
   """Which shards to write, and the settings that decide what is in them.
 
@@ -137,22 +169,40 @@ def plan(
     output: folder of the shards.
     encoding: how to encode.
     records_per_shard: 0 chooses 8 to 256, for about 32 shards a split.
+    require: what the list has to say of a video, see `keep_required`.
+    anonymise: 'faces' hides those that are found; '' nothing.
+
+  Raises:
+    ValueError: no video at all has what is required.
+    ImportError: there is nothing to find faces with.
   """
+  if anonymise:
+    FaceDetector()  # If there is none, this fails before any work is done.
   is_folder = os.path.isdir(input_path)
   source = Folder if is_folder else Listing
   everything = source(input_path, 'all')
   root = os.path.abspath(
     input_path if is_folder else os.path.dirname(input_path)
   )
-  shards = []
+  require = require or {}
+  videos = [everything[i] for i in range(len(everything))]
+  check_columns(videos, require, input_path)
+  shards, left_out = [], {}
   for split in everything.splits:
     videos = source(input_path, split)
-    size = records_per_shard or min(max(-(-len(videos) // 32), 8), 256)
-    for number, first in enumerate(range(0, len(videos), size)):
-      last = min(first + size, len(videos))
+    records = [videos[i] for i in range(len(videos))]
+    kept, left_out[split] = keep_required(records, require, input_path)
+    records = [records[i] for i in kept]
+    size = records_per_shard or min(max(-(-len(records) // 32), 8), 256)
+    for number, first in enumerate(range(0, len(records), size)):
       path = os.path.join(output, f'{split}-{number:05d}')
-      records = [videos[i] for i in range(first, last)]
-      shards.append(Shard(path, split, records, root, encoding))
+      part = records[first : first + size]
+      shards.append(Shard(path, split, part, root, encoding, anonymise))
+  if not shards:
+    raise ValueError(
+      f'No video of {input_path!r} has what is required; left out are: '
+      f'{"; ".join(map(show_counts, left_out.values()))}.'
+    )
   identity = json.dumps(
     [
       [s.split, {**r, 'path': os.path.relpath(r['path'], root)}]
@@ -163,6 +213,9 @@ def plan(
   return shards, {
     **dataclasses.asdict(encoding),
     'records_per_shard': records_per_shard,
+    # Only where they are asked for: former folders have none of them.
+    **({'require': dict(require), 'left_out': left_out} if require else {}),
+    **({'anonymise': anonymise} if anonymise else {}),
     'num_inputs': sum(len(s.records) for s in shards),
     'sha256_of_list': hashlib.sha256(identity.encode()).hexdigest(),
     'class_names': everything.class_names,
@@ -176,6 +229,8 @@ def prepare(
   records_per_shard: int = 0,
   workers: int = 1,
   beam_arguments: Sequence[str] | None = None,
+  require: Requirements | None = None,
+  anonymise: str = '',
 ) -> dict[str, Any]:
   """Writes all shards that are missing, then the manifest, and returns it.
 
@@ -183,13 +238,16 @@ def prepare(
     input_path, output, encoding, records_per_shard: see `plan`.
     workers: processes.
     beam_arguments: run by Apache Beam with these instead.
+    require, anonymise: see `plan`.
 
   Raises:
     ValueError: `output` holds shards made with other settings or from other
       videos, or no video at all could be read.
     InUseError: another process is filling `output`.
   """
-  shards, settings = plan(input_path, output, encoding, records_per_shard)
+  shards, settings = plan(
+    input_path, output, encoding, records_per_shard, require, anonymise
+  )
   folder = pathlib.Path(output)
   with FolderLock(folder, 'prepare'):
     check_settings(folder / 'settings.json', settings)
@@ -293,6 +351,7 @@ def _manifest(
   settings = dict(settings)
   manifest = {
     'class_names': settings.pop('class_names'),
+    'left_out': settings.pop('left_out', {}),
     'settings': settings,
     'splits': {},
     'inputs': [],
@@ -305,10 +364,18 @@ def _manifest(
         {'split': shard.split, **video} for video in summary.pop(found)
       ]
     split = manifest['splits'].setdefault(
-      shard.split, {'num_videos': 0, 'num_frames': 0, 'shards': []}
+      shard.split,
+      {
+        'num_videos': 0,
+        'num_frames': 0,
+        'anonymised': {},
+        'shards': [],
+      },
     )
     split['num_videos'] += summary['num_videos']
     split['num_frames'] += summary['num_frames']
+    for name, number in summary.pop('anonymised', {}).items():
+      split['anonymised'][name] = split['anonymised'].get(name, 0) + number
     split['shards'].append(summary)
   return manifest
 
@@ -331,10 +398,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
   add('--max_seconds', type=float, default=0, help='keep the start; 0: all')
   add('--records_per_shard', type=int, default=0, help='0: chosen, 8 to 256')
   add('--workers', type=int, default=os.cpu_count(), help='processes')
+  add(
+    '--require',
+    action='append',
+    default=[],
+    metavar='COLUMN=VALUE',
+    help='only videos whose list says so; may be repeated',
+  )
+  add('--anonymise', choices=('faces',), default='', help='blur them')
   add('--runner', choices=('local', 'beam'), default='local')
   args, others = parser.parse_known_args(arguments)
   if others and args.runner != 'beam':
     parser.error(f'unknown arguments: {" ".join(others)}')
+  try:
+    require = parse_requirements(args.require)
+  except ValueError as error:
+    parser.error(str(error))
   encoding = Encoding(
     **{f.name: getattr(args, f.name) for f in dataclasses.fields(Encoding)}
   )
@@ -345,6 +424,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args.records_per_shard,
     args.workers,
     others if args.runner == 'beam' else None,
+    require,
+    args.anonymise,
   )
   for split, found in manifest['splits'].items():
     size_mb = sum(shard['num_bytes'] for shard in found['shards']) / 1e6
@@ -352,6 +433,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
       f'{split}: {found["num_videos"]} videos, {found["num_frames"]} frames, '
       f'{len(found["shards"])} shards, {size_mb:.1f} MB'
     )
+    if args.anonymise:
+      hidden = collections.Counter(found['anonymised'])
+      print(
+        f'{split}: {hidden["num_faces"]} faces hidden in '
+        f'{hidden["num_frames_with_faces"]} frames of '
+        f'{hidden["num_videos_with_faces"]} videos. The detector misses some: '
+        'look at the videos before you share them.'
+      )
+  for split, counts in manifest['left_out'].items():
+    print(f'{split}: left out {show_counts(counts) or "none"}')
   for video in manifest['skipped']:
     print(f'skipped {video["path"]}: {video["reason"]}')
 

@@ -149,7 +149,6 @@ def test_flow_explains_how_real_videos_move(shared_dir, name):
 
 def test_missing_opencv_is_told_before_data_is_read(monkeypatch):
   monkeypatch.setitem(sys.modules, 'cv2', None)
-  flow._opencv.cache_clear()
   with pytest.raises(ImportError, match=r'pip install "rvmae_jax\[flow\]"'):
     ClipFlow('farneback')
 

@@ -192,10 +192,7 @@ def test_what_moves_as_the_truth_has_its_warped_error(monkeypatch):
 
 
 def test_without_opencv_warped_errors_are_left_out(monkeypatch, caplog):
-  from rvmae_jax.data import flow
-
   evaluation = _panned(monkeypatch)
-  flow._opencv.cache_clear()
   monkeypatch.setitem(sys.modules, 'cv2', None)
   with caplog.at_level('WARNING'):
     metrics = evaluation.run(Oracle()).metrics

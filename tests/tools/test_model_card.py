@@ -41,12 +41,18 @@ def run(tmp_path):
   """A run of 3 of 4 steps on noise and on a list of two videos."""
   listing = tmp_path / 'list.csv'
   listing.write_text(
-    'path,split,licence\na.mp4,train,CC0\nb.mp4,train,CC0\nc.mp4,val,MIT\n'
+    'path,split,licence,consent\n'
+    'a.mp4,train,CC0,yes\nb.mp4,train,CC0,no\nd.mp4,train,CC0,yes\n'
+    'c.mp4,val,MIT,\n'
   )
-  for name in 'abc':
+  for name in 'abcd':
     (tmp_path / f'{name}.mp4').write_text(name)
   config = tiny_recipe.get_config()
-  config.data.sources.words = {'name': 'listing', 'path': str(listing)}
+  config.data.sources.words = {
+    'name': 'listing',
+    'path': str(listing),
+    'require': {'consent': 'yes'},
+  }
   run = tmp_path / 'run'
   manifest.record(run, config.data.sources)
   (run / 'config.json').write_text(config_utils.to_json(config))
@@ -85,7 +91,8 @@ def test_a_card_says_what_the_run_left(run, capsys):
     'Commit: abc123',
     'Versions: jax 0.10',
     'public domain',
-    'CC0 (2)',
+    '| CC0 (2) | yes (2) | *not given* |',
+    '- words: left out were videos with consent=no (1).',
     'python -m rvmae_jax.train --config x\npython -m rvmae_jax.evaluate',
   ):
     assert fact in card, fact
@@ -166,7 +173,7 @@ def test_names_of_people_are_no_markup(run, monkeypatch):
   for line in card.splitlines():
     if line.startswith('|'):
       # One more than columns: of numbers, of groups, of sources.
-      assert len(re.findall(r'(?<!\\)\|', line)) in (3, 6, 7), line
+      assert len(re.findall(r'(?<!\\)\|', line)) in (3, 6, 9), line
   assert '- See [this](x).' in card
 
 

@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 
+from rvmae_jax.data import encoding, faces
 from rvmae_jax.data.decoding import open_record
 from rvmae_jax.data.encoding import Encoding
 from rvmae_jax.data.fingerprints import identify
@@ -122,6 +123,91 @@ def test_shards_say_which_files_they_were_made_from(videos, tmp_path):
   identities = [*Shards(str(tmp_path / 'out'), 'val').identities()]
   path = str(videos / 'val/up/d.mp4')
   assert identities == [identify(path)._replace(path='val/up/d.mp4')]
+
+
+@pytest.fixture
+def consented(videos):
+  """A list of the videos, of which two are to be learned from."""
+  path = videos / 'list.csv'
+  path.write_text(
+    'path,split,consent,licence\ntrain/up/a.mp4,train,yes,CC0\n'
+    'train/down/b.mp4,train,no,CC0\ntrain/up/c.mp4,train,yes,\n'
+    'val/up/d.mp4,val,,CC0\n'
+  )
+  return path
+
+
+def test_what_a_list_says_goes_with_its_videos(consented, tmp_path):
+  require = {'consent': ('yes',)}
+  found = _run(consented, tmp_path / 'out', encoding=JPEG, require=require)
+  assert found['left_out'] == {
+    'train': {'consent=no': 1},
+    'val': {'consent=': 1},
+  }
+  assert found['settings']['require'] == {'consent': ('yes',)}
+  source = Shards(str(tmp_path / 'out'))
+  columns = {'consent': 'yes', 'licence': 'CC0'}
+  assert [record['columns'] for record in source] == [
+    columns,
+    {'consent': 'yes'},
+  ]
+  assert [video[3:] for video in source.identities()] == [
+    ('CC0', 'yes', ''),
+    ('', 'yes', ''),
+  ]
+  # And asked again of the shards.
+  config = {'name': 'shards', 'path': str(tmp_path / 'out')}
+  source = SOURCES.build(config | {'require': {'licence': 'cc0'}})
+  assert [record['columns'] for record in source] == [columns]
+  assert [video.path for video in source.identities()] == ['train/up/a.mp4']
+  assert source.left_out == {'consent=no': 1, 'licence=': 1}
+
+
+def test_other_videos_are_no_going_on(consented, tmp_path):
+  _run(consented, tmp_path / 'out', encoding=JPEG, require={'consent': 'yes'})
+  with pytest.raises(
+    ValueError, match=r"require: \{'consent'.* then, None now"
+  ):
+    _run(consented, tmp_path / 'out', encoding=JPEG)
+
+
+def test_nobody_left_is_told_before_anything_is_written(consented, tmp_path):
+  expected = r'consent=yes \(2\), consent=no \(1\); consent= \(1\)'
+  with pytest.raises(ValueError, match=expected):
+    _run(consented, tmp_path / 'out', require={'consent': 'signed'})
+  assert not (tmp_path / 'out').exists()
+
+
+def test_faces_are_hidden_and_counted(videos, tmp_path, monkeypatch):
+  class Detector:
+    """Finds a face in the left half of bright frames."""
+
+    def __call__(self, frame):
+      return [(8.0, 8.0, 24.0, 40.0)] if frame.mean() > 100 else []
+
+  monkeypatch.setattr(prepare, 'FaceDetector', Detector)
+  monkeypatch.setattr(faces, 'FaceDetector', Detector)
+  monkeypatch.setattr(faces, 'hide', lambda frame, boxes: frame * (not boxes))
+  monkeypatch.setattr(encoding, 'hide', faces.hide)
+  found = _run(videos, tmp_path / 'out', encoding=JPEG, anonymise='faces')
+  assert found['splits']['train']['anonymised'] == {
+    'num_faces': 1,
+    'num_frames_with_faces': 6,
+    'num_videos_with_faces': 1,
+  }
+  number = {video['path']: video['num_faces'] for video in found['inputs']}
+  assert number == {
+    'train/up/a.mp4': 0,
+    'train/down/b.mp4': 0,
+    'train/up/c.mp4': 1,
+    'val/up/d.mp4': 1,
+  }
+  source = Shards(str(tmp_path / 'out'))
+  assert source.anonymised == found['splits']['train']['anonymised']
+  for record in source:
+    with open_record(record) as reader:
+      is_hidden = reader.read(range(6)).max() < 10
+    assert is_hidden == (record['path'] == 'train/up/c.mp4')
 
 
 def test_two_workers_write_the_same_bytes(videos, tmp_path):

@@ -11,6 +11,12 @@ from typing import Any
 from rvmae_jax.data.classes import number_labels
 from rvmae_jax.data.decoding import image_files
 from rvmae_jax.data.notices import warn_once
+from rvmae_jax.data.provenance import (
+  COLUMNS,
+  Requirements,
+  check_columns,
+  keep_required,
+)
 from rvmae_jax.data.records import NO_LABEL, Record
 from rvmae_jax.data.sources.folder import VIDEO_SUFFIXES
 from rvmae_jax.data.sources.splits import (
@@ -54,7 +60,8 @@ class Listing:
   Columns (or keys): `path`, and if wanted `label` (or `class`, `target`),
   `split`, and `start` and `end`, in seconds or as hh:mm:ss, to use a part of
   the video. Others become `columns` of the record: who made a video, where, of
-  what size. Names of columns may be in any case; cells may be set apart by
+  what size; `licence`, `consent` and `source` are kept with whatever is made of
+  the video. Names of columns may be in any case; cells may be set apart by
   commas, `;` or tabs; encodings are those of `data.text.read_text`.
 
   What labels become is said by `data.classes.number_labels`: whole numbers are
@@ -74,10 +81,13 @@ class Listing:
     split: one of the file's, or 'all'.
     root: what paths in the file are relative to; '' means the file's folder.
     shares: of train, val and test, used without a `split` column.
+    require: column -> value, or several of which one will do: videos without
+      it are left out, see `provenance.keep_required`.
 
   Attributes:
     class_names: of all splits, by label.
     splits: those that have rows.
+    left_out: how many videos of the split were, by what they lack.
 
   Raises:
     FileNotFoundError: no such file, or videos that do not exist; named.
@@ -90,6 +100,7 @@ class Listing:
     split: str = 'train',
     root: str = '',
     shares: Sequence[float] = SHARES,
+    require: Requirements | None = None,
   ):
     root = os.path.abspath(root or os.path.dirname(path))
     rows = read_rows(path, root)
@@ -111,6 +122,12 @@ class Listing:
       for row, label, row_times, row_split in zip(rows, labels, times, splits)
       if split in (row_split, 'all')
     ]
+    require = require or {}
+    check_columns(map(_columns, rows), require, path)
+    kept, self.left_out = keep_required(
+      [others for _, others in chosen], require, path
+    )
+    chosen = [chosen[index] for index in kept]
     found = find_files(path, root, [row['path'] for row, _ in chosen])
     self._records: list[Record] = [
       {'path': found[row['path']], **others} for row, others in chosen
@@ -218,7 +235,7 @@ def _own_names(path: str, columns: Iterable[str]) -> dict[str, str]:
   """
   columns = list(columns)
   names = {column: str(column).strip() for column in columns}
-  for name, others in _COLUMNS.items():
+  for name, others in (_COLUMNS | COLUMNS).items():
     found = [column for column in columns if plain_name(column) == name]
     # The proper name goes first; beside it, the others are columns like any.
     found = found or [c for c in columns if plain_name(c) in others]

@@ -1,6 +1,7 @@
 """Videos of ArrayRecord shards, as tools/prepare writes them."""
 
 import bisect
+import collections
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,6 +13,12 @@ from etils import epath
 
 from rvmae_jax import files
 from rvmae_jax.data.fingerprints import Identity
+from rvmae_jax.data.provenance import (
+  Requirements,
+  check_columns,
+  keep_required,
+  provenance_of,
+)
 from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.records import Record
 
@@ -25,16 +32,25 @@ class Shards:
   Args:
     path: a folder that tools/prepare has finished; may be in a bucket (gs://).
     split: one of those that were prepared.
+    require: column -> value, or several of which one will do: videos without
+      it are left out, see `provenance.keep_required`.
 
   Attributes:
     class_names: by label.
+    left_out: how many videos were, here or in preparing, by what they lack.
+    anonymised: what tools/prepare has hidden in them, if it has.
 
   Raises:
     FileNotFoundError: no such folder, no manifest in it, or shards are missing.
     ValueError: no such split, or a manifest or shard that is damaged.
   """
 
-  def __init__(self, path: str, split: str = 'train'):
+  def __init__(
+    self,
+    path: str,
+    split: str = 'train',
+    require: Requirements | None = None,
+  ):
     manifest = read_manifest(path)
     if split not in manifest['splits']:
       raise ValueError(
@@ -71,11 +87,22 @@ class Shards:
         f'{split!r}, and the shards have {len(self._records)}. Run '
         'tools/prepare again.'
       )
+    self.left_out = manifest.get('left_out', {}).get(split, {})
+    self.anonymised = manifest['splits'][split].get('anonymised', {})
+    self._kept = range(num_videos)
+    if require:
+      inputs = self._inputs()
+      check_columns(manifest['inputs'], require, path)
+      self._kept, more = keep_required(inputs, require, path)
+      self.left_out = dict(
+        collections.Counter(self.left_out) + collections.Counter(more)
+      )
 
   def __len__(self) -> int:
-    return len(self._records)
+    return len(self._kept)
 
   def __getitem__(self, index: int) -> Record:
+    index = self._kept[index]
     try:
       return unpack(self._records[index])
     # What ArrayRecord and msgpack say of a damaged record or a shard that
@@ -87,13 +114,28 @@ class Shards:
 
   def identities(self) -> Iterator[Identity]:
     """The files that the shards were made from."""
+    inputs = self._inputs()
+    for video in map(inputs.__getitem__, self._kept):
+      yield Identity(
+        video['path'],
+        video['num_bytes'],
+        video['fingerprint'],
+        **provenance_of(video.get('columns', {})),
+      )
+
+  def _inputs(self) -> list[dict[str, Any]]:
+    """What the manifest says of the video of each record."""
     with files.naming(_manifest_file(self._path), _NO_MANIFEST):
-      for video in read_manifest(self._path)['inputs']:
+      inputs = read_manifest(self._path)['inputs']
+      for video in inputs:
         _check_fields(video, path=str, num_bytes=int, fingerprint=str)
-        if video['split'] == self._split:
-          yield Identity(
-            video['path'], video['num_bytes'], video['fingerprint']
-          )
+        _check_fields({'columns': {}} | video, columns=dict)
+      inputs = [video for video in inputs if video['split'] == self._split]
+      if len(inputs) != len(self._records):
+        raise ValueError(
+          f'it has {len(inputs)} inputs for {len(self._records)} videos'
+        )
+      return inputs
 
 
 def _open(paths: list[str]) -> Any:
@@ -121,6 +163,8 @@ def read_manifest(path: str) -> dict:
     )
   manifest = files.read_json(file)
   with files.naming(file, _NO_MANIFEST):
+    for counts in manifest.get('left_out', {}).values():
+      _check_fields(counts, **dict.fromkeys(counts, int))
     for part in manifest['splits'].values():
       for shard in part['shards']:
         _check_fields(shard, file=str, num_videos=int)

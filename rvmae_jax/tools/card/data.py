@@ -1,25 +1,21 @@
 """What a model card says of the data that a run has learned from."""
 
-import collections
-import os
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from rvmae_jax.data.sources.listing import read_rows
-from rvmae_jax.data.sources.splits import canonical_split
-from rvmae_jax.data.text import plain_name
+from rvmae_jax.data.provenance import COLUMNS, show_counts
 from rvmae_jax.tools.card.markdown import (
   Markdown,
+  bullets,
   code,
   join,
   settings,
   table,
 )
 
-# Under either spelling.
-LICENCE_COLUMNS = ('licence', 'license')
 NOT_GIVEN = Markdown('*not given*')
 
 
@@ -28,7 +24,7 @@ def section(
   manifest: Mapping[str, Any] | None,
   licences: Mapping[str, str],
 ) -> str:
-  """Sources with numbers, hashes and licences, earlier runs' included.
+  """Sources with numbers, hashes and provenance, earlier runs' included.
 
   Args:
     config: of the run.
@@ -53,7 +49,7 @@ def section(
       code(entry['sha256_of_list'])
       if 'sha256_of_list' in entry
       else Markdown('*none*'),
-      licence_of(entry, licences),
+      *(_values(entry, column, licences) for column in COLUMNS),
     )
     for entry in entries
   ]
@@ -64,33 +60,41 @@ def section(
     if manifest
     else 'The run left no training manifest: its videos are not listed.'
   )
-  return f'{table((*columns, "licence"), rows)}\n\n{note}'
+  parts = [table((*columns, 'licence', 'consent', 'come from'), rows)]
+  if notes := [line for entry in entries for line in _notes(entry)]:
+    parts.append(bullets(*notes))
+  return '\n\n'.join([*parts, note])
 
 
-def licence_of(entry: Mapping[str, Any], licences: Mapping[str, str]) -> str:
-  """What is given for a source, or what its list says of each video."""
-  if entry['alias'] in licences:
+def _values(
+  entry: Mapping[str, Any], column: str, licences: Mapping[str, str]
+) -> str:
+  """What is given for a source, or what its list says of its videos."""
+  if column == 'licence' and entry['alias'] in licences:
     return Markdown(licences[entry['alias']])
-  config = entry['config']
-  if config['name'] != 'listing' or not os.path.exists(config['path']):
+  counts = entry.get('provenance', {}).get(column)
+  if not counts:
     return NOT_GIVEN
-  split = canonical_split(config.get('split', 'train'))
   rows = [
-    row
-    for row in read_rows(config['path'], config.get('root', ''))
-    if split in ('all', row.get('split', split))
+    join(value or NOT_GIVEN, f' ({number:,})')
+    for value, number in counts.items()
   ]
-  found = collections.Counter(
-    next(
-      (v for k, v in row.items() if plain_name(k) in LICENCE_COLUMNS and v),
-      NOT_GIVEN,
+  return join(*itertools.chain(*zip(rows, [', '] * (len(rows) - 1) + [''])))
+
+
+def _notes(entry: Mapping[str, Any]) -> Iterator[str]:
+  """What was left out of a source, and what is hidden in it."""
+  if entry.get('left_out'):
+    yield (
+      f'{entry["alias"]}: left out were videos with '
+      f'{show_counts(entry["left_out"])}.'
     )
-    for row in rows
-  )
-  if {*found} == {NOT_GIVEN}:
-    return NOT_GIVEN
-  first, *others = (join(name, f' ({n:,})') for name, n in found.most_common())
-  return join(first, *(join(', ', other) for other in others))
+  if hidden := entry.get('anonymised'):
+    yield (
+      f'{entry["alias"]}: {hidden["num_faces"]:,} faces were hidden in '
+      f'{hidden["num_videos_with_faces"]:,} videos. A detector found them, '
+      'which misses some; those are not hidden.'
+    )
 
 
 def _gigabytes(entry: Mapping[str, Any]) -> str:
