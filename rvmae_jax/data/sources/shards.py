@@ -163,9 +163,11 @@ def read_manifest(path: str) -> dict:
     )
   manifest = files.read_json(file)
   with files.naming(file, _NO_MANIFEST):
-    for counts in manifest.get('left_out', {}).values():
+    parts = manifest['splits'].values()
+    hidden = [part.get('anonymised', {}) for part in parts]
+    for counts in [*manifest.get('left_out', {}).values(), *hidden]:
       _check_fields(counts, **dict.fromkeys(counts, int))
-    for part in manifest['splits'].values():
+    for part in parts:
       for shard in part['shards']:
         _check_fields(shard, file=str, num_videos=int)
     if {type(name) for name in manifest['class_names']} - {str}:
