@@ -71,7 +71,8 @@ def keep_required(
 
   Returns:
     Indices of those that are kept; and 'column=value' -> how many were left out
-    for it, each video for the first that it lacks. The log says both.
+    for it, each video for the first that it lacks; see `most_common`. The log
+    says both.
   """
   rows = [record.get('columns', {}) for record in records]
   allowed = {
@@ -94,12 +95,13 @@ def keep_required(
       kept.append(index)
     else:
       left_out[lacking] += 1
+  left_out = most_common(left_out)
   if left_out:
     warn_once(
       f'{len(rows) - len(kept)} of {len(rows)} videos of {name!r} are left '
       f'out: {show_counts(left_out)}.'
     )
-  return kept, dict(left_out)
+  return kept, left_out
 
 
 def show_counts(counts: Mapping[str, int]) -> str:

@@ -185,8 +185,8 @@ def plan(
     input_path if is_folder else os.path.dirname(input_path)
   )
   require = require or {}
-  videos = [everything[i] for i in range(len(everything))]
-  check_columns(videos, require, input_path)
+  every_video = map(everything.__getitem__, range(len(everything)))
+  check_columns(every_video, require, input_path)
   shards, left_out = [], {}
   for split in everything.splits:
     videos = source(input_path, split)

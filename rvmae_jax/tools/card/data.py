@@ -1,6 +1,5 @@
 """What a model card says of the data that a run has learned from."""
 
-import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -75,11 +74,11 @@ def _values(
   counts = entry.get('provenance', {}).get(column)
   if not counts:
     return NOT_GIVEN
-  rows = [
+  first, *others = (
     join(value or NOT_GIVEN, f' ({number:,})')
     for value, number in counts.items()
-  ]
-  return join(*itertools.chain(*zip(rows, [', '] * (len(rows) - 1) + [''])))
+  )
+  return join(first, *(join(', ', other) for other in others))
 
 
 def _notes(entry: Mapping[str, Any]) -> Iterator[str]:
