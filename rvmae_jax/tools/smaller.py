@@ -20,9 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from rvmae_jax import weights
+from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evaluate import build_evaluations
 from rvmae_jax.layers.quantised_products import KINDS, num_bytes, quantise
@@ -178,7 +179,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', lock_config=True)
+  define_config_flag()
   flags.DEFINE_string('checkpoint', None, 'The run to make smaller.')
   flags.DEFINE_list('pruned', [], 'Runs of tools/prune.')
   flags.DEFINE_string('out', None, 'The JSON file to write.')
