@@ -209,6 +209,14 @@ def model_title(model: Mapping[str, Any]) -> str:
   return ' '.join(str(part) for part in parts if part)
 
 
+def parse_size(text: str) -> tuple[int, int]:
+  """(height, width) of '256x320'; ValueError if it is something else."""
+  height, cross, width = text.partition('x')
+  if not (cross and height.isdecimal() and width.isdecimal()):
+    raise ValueError(f'{text!r} is not HEIGHTxWIDTH, as 256x256.')
+  return int(height), int(width)
+
+
 def to_json(config: ml_collections.ConfigDict) -> str:
   """The config as readable JSON; `from_json` is its inverse."""
   return json.dumps(config.to_dict(), indent=2, default=list)

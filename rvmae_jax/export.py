@@ -1,9 +1,15 @@
-"""Takes the weights of a run away, under the names that others know.
+"""Takes a run away: its weights for others' code, or a file that runs alone.
 
   python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.npz
   python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.safetensors --ema
+  python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.onnx \\
+    [--function step|encode|classify] [--size 256x256] [--dtype bfloat16]
 
-The suffix of --out chooses the format; all hold float32 arrays. RVM goes into
+The suffix of --out chooses the format. `.stablehlo`, `.onnx`, `.tflite` and a
+folder `saved_model` are artifacts, which compute a function of the network
+where this library is not: see `rvmae_jax.artifacts` and docs/artifacts.md.
+
+All others hold the weights, as float32 arrays. RVM goes into
 .npz or .safetensors with the names and the layout of its released files
 (`encoder/layers_0/attention/query/kernel`; split by '.' in .safetensors); the
 log warns of one that others would take for another network, as they would with
@@ -27,9 +33,14 @@ import numpy as np
 from absl import logging
 
 import rvmae_jax
-from rvmae_jax import config_utils, weights
+from rvmae_jax import artifacts, config_utils, weights
+from rvmae_jax.artifacts import writing
+from rvmae_jax.artifacts.program import build_program, usual_function
 from rvmae_jax.commands import program
+from rvmae_jax.data import manifest
+from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.data.writing import whole_file, write_whole
+from rvmae_jax.evals import kept_probe
 from rvmae_jax.interop import (
   hugging_face,
   hugging_face_config,
@@ -39,7 +50,9 @@ from rvmae_jax.interop import (
   torch_files,
 )
 from rvmae_jax.models import build_model
+from rvmae_jax.tools.card.data import NOT_GIVEN, licence_of
 from rvmae_jax.training import checkpointing
+from rvmae_jax.training.environment import environment
 
 PARTS = ('all', 'encoder')
 RVM_SUFFIXES = ('.npz', '.safetensors')
@@ -109,6 +122,86 @@ def export_params(
     # Settings without weights are harmless; weights without settings are not.
     for name, settings in beside.items():
       write_whole(out.with_name(name), json.dumps(settings, indent=2))
+
+
+def export_artifact(
+  checkpoint: str | pathlib.Path,
+  out: str | pathlib.Path,
+  *,
+  function: str = '',
+  ema: bool = False,
+  size: tuple[int, int] | None = None,
+  num_frames: int = 0,
+  dtype: str = 'float32',
+  probe: str | pathlib.Path = '',
+  pooling: str = '',
+  licence: str = '',
+) -> dict[str, Any]:
+  """Writes a function of a network as a file that runs without this library.
+
+  Args:
+    checkpoint: what `weights.load` takes.
+    out: ends in .stablehlo, .onnx or .tflite, or is a folder `saved_model`.
+    function: see `artifacts.program.build_program`; '' means 'classify' of a
+      classifier, else 'step' of a recurrent network, else 'encode'.
+    ema: take the moving average (EMA) of the parameters.
+    size: (height, width) of frames; those of the training if None.
+    num_frames: of a clip; those of the training if 0.
+    dtype: that kernels are kept in.
+    probe: results of a linear probe, for 'classify'.
+    pooling: which of its probes, see `evals.kept_probe.read`.
+    licence: of the weights, for the note.
+
+  Returns:
+    The note that lies beside the file, see `artifacts.writing.write`.
+
+  Raises:
+    FileExistsError, ImportError, ValueError: see `artifacts.writing.write` and
+      `artifacts.program.build_program`; nothing is written then.
+  """
+  writing.check_place(out)
+  params, config = weights.load(checkpoint, ema=ema)
+  spec = batch_spec(config.data, 1, **config_utils.token_size(config.model))
+  num_frames = num_frames or spec['video'].shape[1]
+  size = size or spec['video'].shape[2:4]
+  kept = kept_probe.read(probe, pooling) if probe else None
+  program = build_program(
+    config.model,
+    params,
+    function or usual_function(config.model, bool(kept)),
+    size=size,
+    num_frames=num_frames,
+    dtype=dtype,
+    probe=kept,
+  )
+  run = manifest.find_run(checkpoint)
+  found = manifest.read(run) if run else None
+  facts = {
+    'kernels': dtype,
+    'size': size,
+    'num_frames': num_frames,
+    'weights': 'ema' if ema else 'last',
+    'licences': {
+      'weights': licence or NOT_GIVEN,
+      'training_data': {
+        entry['alias']: licence_of(entry, {})
+        for entry in (manifest.own_sources(found) if found else ())
+      },
+    },
+    'versions': environment(),
+    'config': json.loads(config_utils.to_json(config)),
+  }
+  if kept:
+    facts['probe'] = {
+      'pooling': kept.pooling,
+      'classes': kept.classes.tolist(),
+    }
+  if program.function == 'classify':
+    learned = manifest.learned_classes(found) if found else {}
+    facts['class_names'] = (
+      list(kept.class_names) if kept else next(iter(learned.values()), [])
+    )
+  return writing.write(program, out, facts)
 
 
 def _check_neighbours(
@@ -243,19 +336,67 @@ def main(argv: Sequence[str] | None = None) -> None:
   parser.add_argument(
     '--out',
     required=True,
-    help='.npz, .safetensors, .bin or .pth',
-  )
-  parser.add_argument(
-    '--part', default='all', choices=PARTS, help='encoder: encoder and core'
+    help=f'weights: {", ".join((*RVM_SUFFIXES, *FAMILY_SUFFIXES[1:]))}; '
+    f'artifacts: {", ".join(artifacts.WRITERS.names())}',
   )
   parser.add_argument(
     '--ema', action='store_true', help='moving average of the parameters'
   )
-  args = parser.parse_args(argv)
-  export(args.checkpoint, args.out, part=args.part, ema=args.ema)
-  arrays = weights.read_arrays(args.out)
+  of_weights = parser.add_argument_group('weights')
+  of_weights.add_argument(
+    '--part', choices=PARTS, help='encoder: encoder and core'
+  )
+  of_artifacts = parser.add_argument_group('artifacts')
+  of_artifacts.add_argument(
+    '--function',
+    choices=artifacts.FUNCTIONS,
+    help='default: classify of a classifier or with --probe, else step of a '
+    'recurrent network, else encode',
+  )
+  of_artifacts.add_argument(
+    '--size', help='HEIGHTxWIDTH of frames; default: training'
+  )
+  of_artifacts.add_argument(
+    '--num_frames', type=int, help='of a clip; default: training'
+  )
+  of_artifacts.add_argument(
+    '--dtype', choices=artifacts.DTYPES, help='of kernels inside'
+  )
+  of_artifacts.add_argument(
+    '--probe', help='folder of a linear probe that an evaluation kept'
+  )
+  of_artifacts.add_argument(
+    '--pooling', help='of the probe, where several were kept'
+  )
+  of_artifacts.add_argument('--licence', help='of the weights, for the note')
+  args = vars(parser.parse_args(argv))
+  kind = artifacts.kind_of(args['out'])
+  for group in parser._action_groups:
+    if group.title == ('weights' if kind else 'artifacts'):
+      for action in group._group_actions:
+        if args.pop(action.dest) is not None:
+          parser.error(
+            f'{action.option_strings[0]} does nothing for --out={args["out"]}.'
+          )
+  args = {key: value for key, value in args.items() if value is not None}
+  if 'size' in args:
+    try:
+      args['size'] = config_utils.parse_size(args['size'])
+    except ValueError as error:
+      parser.error(f'--size: {error}')
+  if kind:
+    note = export_artifact(**args)
+    num_bytes = sum(file['bytes'] for file in note['files'].values())
+    print(
+      f'{args["out"]}: {note["function"]}, {note["parameters"] / 1e6:.2f} M '
+      f'parameters, {num_bytes / 1e6:.2f} MB; '
+      f'{writing.note_path(args["out"])} says how to call it'
+    )
+    return
+  export(**args)
+  arrays = weights.read_arrays(args['out'])
   num_values = sum(array.size for array in arrays.values())
-  print(f'{args.out}: {len(arrays)} arrays, {num_values / 1e6:.2f} M values')
+  print(f'{args["out"]}: {len(arrays)} arrays, {num_values / 1e6:.2f} M values')
 
 
 if __name__ == '__main__':

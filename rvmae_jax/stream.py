@@ -31,7 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from rvmae_jax import weights
+from rvmae_jax import config_utils, weights
 from rvmae_jax.data.frames import read_frames, read_live
 from rvmae_jax.layers.bfloat16_products import (
   bfloat16_kernels,
@@ -247,15 +247,6 @@ def _peak_mib() -> float:
   return peak / (2**20 if sys.platform == 'darwin' else 2**10)
 
 
-def _size(text: str, default: Sequence[int]) -> tuple[int, int]:
-  if not text:
-    return tuple(default)
-  height, cross, width = text.partition('x')
-  if not (cross and height.isdecimal() and width.isdecimal()):
-    raise app.UsageError(f'--size={text!r} is not HEIGHTxWIDTH, as 256x256.')
-  return int(height), int(width)
-
-
 def main(argv: list[str]) -> None:
   """Runs the command."""
   if argv[1:]:
@@ -263,7 +254,12 @@ def main(argv: list[str]) -> None:
   args = flags.FLAGS
   show_own_lines()
   params, config = weights.load(args.checkpoint)
-  size = _size(args.size, config.data.crop.size)
+  size = tuple(config.data.crop.size)
+  if args.size:
+    try:
+      size = config_utils.parse_size(args.size)
+    except ValueError as error:
+      raise app.UsageError(f'--size: {error}') from error
   names = [pathlib.Path(video).stem for video in args.video]
   if args.out and len(set(names)) < len(names):
     raise app.UsageError(f'Two videos would be written to one file: {names}.')

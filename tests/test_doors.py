@@ -34,6 +34,8 @@ DOORS = {
   'evals': {'metrics', 'data', 'layers', 'losses'},
   'visualize': {'layers'},
   'interop': {'layers'},
+  # Programs are made of networks and of what classifies their features.
+  'artifacts': {'layers', 'models', 'evals'},
 }
 MEETING_PLACES = {
   '__init__',
@@ -60,11 +62,15 @@ COMMON = {
 
 # Slow to import or in an extra: only inside the function that needs them.
 LAZY = {
+  'ai_edge_litert',
   'apache_beam',
   'clu.metric_writers',
   'clu.periodic_actions',
   'cv2',
+  'jax.experimental.jax2tf',
+  'jax2onnx',
   'matplotlib',
+  'onnxruntime',
   'pyarrow',
   'safetensors',
   'tensorboard',

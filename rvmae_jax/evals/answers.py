@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rvmae_jax.evals.kept_probe import KeptProbe
 from rvmae_jax.metrics.classification import (
   class_accuracies,
   confusion_matrix,
@@ -20,10 +21,12 @@ class Answer(NamedTuple):
     probabilities: [videos, classes].
     numbers: what is to be known of how it came about, such as
       `validation_top1` of a classifier that was chosen.
+    kept: the classifier, where it is one that others can use.
   """
 
   probabilities: np.ndarray
   numbers: Mapping[str, float]
+  kept: KeptProbe | None = None
 
 
 def measure(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -174,6 +174,12 @@ class TrainedHeads:
     )
     return jax.tree.map(lambda x: x[0], _answer(self._head, one, inputs))
 
+  def parameters(self, number: int) -> Any:
+    """Parameters of one head, as NumPy arrays."""
+    return jax.tree.map(
+      lambda leaf: np.asarray(leaf[number]), self._state.params
+    )
+
   def setting(self, number: int) -> dict[str, float]:
     """`learning_rate` and `weight_decay` of one head."""
     return dict(zip(('learning_rate', 'weight_decay'), self._settings[number]))

@@ -11,6 +11,7 @@ import threadpoolctl
 
 from rvmae_jax.evals import refuse_unused
 from rvmae_jax.evals.heads import ManyHeads, hold_out, shuffled
+from rvmae_jax.evals.kept_probe import LinearClassifier
 from rvmae_jax.evals.probing import FeatureProbe
 from rvmae_jax.metrics.classification import top_k_accuracy
 from rvmae_jax.registry import check_known
@@ -97,7 +98,7 @@ class LinearProbeEval(FeatureProbe):
         features, labels, self.penalties, self.held_out, seed
       )
       weights, bias = fit_logistic(features, labels, penalty)
-    return lambda test: scipy.special.softmax(test @ weights + bias, axis=1), {
+    return LinearClassifier(weights, bias), {
       'validation_top1': validation_top1,
       'penalty': penalty,
     }
@@ -118,7 +119,8 @@ class LinearProbeEval(FeatureProbe):
       heads.train([features[batch]], [labels[batch], np.ones(batch_size)])
     held_out = heads.classify_all(features[held_out_rows])
     number, validation_top1 = heads.best([(held_out, labels[held_out_rows])])
-    return lambda test: heads.classify(number, test), {
+    head = heads.parameters(number)
+    return LinearClassifier(head['kernel'], head['bias']), {
       'validation_top1': validation_top1,
       **heads.setting(number),
     }

@@ -29,11 +29,12 @@ from rvmae_jax.evals.features import (
   extract,
 )
 from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.kept_probe import KeptProbe, LinearClassifier
 from rvmae_jax.evals.strata import accuracy_by_group, read_columns
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.evals.views import Views
 from rvmae_jax.metrics.classification import chance_accuracy
-from rvmae_jax.metrics.features import standardise
+from rvmae_jax.metrics.features import mean_and_scale, standardise
 
 
 class Answers(NamedTuple):
@@ -99,7 +100,8 @@ class Probe(abc.ABC):
     `strata/<encoder>/<pooling>/<column>/<value>/...` as of
     `evals.strata.accuracy_by_group`; nothing at all where a split has no
     labels. Arrays are those of the first seed, see
-    `evals.answers.picture_arrays`, and `places`.
+    `evals.answers.picture_arrays`, `places`, and linear classifiers of the
+    network, see `evals.kept_probe`.
     """
     answers = self.answer(functions, self.encoders)
     if not answers:
@@ -123,6 +125,9 @@ class Probe(abc.ABC):
     labels, given = answers.labels, answers.given
     first = {name: by_seed[0].probabilities for name, by_seed in given.items()}
     arrays = picture_arrays(first, labels, class_names)
+    for by_seed in given.values():
+      if by_seed[0].kept:
+        arrays |= by_seed[0].kept.arrays()
     if answers.places is not None:
       arrays['places'] = answers.places
     metrics = {
@@ -239,5 +244,15 @@ class FeatureProbe(Probe):
           probabilities[:, classes] = found.reshape(
             len(asked), -1, len(classes)
           ).mean(1)
-          given[f'{encoder}/{pooling}'].append(Answer(probabilities, numbers))
+          kept = None
+          if encoder == 'trained' and isinstance(classify, LinearClassifier):
+            kept = KeptProbe(
+              pooling,
+              *mean_and_scale(train.pooled[encoder][pooling]),
+              *classify,
+              classes,
+            )
+          given[f'{encoder}/{pooling}'].append(
+            Answer(probabilities, numbers, kept)
+          )
     return Answers(test.labels, test.places, len(train.labels), given)

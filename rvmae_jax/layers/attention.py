@@ -149,7 +149,7 @@ def blockwise_attention(
   mixed = jax.lax.map(lambda part: attend(*part), blocks)
   # [blocks, B, heads, q, d] -> [B, blocks, q, heads, d] -> [B, Q, heads, d]
   mixed = mixed.transpose(1, 0, 3, 2, 4)
-  mixed = mixed.reshape(len(mixed), -1, *mixed.shape[3:])
+  mixed = mixed.reshape(mixed.shape[0], -1, *mixed.shape[3:])
   return mixed[:, :num_queries]
 
 

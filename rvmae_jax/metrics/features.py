@@ -60,7 +60,12 @@ def unit_rows(features: np.ndarray) -> np.ndarray:
   return features / np.maximum(norm, 1e-12)
 
 
+def mean_and_scale(by: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """What `standardise` takes away from features [n, D], and divides by: [D]."""
+  return by.mean(0), by.std(0) + 1e-6
+
+
 def standardise(by: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
   """Features and others [..., D] where `by` [n, D] has mean 0, deviation 1."""
-  mean, scale = by.mean(0), by.std(0) + 1e-6
+  mean, scale = mean_and_scale(by)
   return tuple((features - mean) / scale for features in (by, *others))

@@ -158,7 +158,7 @@ class ARVideo(SeesTubelets, nn.Module):
     pixels = patches.patchify_clip(video, self.patch_size, self.tubelet_size)
     features = self._encode(pixels, grid, train=train).astype(jnp.float32)
     # [B, t*h*w, D] -> [B, t, h*w, D]
-    return features.reshape(len(video), grid[0], -1, self.width)
+    return features.reshape(video.shape[0], grid[0], -1, self.width)
 
   def flops_per_clip(self, spec: Mapping[str, Any]) -> dict[str, int]:
     """Forward FLOPs of one clip by part; `flops.training` adds the backward.

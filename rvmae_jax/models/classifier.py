@@ -105,7 +105,7 @@ class Classifier(OnBackbone, nn.Module):
     if self.norm:
       pooled = layer_norm(jnp.float32, 'norm')(pooled)
     # [B, (2,) D] -> [B, D or 2 * D]
-    pooled = pooled.reshape(len(pooled), -1)
+    pooled = pooled.reshape(pooled.shape[0], -1)
     head = nn.Dense(
       self.num_classes,
       kernel_init=nn.initializers.variance_scaling(

@@ -139,7 +139,7 @@ class FrameEncoder(nn.Module, kw_only=True):
     # [B, T, K, D] -> [B*T, K, D]
     tokens = tokens.reshape(-1, *tokens.shape[2:])
     cls = jnp.broadcast_to(
-      self.cls_token().astype(self.dtype), (len(tokens), 1, self.width)
+      self.cls_token().astype(self.dtype), (tokens.shape[0], 1, self.width)
     )
     return jnp.concatenate([cls, tokens], axis=1)
 

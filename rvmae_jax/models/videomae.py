@@ -241,8 +241,10 @@ class VideoMAE(SeesTubelets, nn.Module):
     tokens = self._encode(pixels, grid, train=train).astype(jnp.float32)
     prefix, tokens = jnp.split(tokens, [self.num_prefix_tokens], axis=2)
     # [B, G, t*h*w/G, D] -> [B, t, h*w, D]
-    tokens = tokens.reshape(len(video), grid[0], -1, self.width)
-    prefix = jnp.broadcast_to(prefix, (len(video), grid[0], *prefix.shape[2:]))
+    tokens = tokens.reshape(video.shape[0], grid[0], -1, self.width)
+    prefix = jnp.broadcast_to(
+      prefix, (video.shape[0], grid[0], *prefix.shape[2:])
+    )
     return jnp.concatenate([prefix, tokens], axis=2)
 
   def flops_per_clip(self, spec: Mapping[str, Any]) -> dict[str, int]:
@@ -308,7 +310,9 @@ class VideoMAE(SeesTubelets, nn.Module):
     prefix, table = self.positions(grid)
     tokens = self.embed_tubelets(pixels, table, ids)
     # [B, K, D] -> [B, G, K/G, D]
-    tokens = tokens.reshape(len(pixels), self._num_groups(grid), -1, self.width)
+    tokens = tokens.reshape(
+      pixels.shape[0], self._num_groups(grid), -1, self.width
+    )
     if self.num_prefix_tokens:
       prefix = (self.cls_token + prefix).astype(self.dtype)
       prefix = jnp.broadcast_to(prefix, (*tokens.shape[:2], *prefix.shape))

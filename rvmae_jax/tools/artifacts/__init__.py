@@ -1,0 +1,1 @@
+"""How `tools/check_artifact` runs an artifact without this library."""

@@ -1,0 +1,219 @@
+"""Runs artifacts without this library and compares them with the network.
+
+  python -m rvmae_jax.tools.check_artifact --checkpoint runs/rvm --video FILE \\
+    --artifact rvm.stablehlo --artifact rvm.onnx [--frames 200] [--out TABLE]
+
+Each artifact runs in a process of its own that can import neither rvmae_jax nor
+Flax, over the first frames of a real video. A step is compared with `Stream` at
+the last of them, a function of clips with the network's own answer. Fails where
+an artifact with float32 kernels is further than 1e-5 from it; those with
+bfloat16 kernels are compared, too, and held to no bound unless --tolerance says
+one. `--out` leaves the table as JSON, see docs/artifacts.md.
+"""
+
+import argparse
+import itertools
+import pathlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from rvmae_jax import files, weights
+from rvmae_jax.artifacts.writing import note_path
+from rvmae_jax.data.frames import read_frames
+from rvmae_jax.evals import kept_probe
+from rvmae_jax.models import build_model
+from rvmae_jax.stream import Stream
+from rvmae_jax.tools.artifacts import run_alone
+from rvmae_jax.tools.result_file import write_result
+
+TOLERANCE = 1e-5
+COLUMNS = (
+  'artifact',
+  'function',
+  'kernels',
+  'MB',
+  'ms a frame',
+  'CPU ms a frame',
+  'ours, ms a frame',
+  'ours, CPU ms a frame',
+  'largest difference',
+)
+
+
+class Answer(NamedTuple):
+  """What a program says of some frames, and how long that takes.
+
+  Attributes:
+    outputs: by name; those of the last frame of a step.
+    wall_ms, cpu_ms: of a frame, the median and the mean after the first call.
+  """
+
+  outputs: dict[str, np.ndarray]
+  wall_ms: float
+  cpu_ms: float
+
+  def distance(self, other: 'Answer') -> float:
+    """The largest difference of any number that both put out."""
+    return max(
+      float(np.abs(np.float32(array) - np.float32(other.outputs[name])).max())
+      for name, array in self.outputs.items()
+      if name in other.outputs
+    )
+
+
+def ask_artifact(path: str | pathlib.Path, frames: np.ndarray) -> Answer:
+  """An artifact, in a process without this library.
+
+  Args:
+    path: with its note beside it.
+    frames: [T, H, W, 3] uint8, see `tools.artifacts.run_alone`.
+
+  Raises:
+    RuntimeError: it does not run; has what its process said.
+  """
+  path = pathlib.Path(path).absolute()
+  with tempfile.TemporaryDirectory() as folder:
+    given, found = pathlib.Path(folder, 'in.npy'), pathlib.Path(folder, 'o.npz')
+    np.save(given, frames)
+    process = subprocess.run(
+      [sys.executable, '-I', run_alone.__file__, path, given, found],
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+    if process.returncode:
+      raise RuntimeError(f'{path} does not run: {process.stderr[-2000:]}')
+    with np.load(found) as arrays:
+      outputs = dict(arrays)
+  return Answer(
+    wall_ms=float(outputs.pop('wall_ms')),
+    cpu_ms=float(outputs.pop('cpu_ms')),
+    outputs=outputs,
+  )
+
+
+def ask_network(
+  model: Any,
+  params: Any,
+  function: str,
+  frames: np.ndarray,
+  probe: kept_probe.KeptProbe | None = None,
+) -> Answer:
+  """The network itself: `Stream` for a step, else the clip at once.
+
+  Args:
+    model, params: of a checkpoint.
+    function: of an artifact.
+    frames: [T, H, W, 3] uint8.
+    probe: what classifies, where the network does not.
+  """
+  times = run_alone.Times()
+  if function == 'step':
+    stream = Stream(model, params, frames.shape[1:3])
+    for frame in frames:
+      features = times.measure(lambda f=frame: np.asarray(stream(f[None])))
+    outputs = {'features': features}
+  else:
+
+    def answer(params, video):
+      variables = {'params': params}
+      if function == 'classify' and not probe:
+        return {'logits': model.apply(variables, {'video': video})['logits']}
+      features = model.apply(variables, video, method='encode')
+      if not probe:
+        return {'features': features}
+      grid = features[:, :, model.num_prefix_tokens :]
+      tubelet_size = video.shape[1] // features.shape[1]
+      return {'logits': probe.logits(grid, tubelet_size)}
+
+    answer, params = jax.jit(answer), jax.device_put(params)
+    for _ in range(run_alone.NUM_CLIPS):
+      outputs = times.measure(
+        lambda: jax.device_get(answer(params, frames[None]))
+      )
+  num_frames = 1 if function == 'step' else len(frames)
+  return Answer(outputs, *times.of_a_frame(num_frames))
+
+
+def _first_frames(
+  video: str, size: tuple[int, int], num_frames: int
+) -> np.ndarray:
+  """[T, H, W, 3] uint8; ValueError if the video is shorter."""
+  frames = list(itertools.islice(read_frames(video, size), num_frames))
+  if len(frames) < num_frames:
+    raise ValueError(
+      f'{video} has {len(frames)} frames, and {num_frames} are asked for.'
+    )
+  return np.stack(frames)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+  """Runs the command."""
+  parser = argparse.ArgumentParser(
+    prog='rvmae_jax.tools.check_artifact',
+    description=__doc__.partition('\n')[0],
+  )
+  parser.add_argument('--checkpoint', required=True, help='what was exported')
+  parser.add_argument('--ema', action='store_true', help='as it was exported')
+  parser.add_argument(
+    '--artifact', required=True, action='append', help='may be given again'
+  )
+  parser.add_argument('--probe', help='as it was exported')
+  parser.add_argument('--pooling', default='', help='as it was exported')
+  parser.add_argument('--video', required=True, help='a real one')
+  parser.add_argument('--frames', type=int, default=200, help='of a step')
+  parser.add_argument('--tolerance', type=float, help='default: 1e-5 (float32)')
+  parser.add_argument('--out', help='JSON file for the table')
+  args = parser.parse_args(argv)
+  params, config = weights.load(args.checkpoint, ema=args.ema)
+  model = build_model({**config.model, 'dtype': 'float32'})
+  probe = kept_probe.read(args.probe, args.pooling) if args.probe else None
+  rows, failed, own = [], [], {}
+  for artifact in args.artifact:
+    note = files.read_json(note_path(artifact))
+    function, kernels = note['function'], note['kernels']
+    num_frames = args.frames if function == 'step' else note['num_frames']
+    asked = function, tuple(note['size']), num_frames
+    if asked not in own:
+      frames = _first_frames(args.video, tuple(note['size']), num_frames)
+      own[asked] = frames, ask_network(model, params, function, frames, probe)
+    frames, network = own[asked]
+    answer = ask_artifact(artifact, frames)
+    difference = answer.distance(network)
+    row = [
+      pathlib.Path(artifact).name,
+      function,
+      kernels,
+      round(sum(f['bytes'] for f in note['files'].values()) / 1e6, 2),
+      *(
+        round(ms, 2)
+        for ms in (
+          answer.wall_ms,
+          answer.cpu_ms,
+          network.wall_ms,
+          network.cpu_ms,
+        )
+      ),
+      float(f'{difference:.1e}'),
+    ]
+    rows.append(row)
+    print(', '.join(f'{k}: {v}' for k, v in zip(COLUMNS, row)), flush=True)
+    tolerance = args.tolerance
+    if tolerance is None and kernels == 'float32':
+      tolerance = TOLERANCE
+    if tolerance is not None and not difference <= tolerance:
+      failed.append(f'{artifact}: {difference:.1e} > {tolerance}')
+  if args.out:
+    write_result(args.out, COLUMNS, rows)
+  if failed:
+    sys.exit(f'Not equal to the network: {"; ".join(failed)}.')
+
+
+if __name__ == '__main__':
+  main()
