@@ -356,3 +356,45 @@ def test_a_run_keeps_its_config(family_run):
   # Nor does a file with that name hide the run.
   (run / 'model.safetensors').touch()
   assert weights.load(run)[1].to_dict() == config.to_dict()
+
+
+def test_the_command_writes_an_artifact_and_says_what_is_in_it(
+  run, tmp_path, capsys
+):
+  out = tmp_path / 'rvm.stablehlo'
+  export_lib.main(
+    ['--checkpoint', str(run), '--out', str(out), '--ema', '--size', '8x16']
+  )
+  said = capsys.readouterr().out
+  assert 'step, ' in said
+  assert 'rvm.stablehlo.json says how' in said
+  note = json.loads((tmp_path / 'rvm.stablehlo.json').read_text())
+  assert note['inputs']['frame']['shape'] == ['batch', 8, 16, 3]
+  assert note['config']['model']['width'] == 32
+  assert (note['weights'], note['kernels']) == ('ema', 'float32')
+  assert note['licences']['weights'] == '*not given*'
+  assert note['versions']['jax'] == jax.__version__
+
+
+@pytest.mark.parametrize(
+  ('out', 'flags', 'problem'),
+  [
+    ('rvm.onnx', ['--part', 'encoder'], '--part does nothing'),
+    ('rvm.npz', ['--function', 'step'], '--function does nothing'),
+    ('rvm.onnx', ['--size', '32'], "--size: '32' is not HEIGHTxWIDTH"),
+  ],
+)
+def test_what_would_do_nothing_is_refused(
+  run, tmp_path, capsys, out, flags, problem
+):
+  with pytest.raises(SystemExit):
+    export_lib.main(
+      ['--checkpoint', str(run), '--out', str(tmp_path / out), *flags]
+    )
+  assert problem in capsys.readouterr().err
+
+
+def test_a_function_that_a_network_lacks_leaves_nothing(run, tmp_path):
+  with pytest.raises(ValueError, match='gives features and no classes'):
+    export_lib.export_artifact(run, tmp_path / 'x.onnx', function='classify')
+  assert list(tmp_path.iterdir()) == []

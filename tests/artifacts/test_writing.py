@@ -1,0 +1,101 @@
+"""Artifacts are whole, and their notes say what is in them."""
+
+import hashlib
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from rvmae_jax.artifacts import WRITERS, kind_of, writing
+from rvmae_jax.artifacts.program import Array, Program
+
+
+@pytest.fixture(name='program')
+def _program():
+  """Twice a number."""
+  return Program(
+    'encode',
+    lambda video: {'features': 2 * video},
+    {'video': Array(('batch', 3), 'float32', 'numbers')},
+    {'features': Array(('batch', 3), 'float32', 'twice as much')},
+    num_frames=1,
+    num_parameters=0,
+  )
+
+
+def test_a_note_lies_beside_and_a_file_is_replaced(program, tmp_path):
+  out = tmp_path / 'new' / 'x.stablehlo'
+  for weights in ('first', 'second'):
+    note = writing.write(program, out, {'weights': weights})
+  assert {path.name for path in out.parent.iterdir()} == {
+    'x.stablehlo',
+    'x.stablehlo.json',
+  }
+  assert json.loads(writing.note_path(out).read_text()) == json.loads(
+    json.dumps(note)
+  )
+  assert note['weights'] == 'second'
+  assert note['platforms'] == ['cpu', 'cuda', 'tpu']
+  content = out.read_bytes()
+  assert note['files'] == {
+    'x.stablehlo': {
+      'bytes': len(content),
+      'sha256': hashlib.sha256(content).hexdigest(),
+    }
+  }
+  # The note's own words call it.
+  names = {'video': np.ones((2, 3), np.float32)}
+  exec(note['call'].replace("'x.stablehlo'", repr(str(out))), names)
+  np.testing.assert_array_equal(names['outputs']['features'], 2)
+
+
+def test_an_artifact_that_fails_leaves_what_was_there(
+  program, tmp_path, monkeypatch
+):
+  out = tmp_path / 'x.stablehlo'
+  writing.write(program, out, {})
+  before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+  def export(*_, **__):
+    raise ValueError('no such operation')
+
+  monkeypatch.setattr(jax.export, 'export', export)
+  with pytest.raises(ValueError, match='no such operation'):
+    writing.write(program, out, {'weights': 'other'})
+  assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_is_not_replaced(program, tmp_path):
+  (tmp_path / 'saved_model').mkdir()
+  with pytest.raises(FileExistsError, match='a folder is not replaced'):
+    writing.write(program, tmp_path / 'saved_model', {})
+
+
+@pytest.mark.parametrize(
+  ('module', 'name', 'extra'),
+  [
+    ('jax2onnx', 'x.onnx', 'onnx'),
+    ('tensorflow', 'x.tflite', 'tensorflow'),
+    ('tensorflow', 'saved_model', 'tensorflow'),
+  ],
+)
+def test_a_converter_that_is_missing_is_named_with_its_extra(
+  program, tmp_path, monkeypatch, module, name, extra
+):
+  monkeypatch.setitem(__import__('sys').modules, module, None)
+  with pytest.raises(ImportError, match=rf"'rvmae_jax\[{extra}\]'"):
+    writing.write(program, tmp_path / name, {})
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_paths_name_kinds():
+  names = ['a.onnx', 'b/saved_model', 'a.npz', 'saved_model.npz', 'other']
+  assert [kind_of(name) for name in names] == [
+    '.onnx',
+    'saved_model',
+    '',
+    '',
+    '',
+  ]
+  assert kind_of('a.onnx') in WRITERS
