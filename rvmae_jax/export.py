@@ -146,7 +146,7 @@ def export_artifact(
       classifier, else 'step' of a recurrent network, else 'encode'.
     ema: take the moving average (EMA) of the parameters.
     size: (height, width) of frames; those of the training if None.
-    num_frames: of a clip; those of the training if 0.
+    num_frames: of a clip; those of the training, or of the probe's, if 0.
     dtype: that kernels are kept in.
     probe: results of a linear probe, for 'classify'.
     pooling: which of its probes, see `evals.kept_probe.read`.
@@ -161,10 +161,11 @@ def export_artifact(
   """
   writing.check_place(out)
   params, config = weights.load(checkpoint, ema=ema)
-  spec = batch_spec(config.data, 1, **config_utils.token_size(config.model))
-  num_frames = num_frames or spec['video'].shape[1]
-  size = size or spec['video'].shape[2:4]
   kept = kept_probe.read(probe, pooling) if probe else None
+  spec = batch_spec(config.data, 1, **config_utils.token_size(config.model))
+  trained = kept.num_frames if kept else spec['video'].shape[1]
+  num_frames = num_frames or trained
+  size = size or spec['video'].shape[2:4]
   program = build_program(
     config.model,
     params,
@@ -357,7 +358,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     '--size', help='HEIGHTxWIDTH of frames; default: training'
   )
   of_artifacts.add_argument(
-    '--num_frames', type=int, help='of a clip; default: training'
+    '--num_frames',
+    type=int,
+    help="of a clip; default: training, or the probe's",
   )
   of_artifacts.add_argument(
     '--dtype', choices=artifacts.DTYPES, help='of kernels inside'

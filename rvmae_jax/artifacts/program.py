@@ -12,6 +12,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from rvmae_jax.artifacts import DTYPES, FUNCTIONS
 from rvmae_jax.evals.kept_probe import KeptProbe
+from rvmae_jax.evals.pooling import Pooling
 from rvmae_jax.layers.bfloat16_products import bfloat16_kernels
 from rvmae_jax.layers.transformer import unstack_blocks
 from rvmae_jax.models import build_model
@@ -111,7 +112,7 @@ def build_program(
       else f'{config["name"]} gives features and no classes: fine-tune it, or '
       'name a linear probe that an evaluation kept (--probe).'
     )
-  if function != 'classify' and isinstance(model, OnBackbone):
+  if isinstance(model, OnBackbone) and (function != 'classify' or probe):
     model, params = model.backbone, params['backbone']
   is_recurrent = getattr(model, 'is_recurrent', False)
   if function == 'step' and not is_recurrent:
@@ -175,13 +176,15 @@ def _encode(model, size, time, probe):
 
 
 def _classify(model, size, time, probe):
+  if probe:
+    tubelet_size = getattr(model, 'tubelet_size', 1)
+    Pooling.named(probe.pooling).check(time, tubelet_size)
+
   def of_network(apply, video):
     return {'logits': apply({'video': video})['logits']}
 
   def of_probe(apply, video):
-    features = apply(video)
-    tubelet_size = video.shape[1] // features.shape[1]
-    grid = features[:, :, model.num_prefix_tokens :]
+    grid = apply(video)[:, :, model.num_prefix_tokens :]
     return {'logits': probe.logits(grid, tubelet_size)}
 
   if probe:

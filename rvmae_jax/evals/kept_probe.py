@@ -14,7 +14,7 @@ from rvmae_jax.evals.pooling import Pooling
 from rvmae_jax.registry import check_known
 
 _PREFIX = 'probe'
-_ARRAYS = ('mean', 'scale', 'weights', 'bias', 'classes')
+_ARRAYS = ('mean', 'scale', 'weights', 'bias', 'classes', 'num_frames')
 
 
 class LinearClassifier(NamedTuple):
@@ -40,6 +40,7 @@ class KeptProbe:
     mean, scale: [D], of the training videos.
     weights, bias: [D, n] and [n], of standardised features.
     classes: [n] int, the label that each logit stands for.
+    num_frames: of the clips that it learned from.
     class_names: of labels from 0 up, where they have names.
   """
 
@@ -49,6 +50,7 @@ class KeptProbe:
   weights: np.ndarray
   bias: np.ndarray
   classes: np.ndarray
+  num_frames: int
   class_names: Sequence[str] = ()
 
   def arrays(self) -> dict[str, np.ndarray]:
@@ -98,6 +100,7 @@ def read(path: str | pathlib.Path, pooling: str = '') -> KeptProbe:
     pooling = pooling or known[0]
     check_known('pooling', known, pooling)
     arrays = {name: found[f'{_PREFIX}/{pooling}/{name}'] for name in _ARRAYS}
+    arrays['num_frames'] = int(arrays['num_frames'])
     return KeptProbe(
       pooling, **arrays, class_names=found['class_names'].tolist()
     )

@@ -251,6 +251,7 @@ class FeatureProbe(Probe):
               *mean_and_scale(train.pooled[encoder][pooling]),
               *classify,
               classes,
+              self.train.num_frames,
             )
           given[f'{encoder}/{pooling}'].append(
             Answer(probabilities, numbers, kept)

@@ -50,8 +50,8 @@ def _streamed(network, frames):
   return ask_network(*network, 'step', frames)
 
 
-def _write(network, out):
-  program = build_program(FIELDS, network[1], 'step', size=SIZE, num_frames=8)
+def _write(network, out, function='step'):
+  program = build_program(FIELDS, network[1], function, size=SIZE, num_frames=8)
   facts = {'size': SIZE, 'num_frames': 8, 'kernels': 'float32'}
   return write(program, out, facts)
 
@@ -72,6 +72,24 @@ def test_a_step_equals_the_stream_after_200_frames(
   assert np.abs(answer.outputs['features']).max() > 0.1
   assert 0 < answer.wall_ms < 1e4
   json.dumps(note)
+
+
+@pytest.mark.parametrize('name', ['saved_model', 'rvm.onnx'])
+def test_batch_and_time_of_encode_are_free(network, frames, tmp_path, name):
+  kind = (tmp_path / name).suffix
+  for package in RUNTIMES.get(kind, ()):
+    pytest.importorskip(package)
+  note = _write(network, tmp_path / name, 'encode')
+  assert note['inputs']['video']['shape'][:2] == ('batch', 'time')
+  call = run_alone.RUNTIMES[kind or name](str(tmp_path / name), note)
+  model, params = network
+  apply = jax.jit(lambda p, v: model.apply({'params': p}, v, method='encode'))
+  for clips in (frames[None, :3], frames[:4].reshape(2, 2, *SIZE, 3)):
+    np.testing.assert_allclose(
+      np.asarray(call({'video': clips})['features']),
+      apply(params, clips),
+      atol=1e-5,
+    )
 
 
 def test_what_does_not_run_says_why(frames, tmp_path):

@@ -20,6 +20,7 @@ PROBE = KeptProbe(
   weights=np.random.default_rng(0).normal(size=(64, 4)),
   bias=np.arange(4.0),
   classes=np.array([0, 2, 5, 6]),
+  num_frames=4,
 )
 VIDEO = np.random.default_rng(0).integers(0, 256, (3, 4, 16, 24, 3), np.uint8)
 
@@ -148,6 +149,15 @@ def test_what_has_no_such_function_is_refused(rvm, videomae):
     _build(RVM, rvm[1], 'steps')
   with pytest.raises(ValueError, match='8 do not tile a 16x20 frame'):
     build_program(RVM, rvm[1], 'step', size=(16, 20), num_frames=4)
+
+
+def test_a_clip_shorter_than_what_a_probe_pools_is_refused(rvm):
+  with pytest.raises(
+    ValueError, match='pooling over 2 frames, and a clip has 1'
+  ):
+    build_program(
+      RVM, rvm[1], 'classify', size=(16, 24), num_frames=1, probe=PROBE
+    )
 
 
 def test_weights_that_fit_into_no_file_are_refused(rvm, monkeypatch):
