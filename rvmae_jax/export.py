@@ -57,6 +57,16 @@ from rvmae_jax.training.environment import environment
 PARTS = ('all', 'encoder')
 RVM_SUFFIXES = ('.npz', '.safetensors')
 FAMILY_SUFFIXES = ('.safetensors', '.bin', '.pth')
+_WEIGHTS_ONLY = ('part',)
+_ARTIFACTS_ONLY = (
+  'function',
+  'size',
+  'num_frames',
+  'dtype',
+  'probe',
+  'pooling',
+  'licence',
+)
 
 
 def export(
@@ -166,7 +176,7 @@ def export_artifact(
   trained = kept.num_frames if kept else spec['video'].shape[1]
   num_frames = num_frames or trained
   size = size or spec['video'].shape[2:4]
-  program = build_program(
+  exported = build_program(
     config.model,
     params,
     function or usual_function(config.model, bool(kept)),
@@ -197,12 +207,12 @@ def export_artifact(
       'pooling': kept.pooling,
       'classes': kept.classes.tolist(),
     }
-  if program.function == 'classify':
+  if exported.function == 'classify':
     learned = manifest.learned_classes(found) if found else {}
     facts['class_names'] = (
       list(kept.class_names) if kept else next(iter(learned.values()), [])
     )
-  return writing.write(program, out, facts)
+  return writing.write(exported, out, facts)
 
 
 def _check_neighbours(
@@ -343,44 +353,40 @@ def main(argv: Sequence[str] | None = None) -> None:
   parser.add_argument(
     '--ema', action='store_true', help='moving average of the parameters'
   )
-  of_weights = parser.add_argument_group('weights')
-  of_weights.add_argument(
+  weights_only = parser.add_argument_group('of weights')
+  weights_only.add_argument(
     '--part', choices=PARTS, help='encoder: encoder and core'
   )
-  of_artifacts = parser.add_argument_group('artifacts')
-  of_artifacts.add_argument(
+  artifacts_only = parser.add_argument_group('of artifacts')
+  artifacts_only.add_argument(
     '--function',
     choices=artifacts.FUNCTIONS,
     help='default: classify of a classifier or with --probe, else step of a '
     'recurrent network, else encode',
   )
-  of_artifacts.add_argument(
+  artifacts_only.add_argument(
     '--size', help='HEIGHTxWIDTH of frames; default: training'
   )
-  of_artifacts.add_argument(
+  artifacts_only.add_argument(
     '--num_frames',
     type=int,
     help="of a clip; default: training, or the probe's",
   )
-  of_artifacts.add_argument(
+  artifacts_only.add_argument(
     '--dtype', choices=artifacts.DTYPES, help='of kernels inside'
   )
-  of_artifacts.add_argument(
+  artifacts_only.add_argument(
     '--probe', help='folder of a linear probe that an evaluation kept'
   )
-  of_artifacts.add_argument(
+  artifacts_only.add_argument(
     '--pooling', help='of the probe, where several were kept'
   )
-  of_artifacts.add_argument('--licence', help='of the weights, for the note')
+  artifacts_only.add_argument('--licence', help='of the weights, for the note')
   args = vars(parser.parse_args(argv))
   kind = artifacts.kind_of(args['out'])
-  for group in parser._action_groups:
-    if group.title == ('weights' if kind else 'artifacts'):
-      for action in group._group_actions:
-        if args.pop(action.dest) is not None:
-          parser.error(
-            f'{action.option_strings[0]} does nothing for --out={args["out"]}.'
-          )
+  for name in _WEIGHTS_ONLY if kind else _ARTIFACTS_ONLY:
+    if args.pop(name) is not None:
+      parser.error(f'--{name} does nothing for --out={args["out"]}.')
   args = {key: value for key, value in args.items() if value is not None}
   if 'size' in args:
     try:

@@ -25,6 +25,7 @@ import numpy as np
 
 from rvmae_jax import files, weights
 from rvmae_jax.artifacts.writing import note_path
+from rvmae_jax.commands import program
 from rvmae_jax.data.frames import read_frames
 from rvmae_jax.evals import kept_probe
 from rvmae_jax.models import build_model
@@ -156,7 +157,7 @@ def _first_frames(
 def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command."""
   parser = argparse.ArgumentParser(
-    prog='rvmae_jax.tools.check_artifact',
+    prog=program('rvmae_jax.tools.check_artifact'),
     description=__doc__.partition('\n')[0],
   )
   parser.add_argument('--checkpoint', required=True, help='what was exported')
