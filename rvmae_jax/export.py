@@ -50,7 +50,6 @@ from rvmae_jax.interop import (
   torch_files,
 )
 from rvmae_jax.models import build_model
-from rvmae_jax.tools.card.data import NOT_GIVEN, licence_of
 from rvmae_jax.training import checkpointing
 from rvmae_jax.training.environment import environment
 
@@ -160,7 +159,7 @@ def export_artifact(
     dtype: that kernels are kept in.
     probe: results of a linear probe, for 'classify'.
     pooling: which of its probes, see `evals.kept_probe.read`.
-    licence: of the weights, for the note.
+    licence: of the weights, for the note; '' where nobody says.
 
   Returns:
     The note that lies beside the file, see `artifacts.writing.write`.
@@ -193,9 +192,10 @@ def export_artifact(
     'num_frames': num_frames,
     'weights': 'ema' if ema else 'last',
     'licences': {
-      'weights': licence or NOT_GIVEN,
-      'training_data': {
-        entry['alias']: licence_of(entry, {})
+      'weights': licence,
+      # Alias of a source -> licence -> how many of its videos.
+      'training_videos': {
+        entry['alias']: entry.get('provenance', {}).get('licence', {})
         for entry in (manifest.own_sources(found) if found else ())
       },
     },
@@ -267,7 +267,8 @@ def _named_arrays(
   if out.suffix not in suffixes or (part != 'all' and not is_rvm):
     raise ValueError(
       f'{out} with part {part!r}: a {config.model.name} goes '
-      f'{"" if is_rvm else "as a whole "}into {", ".join(suffixes)}.'
+      f'{"" if is_rvm else "as a whole "}into {", ".join(suffixes)}; artifacts '
+      f'are {", ".join(artifacts.WRITERS.names())}.'
     )
   beside = {}
   if is_rvm:

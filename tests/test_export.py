@@ -372,7 +372,7 @@ def test_the_command_writes_an_artifact_and_says_what_is_in_it(
   assert note['inputs']['frame']['shape'] == ['batch', 8, 16, 3]
   assert note['config']['model']['width'] == 32
   assert (note['weights'], note['kernels']) == ('ema', 'float32')
-  assert note['licences']['weights'] == '*not given*'
+  assert note['licences'] == {'weights': '', 'training_videos': {}}
   assert note['versions']['jax'] == jax.__version__
 
 

@@ -99,6 +99,8 @@ def build_program(
   """
   check_known('function', FUNCTIONS, function)
   check_known('dtype', DTYPES, dtype)
+  if num_frames < 1:
+    raise ValueError(f'num_frames={num_frames} must be at least 1.')
   # Attention that is made of plain products, whatever the device.
   fields = {**config, 'dtype': 'float32', 'attention': 'blockwise'}
   if 'scan_layers' in fields:
@@ -176,8 +178,8 @@ def _encode(model, size, time, probe):
 
 
 def _classify(model, size, time, probe):
+  tubelet_size = getattr(model, 'tubelet_size', 1)
   if probe:
-    tubelet_size = getattr(model, 'tubelet_size', 1)
     Pooling.named(probe.pooling).check(time, tubelet_size)
 
   def of_network(apply, video):

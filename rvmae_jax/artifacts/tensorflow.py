@@ -87,6 +87,8 @@ def _save(
     ) from error
   from jax.experimental import jax2tf
 
+  for kind in ('GPU', 'TPU'):  # They are JAX's.
+    tf.config.set_visible_devices([], kind)
   compute = jax2tf.convert(
     program.compute,
     polymorphic_shapes=[f'({", ".join(map(str, s.shape))})' for s in specs],
