@@ -3,11 +3,15 @@
   python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.npz
   python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.safetensors --ema
   python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.onnx \\
-    [--function step|encode|classify] [--size 256x256] [--dtype bfloat16]
+    [--function step|encode|classify] [--size 256x256] \\
+    [--dtype bfloat16 | --quantise int8]
 
 The suffix of --out chooses the format. `.stablehlo`, `.onnx`, `.tflite` and a
 folder `saved_model` are artifacts, which compute a function of the network
 where this library is not: see `rvmae_jax.artifacts` and docs/artifacts.md.
+
+`hf://ORGANISATION/NAME` puts weights, their config and a card into a repository
+of the Hugging Face Hub.
 
 All others hold the weights, as float32 arrays. RVM goes into
 .npz or .safetensors with the names and the layout of its released files
@@ -23,8 +27,10 @@ folder, or other weights that programs would look for there, nothing is written.
 """
 
 import argparse
+import itertools
 import json
 import pathlib
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,6 +48,7 @@ from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.evals import kept_probe
 from rvmae_jax.interop import (
+  hub,
   hugging_face,
   hugging_face_config,
   hugging_face_settings,
@@ -49,23 +56,35 @@ from rvmae_jax.interop import (
   state_dict,
   torch_files,
 )
+from rvmae_jax.layers.quantised_products import KINDS
 from rvmae_jax.models import build_model
+from rvmae_jax.tools import model_card
 from rvmae_jax.training import checkpointing
 from rvmae_jax.training.environment import environment
 
 PARTS = ('all', 'encoder')
 RVM_SUFFIXES = ('.npz', '.safetensors')
 FAMILY_SUFFIXES = ('.safetensors', '.bin', '.pth')
-_WEIGHTS_ONLY = ('part',)
-_ARTIFACTS_ONLY = (
-  'function',
-  'size',
-  'num_frames',
-  'dtype',
-  'probe',
-  'pooling',
-  'licence',
-)
+# How a card on the hub ends.
+CALL = """\
+## To use it
+
+```python
+from rvmae_jax import weights
+
+model, params = weights.load_model('{address}')
+features = model.apply({{'params': params}}, video, method='encode')
+```
+"""
+# Options that only some kinds of --out have.
+_OPTIONS = {
+  'weights': ('part',),
+  'artifact': (
+    *('function', 'size', 'num_frames', 'dtype', 'quantise'),
+    *('probe', 'pooling', 'licence'),
+  ),
+  'hub': ('licence', 'private'),
+}
 
 
 def export(
@@ -142,6 +161,7 @@ def export_artifact(
   size: tuple[int, int] | None = None,
   num_frames: int = 0,
   dtype: str = 'float32',
+  quantise: str = '',
   probe: str | pathlib.Path = '',
   pooling: str = '',
   licence: str = '',
@@ -157,6 +177,7 @@ def export_artifact(
     size: (height, width) of frames; those of the training if None.
     num_frames: of a clip; those of the training, or of the probe's, if 0.
     dtype: that kernels are kept in.
+    quantise: kernels of fewer bits, see `layers.quantised_products.KINDS`.
     probe: results of a linear probe, for 'classify'.
     pooling: which of its probes, see `evals.kept_probe.read`.
     licence: of the weights, for the note; '' where nobody says.
@@ -181,13 +202,13 @@ def export_artifact(
     function or usual_function(config.model, bool(kept)),
     size=size,
     num_frames=num_frames,
-    dtype=dtype,
+    kernels=quantise or dtype,
     probe=kept,
   )
   run = manifest.find_run(checkpoint)
   found = manifest.read(run) if run else None
   facts = {
-    'kernels': dtype,
+    'kernels': quantise or dtype,
     'size': size,
     'num_frames': num_frames,
     'weights': 'ema' if ema else 'last',
@@ -213,6 +234,53 @@ def export_artifact(
       list(kept.class_names) if kept else next(iter(learned.values()), [])
     )
   return writing.write(exported, out, facts)
+
+
+def push(
+  checkpoint: str | pathlib.Path,
+  out: str,
+  *,
+  ema: bool = False,
+  licence: str = '',
+  private: bool = False,
+) -> str:
+  """Puts weights, their config and a card into a repository of the hub.
+
+  Args:
+    checkpoint: what `weights.load` takes; of a run the card says what is known.
+    out: see `interop.hub`; the repository is made if it is not there.
+    ema: take the moving average (EMA) of the parameters.
+    licence: of the weights, as the hub spells it, such as 'cc-by-4.0'.
+    private: whether a new repository is.
+
+  Returns:
+    Where people find it.
+
+  Raises:
+    ImportError, ValueError: see `export` and `interop.hub.upload`.
+  """
+  with tempfile.TemporaryDirectory() as folder:
+    folder = pathlib.Path(folder)
+    export(checkpoint, folder / weights.IN_FOLDERS[0], ema=ema)
+    _, config = weights.load(folder / weights.IN_FOLDERS[0])
+    settings = folder / hugging_face_settings.CONFIG
+    if not settings.exists():
+      about = {'model_type': config.model.name, 'library_name': 'rvmae_jax'}
+      settings.write_text(
+        json.dumps(
+          about | {'config': json.loads(config_utils.to_json(config))}, indent=2
+        )
+      )
+    run = manifest.find_run(checkpoint)
+    title = config_utils.model_title(config.model)
+    card = model_card.write_card(run) if run else f'# {title}\n'
+    front = ['---', 'library_name: rvmae_jax', 'tags: [video]']
+    front += [f'license: {licence}'] if licence else []
+    call = CALL.format(address=out)
+    (folder / 'README.md').write_text(
+      '\n'.join([*front, '---', '', card, call])
+    )
+    return hub.upload(folder, out, private)
 
 
 def _check_neighbours(
@@ -349,7 +417,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     '--out',
     required=True,
     help=f'weights: {", ".join((*RVM_SUFFIXES, *FAMILY_SUFFIXES[1:]))}; '
-    f'artifacts: {", ".join(artifacts.WRITERS.names())}',
+    f'artifacts: {", ".join(artifacts.WRITERS.names())}; '
+    'or hf://ORGANISATION/NAME',
   )
   parser.add_argument(
     '--ema', action='store_true', help='moving average of the parameters'
@@ -377,24 +446,39 @@ def main(argv: Sequence[str] | None = None) -> None:
     '--dtype', choices=artifacts.DTYPES, help='of kernels inside'
   )
   artifacts_only.add_argument(
+    '--quantise', choices=tuple(KINDS), help='kernels of fewer bits'
+  )
+  artifacts_only.add_argument(
     '--probe', help='folder of a linear probe that an evaluation kept'
   )
   artifacts_only.add_argument(
     '--pooling', help='of the probe, where several were kept'
   )
-  artifacts_only.add_argument('--licence', help='of the weights, for the note')
+  parser.add_argument(
+    '--licence', help='of the weights; for artifacts and the hub'
+  )
+  parser.add_argument(
+    '--private', action='store_true', default=None, help='of a new repository'
+  )
   args = vars(parser.parse_args(argv))
-  kind = artifacts.kind_of(args['out'])
-  for name in _WEIGHTS_ONLY if kind else _ARTIFACTS_ONLY:
+  kind = 'artifact' if artifacts.kind_of(args['out']) else 'weights'
+  if hub.is_address(args['out']):
+    kind = 'hub'
+  for name in {*itertools.chain(*_OPTIONS.values())} - {*_OPTIONS[kind]}:
     if args.pop(name) is not None:
       parser.error(f'--{name} does nothing for --out={args["out"]}.')
   args = {key: value for key, value in args.items() if value is not None}
+  if {'dtype', 'quantise'} <= set(args):
+    parser.error('--dtype and --quantise: give one of them.')
   if 'size' in args:
     try:
       args['size'] = config_utils.parse_size(args['size'])
     except ValueError as error:
       parser.error(f'--size: {error}')
-  if kind:
+  if kind == 'hub':
+    print(push(**args))
+    return
+  if kind == 'artifact':
     note = export_artifact(**args)
     num_bytes = sum(file['bytes'] for file in note['files'].values())
     print(

@@ -1,6 +1,7 @@
 """Weights taken away: the released layout, equal, and knowing their config."""
 
 import json
+import shutil
 
 import jax
 import ml_collections
@@ -398,3 +399,28 @@ def test_a_function_that_a_network_lacks_leaves_nothing(run, tmp_path):
   with pytest.raises(ValueError, match='gives features and no classes'):
     export_lib.export_artifact(run, tmp_path / 'x.onnx', function='classify')
   assert list(tmp_path.iterdir()) == []
+
+
+def test_a_repository_gets_weights_config_and_card(
+  run, params, tmp_path, monkeypatch
+):
+  kept = tmp_path / 'kept'
+
+  def upload(folder, address, private):
+    shutil.copytree(folder, kept)
+    return f'{address} {private}'
+
+  monkeypatch.setattr(export_lib.hub, 'upload', upload)
+  found = export_lib.push(
+    run, 'hf://org/net', licence='cc-by-4.0', private=True
+  )
+  assert found == 'hf://org/net True'
+  names = {path.name for path in kept.iterdir()}
+  assert names == {'model.safetensors', 'config.json', 'README.md'}
+  card = (kept / 'README.md').read_text()
+  assert card.startswith('---\nlibrary_name: rvmae_jax\n')
+  assert 'license: cc-by-4.0' in card
+  assert "load_model('hf://org/net')" in card
+  loaded, config = weights.load(kept)
+  jax.tree.map(np.testing.assert_array_equal, loaded, params)
+  assert config.model == CONFIG.model

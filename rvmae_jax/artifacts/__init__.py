@@ -7,10 +7,13 @@ says what goes in, what comes out and how to call it.
 
 import pathlib
 
+from rvmae_jax.layers.quantised_products import KINDS
 from rvmae_jax.registry import Registry
 
 FUNCTIONS = ('step', 'encode', 'classify')
+# What kernels are kept in; the others are made by --quantise.
 DTYPES = ('float32', 'bfloat16')
+KERNELS = (*DTYPES, *KINDS)
 SAVED_MODEL = 'saved_model'
 
 WRITERS = Registry(

@@ -10,10 +10,17 @@ import jax.export
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from rvmae_jax.artifacts import DTYPES, FUNCTIONS
+from rvmae_jax.artifacts import FUNCTIONS, KERNELS
 from rvmae_jax.evals.kept_probe import KeptProbe
 from rvmae_jax.evals.pooling import Pooling
 from rvmae_jax.layers.bfloat16_products import bfloat16_kernels
+from rvmae_jax.layers.quantised_products import (
+  KINDS,
+  num_bytes,
+  pack_int4,
+  quantise,
+  unpack_int4,
+)
 from rvmae_jax.layers.transformer import unstack_blocks
 from rvmae_jax.models import build_model
 from rvmae_jax.models.backbone import OnBackbone
@@ -76,7 +83,7 @@ def build_program(
   *,
   size: tuple[int, int],
   num_frames: int,
-  dtype: str = 'float32',
+  kernels: str = 'float32',
   probe: KeptProbe | None = None,
 ) -> Program:
   """A function of a network.
@@ -90,7 +97,7 @@ def build_program(
       'encode', from a clip to features; 'classify', from a clip to logits.
     size: (height, width) of frames, which positions are made for.
     num_frames: of a clip; `encode` of a recurrent network takes any number.
-    dtype: that the kernels of dense layers are kept in.
+    kernels: what the kernels of dense layers are kept in, one of `KERNELS`.
     probe: what classifies, where the network does not.
 
   Raises:
@@ -98,7 +105,7 @@ def build_program(
       file, or patches do not tile the frames.
   """
   check_known('function', FUNCTIONS, function)
-  check_known('dtype', DTYPES, dtype)
+  check_known('kind of kernels', KERNELS, kernels)
   if num_frames < 1:
     raise ValueError(f'num_frames={num_frames} must be at least 1.')
   # Attention that is made of plain products, whatever the device.
@@ -127,7 +134,7 @@ def build_program(
   time = 'time' if is_free else num_frames
   inputs, method, compute = make(model, size, time, probe)
   apply, num_parameters = _with_weights(
-    model, params, method, _specs(inputs, num_frames), dtype
+    model, params, method, _specs(inputs, num_frames), kernels
   )
   compute = functools.partial(compute, apply)
   return Program(
@@ -235,37 +242,48 @@ def _with_weights(
   params: Mapping[str, Any],
   method: str,
   specs: list[jax.ShapeDtypeStruct],
-  dtype: str,
+  kernels: str,
 ) -> tuple[Callable[..., Any], int]:
   """A method of a network with the parameters that it needs, and their number.
 
   Raises:
     ValueError: they do not fit into a file.
+    ImportError: quantisation needs a package that is not installed.
   """
   arguments = [{'video': specs[0]}] if method == '__call__' else specs
   init = functools.partial(model.init, method=method)
   needed = jax.eval_shape(init, jax.random.key(0), *arguments)['params']
   params = flatten_dict(params)
   params = unflatten_dict({k: params[k] for k in flatten_dict(needed)})
-  if dtype == 'bfloat16':
+  num_parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+  is_quantised = kernels in KINDS
+  if is_quantised:
+    model, params = quantise(kernels, model, params, *arguments, method=method)
+  elif kernels == 'bfloat16':
     params = bfloat16_kernels(jax.tree.map(jnp.asarray, params))
-  leaves = jax.tree.leaves(params)
-  num_bytes = sum(leaf.nbytes for leaf in leaves)
-  if num_bytes > _MOST_BYTES:
+  if (size := num_bytes(params)) > _MOST_BYTES:
     raise ValueError(
-      f'The weights are {num_bytes / 2**30:.2f} GiB, and files of artifacts '
-      'end at 2 GiB. Export with --dtype bfloat16, or the weights alone (.npz, '
-      '.safetensors).'
+      f'The weights are {size / 2**30:.2f} GiB, and files of artifacts end at '
+      '2 GiB. Export with --dtype bfloat16 or --quantise int8, or the weights '
+      'alone (.npz, .safetensors).'
     )
 
-  def widen(leaf):
+  def kept(leaf):
+    return pack_int4(leaf) if leaf.dtype == jnp.int4 else leaf
+
+  def widen(leaf, kept):
     if leaf.dtype == jnp.float32:
       return leaf
     # Converters would widen constants at once, and files be no smaller.
-    return jax.lax.optimization_barrier(leaf).astype(jnp.float32)
+    kept = jax.lax.optimization_barrier(kept)
+    if leaf.dtype == jnp.int4:
+      return unpack_int4(kept, leaf.shape)
+    return kept if is_quantised else kept.astype(jnp.float32)
+
+  packed = jax.tree.map(kept, params)
 
   def apply(*inputs):
-    wide = jax.tree.map(widen, params)
+    wide = jax.tree.map(widen, params, packed)
     return model.apply({'params': wide}, *inputs, method=method)
 
-  return apply, sum(leaf.size for leaf in leaves)
+  return apply, num_parameters

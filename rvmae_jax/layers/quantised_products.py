@@ -9,6 +9,7 @@ stay float32: rounding of a state would add up from frame to frame.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -126,6 +127,23 @@ def quantise(
 
   params = jax.tree_util.tree_map_with_path(small, params)
   return Quantised(model, token_type), params
+
+
+def pack_int4(values: jax.Array) -> jax.Array:
+  """Whole numbers of 4 bits, two in a byte: any shape -> [bytes] uint8."""
+  low = values.reshape(-1).astype(jnp.int8).astype(jnp.uint8) & 15
+  low = jnp.pad(low, (0, low.size % 2)).reshape(-1, 2)
+  return low[:, 0] | (low[:, 1] << 4)
+
+
+def unpack_int4(packed: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+  """The inverse of `pack_int4`, as int8, by what any converter knows."""
+  packed = packed.astype(jnp.float32)
+  high = jnp.floor(packed / 16)
+  values = jnp.stack([packed - 16 * high, high], axis=-1).reshape(-1)
+  # The highest of the four bits is the sign.
+  values = jnp.where(values > 7, values - 16, values).astype(jnp.int8)
+  return values[: math.prod(shape)].reshape(shape)
 
 
 def num_bytes(params: Mapping[str, Any]) -> int:

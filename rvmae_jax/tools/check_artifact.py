@@ -6,8 +6,9 @@
 Each artifact runs in a process of its own that can import neither rvmae_jax nor
 Flax, over the first frames of a real video. A step is compared with `Stream` at
 the last of them, a function of clips with the network's own answer. Fails where
-an artifact with float32 kernels is further than 1e-5 from it; those with
-bfloat16 kernels are compared, too, and held to no bound unless --tolerance says
+an artifact is further from it than `TOLERANCES` allows: 1e-5 with float32
+kernels. Of quantised kernels it is compared with the network that is quantised
+here; those with bfloat16 kernels are held to no bound unless --tolerance says
 one. `--out` leaves the table as JSON, see docs/artifacts.md.
 """
 
@@ -28,12 +29,14 @@ from rvmae_jax.artifacts.writing import note_path
 from rvmae_jax.commands import program
 from rvmae_jax.data.frames import read_frames
 from rvmae_jax.evals import kept_probe
+from rvmae_jax.layers.quantised_products import KINDS, quantise
 from rvmae_jax.models import build_model
+from rvmae_jax.models.classifier import Classifier
 from rvmae_jax.stream import Stream
 from rvmae_jax.tools.artifacts import run_alone
 from rvmae_jax.tools.result_file import write_result
 
-TOLERANCE = 1e-5
+TOLERANCES = {'float32': 1e-5, 'int8': 1e-5, 'int4': 1e-5}
 COLUMNS = (
   'artifact',
   'function',
@@ -142,6 +145,21 @@ def ask_network(
   return Answer(outputs, *times.of_a_frame(num_frames))
 
 
+def _quantised(
+  kernels: str, model: Any, params: Any, function: str, frames: np.ndarray
+) -> tuple[Any, Any]:
+  """A network as an artifact has it."""
+  if kernels not in KINDS:
+    return model, params
+  arguments, method = (frames[None],), 'encode'
+  if function == 'step':
+    state = model.init_state(1, *frames.shape[1:3])
+    arguments, method = (state, frames[:1]), 'step'
+  elif function == 'classify' and isinstance(model, Classifier):
+    arguments, method = ({'video': frames[None]},), '__call__'
+  return quantise(kernels, model, params, *arguments, method=method)
+
+
 def _first_frames(
   video: str, size: tuple[int, int], num_frames: int
 ) -> np.ndarray:
@@ -169,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> None:
   parser.add_argument('--pooling', default='', help='as it was exported')
   parser.add_argument('--video', required=True, help='a real one')
   parser.add_argument('--frames', type=int, default=200, help='of a step')
-  parser.add_argument('--tolerance', type=float, help='default: 1e-5 (float32)')
+  parser.add_argument('--tolerance', type=float, help='default: of the kernels')
   parser.add_argument('--out', help='JSON file for the table')
   args = parser.parse_args(argv)
   params, config = weights.load(args.checkpoint, ema=args.ema)
@@ -180,10 +198,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     note = files.read_json(note_path(artifact))
     function, kernels = note['function'], note['kernels']
     num_frames = args.frames if function == 'step' else note['num_frames']
-    asked = function, tuple(note['size']), num_frames
+    size = tuple(note['size'])
+    asked = function, size, num_frames, kernels in KINDS and kernels
     if asked not in own:
-      frames = _first_frames(args.video, tuple(note['size']), num_frames)
-      own[asked] = frames, ask_network(model, params, function, frames, probe)
+      frames = _first_frames(args.video, size, num_frames)
+      network = _quantised(kernels, model, params, function, frames)
+      own[asked] = frames, ask_network(*network, function, frames, probe)
     frames, network = own[asked]
     answer = ask_artifact(artifact, frames)
     difference = answer.distance(network)
@@ -206,8 +226,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows.append(row)
     print(', '.join(f'{k}: {v}' for k, v in zip(COLUMNS, row)), flush=True)
     tolerance = args.tolerance
-    if tolerance is None and kernels == 'float32':
-      tolerance = TOLERANCE
+    if tolerance is None:
+      tolerance = TOLERANCES.get(kernels)
     if tolerance is not None and not difference <= tolerance:
       failed.append(f'{artifact}: {difference:.1e} > {tolerance}')
   if args.out:

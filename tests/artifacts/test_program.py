@@ -121,7 +121,7 @@ def test_bfloat16_rounds_the_kernels_alone(rvm):
     params,
   )
   want = _run(_build(RVM, rounded, 'step'), *inputs)
-  got = _run(_build(RVM, params, 'step', dtype='bfloat16'), *inputs)
+  got = _run(_build(RVM, params, 'step', kernels='bfloat16'), *inputs)
   np.testing.assert_allclose(got, want, atol=1e-6)
   assert np.abs(_run(_build(RVM, params, 'step'), *inputs) - want).max() > 1e-4
 

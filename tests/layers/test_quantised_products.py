@@ -4,7 +4,13 @@ import jax
 import numpy as np
 import pytest
 
-from rvmae_jax.layers.quantised_products import KINDS, num_bytes, quantise
+from rvmae_jax.layers.quantised_products import (
+  KINDS,
+  num_bytes,
+  pack_int4,
+  quantise,
+  unpack_int4,
+)
 from rvmae_jax.models import build_model
 
 qwix = pytest.importorskip('qwix', reason='needs the extra [quant]')
@@ -85,6 +91,14 @@ def test_bytes_by_hand():
   assert num_bytes(params) == 4 * 6 * 4 + 6 * 8
   params['kernel'] = jax.numpy.zeros((4, 6), jax.numpy.int4)
   assert num_bytes(params) == 4 * 6 // 2 + 6 * 8
+
+
+def test_numbers_of_four_bits_come_back_from_bytes():
+  values = np.arange(-8, 7, dtype=np.int8).reshape(3, 5)  # An odd number.
+  packed = pack_int4(jax.numpy.asarray(values, jax.numpy.int4))
+  assert packed.dtype == np.uint8 and packed.shape == (8,)
+  assert packed[0] == 0x98  # -8 is 8 in the low bits, -7 is 9 in the high ones.
+  np.testing.assert_array_equal(unpack_int4(packed, (3, 5)), values)
 
 
 def test_a_stream_equals_the_clip(network):
