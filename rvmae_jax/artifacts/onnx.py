@@ -23,7 +23,13 @@ def write(program: Program, path: pathlib.Path) -> dict[str, Any]:
 
   Raises:
     ImportError: jax2onnx is not installed.
+    ValueError: products of whole numbers.
   """
+  if program.kernels == 'dynamic_int8':
+    raise ValueError(
+      'ONNX Runtime has no products of whole numbers in the form that jax2onnx '
+      'gives them. Use --quantise int8 or int4, or another kind of artifact.'
+    )
   try:
     import jax2onnx
   except ImportError as error:

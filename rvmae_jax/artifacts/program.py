@@ -58,6 +58,7 @@ class Program:
     outputs: by name.
     num_frames: of the clip that stands for one of any length.
     num_parameters: inside.
+    kernels: what those of dense layers are kept in, one of `KERNELS`.
   """
 
   function: str
@@ -66,6 +67,7 @@ class Program:
   outputs: Mapping[str, Array]
   num_frames: int
   num_parameters: int
+  kernels: str
 
   def specs(self, is_fixed: bool = False) -> list[jax.ShapeDtypeStruct]:
     """Shapes of the inputs, with symbols for what is free.
@@ -144,6 +146,7 @@ def build_program(
     _outputs(compute, inputs),
     num_frames,
     num_parameters,
+    kernels,
   )
 
 

@@ -36,7 +36,11 @@ from rvmae_jax.stream import Stream
 from rvmae_jax.tools.artifacts import run_alone
 from rvmae_jax.tools.result_file import write_result
 
-TOLERANCES = {'float32': 1e-5, 'int8': 1e-5, 'int4': 1e-5}
+TOLERANCES = {
+  **dict.fromkeys(('float32', 'int8', 'int4'), 1e-5),
+  # Sums in another order round a token to the next whole number here and there.
+  'dynamic_int8': 0.1,
+}
 COLUMNS = (
   'artifact',
   'function',

@@ -9,6 +9,7 @@ import pytest
 from rvmae_jax.artifacts import program as program_lib
 from rvmae_jax.artifacts.program import build_program, usual_function
 from rvmae_jax.evals.kept_probe import KeptProbe
+from rvmae_jax.layers.quantised_products import quantise
 from rvmae_jax.layers.transformer import stack_blocks
 from rvmae_jax.models import build_model
 
@@ -171,3 +172,13 @@ def test_what_a_network_is_best_taken_for():
     usual_function(RVM, has_probe=True),
   ]
   assert asked == ['step', 'encode', 'classify', 'classify']
+
+
+@pytest.mark.parametrize('kind', ['int8', 'int4', 'dynamic_int8'])
+def test_quantised_kernels_are_those_of_the_network(rvm, kind):
+  pytest.importorskip('qwix', reason='needs the extra [quant]')
+  model, params = rvm
+  got = _run(_build(RVM, params, 'step', kernels=kind), *START)
+  small, params = quantise(kind, model, params, *START, method='step')
+  _, want = small.apply({'params': params}, *START, method='step')
+  np.testing.assert_allclose(got, want, atol=1e-5)

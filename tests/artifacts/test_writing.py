@@ -1,5 +1,6 @@
 """Artifacts are whole, and their notes say what is in them."""
 
+import dataclasses
 import hashlib
 import json
 
@@ -21,6 +22,7 @@ def _program():
     {'features': Array(('batch', 3), 'float32', 'twice as much')},
     num_frames=1,
     num_parameters=0,
+    kernels='float32',
   )
 
 
@@ -99,3 +101,10 @@ def test_paths_name_kinds():
     '',
   ]
   assert kind_of('a.onnx') in WRITERS
+
+
+def test_what_onnx_runtime_cannot_multiply_is_refused(program, tmp_path):
+  program = dataclasses.replace(program, kernels='dynamic_int8')
+  with pytest.raises(ValueError, match='products of whole numbers'):
+    writing.write(program, tmp_path / 'rvm.onnx', {})
+  assert not list(tmp_path.iterdir())
