@@ -17,11 +17,10 @@ from typing import Any
 import jax
 import optax
 from absl import app, flags
-from ml_collections import ConfigDict
 
 from rvmae_jax.config_utils import load_config
-from rvmae_jax.parts import Parts, build_parts
 from rvmae_jax.tools.benchmarks.program import count
+from rvmae_jax.tools.planning.work import keeping_all, trace_step
 
 FIGURES = pathlib.Path('tests/tools/step_figures.json')
 CONFIGS = pathlib.Path('configs')
@@ -52,11 +51,11 @@ def step_figures(spec: str, configs: pathlib.Path = CONFIGS) -> dict[str, int]:
   if 'attention' in config.model:
     config.model.attention = 'xla'  # What 'auto' means differs by device.
   config.batch_size = _CLIPS * config.data.get('repeats', 1)
-  parts, traced = _trace(config)
-  keeping_all = _keeping_all(config)
+  parts, traced = trace_step(config)
+  keeping = keeping_all(config)
   traced_once = traced
-  if keeping_all.to_dict() != config.to_dict():
-    _, traced_once = _trace(keeping_all)
+  if keeping.to_dict() != config.to_dict():
+    _, traced_once = trace_step(keeping)
   # Unoptimised machine code takes half the time and the same memory.
   compiled = traced.lower().compile({'xla_backend_optimization_level': 0})
   return {
@@ -66,20 +65,6 @@ def step_figures(spec: str, configs: pathlib.Path = CONFIGS) -> dict[str, int]:
     'flops_once': count(traced_once.jaxpr).flops,
     'temporary_bytes': compiled.memory_analysis().temp_size_in_bytes,
   }
-
-
-def _trace(config: ConfigDict) -> tuple[Parts, jax.stages.Traced]:
-  parts = build_parts(config)
-  step = jax.jit(parts.train_step, donate_argnums=0)
-  return parts, step.trace(parts.shapes, parts.spec, *parts.frozen)
-
-
-def _keeping_all(config: ConfigDict) -> ConfigDict:
-  config = ConfigDict(config.to_dict())
-  for entry in ('remat', 'core_remat'):
-    if entry in config.model:
-      config.model[entry] = 'none'
-  return config
 
 
 def differences(

@@ -11,8 +11,12 @@ does not fit it tries, in this order, more microbatches (`accumulation_steps`),
 `remat`, and shards of the state (`mesh.fsdp`), and says what to set. A compile
 takes minutes; one or two with `--config.model.scan_layers=True`, for any size.
 
+It says how long a step takes by the schedule that the compiler ends with: the
+cycles of each operation or, where that is longer, the bytes that it moves. No
+run is faster; waiting and exchanges come on top.
+
 With `--against` it compares the config with itself at other values instead, by
-memory and by the time that the compiler expects.
+memory and by that time.
 
 Exit code: 0 something fits, 1 nothing does, 2 the command itself is wrong.
 """

@@ -124,6 +124,7 @@ def test_loss_and_gradients(golden):
     {'remat': 'full'},
     {'remat': 'dots', 'scan_layers': True},
     {'core_remat': 'none'},
+    {'remat': 'attention', 'core_remat': 'attention', 'attention': 'headwise'},
     {'time_unroll': 3},
   ],
   ids=str,

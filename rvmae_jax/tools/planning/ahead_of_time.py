@@ -1,10 +1,12 @@
 """The training step of a config, compiled for TPUs that are not here."""
 
 import dataclasses
+import importlib.metadata
 import math
 import os
 import re
 import time
+import warnings
 from typing import Any
 
 import jax
@@ -13,7 +15,8 @@ from ml_collections import ConfigDict
 from rvmae_jax.memory import planned_bytes
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.planning.collectives import Collective, find_collectives
-from rvmae_jax.tools.planning.expectation import expected_seconds
+from rvmae_jax.tools.planning.schedule import dump_folder, take_schedules
+from rvmae_jax.tools.planning.step_time import StepTime, step_time
 from rvmae_jax.training import devices, sharding
 
 
@@ -65,15 +68,14 @@ class CompiledStep:
     temporary_bytes: what comes and goes within a step.
     collectives: what is sent over the network.
     compile_s: seconds to compile, here.
-    expected_s: seconds that the compiler expects of each part of the network
-      (see `expectation.expected_seconds`).
+    time: seconds by the compiler's schedule.
   """
 
   state_bytes: float
   temporary_bytes: float
   collectives: list[Collective]
   compile_s: float
-  expected_s: dict[str, float] = dataclasses.field(default_factory=dict)
+  time: StepTime = dataclasses.field(default_factory=StepTime)
 
   @property
   def peak_bytes(self) -> float:
@@ -112,6 +114,7 @@ def describe_slice(topology: str) -> Slice:
   os.environ.setdefault('TPU_WORKER_HOSTNAMES', 'localhost')
   # No TPU is taken: others on this machine may compile, too.
   os.environ.setdefault('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
+  dump_folder()
   sides = [int(n) for n in shape.split('x')]
   options = {}
   if math.prod(sides) < 4:
@@ -147,19 +150,37 @@ def compile_step(config: ConfigDict, tpus: Slice) -> CompiledStep:
   try:
     compiled = step.lower(parts.shapes, parts.spec, *parts.frozen).compile()
   except jax.errors.JaxRuntimeError as error:
+    take_schedules(dump_folder())  # Of a program that is none.
     if 'RESOURCE_EXHAUSTED' not in str(error):
       raise
     raise DoesNotFit(
       str(error).splitlines()[0], used_bytes(str(error))
     ) from error
   temporary_bytes = compiled.memory_analysis().temp_size_in_bytes
-  program = compiled.as_text()
   return CompiledStep(
     state_bytes=planned_bytes(compiled) - temporary_bytes,
     temporary_bytes=temporary_bytes,
-    collectives=find_collectives(program),
+    collectives=find_collectives(compiled.as_text()),
     compile_s=time.monotonic() - start,
-    expected_s=expected_seconds(program, tpus.chip.clock_hz),
+    time=scheduled_time(compiled, tpus),
+  )
+
+
+def scheduled_time(compiled: jax.stages.Compiled, tpus: Slice) -> StepTime:
+  """Seconds by the schedule of the program that was compiled last.
+
+  Warns where libtpu wrote no schedule; its own estimates then stand in.
+  """
+  schedules = take_schedules(dump_folder())
+  if not schedules:
+    warnings.warn(
+      f'libtpu {importlib.metadata.version("libtpu")} wrote no schedule: '
+      'seconds are its estimate, which was seen to be 2 to 2.5 times too long '
+      'with 0.0.42. It reads LIBTPU_INIT_ARGS once, when it is loaded.',
+      stacklevel=2,
+    )
+  return step_time(
+    compiled.as_text(), schedules, tpus.chip, tpus.devices_per_chip
   )
 
 

@@ -18,6 +18,7 @@ from rvmae_jax.tools.planning.ahead_of_time import (
 from rvmae_jax.tools.planning.attempts import Attempt, Plan
 from rvmae_jax.tools.planning.bounds import step_bounds
 from rvmae_jax.tools.planning.table import format_attempt, format_changes
+from rvmae_jax.tools.planning.work import least_work
 from rvmae_jax.training import guards, sharding
 
 # What of a chip's memory a program may plan with; the runtime keeps the rest.
@@ -112,6 +113,7 @@ class _Search:
     parts = build_parts(config)
     self.shapes = parts.shapes
     self.flops = (parts.flops_per_clip or 0) * config.batch_size
+    self.work = least_work(config, tpus.chip.matrix_side)
     self.usable_bytes = _USABLE * tpus.hbm_bytes
 
   def try_way(self, changes: Mapping[str, Any]) -> list[Attempt]:
@@ -162,6 +164,7 @@ class _Search:
         num_chips=self.tpus.num_chips,
         devices_per_chip=self.tpus.devices_per_chip,
         flops=self.flops,
+        work=self.work,
         state_bytes=step.state_bytes,
         temporary_bytes=step.temporary_bytes,
         collectives=step.collectives,

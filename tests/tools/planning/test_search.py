@@ -20,6 +20,7 @@ from rvmae_jax.tools.planning.ahead_of_time import (
   Slice,
 )
 from rvmae_jax.tools.planning.collectives import Collective
+from rvmae_jax.tools.planning.step_time import PartTime, StepTime
 from rvmae_jax.tools.planning.table import format_summary, format_variants
 from rvmae_jax.training import devices
 
@@ -77,15 +78,17 @@ def test_what_fits_is_left_as_it_is(config):
   assert 'all-reduce         1 x among 8, 0.005 GiB a step' in text
 
 
-def test_variants_are_compared_by_what_the_compiler_expects(config):
+def test_variants_are_compared_by_their_schedules(config):
   tpus = _slice(100 * _MIB)
   ms = {'none': 8, 'full': 16}
 
   def compile_step(config, _):
     if config.batch_size > 64:
       raise DoesNotFit('too much', 300 * _MIB)
-    expected_s = {'decoder': 1e-3 * ms[config.model.remat]}
-    return CompiledStep(15 * _MIB, 30 * _MIB, [], 1.0, expected_s)
+    seconds = 1e-3 * ms[config.model.remat]
+    part = PartTime('decoder', 'forward', seconds, 2 * seconds)
+    time = StepTime((part,), unscheduled=0.0)
+    return CompiledStep(15 * _MIB, 30 * _MIB, [], 1.0, time)
 
   changes = ['model.remat=full', 'model.remat=full,batch_size=128']
   variants = search.compare_variants(
@@ -99,19 +102,27 @@ def test_variants_are_compared_by_what_the_compiler_expects(config):
   assert 'does not fit' in lines[3]
 
 
-def test_the_compilers_time_is_told_beside_the_bounds(config):
+def test_the_schedule_is_told_beside_the_bounds_by_part(config):
   tpus = _slice(100 * _MIB)
-  expected_s = {'decoder': 0.75, 'core': 0.25}
+  parts = (
+    PartTime('decoder', 'backward', 0.5, 1.0),
+    PartTime('decoder', 'forward', 0.25, 1.0),
+    PartTime('optimizer', '', 0.25, 0.1),
+  )
+  time = StepTime(parts, unscheduled=0.3)
   plan = search.make_plan(
     config,
     tpus,
-    lambda *_: CompiledStep(15 * _MIB, 30 * _MIB, [], 1.0, expected_s),
+    lambda *_: CompiledStep(15 * _MIB, 30 * _MIB, [], 1.0, time),
     tell=lambda _: None,
   )
   text = format_summary(plan, num_steps=86_400, mfu=0.4)
-  assert 'compiler expects   1000.0 ms (0% MFU)' in text
-  assert 'decoder 75%, core 25%' in text
-  assert ', 1.0 at what the compiler expects' in text
+  assert 'by schedule        1000.0 ms (0% MFU' in text
+  assert "the compiler's estimate: 2100.0 ms" in text
+  assert 'taken for 30% of it' in text
+  assert 'decoder          forward 250.0, backward 500.0 (2000.0)' in text
+  assert 'optimizer        250.0 (100.0)' in text
+  assert ', 1.0 by schedule' in text
 
 
 def test_microbatches_come_first_and_hopeless_ones_are_not_compiled(config):
