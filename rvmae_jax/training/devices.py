@@ -43,6 +43,11 @@ class Device:
     return self.link_bytes_per_s * self.num_links
 
   @property
+  def is_tpu(self) -> bool:
+    """Or a GPU."""
+    return self.kind.startswith('TPU')
+
+  @property
   def exponentials_per_s(self) -> float:
     """Of a TPU's vector units, 8 x 128 a cycle; 0 for GPUs: not reckoned."""
     return self.num_cores * 8 * 128 * self.clock_hz

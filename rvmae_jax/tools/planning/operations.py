@@ -140,7 +140,7 @@ class Operations:
       return 2 * written
     if operation.opcode == 'dynamic-update-slice':
       return 2 * read[1]
-    return sum(read) + written
+    return sum(dict(zip(operation.operands, read)).values()) + written
 
   def _fusion_bytes(self, name: str, read: list[int], written: int) -> int:
     used, in_place = self._use(name)

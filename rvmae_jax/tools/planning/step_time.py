@@ -49,7 +49,7 @@ class StepTime:
   """What is known of a step's seconds; exchanges between chips are not in it.
 
   Attributes:
-    parts: the longest first; empty where the compiler tells no cycles.
+    parts: the longest first; empty for GPUs, whose compiler tells no cycles.
     cycles: of all operations' schedules.
     moved_bytes: to and from a chip's large memory, also beside other work.
     memory_s: that these take.
@@ -65,8 +65,9 @@ class StepTime:
 
   @property
   def scheduled_s(self) -> float:
-    """No run of this program is faster: waiting comes on top."""
-    return max(sum(part.scheduled_s for part in self.parts), self.memory_s)
+    """No run of this program is faster: waiting comes on top; 0 for GPUs."""
+    scheduled = sum(part.scheduled_s for part in self.parts)
+    return max(scheduled, self.memory_s) if self.parts else 0.0
 
   @property
   def estimated_s(self) -> float:
@@ -122,13 +123,16 @@ def step_time(
     estimated[place] += operation.times * estimate / chip.clock_hz
     total_cycles += operation.times * cycles
     moved_bytes += operation.times * num_bytes
-  if not sum(estimated.values()):
-    return StepTime()
+  memory = {
+    'moved_bytes': moved_bytes,
+    'memory_s': moved_bytes / bytes_per_s,
+  }
+  if not chip.is_tpu or not sum(estimated.values()):
+    return StepTime(**memory)
   return StepTime(
     parts=_without_small(scheduled, estimated),
     cycles=total_cycles,
-    moved_bytes=moved_bytes,
-    memory_s=moved_bytes / bytes_per_s,
+    **memory,
     unscheduled=unscheduled / chip.clock_hz / sum(estimated.values()),
   )
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rvmae_jax.tools.planning.ahead_of_time import CompiledStep
 from rvmae_jax.tools.planning.attempts import Attempt, Plan
 from rvmae_jax.tools.planning.bounds import SECONDS_A_DAY, run_days
 
@@ -71,6 +72,7 @@ def format_summary(plan: Plan, num_steps: int, mfu: float) -> str:
       f'{1e3 * bounds.memory_s:.1f}, network {1e3 * bounds.network_s:.1f} ms',
     ),
     *_scheduled(chosen),
+    *_on_gpus(step),
     (
       'the run',
       f'{run_days(bounds, num_steps, mfu):.1f} days for {num_steps:,} steps at '
@@ -104,6 +106,21 @@ def format_variants(variants: dict[str, Attempt], hbm_bytes: float) -> str:
       )
     lines.append(cells)
   return '\n'.join(lines)
+
+
+def _on_gpus(step: CompiledStep) -> list[tuple[str, str]]:
+  """What a compiler for GPUs tells instead of seconds."""
+  if step.time.parts or not step.time.moved_bytes:
+    return []
+  calls = ', '.join(f'{n} x {way}' for way, n in step.attention_calls.items())
+  return [
+    (
+      'operations move',
+      f'{step.time.moved_bytes / 1e9:.2f} GB: at least '
+      f'{1e3 * step.time.memory_s:.1f} ms, one after the other',
+    ),
+    ('cuDNN attention', calls or 'none'),
+  ]
 
 
 def _scheduled(attempt: Attempt) -> list[tuple[str, str]]:

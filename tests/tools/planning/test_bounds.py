@@ -8,7 +8,7 @@ from rvmae_jax.tools.planning.work import Work
 from rvmae_jax.training.devices import Device
 
 CHIP = Device(
-  *('x', 'X', 100.0, 1000.0, 10.0, 2.0, 4), clock_hz=1.0, num_cores=2
+  *('x', 'TPU', 100.0, 1000.0, 10.0, 2.0, 4), clock_hz=1.0, num_cores=2
 )
 WORK = Work(matrix_flops=600, exponentials=4096 * 5)
 

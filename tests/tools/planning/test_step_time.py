@@ -1,5 +1,7 @@
 """Schedules become seconds of parts of a step."""
 
+import dataclasses
+
 import pytest
 
 from rvmae_jax.tools.planning.schedule import Loop
@@ -8,7 +10,9 @@ from rvmae_jax.training.devices import Device
 
 STEP = 'jit(train_step)'
 # A cycle is a second; so is 1 byte, and a product of 16 rows on 2 x 2.
-CHIP = Device(*('x', 'X', 128.0, 1e9, 1.0, 1.0, 1), clock_hz=1.0, matrix_side=2)
+CHIP = Device(
+  *('x', 'TPU', 128.0, 1e9, 1.0, 1.0, 1), clock_hz=1.0, matrix_side=2
+)
 
 
 def _operation(name, cycles, result='f32[8]{0:S(1)}', label='f'):
@@ -123,6 +127,11 @@ def test_copies_meanwhile_count_where_the_memory_is_busy_all_the_time():
   assert time.scheduled_s == time.memory_s == time.moved_bytes == 4000
 
 
-def test_programs_for_other_devices_say_nothing():
-  program = _program('  %a = f32[8] add(%p, %p)')
-  assert step_time(program, {}, CHIP) == StepTime()
+def test_of_other_devices_only_bytes_are_known():
+  gpu = dataclasses.replace(CHIP, kind='H100')
+  program = _program(
+    '  %p = f32[8]{0} parameter(0)', '  %a = f32[8]{0} add(%p, %p)'
+  )
+  time = step_time(program, {}, gpu)
+  assert time == StepTime(moved_bytes=64, memory_s=64)
+  assert time.scheduled_s == 0
