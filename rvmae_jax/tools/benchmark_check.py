@@ -2,10 +2,15 @@
 
   python -m rvmae_jax.tools.benchmark_check            # exit code 1 if so
   python -m rvmae_jax.tools.benchmark_check --update   # record what is now
+  python -m rvmae_jax.tools.benchmark_check --compiled # of TPUs and GPUs too
 
 Seconds depend on the machine and its mood; what a step computes, the memory
 that the compiler plans for it and the length of its program do not. They are
 taken at the small size that the record names, for two clips, on the CPU.
+
+`--compiled` compiles the steps that the record names for chips that are not
+here, which takes minutes each: cycles and bytes of a TPU's schedule, and a
+GPU's memory, where the compiler is installed (see `tools/plan`).
 """
 
 import json
@@ -18,8 +23,9 @@ import jax
 import optax
 from absl import app, flags
 
-from rvmae_jax.config_utils import load_config
+from rvmae_jax.config_utils import load_config, with_values
 from rvmae_jax.tools.benchmarks.program import count
+from rvmae_jax.tools.planning.ahead_of_time import compile_step, describe_slice
 from rvmae_jax.tools.planning.work import keeping_all, trace_step
 
 FIGURES = pathlib.Path('tests/tools/step_figures.json')
@@ -30,7 +36,14 @@ _CLIPS = 2
 _OF_VERSION = {'operations', 'temporary_bytes'}
 # How far a figure may be from its record: nothing here is measured, so this is
 # only what a patch release of the compiler may change.
-_TOLERANCE = {'operations': 0.02, 'temporary_bytes': 0.05}
+_TOLERANCE = {
+  'operations': 0.02,
+  'temporary_bytes': 0.05,
+  'peak_bytes': 0.05,
+  'cycles': 0.05,
+  'moved_bytes': 0.05,
+}
+_COMPILED = 'cycles', 'moved_bytes', 'peak_bytes'
 
 
 def step_figures(spec: str, configs: pathlib.Path = CONFIGS) -> dict[str, int]:
@@ -67,6 +80,32 @@ def step_figures(spec: str, configs: pathlib.Path = CONFIGS) -> dict[str, int]:
   }
 
 
+def compiled_figures(
+  case: Mapping[str, Any], configs: pathlib.Path = CONFIGS
+) -> dict[str, int]:
+  """What a step takes on chips that are not here.
+
+  Args:
+    case: `recipe`, `changes` to it and `topology`, as `tools/plan` has them.
+    configs: the folder of recipes.
+
+  Returns:
+    `peak_bytes` of a chip, `moved_bytes` and, of TPUs, `cycles`, of a step.
+
+  Raises:
+    ImportError: the compiler is not installed.
+  """
+  chips = describe_slice(case['topology'])
+  config = load_config(f'{configs}/{case["recipe"]}')
+  step = compile_step(with_values(config, case['changes']), chips)
+  figures = {
+    'cycles': int(step.time.cycles),
+    'moved_bytes': int(step.time.moved_bytes),
+    'peak_bytes': int(step.peak_bytes),
+  }
+  return {name: number for name, number in figures.items() if number}
+
+
 def differences(
   recorded: Mapping[str, int], found: Mapping[str, int], same_version: bool
 ) -> list[str]:
@@ -93,6 +132,28 @@ def versions() -> str:
   return f'jax {minor}, optax {optax.__version__}'
 
 
+def _check_compiled(cases: list[dict[str, Any]]) -> int:
+  """Checks each case where its compiler is; new figures replace its own.
+
+  Returns:
+    How many are not as recorded.
+  """
+  num_changed = 0
+  for case in cases:
+    name = f'{case["recipe"]} {case["changes"]} on {case["topology"]}'
+    try:
+      found = compiled_figures(case)
+    except ImportError as error:
+      print(f'{name}: not checked. {error}')
+      continue
+    recorded = {key: case[key] for key in _COMPILED if key in case}
+    lines = differences(recorded, found, same_version=True)
+    num_changed += bool(lines)
+    print('\n  '.join([f'{name}:', *(lines or ['as recorded'])]))
+    case.update(found)
+  return num_changed
+
+
 def main(argv: list[str]) -> None:
   """Runs the command."""
   if argv[1:]:
@@ -112,8 +173,10 @@ def main(argv: list[str]) -> None:
     num_changed += bool(lines)
     print(f'[{number}/{len(record["recipes"])}] {spec}:', end=' ')
     print('\n  '.join(['changed', *lines]) if lines else 'as recorded')
+  if flags.FLAGS.compiled:
+    num_changed += _check_compiled(record['compiled'])
   if flags.FLAGS.update:
-    record = {'versions': versions(), 'recipes': found}
+    record = record | {'versions': versions(), 'recipes': found}
     path.write_text(json.dumps(record, indent=2) + '\n')
     print(f'Recorded in {path}.')
   elif num_changed:
@@ -122,5 +185,6 @@ def main(argv: list[str]) -> None:
 
 if __name__ == '__main__':
   flags.DEFINE_string('figures', str(FIGURES), 'The record.')
+  flags.DEFINE_bool('compiled', False, 'Steps for TPUs and GPUs, too.')
   flags.DEFINE_bool('update', False, 'Record what is now.')
   app.run(main)

@@ -29,7 +29,7 @@ _HOPPER = {
   'clock_rate_ghz': 1.98,
   'cuda_compute_capability': {'major': 9},
 }
-_CARDS = {
+CARDS = {
   'h100': {
     **_HOPPER,
     'memory_bandwidth': 3352320000000,
@@ -77,10 +77,10 @@ def find_gpus(name: str, shape: tuple[int, ...]) -> list[Any]:
     ImportError: the compiler for GPUs is not installed.
     ValueError: XLA is not told enough of such cards, or they are no machines.
   """
-  if name not in _CARDS:
+  if name not in CARDS:
     raise ValueError(
       f'Nothing is known of {name!r} that its compiler needs; '
-      f'known are {", ".join(_CARDS)}.'
+      f'known are {", ".join(CARDS)}.'
     )
   if len(shape) > 2:
     raise ValueError(
@@ -99,7 +99,7 @@ def find_gpus(name: str, shape: tuple[int, ...]) -> list[Any]:
   jax.config.update('jax_platforms', 'cpu')
   machines, cards = (1, *shape)[-2:]
   target = {
-    'gpu_device_info': _ALL_CARDS | _CARDS[name],
+    'gpu_device_info': _ALL_CARDS | CARDS[name],
     'platform_name': 'CUDA',
     'dnn_version_info': {'major': 9, 'minor': 10},
     'runtime_version': {'major': 12, 'minor': 8},
@@ -108,7 +108,7 @@ def find_gpus(name: str, shape: tuple[int, ...]) -> list[Any]:
   found = topologies.get_topology_desc(
     platform='cuda',
     topology_name='',
-    target_config=_as_proto(target),
+    target_config=as_proto(target),
     topology=f'1x{machines}x{cards}',
   )
   return list(found.devices)
@@ -125,12 +125,12 @@ def attention_calls(program: str) -> dict[str, int]:
   return dict(calls)
 
 
-def _as_proto(fields: dict[str, Any]) -> str:
+def as_proto(fields: dict[str, Any]) -> str:
   """Fields as protobuf's text."""
   parts = []
   for key, value in fields.items():
     if isinstance(value, dict):
-      parts.append(f'{key} {{ {_as_proto(value)} }}')
+      parts.append(f'{key} {{ {as_proto(value)} }}')
     else:
       parts.append(f'{key}: {json.dumps(value)}')
   return ' '.join(parts)
