@@ -121,10 +121,9 @@ def test_loss_and_gradients(golden):
   'fields',
   [
     {'scan_layers': True},
-    {'remat': 'full'},
+    {'remat': 'attention', 'core_remat': 'attention'},
     {'remat': 'dots', 'scan_layers': True},
     {'core_remat': 'none'},
-    {'remat': 'attention', 'core_remat': 'attention', 'attention': 'headwise'},
     {'time_unroll': 3},
   ],
   ids=str,

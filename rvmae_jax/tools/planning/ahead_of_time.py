@@ -141,6 +141,8 @@ def _find_tpus(topology: str, sides: tuple[int, ...]) -> list[Any]:
   # No TPU is taken: others on this machine may compile, too.
   os.environ.setdefault('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
   dump_folder()
+  # A program that comes from a cache brings no schedule.
+  jax.config.update('jax_enable_compilation_cache', False)
   options = {}
   if math.prod(sides) < 4:
     # Part of a host, whose four chips are 2x2.

@@ -14,6 +14,7 @@ from rvmae_jax.tools.planning.program import (
 
 _OPERATION = re.compile(r'^\s+(ROOT )?%([\w.-]+) = (.*?) ([a-z][\w-]*)\((.*)$')
 _NAME = re.compile(r'%([\w.-]+)')
+_PARAMETER = re.compile(r' parameter\((\d+)\)')
 _CALLS = re.compile(r'\bcalls=%?([\w.-]+)')
 # Type, shape and layout: bf16[8,257,384]{2,1,0:T(8,128)(2,1)S(1)}.
 _ARRAY = re.compile(r'\b([a-z]+\d*\w*)\[([\d,]*)\](?:\{([^}]*)\})?')
@@ -112,7 +113,7 @@ class Operations:
       if operation.opcode not in _CONTROL
       for name in called_functions(operation.text)
     }
-    self.run = [
+    self.as_run = [
       _parse(line.text, line.times)
       for line in lines_as_run(program)
       if line.function not in fused and _OPERATION.match(line.text)
@@ -157,17 +158,17 @@ class Operations:
     None is the whole.
     """
     operations = self._functions[name]
-    parameters, in_place = {}, None
-    for operation in operations:
-      if operation.opcode == 'parameter':
-        number = int(operation.text.partition(' parameter(')[2].split(')')[0])
-        parameters[number] = operation.name
-    parts = []
-    for number in sorted(parameters):
-      parts.append(self._read(operations, parameters[number]))
+    parameters = {
+      int(found[1]): operation.name
+      for operation in operations
+      if (found := _PARAMETER.search(operation.text))
+    }
+    parts = [
+      self._read(operations, parameters[number])
+      for number in sorted(parameters)
+    ]
     root = next(o for o in operations if o.text.lstrip().startswith('ROOT'))
-    in_place = self._written(operations, root)
-    return parts, in_place
+    return parts, self._written(operations, root)
 
   def _read(self, operations: list[Operation], name: str) -> int | None:
     """Bytes of a value that operations take slices of; None if all of it."""

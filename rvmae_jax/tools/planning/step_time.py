@@ -95,18 +95,28 @@ def step_time(
     chip: what it was compiled for.
     devices_per_chip: that share its memory; two of JAX's on v4.
   """
+  operations = Operations(program)
   bytes_per_s = chip.hbm_bytes_per_s / devices_per_chip
+  moved_bytes = sum(
+    operation.times * operations.moved_bytes(operation)
+    for operation in operations.as_run
+  )
+  memory = {
+    'moved_bytes': moved_bytes,
+    'memory_s': moved_bytes / bytes_per_s,
+  }
+  if not chip.is_tpu:
+    return StepTime(**memory)
   product_s = _PRODUCT_ROWS * 2 * chip.matrix_side**2
   product_s /= chip.flops_per_s / chip.num_cores
-  operations = Operations(program)
   alike = {
     operations.fingerprint(operation): schedules[operation.name]
-    for operation in operations.run
+    for operation in operations.as_run
     if operation.name in schedules
   }
   scheduled, estimated = collections.Counter(), collections.Counter()
-  total_cycles = moved_bytes = unscheduled = 0.0
-  for operation in operations.run:
+  total_cycles = unscheduled = 0.0
+  for operation in operations.as_run:
     schedule = alike.get(operations.fingerprint(operation))
     estimate = _number(_CYCLES, operation.text)
     cycles, products = estimate, 0.0
@@ -114,20 +124,15 @@ def step_time(
       cycles, products = schedule.run(_num_tiles(operation), chip.num_cores)
     else:
       unscheduled += operation.times * estimate
-    num_bytes = operations.moved_bytes(operation)
     seconds = max(cycles / chip.clock_hz, products * product_s)
     if not operation.is_asynchronous:
+      num_bytes = operations.moved_bytes(operation)
       seconds = max(seconds, num_bytes / bytes_per_s)
     place = _place(operation)
     scheduled[place] += operation.times * seconds
     estimated[place] += operation.times * estimate / chip.clock_hz
     total_cycles += operation.times * cycles
-    moved_bytes += operation.times * num_bytes
-  memory = {
-    'moved_bytes': moved_bytes,
-    'memory_s': moved_bytes / bytes_per_s,
-  }
-  if not chip.is_tpu or not sum(estimated.values()):
+  if not sum(estimated.values()):
     return StepTime(**memory)
   return StepTime(
     parts=_without_small(scheduled, estimated),

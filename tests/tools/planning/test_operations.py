@@ -49,7 +49,7 @@ def _operations():
 
 
 def _moved(operations):
-  return {o.name: operations.moved_bytes(o) for o in operations.run}
+  return {o.name: operations.moved_bytes(o) for o in operations.as_run}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_moves_nothing_and_what_moves_meanwhile(operations):
   moved = _moved(operations)
   assert moved['w'] == moved['i'] == moved['near'] == 0
   assert moved['copy-start'] == 64 * 128 * 4
-  [copy] = [o for o in operations.run if o.is_asynchronous]
+  [copy] = [o for o in operations.as_run if o.is_asynchronous]
   assert copy.name == 'copy-start'
 
 
@@ -91,6 +91,6 @@ def test_functions_within_an_operation_are_not_run_on_their_own(operations):
 
 
 def test_operations_alike_but_for_their_names(operations):
-  by_name = {o.name: operations.fingerprint(o) for o in operations.run}
+  by_name = {o.name: operations.fingerprint(o) for o in operations.as_run}
   assert by_name['slice'] == by_name['again']
   assert by_name['slice'] != by_name['update']
