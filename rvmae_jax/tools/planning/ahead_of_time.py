@@ -125,6 +125,16 @@ def describe_slice(topology: str) -> Slice:
   return Slice(topology, math.prod(sides), found, chip)
 
 
+def compiler_version(topology: str) -> str:
+  """Of the compiler for chips, such as 'libtpu 0.0.42.1'; '' without one."""
+  chip = devices.by_name(topology.partition(':')[0])
+  package = 'libtpu' if chip.is_tpu else 'jax-cuda12-plugin'
+  try:
+    return f'{package} {importlib.metadata.version(package)}'
+  except importlib.metadata.PackageNotFoundError:
+    return ''
+
+
 def _find_tpus(topology: str, sides: tuple[int, ...]) -> list[Any]:
   try:
     import libtpu  # noqa: F401
@@ -211,7 +221,7 @@ def scheduled_time(program: str, chips: Slice) -> StepTime:
   schedules = take_schedules(dump_folder()) if chips.chip.is_tpu else {}
   if chips.chip.is_tpu and not schedules:
     warnings.warn(
-      f'libtpu {importlib.metadata.version("libtpu")} wrote no schedule: '
+      f'{compiler_version(chips.name)} wrote no schedule: '
       'seconds are its estimate, seen to be 2 to 2.5 times too long with '
       '0.0.42. It reads LIBTPU_INIT_ARGS once, when it is loaded.',
       stacklevel=2,
