@@ -93,17 +93,16 @@ def compiled_figures(
     configs: the folder of recipes.
 
   Returns:
-    `peak_bytes` of a chip, `moved_bytes` and, of TPUs, `cycles`, of a step.
+    `peak_bytes` of a chip and, of a TPU, `cycles` and `moved_bytes` of a step.
   """
   chips = describe_slice(case['topology'])
   config = load_config(f'{configs}/{case["recipe"]}')
   step = compile_step(with_values(config, case['changes']), chips)
-  figures = {
-    'cycles': int(step.time.cycles),
-    'moved_bytes': int(step.time.moved_bytes),
-    'peak_bytes': int(step.peak_bytes),
-  }
-  return {name: number for name, number in figures.items() if number}
+  figures = {'peak_bytes': int(step.peak_bytes)}
+  if chips.chip.is_tpu:
+    figures['cycles'] = int(step.time.cycles)
+    figures['moved_bytes'] = int(step.time.moved_bytes)
+  return figures
 
 
 def differences(

@@ -21,6 +21,8 @@ _ARRAY = re.compile(r'\b([a-z]+\d*\w*)\[([\d,]*)\](?:\{([^}]*)\})?')
 _TILE = re.compile(r'T\(([\d,]+)\)')
 # Memory that is not the chip's large one.
 _NEAR = re.compile(r'S\([1-9]\)')
+# What a library's function for GPUs may scribble on: as much as is free.
+_SCRATCH = re.compile(r', [su]8\[\d+\]\{0\}\)$')
 # What differs between two operations that are otherwise the same.
 _INDIVIDUAL = re.compile(
   r'%[\w.-]+|, metadata=\{[^{}]*\}|, control-predecessors=\{[^{}]*\}|ROOT '
@@ -133,7 +135,7 @@ class Operations:
       return array_bytes(operation.result)
     operands = [self._by_name.get(name) for name in operation.operands]
     read = [array_bytes(o.result) if o else 0 for o in operands]
-    written = array_bytes(operation.result)
+    written = array_bytes(_SCRATCH.sub(')', operation.result))
     called = _CALLS.search(operation.text)
     if called and operation.opcode == 'fusion':
       return self._fusion_bytes(called[1], read, written)

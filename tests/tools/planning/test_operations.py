@@ -94,3 +94,14 @@ def test_operations_alike_but_for_their_names(operations):
   by_name = {o.name: operations.fingerprint(o) for o in operations.as_run}
   assert by_name['slice'] == by_name['again']
   assert by_name['slice'] != by_name['update']
+
+
+def test_scratch_of_a_librarys_function_is_not_moved():
+  program = """\
+ENTRY %main (a: bf16[8,8]) -> (bf16[8,8], s8[33554432]) {
+  %a = bf16[8,8]{1,0} parameter(0)
+  ROOT %call = (bf16[8,8]{1,0}, s8[33554432]{0}) custom-call(%a, %a), \
+custom_call_target="__cublas$lt$matmul"
+}
+"""
+  assert _moved(Operations(program))['call'] == 2 * 128
