@@ -6,12 +6,15 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 
 from rvmae_jax.target_device import target_device
 
 # How many, side by side as wide as the tokens; or how many of which width.
 Heads = int | tuple[int, int]
 IMPLEMENTATIONS = ('auto', 'xla', 'blockwise', 'headwise', 'cudnn')
+# What attention gives, before its last projection.
+OUTPUT = 'attention_output'
 # What 'auto' means there; on GPUs it depends on the tokens.
 BEST_ON = {'cpu': 'blockwise', 'tpu': 'headwise'}
 
@@ -306,7 +309,7 @@ class SelfAttention(nn.Module):
       num_clusters=self.num_clusters,
     )
     return nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name='out')(
-      mixed
+      _named(mixed)
     )
 
 
@@ -337,8 +340,18 @@ class CrossAttention(nn.Module):
       num_clusters=self.num_clusters,
     )
     return nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name='out')(
-      mixed
+      _named(mixed)
     )
+
+
+def _named(mixed: jax.Array) -> jax.Array:
+  """[..., Q, heads, d] -> same, called `OUTPUT` for policies of `remat`.
+
+  What has the name is flat: with few numbers in a row, as a head has them, a
+  TPU would keep mostly padding.
+  """
+  flat = mixed.reshape(*mixed.shape[:-2], -1)
+  return checkpoint_name(flat, OUTPUT).reshape(mixed.shape)
 
 
 def split_heads(width: int, heads: Heads) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from rvmae_jax.layers.attention import (
+  OUTPUT,
   CrossAttention,
   Heads,
   SelfAttention,
@@ -16,10 +17,13 @@ from rvmae_jax.layers.attention import (
 )
 
 # What a rematerialised block keeps for the backward pass. 'dots' keeps the
-# outputs of projections and recomputes attention and elementwise work.
+# outputs of projections and recomputes attention and elementwise work;
+# 'attention' keeps its outputs alone, so that no logits are computed for them
+# once more, and recomputes the rest.
 REMAT_POLICIES = {
   'none': None,
   'dots': jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+  'attention': jax.checkpoint_policies.save_only_these_names(OUTPUT),
   'full': jax.checkpoint_policies.nothing_saveable,
 }
 

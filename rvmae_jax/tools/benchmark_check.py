@@ -2,10 +2,15 @@
 
   python -m rvmae_jax.tools.benchmark_check            # exit code 1 if so
   python -m rvmae_jax.tools.benchmark_check --update   # record what is now
+  python -m rvmae_jax.tools.benchmark_check --compiled # of TPUs and GPUs too
 
 Seconds depend on the machine and its mood; what a step computes, the memory
 that the compiler plans for it and the length of its program do not. They are
 taken at the small size that the record names, for two clips, on the CPU.
+
+`--compiled` compiles the steps that the record names for chips that are not
+here, which takes minutes each: cycles and bytes of a TPU's schedule, and a
+GPU's memory, where the compiler is installed (see `tools/plan`).
 """
 
 import json
@@ -17,11 +22,15 @@ from typing import Any
 import jax
 import optax
 from absl import app, flags
-from ml_collections import ConfigDict
 
-from rvmae_jax.config_utils import load_config
-from rvmae_jax.parts import Parts, build_parts
+from rvmae_jax.config_utils import load_config, with_values
 from rvmae_jax.tools.benchmarks.program import count
+from rvmae_jax.tools.planning.ahead_of_time import (
+  compile_step,
+  compiler_version,
+  describe_slice,
+)
+from rvmae_jax.tools.planning.work import keeping_all, trace_step
 
 FIGURES = pathlib.Path('tests/tools/step_figures.json')
 CONFIGS = pathlib.Path('configs')
@@ -31,7 +40,13 @@ _CLIPS = 2
 _OF_VERSION = {'operations', 'temporary_bytes'}
 # How far a figure may be from its record: nothing here is measured, so this is
 # only what a patch release of the compiler may change.
-_TOLERANCE = {'operations': 0.02, 'temporary_bytes': 0.05}
+_TOLERANCE = {
+  'operations': 0.02,
+  'temporary_bytes': 0.05,
+  'peak_bytes': 0.05,
+  'cycles': 0.05,
+  'moved_bytes': 0.05,
+}
 
 
 def step_figures(spec: str, configs: pathlib.Path = CONFIGS) -> dict[str, int]:
@@ -52,11 +67,11 @@ def step_figures(spec: str, configs: pathlib.Path = CONFIGS) -> dict[str, int]:
   if 'attention' in config.model:
     config.model.attention = 'xla'  # What 'auto' means differs by device.
   config.batch_size = _CLIPS * config.data.get('repeats', 1)
-  parts, traced = _trace(config)
-  keeping_all = _keeping_all(config)
+  parts, traced = trace_step(config)
+  keeping = keeping_all(config)
   traced_once = traced
-  if keeping_all.to_dict() != config.to_dict():
-    _, traced_once = _trace(keeping_all)
+  if keeping.to_dict() != config.to_dict():
+    _, traced_once = trace_step(keeping)
   # Unoptimised machine code takes half the time and the same memory.
   compiled = traced.lower().compile({'xla_backend_optimization_level': 0})
   return {
@@ -68,18 +83,26 @@ def step_figures(spec: str, configs: pathlib.Path = CONFIGS) -> dict[str, int]:
   }
 
 
-def _trace(config: ConfigDict) -> tuple[Parts, jax.stages.Traced]:
-  parts = build_parts(config)
-  step = jax.jit(parts.train_step, donate_argnums=0)
-  return parts, step.trace(parts.shapes, parts.spec, *parts.frozen)
+def compiled_figures(
+  case: Mapping[str, Any], configs: pathlib.Path = CONFIGS
+) -> dict[str, int]:
+  """What a step takes on chips that are not here.
 
+  Args:
+    case: `recipe`, `changes` to it and `topology`, as `tools/plan` has them.
+    configs: the folder of recipes.
 
-def _keeping_all(config: ConfigDict) -> ConfigDict:
-  config = ConfigDict(config.to_dict())
-  for entry in ('remat', 'core_remat'):
-    if entry in config.model:
-      config.model[entry] = 'none'
-  return config
+  Returns:
+    `peak_bytes` of a chip and, of a TPU, `cycles` and `moved_bytes` of a step.
+  """
+  chips = describe_slice(case['topology'])
+  config = load_config(f'{configs}/{case["recipe"]}')
+  step = compile_step(with_values(config, case['changes']), chips)
+  figures = {'peak_bytes': int(step.peak_bytes)}
+  if chips.chip.is_tpu:
+    figures['cycles'] = int(step.time.cycles)
+    figures['moved_bytes'] = int(step.time.moved_bytes)
+  return figures
 
 
 def differences(
@@ -108,6 +131,28 @@ def versions() -> str:
   return f'jax {minor}, optax {optax.__version__}'
 
 
+def _check_compiled(cases: list[dict[str, Any]]) -> int:
+  """Checks each case where its compiler is; new figures replace its own.
+
+  Returns:
+    How many are not as recorded.
+  """
+  num_changed = 0
+  for case in cases:
+    print(f'{case["recipe"]} {case["changes"]} on {case["topology"]}:', end=' ')
+    version = compiler_version(case['topology'])
+    if version != case['compiler'] and not (version and flags.FLAGS.update):
+      print(f'recorded with {case["compiler"]}, here is {version or "none"}')
+      continue
+    found = compiled_figures(case)
+    recorded = {key: case[key] for key in found}
+    lines = differences(recorded, found, same_version=True)
+    num_changed += bool(lines)
+    print('\n  '.join(['changed', *lines]) if lines else 'as recorded')
+    case.update(found, compiler=version)
+  return num_changed
+
+
 def main(argv: list[str]) -> None:
   """Runs the command."""
   if argv[1:]:
@@ -127,8 +172,10 @@ def main(argv: list[str]) -> None:
     num_changed += bool(lines)
     print(f'[{number}/{len(record["recipes"])}] {spec}:', end=' ')
     print('\n  '.join(['changed', *lines]) if lines else 'as recorded')
+  if flags.FLAGS.compiled:
+    num_changed += _check_compiled(record['compiled'])
   if flags.FLAGS.update:
-    record = {'versions': versions(), 'recipes': found}
+    record = record | {'versions': versions(), 'recipes': found}
     path.write_text(json.dumps(record, indent=2) + '\n')
     print(f'Recorded in {path}.')
   elif num_changed:
@@ -137,5 +184,6 @@ def main(argv: list[str]) -> None:
 
 if __name__ == '__main__':
   flags.DEFINE_string('figures', str(FIGURES), 'The record.')
+  flags.DEFINE_bool('compiled', False, 'Steps for TPUs and GPUs, too.')
   flags.DEFINE_bool('update', False, 'Record what is now.')
   app.run(main)

@@ -1,18 +1,24 @@
-"""Plans a run on TPUs that are not here: what fits, and how long it takes.
+"""Plans a run on chips that are not here: what fits, and how long it takes.
 
   python -m rvmae_jax.tools.plan --config configs/rvm_pretrain.py:variant=H \\
     --topology v6e:16x16 [--global_batch 2048] [--mfu 0.4] [--json plan.json]
     [--against model.remat=full --against model.scan_layers=True]
 
-Compiles the training step itself with the TPU compiler, which needs no TPU
-(pip install 'rvmae_jax[tpu]', Linux on x86_64), and tells memory, FLOPs, what
-goes over the network, and the time that each bounds a step to. If the config
-does not fit it tries, in this order, more microbatches (`accumulation_steps`),
-`remat`, and shards of the state (`mesh.fsdp`), and says what to set. A compile
-takes minutes; one or two with `--config.model.scan_layers=True`, for any size.
+Compiles the training step itself with the compiler of TPUs or of NVIDIA's GPUs
+(h100:8; four machines are h100:4x8), for which neither need be there: pip
+install 'rvmae_jax[tpu]' or 'rvmae_jax[cuda]', Linux on x86_64. It tells memory,
+FLOPs, what goes over the network, and the time that each bounds a step to. If
+the config does not fit it tries, in this order, more microbatches
+(`accumulation_steps`), `remat`, and shards of the state (`mesh.fsdp`), and says
+what to set. A compile takes minutes; one or two with
+`--config.model.scan_layers=True`, for any size.
+
+Of TPUs it says how long a step takes by the schedule that the compiler ends
+with: the cycles of each operation or, where that is longer, the bytes that it
+moves. No run is faster; waiting and exchanges come on top.
 
 With `--against` it compares the config with itself at other values instead, by
-memory and by the time that the compiler expects.
+memory and by that time.
 
 Exit code: 0 something fits, 1 nothing does, 2 the command itself is wrong.
 """
@@ -51,12 +57,12 @@ def main(argv: list[str]) -> int:
   config.batch_size = args.global_batch or config.batch_size
   num_steps = args.steps or config.total_steps
   try:
-    tpus = ahead_of_time.describe_slice(args.topology)
+    chips = ahead_of_time.describe_slice(args.topology)
     if args.against:
-      variants = compare_variants(config, args.against, tpus)
-      print(format_variants(variants, tpus.hbm_bytes))
+      variants = compare_variants(config, args.against, chips)
+      print(format_variants(variants, chips.hbm_bytes))
       return 0
-    plan = make_plan(config, tpus)
+    plan = make_plan(config, chips)
   except (ImportError, ValueError) as error:
     print(f'plan: {error}', file=sys.stderr)
     return 2
@@ -69,7 +75,7 @@ def main(argv: list[str]) -> int:
 
 if __name__ == '__main__':
   define_config_flag()
-  flags.DEFINE_string('topology', None, 'TPU slice, such as v6e:16x16.')
+  flags.DEFINE_string('topology', None, 'Such as v6e:16x16 or h100:8.')
   flags.DEFINE_integer('global_batch', 0, "Clips of a step; 0: the config's.")
   flags.DEFINE_float('mfu', 0.4, 'Share of the peak that the run will reach.')
   flags.DEFINE_integer('steps', 0, "Of the run; 0: the config's.")

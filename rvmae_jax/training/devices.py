@@ -21,6 +21,9 @@ class Device:
     link_bytes_per_s: of one link to a neighbour, one way.
     num_links: of a chip in a torus; NVLink counts as one.
     clock_hz: of a TPU's cores; that of GPUs, which changes, is 0.
+    num_cores: of a TPU chip.
+    matrix_side: rows and columns of what a matrix unit keeps at once; of GPUs,
+      whose tiles are small, 16.
   """
 
   name: str
@@ -31,11 +34,23 @@ class Device:
   link_bytes_per_s: float
   num_links: int
   clock_hz: float = 0.0
+  num_cores: int = 1
+  matrix_side: int = 16
 
   @property
   def network_bytes_per_s(self) -> float:
     """What a chip can send at once over all its links."""
     return self.link_bytes_per_s * self.num_links
+
+  @property
+  def is_tpu(self) -> bool:
+    """Or a GPU."""
+    return self.kind.startswith('TPU')
+
+  @property
+  def exponentials_per_s(self) -> float:
+    """Of a TPU's vector units, 8 x 128 a cycle; 0 for GPUs: not reckoned."""
+    return self.num_cores * 8 * 128 * self.clock_hz
 
 
 _GB = _GHZ = 1e9
@@ -44,19 +59,24 @@ _GIB = 2**30
 # The first whose kind is a part of JAX's name counts: special ones come first.
 DEVICES = (
   Device(
-    'v6e', 'TPU v6', 918e12, 32 * _GIB, 1640 * _GB, 90 * _GB, 4, 1.75 * _GHZ
+    *('v6e', 'TPU v6', 918e12, 32 * _GIB, 1640 * _GB, 90 * _GB, 4),
+    *(1.75 * _GHZ, 1, 256),
   ),
   Device(
-    'v5e', 'TPU v5 lite', 197e12, 16 * _GIB, 819 * _GB, 45 * _GB, 4, 1.5 * _GHZ
+    *('v5e', 'TPU v5 lite', 197e12, 16 * _GIB, 819 * _GB, 45 * _GB, 4),
+    *(1.5 * _GHZ, 1, 128),
   ),
   Device(
-    'v5e', 'TPU v5e', 197e12, 16 * _GIB, 819 * _GB, 45 * _GB, 4, 1.5 * _GHZ
+    *('v5e', 'TPU v5e', 197e12, 16 * _GIB, 819 * _GB, 45 * _GB, 4),
+    *(1.5 * _GHZ, 1, 128),
   ),
   Device(
-    'v5p', 'TPU v5', 459e12, 95 * _GIB, 2765 * _GB, 90 * _GB, 6, 1.75 * _GHZ
+    *('v5p', 'TPU v5', 459e12, 95 * _GIB, 2765 * _GB, 90 * _GB, 6),
+    *(1.75 * _GHZ, 2, 128),
   ),
   Device(
-    'v4', 'TPU v4', 275e12, 32 * _GIB, 1228 * _GB, 45 * _GB, 6, 1.05 * _GHZ
+    *('v4', 'TPU v4', 275e12, 32 * _GIB, 1228 * _GB, 45 * _GB, 6),
+    *(1.05 * _GHZ, 2, 128),
   ),
   Device('h200', 'H200', 989e12, 141 * _GB, 4800 * _GB, 450 * _GB, 1),
   Device('h100pcie', 'H100 PCIe', 756e12, 80 * _GB, 2000 * _GB, 64 * _GB, 1),

@@ -1,8 +1,11 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rvmae_jax.layers import attention
 from rvmae_jax.layers.transformer import (
   CrossEncoder,
   DropPath,
@@ -107,3 +110,28 @@ def test_drop_path_rises_from_the_first_block_to_the_last(options):
   np.testing.assert_allclose(out, first, atol=1e-5)
   # Without training nothing is left out, and no random numbers are needed.
   assert np.abs(apply(variables, tokens) - first).max() > 0.1
+
+
+def test_attention_that_is_kept_changes_no_gradient(monkeypatch):
+  one_head = functools.partial(attention.headwise_attention, max_logits=1)
+  monkeypatch.setattr(attention, 'headwise_attention', one_head)
+  options = {'scan': True, 'attention': 'headwise'}
+  module, queries, context = make_cross_encoder(**options)
+  shapes = jax.eval_shape(module.init, jax.random.key(2), queries, context)
+  rng = np.random.default_rng(0)
+  variables = jax.tree.map(
+    lambda leaf: rng.normal(0, 0.3, leaf.shape).astype(np.float32), shapes
+  )
+
+  def loss(variables, remat):
+    module, *_ = make_cross_encoder(remat=remat, **options)
+    return (module.apply(variables, queries, context) ** 2).mean()
+
+  kept, whole = jax.jit(
+    lambda variables: [
+      jax.value_and_grad(loss)(variables, remat)
+      for remat in ('attention', 'none')
+    ]
+  )(variables)
+  for ours, plain in zip(jax.tree.leaves(kept), jax.tree.leaves(whole)):
+    np.testing.assert_allclose(ours, plain, rtol=1e-5, atol=1e-6)

@@ -4,14 +4,18 @@ A new model adds a line to `CASES`: its config, small, and the shapes of a batch
 that it takes.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rvmae_jax.batch import check_batch, fake_batch
+from rvmae_jax.layers import attention
 from rvmae_jax.models import MODELS, build_model
 from rvmae_jax.objectives.statistics import network_metrics
+from rvmae_jax.tools.benchmarks.program import walk
 from rvmae_jax.training.health import find_problems
 
 T, S, SIZE, PATCH = 4, 2, 32, 8
@@ -203,6 +207,31 @@ def test_fresh_parameters_show_no_sign_of_collapse(case, ran):
   metrics = network_metrics(ran[0])
   assert 'features/rank' in metrics
   assert find_problems(metrics, {}, case[0].get('core_kind', '')) == []
+
+
+@pytest.mark.parametrize('name', MODELS.names())
+def test_logits_are_computed_less_often_where_attention_is_kept(
+  name, monkeypatch
+):
+  """That gradients are equal is a test of `layers`."""
+  one_head = functools.partial(attention.headwise_attention, max_logits=1)
+  monkeypatch.setattr(attention, 'headwise_attention', one_head)
+  config, make_spec = CASES[name]
+  spec = make_spec(config, SIZE)
+  config = {**config, 'encoder_blocks': 1, 'attention': 'headwise'}
+  variables = jax.eval_shape(build_model(config).init, jax.random.key(0), spec)
+
+  def num_exponentials(remat):
+    model = build_model({**config, 'remat': remat})
+
+    def loss(variables, batch):
+      out = model.apply(variables, batch, train=True)
+      return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(out))
+
+    program = jax.make_jaxpr(jax.grad(loss))(variables, spec)
+    return sum(e.primitive.name == 'exp' for e, _ in walk(program))
+
+  assert num_exponentials('attention') < num_exponentials('full')
 
 
 def test_flops_agree_with_xla(case):

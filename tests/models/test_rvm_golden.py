@@ -121,7 +121,7 @@ def test_loss_and_gradients(golden):
   'fields',
   [
     {'scan_layers': True},
-    {'remat': 'full'},
+    {'remat': 'attention', 'core_remat': 'attention'},
     {'remat': 'dots', 'scan_layers': True},
     {'core_remat': 'none'},
     {'time_unroll': 3},

@@ -6,7 +6,12 @@ import pathlib
 import pytest
 
 from rvmae_jax.tools import benchmark_check
-from rvmae_jax.tools.benchmark_check import differences, step_figures
+from rvmae_jax.tools.benchmark_check import (
+  compiled_figures,
+  differences,
+  step_figures,
+)
+from rvmae_jax.tools.planning.ahead_of_time import compiler_version
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECORD = json.loads((ROOT / benchmark_check.FIGURES).read_text())
@@ -31,6 +36,21 @@ def test_a_step_is_as_recorded(spec):
   assert not differences(recorded, found, same_version)
   # The formulas by which utilisation is reckoned are those of the program.
   assert found['model_flops'] == pytest.approx(found['flops_once'], rel=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'case', RECORD['compiled'], ids=lambda c: c['topology']
+)
+def test_a_step_for_other_chips_is_as_recorded(case):
+  version = compiler_version(case['topology'])
+  if version != case['compiler']:
+    pytest.skip(
+      f'recorded with {case["compiler"]}, here is {version or "none"}'
+    )
+  found = compiled_figures(case, ROOT / benchmark_check.CONFIGS)
+  recorded = {name: case[name] for name in found}
+  assert not differences(recorded, found, same_version=True)
 
 
 def test_differences_name_the_figure_and_how_far_it_is():

@@ -50,6 +50,33 @@ def count(jaxpr: ClosedJaxpr | Jaxpr) -> ProgramCounts:
   )
 
 
+def padded_flops(jaxpr: ClosedJaxpr | Jaxpr, side: int) -> float:
+  """FLOPs of matrix products as a matrix unit does them, padding included.
+
+  It keeps a tile of `side` x `side` of one operand and streams rows of the
+  other past it, in groups of 8; to load a tile takes as long as `side` rows.
+  The better way round counts.
+
+  Args:
+    jaxpr: of the program; loops count as `count` has them.
+    side: of the matrix unit.
+  """
+  return sum(
+    times * _padded_dot_flops(equation, side)
+    for equation, times in walk(jaxpr)
+    if equation.primitive.name == 'dot_general'
+  )
+
+
+def exponentials(jaxpr: ClosedJaxpr | Jaxpr) -> int:
+  """Elements that exp and tanh are taken of; loops count as in `count`."""
+  return sum(
+    times * math.prod(equation.outvars[0].aval.shape)
+    for equation, times in walk(jaxpr)
+    if equation.primitive.name in ('exp', 'exp2', 'tanh', 'logistic', 'erf')
+  )
+
+
 def walk(
   jaxpr: ClosedJaxpr | Jaxpr, times: int = 1
 ) -> Iterator[tuple[JaxprEqn, int]]:
@@ -77,6 +104,26 @@ def _dot_flops(equation: Any) -> int:
   left = equation.invars[0].aval.shape
   summed = math.prod(left[axis] for axis in contracted)
   return 2 * math.prod(equation.outvars[0].aval.shape) * summed
+
+
+def _padded_dot_flops(equation: Any, side: int) -> float:
+  (contracted, _), (batch, _) = equation.params['dimension_numbers']
+  left = equation.invars[0].aval.shape
+  out = equation.outvars[0].aval.shape
+  summed = math.prod(left[axis] for axis in contracted)
+  groups = math.prod(left[axis] for axis in batch)
+  rows = math.prod(left) // (summed * groups)
+  columns = math.prod(out) // (rows * groups)
+
+  def streamed(rows, kept):
+    return max(_up(rows, 8), side) * _up(kept, side)
+
+  tiles = min(streamed(rows, columns), streamed(columns, rows))
+  return 2.0 * groups * _up(summed, side) * tiles
+
+
+def _up(number: int, multiple: int) -> int:
+  return -(-number // multiple) * multiple
 
 
 def _convolution_flops(equation: Any) -> int:

@@ -1,10 +1,12 @@
-"""The training step of a config, compiled for TPUs that are not here."""
+"""The training step of a config, compiled for chips that are not here."""
 
 import dataclasses
+import importlib.metadata
 import math
 import os
 import re
 import time
+import warnings
 from typing import Any
 
 import jax
@@ -12,9 +14,15 @@ from ml_collections import ConfigDict
 
 from rvmae_jax.memory import planned_bytes
 from rvmae_jax.parts import build_parts
+from rvmae_jax.tools.planning import gpus
 from rvmae_jax.tools.planning.collectives import Collective, find_collectives
-from rvmae_jax.tools.planning.expectation import expected_seconds
+from rvmae_jax.tools.planning.schedule import dump_folder, take_schedules
+from rvmae_jax.tools.planning.step_time import StepTime, step_time
 from rvmae_jax.training import devices, sharding
+
+_USABLE_OF_TPU = 0.97
+# What JAX takes of a card, unless XLA_PYTHON_CLIENT_MEM_FRACTION says more.
+_USABLE_OF_GPU = 0.75
 
 
 class DoesNotFit(Exception):
@@ -31,10 +39,10 @@ class DoesNotFit(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-  """A TPU slice that need not be there.
+  """A TPU slice, or machines with GPUs, that need not be there.
 
   Attributes:
-    name: such as 'v6e:16x16'.
+    name: such as 'v6e:16x16' or 'h100:8'.
     num_chips: in it.
     jax_devices: what a mesh is made of; of v4 two a chip.
     chip: what each of them can do.
@@ -55,6 +63,14 @@ class Slice:
     """Memory of one of `jax_devices`."""
     return self.chip.hbm_bytes / self.devices_per_chip
 
+  @property
+  def usable_bytes(self) -> float:
+    """What of it a program may plan with; the runtime keeps the rest."""
+    if self.chip.is_tpu:
+      return _USABLE_OF_TPU * self.hbm_bytes
+    share = os.environ.get('XLA_PYTHON_CLIENT_MEM_FRACTION', _USABLE_OF_GPU)
+    return float(share) * self.hbm_bytes
+
 
 @dataclasses.dataclass(frozen=True)
 class CompiledStep:
@@ -65,15 +81,16 @@ class CompiledStep:
     temporary_bytes: what comes and goes within a step.
     collectives: what is sent over the network.
     compile_s: seconds to compile, here.
-    expected_s: seconds that the compiler expects of each part of the network
-      (see `expectation.expected_seconds`).
+    time: seconds by the compiler's schedule; of GPUs the bytes alone.
+    attention_calls: of cuDNN, 'forward' and 'backward'.
   """
 
   state_bytes: float
   temporary_bytes: float
   collectives: list[Collective]
   compile_s: float
-  expected_s: dict[str, float] = dataclasses.field(default_factory=dict)
+  time: StepTime = dataclasses.field(default_factory=StepTime)
+  attention_calls: dict[str, int] = dataclasses.field(default_factory=dict)
 
   @property
   def peak_bytes(self) -> float:
@@ -82,22 +99,43 @@ class CompiledStep:
 
 
 def describe_slice(topology: str) -> Slice:
-  """A slice by its name.
+  """Chips by their name.
 
   Args:
-    topology: version and shape, as Google Cloud writes them: 'v5e:4x4',
-      'v6e:16x16', 'v5p:4x4x4'.
+    topology: version and shape: a TPU slice as Google Cloud writes it, such as
+      'v5e:4x4', 'v6e:16x16', 'v5p:4x4x4'; GPUs of a machine, 'h100:8', or of
+      several, 'h100:4x8'.
 
   Raises:
-    ImportError: the TPU compiler is not installed.
-    ValueError: the compiler does not know the slice.
+    ImportError: the compiler is not installed.
+    ValueError: the compiler does not know such chips.
   """
   version, _, shape = topology.partition(':')
   chip = devices.by_name(version)
-  if not re.fullmatch(r'\d+(x\d+)*', shape):
+  if not re.fullmatch(r'[1-9]\d*(x[1-9]\d*)*', shape):
     raise ValueError(
-      f'--topology {topology!r} is not version:shape; write v6e:16x16.'
+      f'--topology {topology!r} is not version:shape; write v6e:16x16 or '
+      'h100:8.'
     )
+  sides = tuple(int(n) for n in shape.split('x'))
+  if chip.is_tpu:
+    found = _find_tpus(topology, sides)
+  else:
+    found = gpus.find_gpus(version, sides)
+  return Slice(topology, math.prod(sides), found, chip)
+
+
+def compiler_version(topology: str) -> str:
+  """Of the compiler for chips, such as 'libtpu 0.0.42.1'; '' without one."""
+  chip = devices.by_name(topology.partition(':')[0])
+  package = 'libtpu' if chip.is_tpu else 'jax-cuda12-plugin'
+  try:
+    return f'{package} {importlib.metadata.version(package)}'
+  except importlib.metadata.PackageNotFoundError:
+    return ''
+
+
+def _find_tpus(topology: str, sides: tuple[int, ...]) -> list[Any]:
   try:
     import libtpu  # noqa: F401
   except ImportError as error:
@@ -112,7 +150,9 @@ def describe_slice(topology: str) -> Slice:
   os.environ.setdefault('TPU_WORKER_HOSTNAMES', 'localhost')
   # No TPU is taken: others on this machine may compile, too.
   os.environ.setdefault('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
-  sides = [int(n) for n in shape.split('x')]
+  dump_folder()
+  # A program that comes from a cache brings no schedule.
+  jax.config.update('jax_enable_compilation_cache', False)
   options = {}
   if math.prod(sides) < 4:
     # Part of a host, whose four chips are 2x2.
@@ -125,28 +165,33 @@ def describe_slice(topology: str) -> Slice:
     raise ValueError(
       f'The TPU compiler knows no slice {topology!r}: {error}'
     ) from error
-  return Slice(topology, math.prod(sides), list(found.devices), chip)
+  return list(found.devices)
 
 
-def compile_step(config: ConfigDict, tpus: Slice) -> CompiledStep:
+def compile_step(config: ConfigDict, chips: Slice) -> CompiledStep:
   """Compiles the very step that `train` would run on a slice.
 
   Args:
     config: a recipe; `config.mesh` must cover the slice.
-    tpus: from `describe_slice`.
+    chips: from `describe_slice`.
 
   Raises:
     DoesNotFit: it takes more memory than a chip has.
     ValueError: the config makes no sense, on this slice or at all.
   """
-  mesh = sharding.make_mesh(**config.mesh, devices=tpus.jax_devices)
+  mesh = sharding.make_mesh(**config.mesh, devices=chips.jax_devices)
   parts = build_parts(config)
   shardings = sharding.state_shardings(parts.shapes, mesh)
   step = sharding.jit_step(parts.train_step, shardings, mesh, parts.frozen)
   start = time.monotonic()
   try:
-    compiled = step.lower(parts.shapes, parts.spec, *parts.frozen).compile()
+    lowered = step.lower(parts.shapes, parts.spec, *parts.frozen)
+    compiled = lowered.compile(
+      None if chips.chip.is_tpu else gpus.COMPILER_OPTIONS
+    )
   except jax.errors.JaxRuntimeError as error:
+    if chips.chip.is_tpu:
+      take_schedules(dump_folder())  # Of a program that is none.
     if 'RESOURCE_EXHAUSTED' not in str(error):
       raise
     raise DoesNotFit(
@@ -159,8 +204,29 @@ def compile_step(config: ConfigDict, tpus: Slice) -> CompiledStep:
     temporary_bytes=temporary_bytes,
     collectives=find_collectives(program),
     compile_s=time.monotonic() - start,
-    expected_s=expected_seconds(program, tpus.chip.clock_hz),
+    time=scheduled_time(program, chips),
+    attention_calls=gpus.attention_calls(program),
   )
+
+
+def scheduled_time(program: str, chips: Slice) -> StepTime:
+  """Seconds by the schedule of the program that was compiled last.
+
+  Warns where libtpu wrote no schedule; its own estimates then stand in.
+
+  Args:
+    program: `compiled.as_text()`.
+    chips: that it was compiled for.
+  """
+  schedules = take_schedules(dump_folder()) if chips.chip.is_tpu else {}
+  if chips.chip.is_tpu and not schedules:
+    warnings.warn(
+      f'{compiler_version(chips.name)} wrote no schedule: '
+      'seconds are its estimate, seen to be 2 to 2.5 times too long with '
+      '0.0.42. It reads LIBTPU_INIT_ARGS once, when it is loaded.',
+      stacklevel=2,
+    )
+  return step_time(program, schedules, chips.chip, chips.devices_per_chip)
 
 
 def used_bytes(message: str) -> float:

@@ -31,10 +31,10 @@ class Attempt:
   reason: str = ''
 
   @property
-  def expected_step_s(self) -> float:
-    """By the compiler, or the network if slower; 0 if the first is silent."""
-    expected = sum(self.step.expected_s.values()) if self.step else 0.0
-    return max(expected, self.bounds.network_s) if expected else 0.0
+  def step_s(self) -> float:
+    """By the schedule, or the network if slower; 0 if the first is silent."""
+    scheduled = self.step.time.scheduled_s if self.step else 0.0
+    return max(scheduled, self.bounds.network_s) if scheduled else 0.0
 
 
 @dataclasses.dataclass(frozen=True)

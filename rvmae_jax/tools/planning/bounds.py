@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from rvmae_jax.tools.planning.collectives import Collective
+from rvmae_jax.tools.planning.work import Work
 from rvmae_jax.training.devices import Device
 
 SECONDS_A_DAY = 86_400
@@ -15,18 +16,23 @@ class Bounds:
 
   Attributes:
     compute_s: matrix products of the model, at the chip's peak.
+    widths_s: the same with what the network's widths leave empty in the matrix
+      units, at the peak.
+    exponentials_s: of softmax and activations on the vector units; 0 for GPUs.
     memory_s: state read and written once, and each temporary once for each
       microbatch; real programs read more.
     network_s: what a chip must send, over all of its links at once.
   """
 
   compute_s: float
+  widths_s: float
+  exponentials_s: float
   memory_s: float
   network_s: float
 
   @property
   def limit(self) -> str:
-    """What bounds the step: 'compute', 'memory' or 'network'."""
+    """What bounds the step: the name of a field without its _s."""
     times = {
       field.name.removesuffix('_s'): getattr(self, field.name)
       for field in dataclasses.fields(self)
@@ -36,7 +42,7 @@ class Bounds:
   @property
   def step_s(self) -> float:
     """No step is faster, even if all three overlap."""
-    return max(self.compute_s, self.memory_s, self.network_s)
+    return getattr(self, f'{self.limit}_s')
 
 
 def step_bounds(
@@ -44,6 +50,7 @@ def step_bounds(
   chip: Device,
   num_chips: int,
   flops: float,
+  work: Work,
   state_bytes: float,
   temporary_bytes: float,
   collectives: Sequence[Collective],
@@ -56,6 +63,7 @@ def step_bounds(
     chip: what a chip can do.
     num_chips: that share the batch.
     flops: of a step, over all chips.
+    work: likewise.
     state_bytes: that stay, a device.
     temporary_bytes: that come and go with each microbatch, a device.
     collectives: of a step, of one device.
@@ -67,6 +75,12 @@ def step_bounds(
   sent = devices_per_chip * sum(part.sent_bytes for part in collectives)
   return Bounds(
     compute_s=flops / (num_chips * chip.flops_per_s),
+    widths_s=work.matrix_flops / (num_chips * chip.flops_per_s),
+    exponentials_s=(
+      work.exponentials / (num_chips * chip.exponentials_per_s)
+      if chip.exponentials_per_s
+      else 0.0
+    ),
     memory_s=moved / chip.hbm_bytes_per_s,
     network_s=sent / chip.network_bytes_per_s if num_chips > 1 else 0.0,
   )

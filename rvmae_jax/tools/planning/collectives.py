@@ -5,7 +5,11 @@ import dataclasses
 import math
 import re
 
-from rvmae_jax.tools.planning.program import Line, lines_as_run
+from rvmae_jax.tools.planning.program import (
+  ITEM_BYTES,
+  Line,
+  lines_as_run,
+)
 
 KINDS = (
   'all-reduce',
@@ -14,12 +18,6 @@ KINDS = (
   'all-to-all',
   'collective-permute',
 )
-_BYTES = {
-  **dict.fromkeys(('pred', 's8', 'u8', 'f8e4m3fn', 'f8e5m2'), 1),
-  **dict.fromkeys(('s16', 'u16', 'f16', 'bf16'), 2),
-  **dict.fromkeys(('s32', 'u32', 'f32'), 4),
-  **dict.fromkeys(('s64', 'u64', 'f64', 'c64'), 8),
-}
 _ARRAY = re.compile(r'\b([a-z]+\d*\w*)\[([\d,]*)\]')
 _OPERATION = re.compile(
   rf'^\s+(?:ROOT )?%?[\w.-]+ = (.*?) ({"|".join(KINDS)})(-start)?\((.*)$'
@@ -103,7 +101,7 @@ def _exchanges(program: str) -> list[Line]:
 def _num_bytes(kind: str, is_start: bool, result: str, group_size: int) -> int:
   """Of the larger side of an exchange."""
   sizes = [
-    _BYTES.get(dtype, 0) * math.prod(int(n) for n in shape.split(',') if n)
+    ITEM_BYTES.get(dtype, 0) * math.prod(int(n) for n in shape.split(',') if n)
     for dtype, shape in _ARRAY.findall(result)
   ]
   if kind == 'reduce-scatter':

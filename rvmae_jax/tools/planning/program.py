@@ -4,6 +4,14 @@ import collections
 import re
 from typing import NamedTuple
 
+# Of one number, by the name that XLA has for its type.
+ITEM_BYTES = {
+  **dict.fromkeys(('pred', 's8', 'u8', 'f8e4m3fn', 'f8e5m2'), 1),
+  **dict.fromkeys(('s16', 'u16', 'f16', 'bf16'), 2),
+  **dict.fromkeys(('s32', 'u32', 'f32'), 4),
+  **dict.fromkeys(('s64', 'u64', 'f64', 'c64'), 8),
+}
+
 _FUNCTION = re.compile(r'^(ENTRY )?%?([\w.-]+) .*\{$')
 _CALLED = re.compile(
   r'(?:body|calls|to_apply|called_computations=\{|true_computation|'
@@ -38,13 +46,13 @@ def lines_as_run(program: str) -> list[Line]:
   Raises:
     ValueError: the text is no compiled program.
   """
-  functions, entry = _functions(program)
+  functions, entry = functions_of(program)
   times = collections.Counter()
 
   def visit(name: str, factor: int) -> None:
     times[name] += factor
     for line in functions[name]:
-      called = [name for name in _CALLED.findall(line) if name in functions]
+      called = [name for name in called_functions(line) if name in functions]
       if called:
         inner = factor * _turns(line, functions)
         for name in called:
@@ -57,6 +65,11 @@ def lines_as_run(program: str) -> list[Line]:
     for line in lines
     if times[name]
   ]
+
+
+def called_functions(line: str) -> list[str]:
+  """Names of what the operation of a line runs; not of a loop's condition."""
+  return _CALLED.findall(line)
 
 
 def _turns(line: str, functions: dict[str, list[str]]) -> int:
@@ -77,7 +90,7 @@ def _turns(line: str, functions: dict[str, list[str]]) -> int:
   return int(limits[0]) if is_count and len(limits) == 1 else 1
 
 
-def _functions(program: str) -> tuple[dict[str, list[str]], str]:
+def functions_of(program: str) -> tuple[dict[str, list[str]], str]:
   """Lines of each function of a program, and the name of the first to run."""
   functions, entry, current = {}, '', []
   for line in program.splitlines():

@@ -18,10 +18,8 @@ from rvmae_jax.tools.planning.ahead_of_time import (
 from rvmae_jax.tools.planning.attempts import Attempt, Plan
 from rvmae_jax.tools.planning.bounds import step_bounds
 from rvmae_jax.tools.planning.table import format_attempt, format_changes
+from rvmae_jax.tools.planning.work import least_work
 from rvmae_jax.training import guards, sharding
-
-# What of a chip's memory a program may plan with; the runtime keeps the rest.
-_USABLE = 0.97
 
 Compile = Callable[[ConfigDict, Slice], CompiledStep]
 
@@ -32,7 +30,7 @@ def _print_now(line: str) -> None:
 
 def make_plan(
   config: ConfigDict,
-  tpus: Slice,
+  chips: Slice,
   compile_step: Compile = ahead_of_time.compile_step,
   tell: Callable[[str], None] = _print_now,
 ) -> Plan:
@@ -40,23 +38,23 @@ def make_plan(
 
   Args:
     config: a recipe, with the batch that is wanted.
-    tpus: where it is to run.
+    chips: where it is to run.
     compile_step: compiles a config, or raises DoesNotFit.
     tell: gets a line before and after each compile.
 
   Raises:
     ValueError: the batch cannot be spread over the slice.
   """
-  search = _Search(config, tpus, compile_step, tell)
+  search = _Search(config, chips, compile_step, tell)
   attempts = []
-  for changes in _ways(config, len(tpus.jax_devices)):
+  for changes in _ways(config, len(chips.jax_devices)):
     attempts += search.try_way(changes)
     if attempts[-1].fits:
       break
   return Plan(
-    tpus.name,
-    tpus.num_chips,
-    tpus.hbm_bytes,
+    chips.name,
+    chips.num_chips,
+    chips.hbm_bytes,
     config.batch_size,
     search.flops,
     attempts,
@@ -67,7 +65,7 @@ def make_plan(
 def compare_variants(
   config: ConfigDict,
   changes: Sequence[str],
-  tpus: Slice,
+  chips: Slice,
   compile_step: Compile = ahead_of_time.compile_step,
   tell: Callable[[str], None] = _print_now,
 ) -> dict[str, Attempt]:
@@ -76,7 +74,7 @@ def compare_variants(
   Args:
     config: a recipe.
     changes: such as 'model.remat=full,batch_size=8', one a variant.
-    tpus: where it is to run.
+    chips: where it is to run.
     compile_step: compiles a config, or raises DoesNotFit.
     tell: gets a line before and after each compile.
 
@@ -91,8 +89,8 @@ def compare_variants(
   attempts = {}
   for name, variant in configs.items():
     tell(f'{name}:')
-    search = _Search(variant, tpus, compile_step, tell)
-    _, rows = next(_microbatches(variant, len(tpus.jax_devices)))
+    search = _Search(variant, chips, compile_step, tell)
+    _, rows = next(_microbatches(variant, len(chips.jax_devices)))
     attempts[name] = search.attempt({}, rows)
   return attempts
 
@@ -103,27 +101,28 @@ class _Search:
   def __init__(
     self,
     config: ConfigDict,
-    tpus: Slice,
+    chips: Slice,
     compile_step: Compile,
     tell: Callable[[str], None],
   ):
-    self.config, self.tpus = config, tpus
+    self.config, self.chips = config, chips
     self.compile_step, self.tell = compile_step, tell
     parts = build_parts(config)
     self.shapes = parts.shapes
     self.flops = (parts.flops_per_clip or 0) * config.batch_size
-    self.usable_bytes = _USABLE * tpus.hbm_bytes
+    self.work = least_work(config, chips.chip.matrix_side)
+    self.usable_bytes = chips.usable_bytes
 
   def try_way(self, changes: Mapping[str, Any]) -> list[Attempt]:
     """One way with more and more microbatches, until one fits."""
-    fixed = state_bytes(_with(self.config, changes), self.shapes, self.tpus)
+    fixed = state_bytes(_with(self.config, changes), self.shapes, self.chips)
     if fixed > self.usable_bytes:
       reason = 'parameters and optimizer alone do not fit'
       attempt = Attempt(changes, 0, fixed, False, reason=reason)
-      self.tell(format_attempt(attempt, self.tpus.hbm_bytes))
+      self.tell(format_attempt(attempt, self.chips.hbm_bytes))
       return [attempt]
     attempts = []
-    for steps, rows in _microbatches(self.config, len(self.tpus.jax_devices)):
+    for steps, rows in _microbatches(self.config, len(self.chips.jax_devices)):
       if attempts and self._is_hopeless(attempts, fixed, rows):
         continue
       if steps != self.config.accumulation_steps:
@@ -153,15 +152,16 @@ class _Search:
     self.tell(f'Compiling {format_changes(changes) or "as given"} ..')
     config = _with(self.config, changes)
     try:
-      step = self.compile_step(config, self.tpus)
+      step = self.compile_step(config, self.chips)
     except DoesNotFit as error:
       attempt = Attempt(changes, rows, error.used_bytes, False)
     else:
       bounds = step_bounds(
-        chip=self.tpus.chip,
-        num_chips=self.tpus.num_chips,
-        devices_per_chip=self.tpus.devices_per_chip,
+        chip=self.chips.chip,
+        num_chips=self.chips.num_chips,
+        devices_per_chip=self.chips.devices_per_chip,
         flops=self.flops,
+        work=self.work,
         state_bytes=step.state_bytes,
         temporary_bytes=step.temporary_bytes,
         collectives=step.collectives,
@@ -173,7 +173,7 @@ class _Search:
       attempt = Attempt(
         changes, rows, step.peak_bytes, fits, step, bounds, reason
       )
-    self.tell(format_attempt(attempt, self.tpus.hbm_bytes))
+    self.tell(format_attempt(attempt, self.chips.hbm_bytes))
     return attempt
 
   def most_rows(self, attempt: Attempt) -> int:
@@ -188,8 +188,9 @@ def _ways(config: ConfigDict, num_devices: int) -> Iterator[dict[str, Any]]:
   changes = {}
   yield dict(changes)
   if config.model.get('remat') == 'none':
-    changes['model.remat'] = 'full'
-    yield dict(changes)
+    for remat in ('attention', 'full'):
+      changes['model.remat'] = remat
+      yield dict(changes)
   fsdp = 4
   while fsdp < num_devices:
     if fsdp > config.mesh.fsdp:
@@ -217,15 +218,15 @@ def _microbatches(
       yield steps, rows // steps
 
 
-def state_bytes(config: ConfigDict, shapes: Any, tpus: Slice) -> float:
+def state_bytes(config: ConfigDict, shapes: Any, chips: Slice) -> float:
   """Parameters, optimizer and running mean on one device.
 
   Args:
     config: whose mesh shards them.
     shapes: of the training state.
-    tpus: the slice.
+    chips: the slice.
   """
-  mesh = sharding.make_mesh(**config.mesh, devices=tpus.jax_devices)
+  mesh = sharding.make_mesh(**config.mesh, devices=chips.jax_devices)
   places = sharding.state_shardings(shapes, mesh)
   return sum(
     np.prod(place.shard_shape(leaf.shape)) * leaf.dtype.itemsize

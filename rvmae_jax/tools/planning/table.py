@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from rvmae_jax.tools.planning.ahead_of_time import CompiledStep
 from rvmae_jax.tools.planning.attempts import Attempt, Plan
 from rvmae_jax.tools.planning.bounds import SECONDS_A_DAY, run_days
 
 _GIB = 2**30
+# A smaller share without a schedule is not worth a word.
+_MUCH = 0.01
 
 
 def format_attempt(attempt: Attempt, hbm_bytes: float) -> str:
@@ -64,14 +67,16 @@ def format_summary(plan: Plan, num_steps: int, mfu: float) -> str:
     (
       'step takes',
       f'at least {1e3 * bounds.step_s:.1f} ms, bound by {bounds.limit}: '
-      f'compute {1e3 * bounds.compute_s:.1f}, memory '
+      f'compute {1e3 * bounds.compute_s:.1f} ({1e3 * bounds.widths_s:.1f} at '
+      f'these widths), exponentials {1e3 * bounds.exponentials_s:.1f}, memory '
       f'{1e3 * bounds.memory_s:.1f}, network {1e3 * bounds.network_s:.1f} ms',
     ),
-    *_expected(chosen),
+    *_scheduled(chosen),
+    *_on_gpus(step),
     (
       'the run',
       f'{run_days(bounds, num_steps, mfu):.1f} days for {num_steps:,} steps at '
-      f'{mfu:.0%} MFU{_expected_days(chosen, num_steps)}',
+      f'{mfu:.0%} MFU{_scheduled_days(chosen, num_steps)}',
     ),
   ]
   return '\n'.join([title, *(f'  {name:18} {text}' for name, text in rows)])
@@ -80,40 +85,72 @@ def format_summary(plan: Plan, num_steps: int, mfu: float) -> str:
 def format_variants(variants: dict[str, Attempt], hbm_bytes: float) -> str:
   """One row for each attempt, by what is set; the first is the basis."""
   width = max(map(len, variants))
-  lines = [f'{"":{width}}  clips     GiB  expected ms   ratio    MFU']
+  lines = [
+    f'{"":{width}}  clips     GiB  scheduled ms   ratio    MFU  of bound'
+    '  estimated ms'
+  ]
   basis = None
   for name, attempt in variants.items():
     gib = attempt.peak_bytes / _GIB
     cells = f'{name:{width}}  {attempt.rows:5}  {gib:6.2f}'
-    seconds = attempt.expected_step_s
+    seconds = attempt.step_s
     if not attempt.fits:
       cells += f'  does not fit {hbm_bytes / _GIB:.0f} GiB'
     elif seconds:
       basis = basis or seconds
-      share = attempt.bounds.compute_s / seconds
-      cells += f'  {1e3 * seconds:11.1f}  {basis / seconds:6.2f}  {share:5.1%}'
+      cells += (
+        f'  {1e3 * seconds:12.1f}  {basis / seconds:6.2f}'
+        f'  {attempt.bounds.compute_s / seconds:5.1%}'
+        f'  {attempt.bounds.step_s / seconds:8.1%}'
+        f'  {1e3 * attempt.step.time.estimated_s:12.1f}'
+      )
     lines.append(cells)
   return '\n'.join(lines)
 
 
-def _expected(attempt: Attempt) -> list[tuple[str, str]]:
-  seconds = attempt.step.expected_s
-  total = sum(seconds.values())
-  if not total:
+def _on_gpus(step: CompiledStep) -> list[tuple[str, str]]:
+  """What a compiler for GPUs tells instead of seconds."""
+  if step.time.parts or not step.time.moved_bytes:
     return []
-  shares = ', '.join(f'{part} {s / total:.0%}' for part, s in seconds.items())
+  calls = ', '.join(f'{n} x {way}' for way, n in step.attention_calls.items())
   return [
     (
-      'compiler expects',
-      f'{1e3 * total:.1f} ms ({attempt.bounds.compute_s / total:.0%} MFU), '
-      f'without exchanges: {shares}',
-    )
+      'operations move',
+      f'{step.time.moved_bytes / 1e9:.2f} GB: at least '
+      f'{1e3 * step.time.memory_s:.1f} ms, one after the other',
+    ),
+    ('cuDNN attention', calls or 'none'),
   ]
 
 
-def _expected_days(attempt: Attempt, num_steps: int) -> str:
-  seconds = attempt.expected_step_s
-  if not seconds:
+def _scheduled(attempt: Attempt) -> list[tuple[str, str]]:
+  """Rows on the schedule's seconds, those of parts below their sum."""
+  time, bounds = attempt.step.time, attempt.bounds
+  total = time.scheduled_s
+  if not total:
+    return []
+  text = (
+    f'{1e3 * total:.1f} ms ({bounds.compute_s / total:.0%} MFU, '
+    f'{bounds.step_s / total:.0%} of the bound), without exchanges and '
+    f"waiting; the compiler's estimate: {1e3 * time.estimated_s:.1f} ms"
+  )
+  if time.unscheduled > _MUCH:
+    text += f', taken for {time.unscheduled:.0%} of it that has no schedule'
+  rows = [('by schedule', text)]
+  parts = dict.fromkeys(part.part for part in time.parts)
+  for name in parts:
+    phases = [
+      f'{part.phase} {1e3 * part.scheduled_s:.1f}'.strip()
+      for part in sorted(time.parts, key=lambda part: part.phase != 'forward')
+      if part.part == name
+    ]
+    estimate = sum(p.estimated_s for p in time.parts if p.part == name)
+    rows.append((f'  {name}', f'{", ".join(phases)} ({1e3 * estimate:.1f})'))
+  return rows
+
+
+def _scheduled_days(attempt: Attempt, num_steps: int) -> str:
+  if not attempt.step_s:
     return ''
-  days = num_steps * seconds / SECONDS_A_DAY
-  return f', {days:.1f} at what the compiler expects'
+  days = num_steps * attempt.step_s / SECONDS_A_DAY
+  return f', {days:.1f} by schedule'

@@ -2,8 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+import pytest
 
-from rvmae_jax.tools.benchmarks.program import count
+from rvmae_jax.tools.benchmarks.program import (
+  count,
+  exponentials,
+  padded_flops,
+)
 
 
 def _count(function, *shapes):
@@ -53,3 +58,31 @@ def test_what_remat_computes_again_is_counted():
   # Forward two; backward two for the weights and one for what is between.
   assert plain.flops == 5 * product
   assert again.flops == plain.flops + 2 * product
+
+
+@pytest.mark.parametrize(
+  ('spec', 'left', 'right', 'flops'),
+  [
+    # Heads of 32 fill an eighth of 256 rows, 1028 keys take five tiles.
+    ('bqd,bkd->bqk', (3, 1028, 32), (3, 1028, 32), 3 * 256 * 1032 * 1280),
+    # The other way round: few columns, of which a tile takes 256.
+    ('qk,kd->qd', (1028, 1028), (1028, 32), 1280 * 1032 * 256),
+    # What fits wastes nothing.
+    ('nd,dw->nw', (4096, 512), (512, 1024), 4096 * 512 * 1024),
+  ],
+)
+def test_products_count_with_what_widths_leave_empty(spec, left, right, flops):
+  program = jax.make_jaxpr(lambda x, y: jnp.einsum(spec, x, y))(
+    jnp.zeros(left), jnp.zeros(right)
+  )
+  assert padded_flops(program, 256) == 2 * flops
+
+
+def test_exponentials_count_as_often_as_they_are_taken():
+  def steps(logits):
+    return jax.lax.scan(
+      lambda total, row: (total + jax.nn.softmax(row), None), logits[0], logits
+    )[0]
+
+  program = jax.make_jaxpr(steps)(jnp.zeros((3, 4, 5)))
+  assert exponentials(program) == 60

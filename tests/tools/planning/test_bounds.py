@@ -4,9 +4,13 @@ import pytest
 
 from rvmae_jax.tools.planning.bounds import Bounds, run_days, step_bounds
 from rvmae_jax.tools.planning.collectives import Collective
+from rvmae_jax.tools.planning.work import Work
 from rvmae_jax.training.devices import Device
 
-CHIP = Device('x', 'X', 100.0, 1000.0, 10.0, 2.0, 4)
+CHIP = Device(
+  *('x', 'TPU', 100.0, 1000.0, 10.0, 2.0, 4), clock_hz=1.0, num_cores=2
+)
+WORK = Work(matrix_flops=600, exponentials=4096 * 5)
 
 
 def test_each_resource_bounds_alone():
@@ -14,13 +18,15 @@ def test_each_resource_bounds_alone():
     chip=CHIP,
     num_chips=2,
     flops=400,
+    work=WORK,
     state_bytes=5,
     temporary_bytes=10,
     collectives=[Collective('all-reduce', 2, 1, 24)],
     accumulation_steps=3,
   )
-  # 400 / 200; 2 * (5 + 3 * 10) / 10; 24 / (4 * 2).
-  assert bounds == Bounds(2.0, 7.0, 3.0)
+  # 400 / 200; 600 / 200; 20480 / (2 * 2 * 1024); 2 * (5 + 3 * 10) / 10;
+  # 24 / (4 * 2).
+  assert bounds == Bounds(2.0, 3.0, 5.0, 7.0, 3.0)
   assert (bounds.limit, bounds.step_s) == ('memory', 7.0)
 
 
@@ -29,13 +35,16 @@ def test_devices_of_a_chip_share_its_bandwidth():
     'chip': CHIP,
     'num_chips': 2,
     'flops': 400,
+    'work': WORK,
     'state_bytes': 5,
     'temporary_bytes': 10,
     'collectives': [Collective('all-reduce', 2, 1, 24)],
   }
   one = step_bounds(**settings)
   two = step_bounds(**settings, devices_per_chip=2)
-  assert two == Bounds(one.compute_s, 2 * one.memory_s, 2 * one.network_s)
+  assert two.memory_s == 2 * one.memory_s
+  assert two.network_s == 2 * one.network_s
+  assert two.widths_s == one.widths_s
 
 
 def test_a_chip_alone_waits_for_no_network():
@@ -43,14 +52,19 @@ def test_a_chip_alone_waits_for_no_network():
     chip=CHIP,
     num_chips=1,
     flops=100,
+    work=Work(150, 0),
     state_bytes=0,
     temporary_bytes=0,
     collectives=[Collective('all-reduce', 2, 1, 24)],
   )
-  assert bounds == Bounds(1.0, 0.0, 0.0)
+  assert bounds == Bounds(1.0, 1.5, 0.0, 0.0, 0.0)
 
 
 def test_days_at_a_share_of_the_peak():
-  assert run_days(Bounds(0.5, 0.1, 0.2), 86_400, mfu=0.5) == pytest.approx(1.0)
+  assert run_days(
+    Bounds(0.5, 0.6, 0.1, 0.1, 0.2), 86_400, mfu=0.5
+  ) == pytest.approx(1.0)
   # The network is slower than that share.
-  assert run_days(Bounds(0.5, 0.1, 3.0), 86_400, mfu=0.5) == pytest.approx(3.0)
+  assert run_days(
+    Bounds(0.5, 0.6, 0.1, 0.1, 3.0), 86_400, mfu=0.5
+  ) == pytest.approx(3.0)

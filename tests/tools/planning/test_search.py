@@ -20,6 +20,7 @@ from rvmae_jax.tools.planning.ahead_of_time import (
   Slice,
 )
 from rvmae_jax.tools.planning.collectives import Collective
+from rvmae_jax.tools.planning.step_time import PartTime, StepTime
 from rvmae_jax.tools.planning.table import format_summary, format_variants
 from rvmae_jax.training import devices
 
@@ -40,7 +41,7 @@ def _slice(hbm_bytes):
   return Slice('v6e:2x4', 8, jax.devices(), chip)
 
 
-def _compiler(tpus, bytes_a_clip, log):
+def _compiler(chips, bytes_a_clip, log):
   """Plans so many bytes for each clip at once, a third of it with remat."""
 
   def compile_step(config, _):
@@ -49,7 +50,7 @@ def _compiler(tpus, bytes_a_clip, log):
     temporary = factor * rows * bytes_a_clip
     log.append((config.accumulation_steps, config.model.remat))
     # State of the quick start is about 15 MiB.
-    if 15.5 * _MIB / config.mesh.fsdp + temporary > tpus.chip.hbm_bytes:
+    if 15.5 * _MIB / config.mesh.fsdp + temporary > chips.chip.hbm_bytes:
       raise DoesNotFit('too much', 15 * _MIB + temporary)
     gradients = Collective('all-reduce', 8, 1, 5 * _MIB)
     state = 15 * _MIB / config.mesh.fsdp
@@ -59,9 +60,9 @@ def _compiler(tpus, bytes_a_clip, log):
 
 
 def _plan(config, hbm_mib, mib_a_clip):
-  tpus, log = _slice(hbm_mib * _MIB), []
-  compile_step = _compiler(tpus, mib_a_clip * _MIB, log)
-  plan = search.make_plan(config, tpus, compile_step, tell=lambda _: None)
+  chips, log = _slice(hbm_mib * _MIB), []
+  compile_step = _compiler(chips, mib_a_clip * _MIB, log)
+  plan = search.make_plan(config, chips, compile_step, tell=lambda _: None)
   return plan, log
 
 
@@ -77,41 +78,51 @@ def test_what_fits_is_left_as_it_is(config):
   assert 'all-reduce         1 x among 8, 0.005 GiB a step' in text
 
 
-def test_variants_are_compared_by_what_the_compiler_expects(config):
-  tpus = _slice(100 * _MIB)
+def test_variants_are_compared_by_their_schedules(config):
+  chips = _slice(100 * _MIB)
   ms = {'none': 8, 'full': 16}
 
   def compile_step(config, _):
     if config.batch_size > 64:
       raise DoesNotFit('too much', 300 * _MIB)
-    expected_s = {'decoder': 1e-3 * ms[config.model.remat]}
-    return CompiledStep(15 * _MIB, 30 * _MIB, [], 1.0, expected_s)
+    seconds = 1e-3 * ms[config.model.remat]
+    part = PartTime('decoder', 'forward', seconds, 2 * seconds)
+    time = StepTime((part,), unscheduled=0.0)
+    return CompiledStep(15 * _MIB, 30 * _MIB, [], 1.0, time)
 
   changes = ['model.remat=full', 'model.remat=full,batch_size=128']
   variants = search.compare_variants(
-    config, changes, tpus, compile_step, tell=lambda _: None
+    config, changes, chips, compile_step, tell=lambda _: None
   )
   assert list(variants) == ['as given', *changes]
   assert [attempt.rows for attempt in variants.values()] == [8, 8, 16]
-  lines = format_variants(variants, tpus.hbm_bytes).splitlines()
+  lines = format_variants(variants, chips.hbm_bytes).splitlines()
   assert '8.0    1.00' in lines[1]
   assert '16.0    0.50' in lines[2]
   assert 'does not fit' in lines[3]
 
 
-def test_the_compilers_time_is_told_beside_the_bounds(config):
-  tpus = _slice(100 * _MIB)
-  expected_s = {'decoder': 0.75, 'core': 0.25}
+def test_the_schedule_is_told_beside_the_bounds_by_part(config):
+  chips = _slice(100 * _MIB)
+  parts = (
+    PartTime('decoder', 'backward', 0.5, 1.0),
+    PartTime('decoder', 'forward', 0.25, 1.0),
+    PartTime('optimizer', '', 0.25, 0.1),
+  )
+  time = StepTime(parts, unscheduled=0.3)
   plan = search.make_plan(
     config,
-    tpus,
-    lambda *_: CompiledStep(15 * _MIB, 30 * _MIB, [], 1.0, expected_s),
+    chips,
+    lambda *_: CompiledStep(15 * _MIB, 30 * _MIB, [], 1.0, time),
     tell=lambda _: None,
   )
   text = format_summary(plan, num_steps=86_400, mfu=0.4)
-  assert 'compiler expects   1000.0 ms (0% MFU)' in text
-  assert 'decoder 75%, core 25%' in text
-  assert ', 1.0 at what the compiler expects' in text
+  assert 'by schedule        1000.0 ms (0% MFU' in text
+  assert "the compiler's estimate: 2100.0 ms" in text
+  assert 'taken for 30% of it' in text
+  assert 'decoder          forward 250.0, backward 500.0 (2000.0)' in text
+  assert 'optimizer        250.0 (100.0)' in text
+  assert ', 1.0 by schedule' in text
 
 
 def test_microbatches_come_first_and_hopeless_ones_are_not_compiled(config):
@@ -125,14 +136,14 @@ def test_microbatches_come_first_and_hopeless_ones_are_not_compiled(config):
 def test_then_remat(config):
   plan, _ = _plan(config, hbm_mib=100, mib_a_clip=120)
   assert plan.chosen.changes == {
-    'model.remat': 'full',
+    'model.remat': 'attention',
     'accumulation_steps': 4,
   }
 
 
 def test_two_attempts_tell_that_fewer_clips_will_not_help(config):
   """Seen with RVM-H: 18.7 GiB with 8 clips at once, and 18.2 with 4."""
-  tpus, log = _slice(16 * _MIB), []
+  chips, log = _slice(16 * _MIB), []
 
   def compile_step(config, _):
     log.append((config.mesh.fsdp, config.accumulation_steps))
@@ -142,7 +153,7 @@ def test_two_attempts_tell_that_fewer_clips_will_not_help(config):
   remat = config_utils.from_json(config_utils.to_json(config))
   with remat.unlocked():
     remat.model.remat = 'full'
-  search.make_plan(remat, tpus, compile_step, tell=lambda _: None)
+  search.make_plan(remat, chips, compile_step, tell=lambda _: None)
   assert log[:3] == [(1, 1), (1, 2), (4, 1)]
 
 
@@ -155,13 +166,13 @@ def test_state_that_does_not_fit_is_sharded(config):
 
 def test_the_compiler_looks_at_temporaries_alone(config):
   """Seen with RVM-S: 15.74 GiB of them passed on a chip of 16, 0.77 in use."""
-  tpus = _slice(100 * _MIB)
+  chips = _slice(100 * _MIB)
 
   def compile_step(config, _):
     temporary = 95 * _MIB / config.accumulation_steps
     return CompiledStep(15 * _MIB, temporary, [], 1.0)
 
-  plan = search.make_plan(config, tpus, compile_step, tell=lambda _: None)
+  plan = search.make_plan(config, chips, compile_step, tell=lambda _: None)
   first, second = plan.attempts
   assert not first.fits and 'no room for the state' in first.reason
   assert second.fits and second.changes == {'accumulation_steps': 2}
