@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -53,14 +54,8 @@ class Network:
     )
 
 
-def load_network(path: str, name: str = '') -> Network:
-  """The network of a run, a checkpoint or a file; see `weights.load`.
-
-  Raises:
-    FileNotFoundError: there are no weights at `path`.
-    ValueError: nobody knows the file's names, or an array does not fit.
-  """
-  params, config = weights.load(path)
+def make_network(name: str, params: Any, config: ConfigDict) -> Network:
+  """A network of its parameters and the config of its run."""
   functions = model_functions(
     build_model(config.model),
     build_objective(config),
@@ -68,17 +63,25 @@ def load_network(path: str, name: str = '') -> Network:
     # A clip at a time has no rows to spread.
     sharding.make_mesh(devices=jax.devices()[:1]),
   )
-  return Network(name or path, config, functions)
+  return Network(name, config, functions)
 
 
 def load_networks(paths: Sequence[str]) -> dict[str, Network]:
   """Networks by name: the shortest ends of their paths that differ.
 
   Args:
-    paths: of weights; empty takes the quick start's run, if there is one.
+    paths: of runs, checkpoints or files, see `weights.load`; empty takes the
+      quick start's run, if there is one.
+
+  Raises:
+    FileNotFoundError: there are no weights at a path.
+    ValueError: nobody knows a file's names, or an array does not fit.
   """
   if not paths:
     paths = [QUICK_START] if checkpointing.is_run(QUICK_START) else []
   ends = [os.path.basename(path.rstrip('/')) for path in paths]
   names = ends if len(set(ends)) == len(ends) else paths
-  return {n: load_network(path, n) for n, path in zip(names, paths)}
+  return {
+    name: make_network(name, *weights.load(path))
+    for name, path in zip(names, paths)
+  }

@@ -19,6 +19,7 @@ from rvmae_jax.masking import MASKS
 from rvmae_jax.tools.explorer import features, masks, rebuild, track, videos
 from rvmae_jax.tools.explorer.networks import Network
 from rvmae_jax.visualize.film import Film
+from rvmae_jax.visualize.scenes import enlarged
 from rvmae_jax.visualize.tracks import LABEL_COLOURS, side_by_side
 
 CSS = """
@@ -27,7 +28,6 @@ CSS = """
 """
 _FPS = 8
 _DPI = 110
-_CLICKED = 384  # Least width in pixels of a picture that is clicked.
 _NO_NETWORK = (
   'There is no network. Train one in minutes, `python -m rvmae_jax.train '
   '--config configs/rvm_quickstart.py --workdir runs/quickstart`, or name one '
@@ -313,10 +313,10 @@ def _features_tab(chosen: _Chosen, known, networks) -> None:
       return _film(side_by_side(panels)), drawn
 
   def show_frame(read, time):
-    return None if read is None else _enlarged(_at(read, time))
-
-  def _at(read, time):
-    return read.video[min(time, len(read.video) - 1)]
+    if read is None:
+      return None
+    time = min(time, len(read.video) - 1)
+    return enlarged(read.video[time : time + 1])[0]
 
   def click(read, time, less_places, place: gr.SelectData):
     with _told():
@@ -324,7 +324,7 @@ def _features_tab(chosen: _Chosen, known, networks) -> None:
       if less_places:
         values = features.without_places(values)
       time = min(time, len(values) - 1)
-      height, width = _enlarged(read.video[0]).shape[:2]
+      height, width = enlarged(read.video[:1]).shape[1:3]
       row = int(place.index[1] * values.shape[1] / height)
       column = int(place.index[0] * values.shape[2] / width)
       cosines = features.likeness(values, time, row, column)
@@ -381,11 +381,11 @@ def _track_tab(chosen: _Chosen, known, networks) -> None:
       mask_film = gr.HTML(elem_classes='film')
 
   def begin(read):
-    picture = _enlarged(read.video[0])
+    picture = enlarged(read.video[:1])[0]
     return picture, picture, [], '', ''
 
   def click(read, points, place: gr.SelectData):
-    height, width = _enlarged(read.video[0]).shape[:2]
+    height, width = enlarged(read.video[:1]).shape[1:3]
     x, y = place.index
     points = [*points, (x / width, y / height)]
     return points, *drawn_points(read, points)
@@ -488,11 +488,9 @@ def _changed(component: Any) -> Any:
 
   if isinstance(component, gr.State):
     return component.change
-  if isinstance(component, gr.Textbox):
-    return component.submit
-  if isinstance(component, gr.Slider):
-    return component.release
-  return component.input
+  # Of text only what is complete.
+  is_text = isinstance(component, gr.Textbox)
+  return component.submit if is_text else component.input
 
 
 def _setting(key: str, value: Any, visible: bool) -> Any:
@@ -521,12 +519,6 @@ def _value(key: str, shown: Any) -> Any:
   if not all(isinstance(number, int | float) for number in value):
     raise ValueError(f'{key}={shown!r} must be numbers with commas between.')
   return value
-
-
-def _enlarged(frame: np.ndarray) -> np.ndarray:
-  """A frame that can be clicked and painted on."""
-  times = -(-_CLICKED // frame.shape[1])
-  return frame.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def _film(frames: np.ndarray) -> str:
