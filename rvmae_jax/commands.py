@@ -17,8 +17,8 @@ from rvmae_jax.registry import check_known
 _NETWORKS = ('train', 'evaluate', 'stream', 'export')
 _TOOLS = (
   *('doctor', 'split', 'prepare', 'show_batch', 'plan', 'report', 'model_card'),
-  *('extract', 'check_artifact', 'prune', 'smaller', 'compare', 'results'),
-  *('masked_features', 'overfit', 'train_hugging_face'),
+  *('extract', 'explore', 'check_artifact', 'prune', 'smaller', 'compare'),
+  *('results', 'masked_features', 'overfit', 'train_hugging_face'),
 )
 _BENCHMARKS = tuple(
   f'benchmark_{name}'

@@ -9,7 +9,7 @@ from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, styled
 # (method, which frames) -> number on the horizontal axis -> PSNR in dB.
 Curves = Mapping[tuple[str, str], Mapping[float, float]]
 
-_METHODS = {
+METHODS = {
   'model': 'rebuilt',
   'copy_last': 'last frame',
   'copy_time': 'other frames',
@@ -33,10 +33,10 @@ def psnr_figures(metrics: Mapping[str, float]) -> dict[str, Any]:
     found = dict(part.rsplit('_', 1) for part in where)
     frames = f'{found["gap"]} ahead' if 'gap' in found else ''
     if 'ratio' not in found and frames:
-      by_gap[_METHODS[method], ''][int(found['gap'])] = value
+      by_gap[METHODS[method], ''][int(found['gap'])] = value
     # That of targets hardly depends on what of them is hidden.
     if 'ratio' in found and not (frames and method == 'mean_colour'):
-      by_ratio[_METHODS[method], frames][float(found['ratio'])] = value
+      by_ratio[METHODS[method], frames][float(found['ratio'])] = value
   panels = {'frames ahead': by_gap, 'share hidden': by_ratio}
   panels = {
     title: curves

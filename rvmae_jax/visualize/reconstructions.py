@@ -8,7 +8,7 @@ import numpy as np
 from rvmae_jax.visualize.psnr import psnr_figures
 from rvmae_jax.visualize.style import name_row, new_figure, show, styled
 
-_GREY = 0.55
+GREY = 0.55
 _ROWS = ('input', 'rebuilt', 'true')
 
 
@@ -73,7 +73,7 @@ def draw_reconstructions(
         for guess in (rebuilt[clip, s], video[clip, -1])
       )
       column = axes[:, num_source + s]
-      masked = np.where(hidden[clip, s, ..., None], _GREY, target[clip, s])
+      masked = np.where(hidden[clip, s, ..., None], GREY, target[clip, s])
       show(column[0], masked, f't+{gap}')
       show(column[1], rebuilt[clip, s], f'{ours:.1f} ({copied:.1f})')
       show(column[2], target[clip, s])

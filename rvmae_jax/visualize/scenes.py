@@ -40,7 +40,7 @@ def point_frames(
   Returns:
     [T, H', W', 3] uint8, larger where frames are small.
   """
-  frames = _enlarged(frames)
+  frames = enlarged(frames)
   height, width = frames.shape[1:3]
   places = points * (width, height)
   reach, breadth = width / 64, max(2, width // 128)
@@ -99,7 +99,7 @@ def box_frames(
   Returns:
     [T, H', W', 3] uint8, larger where frames are small.
   """
-  frames = _enlarged(frames)
+  frames = enlarged(frames)
   height, width = frames.shape[1:3]
   drawn = []
   for time, frame in enumerate(frames):
@@ -207,7 +207,8 @@ def draw_depth(
   return figure
 
 
-def _enlarged(frames: np.ndarray) -> np.ndarray:
+def enlarged(frames: np.ndarray) -> np.ndarray:
+  """Frames [T, H, W, 3], small ones enlarged so that marks fit on them."""
   times = -(-_WIDTH // frames.shape[2])
   return frames.repeat(times, axis=1).repeat(times, axis=2)
 

@@ -1,0 +1,101 @@
+"""A page in the browser to see masks, rebuilt frames, features and tracks.
+
+  python -m rvmae_jax.tools.explore [--checkpoint RUN_OR_FILE ...] \\
+    [--videos DIR] [--port 7860]
+
+It opens with moving sprites and, without `--checkpoint`, with the quick start's
+run where there is one (runs/quickstart). A CPU is enough. It listens to this
+machine alone unless `--host` says otherwise, needs no network, and sends
+nothing anywhere. Needs Gradio: pip install "rvmae_jax[app]".
+"""
+
+import importlib.util
+
+from absl import app, flags
+
+from rvmae_jax.tools.explorer.networks import load_networks
+from rvmae_jax.tools.explorer.page import CSS, build_page
+from rvmae_jax.tools.explorer.videos import known_videos
+from rvmae_jax.training.logging import show_own_lines
+
+# The browser loads nothing from elsewhere, whatever Gradio's page asks for.
+_POLICY = (
+  "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
+  "connect-src 'self' data: blob:"
+)
+# Browser tabs whose states are kept.
+_NUM_SESSIONS = 32
+
+
+def launch(page, host: str = '127.0.0.1', port: int = 0, **options) -> str:
+  """Serves a page of `build_page`; its address.
+
+  Args:
+    page: to serve.
+    host: address to listen to.
+    port: 0 takes the first that is free from 7860.
+    **options: of `gr.Blocks.launch`.
+  """
+  import gradio as gr
+  from starlette.middleware import Middleware
+
+  theme = gr.themes.Default(
+    font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace']
+  )
+  _, address, _ = page.launch(
+    server_name=host,
+    server_port=port or None,
+    share=False,
+    ssr_mode=False,
+    show_error=True,
+    theme=theme,
+    css=CSS,
+    footer_links=[],
+    state_session_capacity=_NUM_SESSIONS,
+    app_kwargs={'middleware': [Middleware(_OnlyFromHere)]},
+    **options,
+  )
+  return address
+
+
+class _OnlyFromHere:
+  """ASGI middleware that adds `_POLICY` to every answer."""
+
+  def __init__(self, app):
+    self._app = app
+
+  async def __call__(self, scope, receive, send):
+    async def send_with_policy(message):
+      if message['type'] == 'http.response.start':
+        header = b'content-security-policy', _POLICY.encode()
+        message = {**message, 'headers': [*message['headers'], header]}
+      await send(message)
+
+    await self._app(scope, receive, send_with_policy)
+
+
+def main(argv: list[str]) -> None:
+  """Runs the command."""
+  if argv[1:]:
+    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
+  if importlib.util.find_spec('gradio') is None:
+    raise app.UsageError(
+      'The explorer needs Gradio: pip install "rvmae_jax[app]".'
+    )
+  args = flags.FLAGS
+  show_own_lines()
+  known = known_videos(args.videos)
+  page = build_page(load_networks(args.checkpoint), known)
+  launch(page, args.host, args.port)
+
+
+if __name__ == '__main__':
+  flags.DEFINE_multi_string(
+    'checkpoint',
+    [],
+    'A run, a checkpoint or a file of weights; may be given several times.',
+  )
+  flags.DEFINE_string('videos', '', 'A folder of videos to choose from.')
+  flags.DEFINE_string('host', '127.0.0.1', 'Address to listen to.')
+  flags.DEFINE_integer('port', 0, 'To listen to; 0 takes a free one from 7860.')
+  app.run(main)

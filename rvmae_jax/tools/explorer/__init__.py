@@ -1,0 +1,1 @@
+"""What the explorer shows, computed apart from the page that shows it."""

@@ -1,0 +1,87 @@
+"""Networks as the explorer asks them."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from rvmae_jax import weights
+from rvmae_jax.config_utils import model_title
+from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.models import build_model
+from rvmae_jax.objectives import build_objective
+from rvmae_jax.parts import model_functions
+from rvmae_jax.training import checkpointing, sharding
+
+QUICK_START = 'runs/quickstart'
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+  """A network with its parameters.
+
+  Attributes:
+    name: that the page calls it.
+    config: of the run that made it.
+    functions: what evaluations ask of it.
+  """
+
+  name: str
+  config: ConfigDict
+  functions: ModelFunctions
+
+  @property
+  def patch_size(self) -> int:
+    """Edge of a patch in pixels."""
+    return self.config.model.patch_size
+
+  @property
+  def side(self) -> int:
+    """Shorter edge of the frames that it learned from, in pixels."""
+    return min(self.config.data.crop.size)
+
+  @functools.cached_property
+  def title(self) -> str:
+    """What it is, in a line."""
+    size = ' x '.join(map(str, self.config.data.crop.size))
+    return (
+      f'{model_title(self.config.model)}, patches of {self.patch_size}, '
+      f'learned from frames of {size} pixels'
+    )
+
+
+def make_network(name: str, params: Any, config: ConfigDict) -> Network:
+  """A network of its parameters and the config of its run."""
+  functions = model_functions(
+    build_model(config.model),
+    build_objective(config),
+    params,
+    # A clip at a time has no rows to spread.
+    sharding.make_mesh(devices=jax.devices()[:1]),
+  )
+  return Network(name, config, functions)
+
+
+def load_networks(paths: Sequence[str]) -> dict[str, Network]:
+  """Networks by name: the shortest ends of their paths that differ.
+
+  Args:
+    paths: of runs, checkpoints or files, see `weights.load`; empty takes the
+      quick start's run, if there is one.
+
+  Raises:
+    FileNotFoundError: there are no weights at a path.
+    ValueError: nobody knows a file's names, or an array does not fit.
+  """
+  if not paths:
+    paths = [QUICK_START] if checkpointing.is_run(QUICK_START) else []
+  ends = [os.path.basename(path.rstrip('/')) for path in paths]
+  names = ends if len(set(ends)) == len(ends) else paths
+  return {
+    name: make_network(name, *weights.load(path))
+    for name, path in zip(names, paths)
+  }
