@@ -1,7 +1,7 @@
 """Evaluates a checkpoint: a table, metrics.json, arrays and pictures.
 
-  python -m rvmae_jax.evaluate --config configs/eval_sprites.py \\
-    --checkpoint runs/sprites --workdir runs/sprites/evaluation
+    python -m rvmae_jax.evaluate --config configs/eval_sprites.py \\
+      --checkpoint runs/sprites --workdir runs/sprites/evaluation
 
 The config says everything about an evaluation; of the run it takes only what it
 asks for by name, see `rvmae_jax.evals.build_eval`. `--dry_run` prints what each
@@ -9,9 +9,9 @@ evaluation would read, pool and train. Started again, the command repeats only
 what is not finished or what has changed; `--untrained` asks the same network
 with fresh parameters. What it leaves in its workdir:
 
-  metrics.json             all numbers, and what was measured how
-  <evaluation>/arrays.npz  what the pictures show
-  <evaluation>/*.png       the pictures
+    metrics.json             all numbers, and what was measured how
+    <evaluation>/arrays.npz  what the pictures show
+    <evaluation>/*.png       the pictures
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Pre-trains a model.
 
-  python -m rvmae_jax.train --workdir runs/rvm \\
-    --config configs/rvm_pretrain.py:variant=S --config.batch_size=256
+    python -m rvmae_jax.train --workdir runs/rvm \\
+      --config configs/rvm_pretrain.py:variant=S --config.batch_size=256
 
 The same command again goes on where the run stood. What a run leaves in its
 workdir: `command.txt`, `config.json`, `environment.json`, the training manifest

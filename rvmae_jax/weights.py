@@ -2,14 +2,14 @@
 
 Files are told apart by what is in them:
 
-  what `export` writes         .npz, .safetensors or .pth with the run's config
-  a released RVM               .npz, or .safetensors with the same names
-  a released readout head      the same; read by `load_readout`
-  VideoMAE, ViTMAE, TimeSformer
-    of Hugging Face            .safetensors or .bin, best with its config.json
+    what `export` writes       .npz, .safetensors or .pth with the run's config
+    a released RVM             .npz, or .safetensors with the same names
+    a released readout head    the same; read by `load_readout`
+    VideoMAE, ViTMAE, TimeSformer
+      of Hugging Face          .safetensors or .bin, best with its config.json
                                and preprocessor_config.json; in several files:
                                their .index.json; or `hf://org/name`
-    of the papers' code        .pth, .pt or .pyth
+      of the papers' code      .pth, .pt or .pyth
 """
 
 import functools

@@ -1,11 +1,11 @@
 """Features of videos on disk, as tools/extract writes them, and their reader.
 
-  settings.json               what they were made with, class_names
-  features-00000.array_record arrays of some videos, or features-00000.npz
-  features-00000.json         what is in the shard, and what could not be read
-  index.csv                   path,label,num_frames,shape,file,offset of each
-                              video: written last, when all shards are there
-  bad_videos.csv              path,reason of videos that could not be read
+    settings.json               what they were made with, class_names
+    features-00000.array_record arrays of some videos, or features-00000.npz
+    features-00000.json         what is in the shard, and what could not be read
+    index.csv                   path,label,num_frames,shape,file,offset of each
+                                video: written last, when all shards are there
+    bad_videos.csv              path,reason of videos that could not be read
 
 Each array is stored as NumPy's .npy, which names its shape and type: entry
 `<offset>.npy` of an .npz, or record `offset` of an ArrayRecord file.
@@ -32,9 +32,9 @@ COLUMNS = ('path', 'label', 'num_frames', 'shape', 'file', 'offset')
 class FeatureFolder:
   """Features by video; reads one array at a time.
 
-    folder = FeatureFolder('features')
-    folder.rows[0]  # {'path': 'a.mp4', 'label': 3, 'num_frames': 16, ...}
-    folder[0]  # An array, such as [16, 196, 768].
+      folder = FeatureFolder('features')
+      folder.rows[0]  # {'path': 'a.mp4', 'label': 3, 'num_frames': 16, ...}
+      folder[0]  # An array, such as [16, 196, 768].
 
   Args:
     path: what tools/extract has finished.
