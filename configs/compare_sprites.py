@@ -17,7 +17,7 @@ Arguments: budget=clips, flops or seconds of training, the same for all;
 seeds=how many; methods=some of those below, joined by +; quick compares a few
 for a few minutes.
 Cost: 74 minutes a seed on one CPU core, measured; two runs at once (--jobs 2)
-on two cores take half of that, and `quick` 9 minutes, both reckoned. Networks
+on two cores take half of that, and `quick` 9 minutes, both estimated. Networks
 as small as these gain nothing from a second core: RVM's step took 107 clips/s
 on one and 101 on two, a vanilla MAE's 74 and 76 (the second core was not idle).
 """

@@ -517,7 +517,7 @@ def test_kill_9_and_start_again_equals_an_uninterrupted_run(tmp_path):
   process.wait()
   assert len(_rows(killed)) < 40
   output = _finish(_start(killed, num_steps=40))
-  assert 'Going on after step' in output
+  assert 'Resuming after step' in output
   assert [row['step'] for row in _rows(killed)] == list(range(1, 41))
   assert _losses(killed) == _losses(whole)
   jax.tree.map(
@@ -584,6 +584,6 @@ def test_two_processes_stop_together(tmp_path, number):
   last = _rows(tmp_path)[-1]['step']
   assert last < 1000
   for process in _start_two(tmp_path, last + 2):
-    assert f'Going on after step {last}' in _finish(process)
+    assert f'Resuming after step {last}' in _finish(process)
   steps = [row['step'] for row in _rows(tmp_path)]
   assert steps == list(range(1, last + 3))

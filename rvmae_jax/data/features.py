@@ -59,7 +59,7 @@ class FeatureFolder:
       )
     index, settings = self._path / INDEX, self._path / SETTINGS
     with (
-      files.naming(index, 'is no index of features, or is damaged'),
+      files.naming(index, 'is not an index of features, or is damaged'),
       open(index, newline='', encoding='utf-8') as file,
     ):
       self.rows = [_parse(row) for row in csv.DictReader(file)]
@@ -74,7 +74,7 @@ class FeatureFolder:
   def __getitem__(self, index: int) -> np.ndarray:
     row = self.rows[index]
     path = self._path / row['file']
-    with files.naming(path, 'is no shard of features, or is damaged'):
+    with files.naming(path, 'is not a shard of features, or is damaged'):
       if row['file'] != self._open_file:
         self._read = open_shard(path)
         self._open_file = row['file']
@@ -107,7 +107,8 @@ class FeatureFolder:
     if len(shapes) > 1:
       raise ValueError(
         f'Features of {len(shapes)} different shapes, such as '
-        f'{sorted(shapes)[:2]}, make no one array; take them one by one.'
+        f'{sorted(shapes)[:2]}, cannot be stacked into one '
+        'array; take them one by one.'
       )
     return np.stack([self[i] for i in range(len(self))])
 
@@ -116,7 +117,7 @@ def _parse(row: dict[str, str]) -> dict[str, Any]:
   numbers = {key: int(row[key]) for key in ('label', 'num_frames', 'offset')}
   shape = tuple(int(size) for size in row['shape'].split('x'))
   if pathlib.PurePath(row['file']).name != row['file']:
-    raise ValueError(f'{row["file"]!r} is no name of a file beside it')
+    raise ValueError(f'{row["file"]!r} is not the name of a file beside it')
   return {**row, **numbers, 'shape': shape}
 
 

@@ -150,5 +150,5 @@ def farneback(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def _opencv() -> types.ModuleType:
   return import_opencv(
     'Optical flow needs OpenCV: pip install "rvmae_jax[flow]". The mask '
-    'frame_difference does without.'
+    'frame_difference needs none.'
   )

@@ -217,5 +217,5 @@ def main(argv: list[str]) -> None:
 if __name__ == '__main__':
   flags.DEFINE_string('docs', 'docs', 'Folder of the pages.')
   flags.DEFINE_string('checkpoint', '', 'A run of RVM, to draw the figures.')
-  flags.DEFINE_bool('check', False, 'Write nothing; fail if it should.')
+  flags.DEFINE_bool('check', False, 'Write nothing; fail if out of date.')
   app.run(main)

@@ -248,7 +248,7 @@ def load_params(
   as_numpy = jax.tree.map(
     lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted
   )
-  with files.naming(directory, 'is no checkpoint of a run, or is damaged'):
+  with files.naming(directory, 'is not a checkpoint of a run, or is damaged'):
     restored = ocp.PyTreeCheckpointHandler().restore(
       directory / 'state',
       args=ocp.args.PyTreeRestore(wanted, as_numpy, partial_restore=True),
@@ -347,13 +347,13 @@ def _check_storage_client(path: epath.PathLike) -> None:
 
 def _saved_arrays(directory: epath.Path) -> Any:
   """The tree of a checkpoint with shapes and dtypes for leaves."""
-  with files.naming(directory, 'is no checkpoint of a run, or is damaged'):
+  with files.naming(directory, 'is not a checkpoint of a run, or is damaged'):
     return ocp.PyTreeCheckpointHandler().metadata(directory / 'state').tree
 
 
 def _read_config(directory: epath.Path) -> ConfigDict:
   path = directory / 'config' / 'metadata'
-  with files.naming(path, 'is no config of a run, or is damaged'):
+  with files.naming(path, 'is not a config of a run, or is damaged'):
     return config_utils.from_json(path.read_text())
 
 

@@ -34,5 +34,5 @@ def test_sources_take_their_settings():
 def test_what_is_nothing_is_named():
   with pytest.raises(ValueError, match=r"'nowhere' is neither .* known are"):
     source_config('nowhere')
-  with pytest.raises(ValueError, match=r"'fold' in .* must be a `name=value`"):
+  with pytest.raises(ValueError, match=r"'fold' in .* must be `name=value`"):
     source_config('ucf101:fold')

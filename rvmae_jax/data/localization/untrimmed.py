@@ -140,7 +140,7 @@ def find_files(
       f'{message} Set `videos` to their folder, or `allow_missing` to go on '
       'with those that are there.'
     )
-  logging.warning('%s Going on without them.', message)
+  logging.warning('%s Continuing without them.', message)
   return paths
 
 
