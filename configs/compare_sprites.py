@@ -1,12 +1,12 @@
-"""Methods beside each other on moving sprites, at a size for two CPU cores.
+"""Methods compared on moving sprites, at a size for two CPU cores.
 
   python -m rvmae_jax.tools.compare --config configs/compare_sprites.py \\
     --workdir runs/compare --jobs 2
 
 Every method sees the same 32x32 videos of 16 frames in patches of 8, has a
-width of 128 and the same optimizer, and is asked the same: which of 12 motions
-a video shows (chance 8.3 %), by its frozen features and after fine-tuning. One
-frame tells nothing.
+width of 128 and the same optimizer, and gets the same task: which of 12
+motions a video shows (chance 8.3 %), by its frozen features and after
+fine-tuning. A single frame does not tell.
 
 All rebuild pixels, none normalised patches; image_mae, vanilla_mae and
 temporal_augmentation_mae rebuild standardised ones, as ImageMAE does. PSNR of

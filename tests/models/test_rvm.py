@@ -243,7 +243,7 @@ def test_non_square_frames_and_small_positions():
     ({'width': True}, 'RVM: width=True is not of type int'),
     ({'scan_layers': 1}, 'RVM: scan_layers=1 is not of type bool'),
     ({'width': -4}, 'RVM: width=-4 is negative or too large'),
-    ({'core_blocks': 10**6}, 'core_blocks=1000000; 1000 are the most'),
+    ({'core_blocks': 10**6}, 'core_blocks=1000000; 1000 at most'),
   ],
   ids=str,
 )
