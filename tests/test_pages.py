@@ -1,6 +1,7 @@
 """README and docs/ speak of what is there, and their examples work."""
 
 import ast
+import configparser
 import importlib.util
 import itertools
 import json
@@ -152,6 +153,14 @@ def test_every_page_is_in_the_site():
   site = SITE.read_text()
   pages = {_name(path).removeprefix('docs/') for path in PAGES[1:]}
   assert {page for page in pages if f'{page}\n' not in site} == set()
+
+
+def test_every_extra_is_explained():
+  setup = configparser.ConfigParser()
+  setup.read(ROOT / 'setup.cfg')
+  start = TEXTS[ROOT / 'docs/start.md']
+  extras = set(setup['options.extras_require'])
+  assert {extra for extra in extras if f'`{extra}`' not in start} == set()
 
 
 @pytest.mark.parametrize(
