@@ -1,4 +1,4 @@
-"""Reading files that may be damaged, or something else than they should be."""
+"""Reads files that may be damaged, or not what they should be."""
 
 import contextlib
 import json

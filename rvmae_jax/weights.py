@@ -211,7 +211,7 @@ def _file_of(address: str, folder: pathlib.Path) -> pathlib.Path:
 def read_params(
   path: str | pathlib.Path,
 ) -> tuple[dict, ml_collections.ConfigDict]:
-  """Parameters and config of a file, whoever made it.
+  """Parameters and config of a weights file of any origin.
 
   Returns:
     Nested dict of arrays, without the decoder where the file has none, and the

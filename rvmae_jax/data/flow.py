@@ -1,5 +1,4 @@
-"""Optical flow of a clip, estimated on the host, for masks and
-metrics that follow motion.
+"""Optical flow of a clip, estimated on the host, for masks and metrics.
 
 An estimator is a function of two grey frames [h,w] uint8. Its flow [h,w,2]
 float32 holds vectors (right, down) in pixels, such that the first frame at x

@@ -1,4 +1,4 @@
-"""Uncertainty: does a network rebuild a place alike whatever it sees?"""
+"""Uncertainty: does a network rebuild a patch alike under every mask?"""
 
 import collections
 import dataclasses

@@ -1,4 +1,4 @@
-"""Videos as commands name them: a folder, a list, shards or any source."""
+"""Videos named on the command line: a folder, a list, shards or any source."""
 
 import ast
 import os

@@ -1,4 +1,4 @@
-"""Folders that commands fill, and go on to fill when they are started again."""
+"""Output folders of commands that resume where they stopped."""
 
 import json
 import pathlib

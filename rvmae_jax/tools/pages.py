@@ -1,4 +1,4 @@
-"""Makes what the pages in docs/ show of the code itself: figures, recipes.
+"""Writes the parts of docs/ that come from the code: figures and recipes.
 
   python -m rvmae_jax.tools.pages [--check]
   python -m rvmae_jax.tools.pages --checkpoint runs/quickstart

@@ -1,4 +1,4 @@
-"""What a run tells: metrics, progress, speed, parameter table, profile."""
+"""What a run logs: metrics, progress, speed, parameter table, profile."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Looks through a folder of videos for what would spoil a training run."""
+"""Checks a folder of videos for what would spoil a training run."""
 
 import dataclasses
 import itertools
