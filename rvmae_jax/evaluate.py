@@ -71,7 +71,7 @@ def evaluate(
     run_config: the config that made them.
     workdir: where results go; what is finished is taken from there.
     seen: the videos that the network has learned from, if they are known.
-    allow_leakage: go on where some of them are asked about.
+    allow_leakage: continue even if some of them are test videos.
     **origin: further entries of metrics.json, such as the checkpoint's path.
 
   Returns:

@@ -64,7 +64,7 @@ _STEPS_IN_FLIGHT = 2
 
 
 def train(config: ConfigDict, workdir: str, command: str = '') -> TrainState:
-  """Trains, or goes on training, until `config.total_steps`.
+  """Trains, or resumes training, until `config.total_steps`.
 
   Args:
     config: a recipe; see `configs/rvm_pretrain.py`.
@@ -279,7 +279,7 @@ def _train(
         checkpointer.wait()
         stop.leave(
           f'saved step {step} of {config.total_steps} in {workdir}; the same '
-          'command goes on from there.'
+          'command resumes there.'
         )
       if is_evaluating:
         with progress.paused():

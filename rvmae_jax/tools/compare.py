@@ -4,7 +4,7 @@
     --workdir runs/compare [--jobs 2] [--only rvm/seed_0]
 
 Each run is a process of its own. One that fails is a row of the table that says
-why, and the others go on. Run the same command again to resume and to retry
+why, and the others continue. Run the same command again to resume and to retry
 what failed. `--jobs` says how many run at once, each on its share of the CPU
 cores. `--only` does that one run in this process, so that a cluster can do many
 at once; the command without it then makes the table.

@@ -17,7 +17,7 @@ recurrent model carries its state to the end (or for `--reset_every` frames),
 others see windows of `--window` frames side by side.
 
 `rvmae_jax.data.features.FeatureFolder(FEATURES)` reads what is written. Stopped
-and started again with the same arguments, it goes on with the shards that are
+and started again with the same arguments, it resumes with the shards that are
 missing. On several machines, start it on each with `--num_processes N` and its
 `--process_id`: they share the shards, and the last to finish writes the index.
 Videos that cannot be read are listed in bad_videos.csv with the reason.

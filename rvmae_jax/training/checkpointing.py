@@ -153,7 +153,7 @@ class Checkpointer:
       reason, *_ = str(error).split(' [source locations')
       raise SaveError(
         f'Saving to {self._directory} has failed. {kept}. Make space, or make '
-        'the folder writable again; the same command then goes on from there. '
+        'the folder writable again; the same command then resumes there. '
         f'The reason: {type(error).__name__}: {reason}'
       ) from error
 
@@ -193,7 +193,7 @@ class Checkpointer:
     batch_size = self._config.get('batch_size')
     if saved.get('batch_size') != batch_size:
       logging.warning(
-        'config.batch_size: %d -> %d. Data go on at record %d: none is left '
+        'config.batch_size: %d -> %d. Data continue at record %d: none is left '
         'out or read twice. total_steps, schedules and all that is due every '
         'few steps count steps of the new size, from step %d on.',
         *(saved.batch_size, batch_size, position['next_record'], step),
