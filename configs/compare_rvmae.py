@@ -4,7 +4,7 @@
     --workdir runs/compare_rvmae
 
 R-VMAE, the vanilla MAE and temporal augmentation learn from the same clips of 8
-frames of 32x32 sprites with the same optimizer. Then all are asked the same:
+frames of 32x32 sprites with the same optimizer. Then all are evaluated alike:
 how well, and how steadily from frame to frame, they rebuild what is hidden of
 clips with three quarters of every frame hidden (`same_mask`, which all of them
 can do), and each with its own mask (of R-VMAE alone with frames that are hidden

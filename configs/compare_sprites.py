@@ -1,12 +1,12 @@
-"""Methods beside each other on moving sprites, at a size for two CPU cores.
+"""Methods compared on moving sprites, at a size for two CPU cores.
 
   python -m rvmae_jax.tools.compare --config configs/compare_sprites.py \\
     --workdir runs/compare --jobs 2
 
 Every method sees the same 32x32 videos of 16 frames in patches of 8, has a
-width of 128 and the same optimizer, and is asked the same: which of 12 motions
-a video shows (chance 8.3 %), by its frozen features and after fine-tuning. One
-frame tells nothing.
+width of 128 and the same optimizer, and gets the same task: which of 12
+motions a video shows (chance 8.3 %), by its frozen features and after
+fine-tuning. A single frame does not tell.
 
 All rebuild pixels, none normalised patches; image_mae, vanilla_mae and
 temporal_augmentation_mae rebuild standardised ones, as ImageMAE does. PSNR of
@@ -17,7 +17,7 @@ Arguments: budget=clips, flops or seconds of training, the same for all;
 seeds=how many; methods=some of those below, joined by +; quick compares a few
 for a few minutes.
 Cost: 74 minutes a seed on one CPU core, measured; two runs at once (--jobs 2)
-on two cores take half of that, and `quick` 9 minutes, both reckoned. Networks
+on two cores take half of that, and `quick` 9 minutes, both estimated. Networks
 as small as these gain nothing from a second core: RVM's step took 107 clips/s
 on one and 101 on two, a vanilla MAE's 74 and 76 (the second core was not idle).
 """

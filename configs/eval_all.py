@@ -1,13 +1,13 @@
-"""All there is to ask of a network, on moving sprites, whose truth is known.
+"""Every evaluation, on moving sprites, whose truth is known.
 
   python -m rvmae_jax.evaluate --config configs/eval_all.py \\
     --checkpoint runs/quickstart --workdir runs/quickstart/eval_all
   python -m rvmae_jax.tools.report --workdir runs/quickstart \\
     --evaluation runs/quickstart/eval_all --out runs/quickstart/eval_all.html
 
-Any network that was trained on sprites of 32 pixels will do. What it cannot be
-asked is left out, and the log says why. `--untrained` asks fresh parameters of
-the same network.
+Any network that was trained on sprites of 32 pixels will do. What does not
+apply to it is skipped, and the log says why. `--untrained` evaluates fresh
+parameters of the same network.
 
 Arguments: source=the run's alias of the source (videos).
 Cost: 7 minutes of one CPU core.

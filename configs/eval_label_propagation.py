@@ -1,4 +1,4 @@
-"""What features know of where things go: labels of a first frame handed on.
+"""Label propagation: labels of a first frame, tracked by features alone.
 
   python -m rvmae_jax.evaluate --config configs/eval_label_propagation.py \\
     --checkpoint runs/quickstart --workdir runs/quickstart/tracking

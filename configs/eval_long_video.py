@@ -1,4 +1,4 @@
-"""Long videos: what becomes of features, state, tracking and memory by length.
+"""Long videos: features, state, tracking and memory, by length.
 
   python -m rvmae_jax.evaluate --config configs/eval_long_video.py \\
     --checkpoint runs/quickstart --workdir runs/quickstart/long_video

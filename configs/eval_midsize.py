@@ -1,12 +1,12 @@
-"""What the mid-size RVM knows: motion, and where things and points go.
+"""What the mid-size RVM knows about motion, objects and points.
 
   python -m rvmae_jax.evaluate --config configs/eval_midsize.py \\
     --checkpoint runs/midsize --workdir runs/midsize/evaluation
 
-The questions of eval_sprites.py, of 24 frames; then masks and points of the
-same sort of videos, handed on by the similarity of features alone. Beside the
+The evaluations of eval_sprites.py on 24 frames, then masks and points of videos
+of the same kind, propagated by the similarity of features alone. Beside the
 network stand its encoder without recurrence, fresh parameters, raw colours, and
-the answer of somebody who has not looked. Points are followed in 16 frames.
+an answer that ignores the video. Points are followed for 16 frames.
 Cost: 10 minutes on 2 CPU cores, of which 5 render, once.
 """
 

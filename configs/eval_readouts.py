@@ -1,10 +1,10 @@
-"""Depth, points and boxes, read off frozen features by small heads.
+"""Depth, points and boxes, read from frozen features by small heads.
 
   python -m rvmae_jax.evaluate --config configs/eval_readouts.py \\
     --checkpoint runs/quickstart --workdir runs/quickstart/readouts
 
 Beside the network stand fresh parameters of it, its encoder without recurrence,
-the colours of patches, and the answer of somebody who has not looked: the mean
+the colours of patches, and an answer that ignores the video: the mean
 depth, points that stand still, the first box. Points are also followed by the
 similarity of features alone (`points_zero_shot`), which learns nothing. The
 scenes of `parallax` are drawn; `sprites`, and published sets:

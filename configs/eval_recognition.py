@@ -4,8 +4,8 @@
     --config configs/eval_recognition.py:dataset=ucf101,videos=DIR \\
     --workdir runs/rvm/ucf101
 
-Linear, attentive and kNN probes learn from the training videos and are asked
-about the test videos (those of `val` where the labels of `test` are secret);
+Linear, attentive and kNN probes learn from the training videos and are tested
+on the test videos (those of `val` where the labels of `test` are secret);
 retrieval looks for test videos among training videos. For fine-tuning there is
 configs/finetune.py:dataset=ucf101,videos=DIR,published.
 

@@ -1,9 +1,9 @@
-"""What is lost in a smaller network, asked of moving sprites.
+"""What a smaller network loses, measured on moving sprites.
 
   python -m rvmae_jax.tools.smaller --config configs/eval_smaller.py \\
     --checkpoint runs/quickstart --out smaller.json
 
-A linear probe for 12 motions, and masks handed on by likeness of features.
+A linear probe for 12 motions, and masks propagated by similarity of features.
 Cost: 2 minutes a network on one CPU core.
 """
 

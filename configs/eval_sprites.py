@@ -1,11 +1,11 @@
-"""What a pre-trained model knows of motion: the quick start's evaluation.
+"""What a pre-trained model knows about motion: the quick start's evaluation.
 
   python -m rvmae_jax.evaluate --config configs/eval_sprites.py \\
     --checkpoint runs/quickstart --workdir runs/quickstart/evaluation
 
 Videos of your own: `--config configs/eval_sprites.py:own_videos` takes them
-from where the run took them, rebuilds its `val` split, and asks probes that
-learn from `train` about `val`. Without labels there are no probes.
+from where the run took them, rebuilds its `val` split, and tests probes that
+learn from `train` on `val`. Without labels there are no probes.
 
 Arguments: own_videos; source=the run's alias of the source (videos).
 Cost: 90 seconds on 2 CPU cores.

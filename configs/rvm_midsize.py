@@ -1,4 +1,4 @@
-"""RVM where one frame says little: a step between the quick start and film.
+"""RVM where one frame says little: between the quick start and real videos.
 
   python -m rvmae_jax.train --config configs/rvm_midsize.py \\
     --workdir runs/midsize
@@ -6,11 +6,11 @@
 Videos of 64 pixels in patches of 8: three sprites with a texture and a still
 one in front, before a busy background, and a camera that moves. All sprites of
 a video show one of 12 motions, each at a speed of its own, so that the motion
-has to be told from the camera's. `eval_midsize.py` asks what was learned.
+has to be told from the camera's. `eval_midsize.py` evaluates it.
 
 Or your own videos, in 64 or 96 pixels: `shards` is a folder that tools/prepare
-wrote (`--short_side 96`), and `checkpoint.init_from` goes on from what was
-learned of sprites:
+wrote (`--short_side 96`), and `checkpoint.init_from` starts from what was
+learned on sprites:
 
   python -m rvmae_jax.train --workdir runs/film \\
     --config configs/rvm_midsize.py:shards=SHARDS,size=96 \\

@@ -1,4 +1,4 @@
-"""Temporal augmentation MAE: the per-frame baseline on clips out of time.
+"""Temporal augmentation MAE: the per-frame baseline on clips of uneven speed.
 
   python -m rvmae_jax.train --workdir runs/temporal_augmentation_mae \\
     --config configs/temporal_augmentation_mae.py:variant=S,videos=DIR

@@ -5,7 +5,7 @@
 
 The frames of a clip are encoded, masked and rebuilt each by itself: no token
 ever sees another frame. Clips, crops, targets, batch, optimizer, schedule and
-evaluations are those of configs/rvmae.py. Other than there are the network and
+evaluations are those of configs/rvmae.py. What differs is the network and
 the mask, those of configs/image_mae.py (three quarters of every frame hidden,
 and no frame whole), and the loss: pixels alone, for lack of a state that could
 be consistent in time.

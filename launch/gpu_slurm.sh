@@ -7,7 +7,7 @@
 # Submit it from the checkout. The checkout and --workdir must lie on a disk
 # that all nodes see. All arguments go to `python -m rvmae_jax.train`. Options
 # of sbatch override those below. Shortly before its time ends the job saves and
-# goes back to the queue; when it starts again, it goes on where it stopped.
+# goes back to the queue; when it starts again, it resumes.
 #
 #   --dry    print what would run, and stop
 

@@ -4,7 +4,7 @@
 #   bash launch/local.sh [--dry] --config FILE --workdir DIR [--config.x=y ...]
 #
 # Installs the package and hands all arguments to `python -m rvmae_jax.train`.
-# Started again with the same arguments, it goes on where it stopped.
+# Run again with the same arguments, it resumes where it stopped.
 #
 #   --dry                print what would run, and stop
 #   RVMAE_EXTRAS=cuda    install for NVIDIA GPUs (or tpu)

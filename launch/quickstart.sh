@@ -5,8 +5,7 @@
 #
 # Learns from moving sprites, rendered here, or from your videos in VIDEO_DIR
 # (one folder a class, or all in one). Makes .venv in the checkout unless a
-# virtual environment is active. Stopped and started again, it goes on where it
-# was.
+# virtual environment is active. Stopped and started again, it resumes.
 #
 #   RVMAE_WORKDIR=DIR    where the run lies; default runs/quickstart
 
@@ -35,7 +34,7 @@ prepare_environment vis
 if [[ -n $videos ]]; then
   step "Doctor: which videos in $videos can be read (seconds)"
   python -m rvmae_jax.tools.doctor videos "$videos" --quick ||
-    echo 'Going on with the videos that can be read.'
+    echo 'Continuing with the videos that can be read.'
 
   step 'Shards: small copies (about 8 s for a minute of video, once)'
   python -m rvmae_jax.tools.prepare --input "$videos" \

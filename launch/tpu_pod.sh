@@ -6,8 +6,8 @@
 #
 # Copies this checkout to all workers of the slice TPU, installs it there and
 # starts `python -m rvmae_jax.train` with the same arguments on each. Training
-# goes on when this terminal closes. Started again with the same arguments, it
-# goes on where it stopped. Needs gcloud, logged in, with a project set.
+# continues when this terminal closes. Run again with the same arguments, it
+# resumes where it stopped. Needs gcloud, logged in, with a project set.
 #
 #   --dry    print what would run, and stop
 

@@ -18,7 +18,7 @@ _NETWORKS = ('train', 'evaluate', 'stream', 'export')
 _TOOLS = (
   *('doctor', 'split', 'prepare', 'show_batch', 'plan', 'report', 'model_card'),
   *('extract', 'explore', 'check_artifact', 'prune', 'smaller', 'compare'),
-  *('results', 'masked_features', 'overfit', 'train_hugging_face'),
+  *('results', 'pages', 'masked_features', 'overfit', 'train_hugging_face'),
 )
 _BENCHMARKS = tuple(
   f'benchmark_{name}'

@@ -58,7 +58,8 @@ def _cast(name: str, text: str, default: Any) -> Any:
   except ValueError:
     kind = type(default).__name__
     raise ValueError(
-      f'Config argument {name}={text!r} is no {kind} (default {default!r}).'
+      f'Config argument {name}={text!r} is not a valid {kind} '
+      f'(default {default!r}).'
     ) from None
 
 

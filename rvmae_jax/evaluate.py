@@ -1,17 +1,17 @@
 """Evaluates a checkpoint: a table, metrics.json, arrays and pictures.
 
-  python -m rvmae_jax.evaluate --config configs/eval_sprites.py \\
-    --checkpoint runs/sprites --workdir runs/sprites/evaluation
+    python -m rvmae_jax.evaluate --config configs/eval_sprites.py \\
+      --checkpoint runs/sprites --workdir runs/sprites/evaluation
 
-The config says everything about an evaluation; of the run it takes only what it
-asks for by name, see `rvmae_jax.evals.build_eval`. `--dry_run` prints what each
-evaluation would read, pool and train. Started again, the command repeats only
-what is not finished or what has changed; `--untrained` asks the same network
-with fresh parameters. What it leaves in its workdir:
+The config says everything about an evaluation; from the run it takes only what
+it asks for by name, see `rvmae_jax.evals.build_eval`. `--dry_run` prints what
+each evaluation would read, pool and train. Run again, the command repeats only
+what is unfinished or has changed. `--untrained` evaluates the same network with
+fresh parameters. Written to the workdir:
 
-  metrics.json             all numbers, and what was measured how
-  <evaluation>/arrays.npz  what the pictures show
-  <evaluation>/*.png       the pictures
+    metrics.json             all numbers, and what was measured how
+    <evaluation>/arrays.npz  what the pictures show
+    <evaluation>/*.png       the pictures
 """
 
 import contextlib
@@ -71,7 +71,7 @@ def evaluate(
     run_config: the config that made them.
     workdir: where results go; what is finished is taken from there.
     seen: the videos that the network has learned from, if they are known.
-    allow_leakage: go on where some of them are asked about.
+    allow_leakage: continue even if some of them are test videos.
     **origin: further entries of metrics.json, such as the checkpoint's path.
 
   Returns:
@@ -120,7 +120,7 @@ def evaluate(
         print(f'{progress}: {seconds} s, about {left_s:.0f} s left')
       else:
         results[alias] = finished[alias]
-        print(f'{progress}: finished before, in {workdir}')
+        print(f'{progress}: already finished, in {workdir}')
       if alias in leaks:
         results[alias]['leakage'] = dataclasses.asdict(leaks[alias])
         print(f'  Not to be trusted: {leakage.of_result(results[alias])}')
@@ -158,7 +158,7 @@ def build_evaluations(
   """
   unfit = evals.unfit_evals(config.evals, rebuilt_frames(run_config))
   for alias, reason in unfit.items():
-    print(f'{alias}: left out, since {reason}')
+    print(f'{alias}: skipped, because {reason}')
   entries = {k: entry for k, entry in config.evals.items() if k not in unfit}
   evaluations = evals.build_evals(
     entries,
@@ -240,7 +240,7 @@ def _finished(path: epath.Path, params_digest: str) -> dict[str, Any]:
   """Evaluations that were finished before, if they were of these weights."""
   found = json.loads(path.read_text()) if path.exists() else {}
   if found and found.get('weights') != params_digest:
-    print(f'{path} is of other weights, and is replaced.')
+    print(f'{path} holds results of other weights; it is replaced.')
     return {}
   return found.get('evaluations', {})
 
@@ -289,16 +289,18 @@ if __name__ == '__main__':
   flags.DEFINE_string(
     'checkpoint',
     None,
-    'Workdir of a run, a checkpoint, or a file of weights: exported, released, '
+    'Workdir of a run, a checkpoint, or a weights file: exported, released, '
     "or PyTorch's of the VideoMAE family.",
   )
-  flags.DEFINE_string('workdir', None, 'Where results go.')
-  flags.DEFINE_bool('ema', False, 'The moving average of the parameters.')
+  flags.DEFINE_string('workdir', None, 'Folder for the results.')
+  flags.DEFINE_bool('ema', False, 'Evaluate the moving average.')
   flags.DEFINE_bool(
-    'untrained', False, 'Fresh parameters of the same network, to compare with.'
+    'untrained',
+    False,
+    'Evaluate fresh parameters of the same network, to compare with.',
   )
   flags.DEFINE_bool(
-    'allow_leakage', False, 'Go on where test videos were trained on.'
+    'allow_leakage', False, 'Continue even if test videos were trained on.'
   )
   flags.DEFINE_bool(
     'dry_run', False, 'Print what would be read, pooled and trained; then stop.'

@@ -1,10 +1,10 @@
 """Takes a run away: its weights for others' code, or a file that runs alone.
 
-  python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.npz
-  python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.safetensors --ema
-  python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.onnx \\
-    [--function step|encode|classify] [--size 256x256] \\
-    [--dtype bfloat16 | --quantise int8]
+    python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.npz
+    python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.safetensors --ema
+    python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.onnx \\
+      [--function step|encode|classify] [--size 256x256] \\
+      [--dtype bfloat16 | --quantise int8]
 
 The suffix of --out chooses the format. `.stablehlo`, `.onnx`, `.tflite` and a
 folder `saved_model` are artifacts, which compute a function of the network

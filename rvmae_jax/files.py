@@ -1,4 +1,4 @@
-"""Reading files that may be damaged, or something else than they should be."""
+"""Reads files that may be damaged, or not what they should be."""
 
 import contextlib
 import json
@@ -62,7 +62,7 @@ def read_json(path: str | os.PathLike) -> dict[str, Any]:
   Raises:
     ValueError: it holds none, or is cut off or damaged.
   """
-  with naming(path, 'is no JSON, or is cut off or damaged'):
+  with naming(path, 'is not valid JSON, or is cut off or damaged'):
     content = json.loads(epath.Path(path).read_bytes())
     if not isinstance(content, dict):
       raise ValueError(f'it holds a {type(content).__name__}, not an object')

@@ -1,4 +1,4 @@
-"""What a compiled program needs of a device's memory; what the host has."""
+"""How much device memory a compiled program needs; how much the host has."""
 
 import pathlib
 import re

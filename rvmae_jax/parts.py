@@ -1,4 +1,4 @@
-"""What the names of a config stand for, put together: the parts of a run."""
+"""Builds the parts of a run from the names in its config."""
 
 import functools
 from collections.abc import Callable

@@ -1,7 +1,8 @@
 """Features of videos frame by frame, as they come, from a recurrent network.
 
-  python -m rvmae_jax.stream --checkpoint runs/rvm --video FILE [--video ...] \\
-    [--size 256x256] [--dtype bfloat16] [--out FEATURES] [--tokens]
+    python -m rvmae_jax.stream --checkpoint runs/rvm --video FILE \\
+      [--video ...] [--size 256x256] [--dtype bfloat16] \\
+      [--out FEATURES] [--tokens]
 
 A video is a file, a folder of images, or what FFmpeg calls a URL: a network
 camera (`rtsp://...`), or a camera of this machine (`/dev/video0`). Several are
@@ -49,9 +50,9 @@ _NUM_LATENCIES = 10_000
 class Stream:
   """A recurrent network that is given one frame at a time.
 
-    stream = Stream(model, params, size=(256, 256))
-    for frame in camera:
-      features = stream(frame[None])  # [1, 1+h*w, D]
+      stream = Stream(model, params, size=(256, 256))
+      for frame in camera:
+        features = stream(frame[None])  # [1, 1+h*w, D]
 
   It is compiled at the first frame; later ones take the same time and memory.
   On a CPU a bfloat16 network multiplies bfloat16 and does the rest in float32,

@@ -1,4 +1,4 @@
-"""The device that a program is compiled for, which need not be here.
+"""The device that a program is compiled for, which need not be present.
 
 Layers that suit themselves to a device ask for it while they are traced.
 """

@@ -1,10 +1,10 @@
-"""Pre-trains a model.
+"""Trains a model: pre-training or fine-tuning, as the config says.
 
-  python -m rvmae_jax.train --workdir runs/rvm \\
-    --config configs/rvm_pretrain.py:variant=S --config.batch_size=256
+    python -m rvmae_jax.train --workdir runs/rvm \\
+      --config configs/rvm_pretrain.py:variant=S --config.batch_size=256
 
-The same command again goes on where the run stood. What a run leaves in its
-workdir: `command.txt`, `config.json`, `environment.json`, the training manifest
+Run the same command again to resume. A run writes to its workdir:
+`command.txt`, `config.json`, `environment.json`, the training manifest
 (`rvmae_jax.data.manifest`), `checkpoints/`, `metrics.jsonl`, TensorBoard files,
 `pictures/` and, where asked for, `profile/`.
 """
@@ -64,7 +64,7 @@ _STEPS_IN_FLIGHT = 2
 
 
 def train(config: ConfigDict, workdir: str, command: str = '') -> TrainState:
-  """Trains, or goes on training, until `config.total_steps`.
+  """Trains, or resumes training, until `config.total_steps`.
 
   Args:
     config: a recipe; see `configs/rvm_pretrain.py`.
@@ -143,7 +143,7 @@ def _train(
     )
     data.set_state(position)
     logging.info(
-      'Going on after step %d, at record %d.',
+      'Resuming after step %d, at record %d.',
       *(state.step, position['next_record']),
     )
   else:
@@ -199,7 +199,7 @@ def _train(
   )
 
   # ---- Loop ----
-  logging.info('The first step compiles; that takes a while.')
+  logging.info('Compiling the first step; this takes a while.')
   in_flight = collections.deque()
   with (
     checkpointer,
@@ -219,7 +219,11 @@ def _train(
     owed = evaluations.due(first_step - 1) if first_step > 1 else []
     owed = writer.without_line(owed)
     if owed:
-      logging.info('Step %d lacks: %s.', first_step - 1, ', '.join(owed))
+      logging.info(
+        'Evaluations that step %d still lacks: %s.',
+        first_step - 1,
+        ', '.join(owed),
+      )
       writer.write(
         first_step - 1,
         evaluations.run(
@@ -275,7 +279,7 @@ def _train(
         checkpointer.wait()
         stop.leave(
           f'saved step {step} of {config.total_steps} in {workdir}; the same '
-          'command goes on from there.'
+          'command resumes there.'
         )
       if is_evaluating:
         with progress.paused():
@@ -346,12 +350,12 @@ def main(argv: list[str]) -> None:
 if __name__ == '__main__':
   config_utils.define_config_flag()
   flags.mark_flag_as_required('config')
-  flags.DEFINE_string('workdir', None, 'What the run leaves goes here.')
+  flags.DEFINE_string('workdir', None, 'Folder for all that the run writes.')
   flags.DEFINE_bool(
     'dry_run', False, 'Print parameters, batch and FLOPs; then stop.'
   )
   flags.DEFINE_string(
-    'compile_cache', '', 'Folder that keeps compiled programs between runs.'
+    'compile_cache', '', 'Folder to keep compiled programs in.'
   )
   define_process_flags()
   app.run(main)

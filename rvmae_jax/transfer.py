@@ -1,4 +1,4 @@
-"""Starts one network with the parameters of another: fine-tuning and so on.
+"""Starts a network from the parameters of another, as fine-tuning does.
 
 `--config.checkpoint.init_from=PATH` takes a run, a checkpoint, an exported or
 released RVM file, or a PyTorch file of the VideoMAE family. What both networks

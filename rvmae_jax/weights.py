@@ -1,15 +1,15 @@
-"""Weights of anyone, read: runs, exported and released files, PyTorch's.
+"""Reads weights: of runs, exported and released files, and PyTorch's.
 
 Files are told apart by what is in them:
 
-  what `export` writes         .npz, .safetensors or .pth with the run's config
-  a released RVM               .npz, or .safetensors with the same names
-  a released readout head      the same; read by `load_readout`
-  VideoMAE, ViTMAE, TimeSformer
-    of Hugging Face            .safetensors or .bin, best with its config.json
+    what `export` writes       .npz, .safetensors or .pth with the run's config
+    a released RVM             .npz, or .safetensors with the same names
+    a released readout head    the same; read by `load_readout`
+    VideoMAE, ViTMAE, TimeSformer
+      of Hugging Face          .safetensors or .bin, best with its config.json
                                and preprocessor_config.json; in several files:
                                their .index.json; or `hf://org/name`
-    of the papers' code        .pth, .pt or .pyth
+      of the papers' code      .pth, .pt or .pyth
 """
 
 import functools
@@ -84,7 +84,7 @@ def content_digest(paths: str) -> str:
 def load(
   path: str | pathlib.Path, ema: bool = False
 ) -> tuple[dict, ml_collections.ConfigDict]:
-  """Parameters and config of a run, a checkpoint, a file or a folder of it.
+  """Parameters and config of a run, a checkpoint, a weights file or its folder.
 
   Args:
     path: a workdir, a checkpoint, a file as above, Hugging Face's folder, or
@@ -93,7 +93,7 @@ def load(
 
   Raises:
     FileNotFoundError: there are no weights at `path`.
-    ValueError: nobody knows the file's names, or an array does not fit; or
+    ValueError: the file's names are unknown, or an array does not fit; or
       there is no moving average.
   """
   file = find_file(path)
@@ -121,7 +121,7 @@ def load_readout(
 ) -> tuple[nn.Module, dict]:
   """A readout head of a released file or of `save_readout`, and its parameters.
 
-  A file may hold a network besides, which is left.
+  A network in the same file is ignored.
 
   Args:
     path: .npz or .safetensors.
@@ -211,7 +211,7 @@ def _file_of(address: str, folder: pathlib.Path) -> pathlib.Path:
 def read_params(
   path: str | pathlib.Path,
 ) -> tuple[dict, ml_collections.ConfigDict]:
-  """Parameters and config of a file, whoever made it.
+  """Parameters and config of a weights file of any origin.
 
   Returns:
     Nested dict of arrays, without the decoder where the file has none, and the
@@ -220,7 +220,7 @@ def read_params(
     it has no `data.sources`.
 
   Raises:
-    ValueError: nobody knows the file's names, or an array does not fit.
+    ValueError: the file's names are unknown, or an array does not fit.
   """
   with files.naming(path, 'holds no network that loads', remedy=''):
     metadata = read_metadata(path)
@@ -304,8 +304,8 @@ def config_of(
     if not pixels and settings.get('model_type') == 'vit':
       logging.warning(
         'No preprocessor_config.json beside %s: its pixels are taken to have '
-        'the mean and deviation of ImageNet, as those of MAE; many a ViT was '
-        'taught with 0.5 and 0.5.',
+        'the mean and deviation of ImageNet, as those of MAE; many ViTs '
+        'were trained with 0.5 and 0.5.',
         path,
       )
     model |= pixels

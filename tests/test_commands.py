@@ -53,7 +53,8 @@ def test_help_has_a_line_for_each_command(rvmae):
   shown = [line for line in lines if line[0] in commands.COMMANDS]
   assert code == 0
   assert [line[0] for line in shown] == [*commands.COMMANDS]
-  assert ['train', 'Pre-trains a model.'] in shown
+  summary = 'Trains a model: pre-training or fine-tuning, as the config says.'
+  assert ['train', summary] in shown
   assert rvmae()[:2] == (2, out)  # Nothing was asked for.
 
 

@@ -32,7 +32,7 @@ def test_a_switch_can_be_turned_off():
   ('arg', 'message'),
   [
     ('varaint=B', "Unknown config argument 'varaint'.*'variant'"),
-    ('steps=many', "steps='many' is no int"),
+    ('steps=many', "steps='many' is not a valid int"),
     ('runlocal=perhaps', 'use true or false'),
   ],
 )

@@ -98,7 +98,7 @@ def test_writes_numbers_arrays_and_pictures_and_repeats_only_changes(
   other = jax.tree.map(lambda leaf: leaf + 1, params)
   evaluate(_config(probe=probe), other, run_config, tmp_path)
   assert len(ran) == 1
-  # What the first network rebuilt is no number of the second.
+  # What the first network rebuilt is not a number of the second.
   written = json.loads((tmp_path / 'metrics.json').read_text())
   assert list(written['evaluations']) == ['probe']
 

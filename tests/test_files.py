@@ -67,7 +67,9 @@ def test_what_tells_enough_is_left_as_it_is(error):
 def test_what_is_no_json_object_is_refused(content, tmp_path):
   path = tmp_path / 'config.json'
   path.write_bytes(content)
-  with pytest.raises(ValueError, match=r'config\.json is no JSON, or is cut'):
+  with pytest.raises(
+    ValueError, match=r'config\.json is not valid JSON, or is cut'
+  ):
     files.read_json(path)
 
 

@@ -352,7 +352,7 @@ def test_changed_config_is_told_on_restart(tmp_path, caplog):
 def test_another_batch_size_goes_on_at_the_right_record(tmp_path, caplog):
   train(_config(2), str(tmp_path))
   train(_config(3, batch_size=16), str(tmp_path))
-  assert 'batch_size: 8 -> 16. Data go on at record 16' in caplog.text
+  assert 'batch_size: 8 -> 16. Data continue at record 16' in caplog.text
   position = tmp_path / 'checkpoints' / '3' / 'data' / 'metadata'
   assert json.loads(position.read_text()) == {'next_record': 32}
 
@@ -517,7 +517,7 @@ def test_kill_9_and_start_again_equals_an_uninterrupted_run(tmp_path):
   process.wait()
   assert len(_rows(killed)) < 40
   output = _finish(_start(killed, num_steps=40))
-  assert 'Going on after step' in output
+  assert 'Resuming after step' in output
   assert [row['step'] for row in _rows(killed)] == list(range(1, 41))
   assert _losses(killed) == _losses(whole)
   jax.tree.map(
@@ -580,10 +580,10 @@ def test_two_processes_stop_together(tmp_path, number):
   processes[1].send_signal(number)
   for process in processes:
     output = _finish(process, expected=128 + signal.SIGTERM)
-    assert 'the same command goes on from there' in output
+    assert 'the same command resumes there' in output
   last = _rows(tmp_path)[-1]['step']
   assert last < 1000
   for process in _start_two(tmp_path, last + 2):
-    assert f'Going on after step {last}' in _finish(process)
+    assert f'Resuming after step {last}' in _finish(process)
   steps = [row['step'] for row in _rows(tmp_path)]
   assert steps == list(range(1, last + 3))

@@ -330,7 +330,7 @@ def test_settings_that_cannot_be_read_are_named(folder, name, text):
   (folder / 'config.json').write_text(json.dumps(HEADS))
   (folder / name).write_text(text)
   with pytest.raises(
-    ValueError, match=f'{name} (is no JSON|holds no settings)'
+    ValueError, match=f'{name} (is not valid JSON|holds no settings)'
   ):
     weights.load_model(folder)
 

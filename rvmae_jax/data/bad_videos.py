@@ -74,7 +74,7 @@ def readable_records(source, stop: int | None = None) -> Iterator:
 def _log_once(error: VideoError) -> None:
   if error.path not in _logged:
     _logged.add(error.path)
-    logging.warning('Bad video, passed over: %s', error)
+    logging.warning('Bad video, skipped: %s', error)
 
 
 class BadVideoGuard:

@@ -1,4 +1,4 @@
-"""Rows loaded ahead of need and put together to batches."""
+"""Rows loaded ahead of need and assembled into batches."""
 
 import functools
 import math

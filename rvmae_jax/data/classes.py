@@ -75,7 +75,7 @@ def number_labels(
       text = min(whole, key=whole.get)
       raise ValueError(
         f'{_at(places, texts.index(text))}label {text} is negative. Labels '
-        f'count from 0; {NO_LABEL} or nothing is no label.'
+        f'count from 0; {NO_LABEL} or an empty cell is no label.'
       )
     largest = max(whole.values(), default=-1)
     if largest < MAX_CLASSES:
@@ -111,7 +111,7 @@ def _warn_of_spellings(names: Sequence[str]) -> None:
     if len(group) > 1:
       warn_once(
         f'{" and ".join(map(repr, group))} are taken for different classes. If '
-        'they are the same, write them alike.'
+        'they are the same, spell them alike.'
       )
 
 

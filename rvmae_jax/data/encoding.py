@@ -1,4 +1,4 @@
-"""Videos encoded anew for training: small frames, key frames close together."""
+"""Videos re-encoded for training: small frames, key frames close together."""
 
 import dataclasses
 import io

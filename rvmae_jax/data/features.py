@@ -1,11 +1,11 @@
 """Features of videos on disk, as tools/extract writes them, and their reader.
 
-  settings.json               what they were made with, class_names
-  features-00000.array_record arrays of some videos, or features-00000.npz
-  features-00000.json         what is in the shard, and what could not be read
-  index.csv                   path,label,num_frames,shape,file,offset of each
-                              video: written last, when all shards are there
-  bad_videos.csv              path,reason of videos that could not be read
+    settings.json               what they were made with, class_names
+    features-00000.array_record arrays of some videos, or features-00000.npz
+    features-00000.json         what is in the shard, and what could not be read
+    index.csv                   path,label,num_frames,shape,file,offset of each
+                                video: written last, when all shards are there
+    bad_videos.csv              path,reason of videos that could not be read
 
 Each array is stored as NumPy's .npy, which names its shape and type: entry
 `<offset>.npy` of an .npz, or record `offset` of an ArrayRecord file.
@@ -32,9 +32,9 @@ COLUMNS = ('path', 'label', 'num_frames', 'shape', 'file', 'offset')
 class FeatureFolder:
   """Features by video; reads one array at a time.
 
-    folder = FeatureFolder('features')
-    folder.rows[0]  # {'path': 'a.mp4', 'label': 3, 'num_frames': 16, ...}
-    folder[0]  # An array, such as [16, 196, 768].
+      folder = FeatureFolder('features')
+      folder.rows[0]  # {'path': 'a.mp4', 'label': 3, 'num_frames': 16, ...}
+      folder[0]  # An array, such as [16, 196, 768].
 
   Args:
     path: what tools/extract has finished.
@@ -59,7 +59,7 @@ class FeatureFolder:
       )
     index, settings = self._path / INDEX, self._path / SETTINGS
     with (
-      files.naming(index, 'is no index of features, or is damaged'),
+      files.naming(index, 'is not an index of features, or is damaged'),
       open(index, newline='', encoding='utf-8') as file,
     ):
       self.rows = [_parse(row) for row in csv.DictReader(file)]
@@ -74,7 +74,7 @@ class FeatureFolder:
   def __getitem__(self, index: int) -> np.ndarray:
     row = self.rows[index]
     path = self._path / row['file']
-    with files.naming(path, 'is no shard of features, or is damaged'):
+    with files.naming(path, 'is not a shard of features, or is damaged'):
       if row['file'] != self._open_file:
         self._read = open_shard(path)
         self._open_file = row['file']
@@ -107,7 +107,8 @@ class FeatureFolder:
     if len(shapes) > 1:
       raise ValueError(
         f'Features of {len(shapes)} different shapes, such as '
-        f'{sorted(shapes)[:2]}, make no one array; take them one by one.'
+        f'{sorted(shapes)[:2]}, cannot be stacked into one '
+        'array; take them one by one.'
       )
     return np.stack([self[i] for i in range(len(self))])
 
@@ -116,7 +117,7 @@ def _parse(row: dict[str, str]) -> dict[str, Any]:
   numbers = {key: int(row[key]) for key in ('label', 'num_frames', 'offset')}
   shape = tuple(int(size) for size in row['shape'].split('x'))
   if pathlib.PurePath(row['file']).name != row['file']:
-    raise ValueError(f'{row["file"]!r} is no name of a file beside it')
+    raise ValueError(f'{row["file"]!r} is not the name of a file beside it')
   return {**row, **numbers, 'shape': shape}
 
 

@@ -1,5 +1,4 @@
-"""Optical flow of a clip, estimated on the host, for masks and
-metrics that follow motion.
+"""Optical flow of a clip, estimated on the host, for masks and metrics.
 
 An estimator is a function of two grey frames [h,w] uint8. Its flow [h,w,2]
 float32 holds vectors (right, down) in pixels, such that the first frame at x
@@ -150,5 +149,5 @@ def farneback(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def _opencv() -> types.ModuleType:
   return import_opencv(
     'Optical flow needs OpenCV: pip install "rvmae_jax[flow]". The mask '
-    'frame_difference does without.'
+    'frame_difference needs none.'
   )

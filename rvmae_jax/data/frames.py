@@ -1,4 +1,4 @@
-"""All frames of a video in order, one at a time: a film fits as a clip does."""
+"""All frames of a video in order, one at a time, in constant memory."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Parts of a published dataset: looked for, or what is there instead."""
+"""Finds the parts of a published dataset, or says what is there instead."""
 
 import collections
 import os

@@ -1,4 +1,4 @@
-"""One writer at a time in a folder, whatever machines there are.
+"""One writer at a time in a folder, on any number of machines.
 
 A writer holds the file `<name>.lock` in its folder: JSON that says who it is,
 where and since when, and a count that goes up every few seconds.

@@ -1,4 +1,4 @@
-"""Warnings about data: each is said once, however often the data are opened."""
+"""Warnings about data: each is logged once, however often data are opened."""
 
 import functools
 

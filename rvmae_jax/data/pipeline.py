@@ -1,8 +1,8 @@
 """From sources to batches.
 
-  indices of records -> shuffle, repeat -> mix sources
-  -> load (sample frames, decode, augment, mask: loader.py)
-  -> share of this process -> batch (batching.py)
+    indices of records -> shuffle, repeat -> mix sources
+    -> load (sample frames, decode, augment, mask: loader.py)
+    -> share of this process -> batch (batching.py)
 
 Only indices are shuffled, mixed and shared out, so every process knows the
 whole order, and all randomness of a row comes from its place in that order:

@@ -33,20 +33,20 @@ def read(path: str | os.PathLike) -> Any:
 
   Raises:
     ValueError: the file asks for something else, which is named and was not
-      run; or it is no pickle, or is cut off or damaged.
+      run; or it is not a pickle, or is cut off or damaged.
   """
   with open(path, 'rb') as file:
     try:
       return _plain(_Unpickler(file, encoding='latin1').load())
     except _Refused as error:
       raise ValueError(
-        f'{os.fspath(path)} asks for {error}, which is no array, list, dict or '
-        'bytes. Nothing of it was run. If you trust the file, write these '
-        'arrays into a new one.'
+        f'{os.fspath(path)} asks for {error}, which is not an array, list, '
+        'dict or bytes. None of it was run. If you trust the file, write '
+        'these arrays into a new one.'
       ) from error
     except (*_SIGNS_OF_DAMAGE, ValueError) as error:
       raise ValueError(
-        f'{os.fspath(path)} is no pickle, or is cut off or damaged '
+        f'{os.fspath(path)} is not a pickle, or is cut off or damaged '
         f'({type(error).__name__}: {error}). Copy or download it again.'
       ) from error
 

@@ -1,4 +1,4 @@
-"""Temporal augmentation: a clip from the video played in another way."""
+"""Temporal augmentation: a clip of the video at another speed or in reverse."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Processes that end with the one that has started them.
+"""Processes that end with the process that started them.
 
 A process that is killed (kill -9, out of memory) cannot end its children; they
 have to see for themselves that it is gone.

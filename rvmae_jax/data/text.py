@@ -46,8 +46,8 @@ def read_text(path: str) -> str:
   encoding = next((e for mark, e in _MARKS if data.startswith(mark)), '')
   if not encoding and b'\0' in data:
     raise ValueError(
-      f'{path!r} is no text, or UTF-16 without a byte order mark: it has bytes '
-      'of 0. Save it as UTF-8.'
+      f'{path!r} is not text, or is UTF-16 without a byte order mark: it '
+      'has bytes of 0. Save it as UTF-8.'
     )
   try:
     text = data.decode(encoding or 'utf-8')
@@ -93,7 +93,7 @@ def read_json(path: str) -> Any:
   """What a JSON file holds.
 
   Raises:
-    ValueError: it is no JSON; names the file and the line.
+    ValueError: it is not valid JSON; names the file and the line.
   """
   return _parse_json(read_text(path), repr(path))
 
@@ -102,7 +102,7 @@ def read_json_lines(path: str) -> list[tuple[str, Any]]:
   """(place, value) of each line of a file with one JSON value a line.
 
   Raises:
-    ValueError: a line is no JSON; named.
+    ValueError: a line is not valid JSON; named.
   """
   places = [(f'line {n} of {path!r}', line) for n, line in numbered_lines(path)]
   return [(place, _parse_json(line, place)) for place, line in places]
@@ -115,7 +115,7 @@ def _parse_json(text: str, place: str) -> Any:
     # Several objects one after the other are the other layout.
     hint = ' Name it .jsonl if it has one object a line.'
     raise ValueError(
-      f'{place} is no JSON: line {error.lineno}: {error.msg}.'
+      f'{place} is not valid JSON: line {error.lineno}: {error.msg}.'
       + (hint if error.msg == 'Extra data' else '')
     ) from error
   # Of numbers of too many digits, and of brackets that are too deep.
@@ -174,8 +174,8 @@ def _parse(
       yield reader.line_num, [cell.strip() for cell in row]
   except csv.Error as error:
     raise ValueError(
-      f'{path!r} is no table: line {reader.line_num}: {error}. Has it a quote '
-      'too many?'
+      f'{path!r} is not a table: line {reader.line_num}: {error}. Is there a '
+      'quote too many?'
     ) from error
 
 

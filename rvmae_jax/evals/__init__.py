@@ -7,9 +7,9 @@ decided later. Its method `run(functions)` gets a network as functions
 (`evals.functions`) and returns a `Result`. How arrays are drawn is one line in
 `rvmae_jax.visualize.FIGURES`. A class may say of itself:
 
-  sides     names of its fields that are `Videos`; just `videos` by default
-  reads     the keys of a data config that decide its numbers
-  rebuilds  which frames a network has to rebuild for it, see `unfit_evals`
+    sides     names of its fields that are `Videos`; just `videos` by default
+    reads     the keys of a data config that decide its numbers
+    rebuilds  which frames a network has to rebuild for it, see `unfit_evals`
 """
 
 import dataclasses

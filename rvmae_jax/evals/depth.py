@@ -1,4 +1,4 @@
-"""Depth of every pixel, read off frozen features by a trained head."""
+"""Depth of every pixel, read from frozen features by a trained head."""
 
 import dataclasses
 from typing import ClassVar

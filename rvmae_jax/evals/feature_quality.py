@@ -14,7 +14,7 @@ from rvmae_jax.metrics import features as measures
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FeatureQualityEval:
-  """Rank, spread and likeness of features; gates of a recurrent core.
+  """Rank, spread and similarity of features; gates of a recurrent core.
 
   Of `videos` (means over all tokens of a clip) and of `tokens` (some of each
   clip, drawn at random). A few batches tell enough, so that it can run often

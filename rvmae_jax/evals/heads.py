@@ -220,7 +220,7 @@ class ManyHeads(TrainedHeads):
     if not len(labels):
       raise ValueError(
         'None of the held-out training videos, by which heads are chosen, can '
-        'be read. Hold out more of them (held_out), or mend those.'
+        'be read. Hold out more of them (held_out), or repair those.'
       )
     accuracies = [top_k_accuracy(head, labels) for head in probabilities]
     number = int(np.argmax(accuracies))

@@ -1,4 +1,4 @@
-"""Label propagation: how well features tell what moved where."""
+"""Label propagation: how well features tell where things moved."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""Whether an evaluation asks about videos that the network has learned from."""
+"""Whether an evaluation tests on videos that the network was trained on."""
 
 import dataclasses
 import json

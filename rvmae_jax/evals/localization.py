@@ -189,7 +189,7 @@ class LocalizationEval:
         try:
           example = _Example(video, read(video), step_edges_s(video, **steps))
         except VideoError as error:
-          logging.warning('Localization goes on without %s', error)
+          logging.warning('Localization continues without %s', error)
         else:
           examples.append(example)
       functions.cache[key] = examples

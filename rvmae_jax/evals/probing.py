@@ -1,4 +1,4 @@
-"""What evaluations of frozen features share: learn from train, answer for test.
+"""What evaluations of frozen features share: train on train, test on test.
 
 Probe            which videos, baselines, seeds; from answers to numbers
   FeatureProbe     a classifier of pooled features

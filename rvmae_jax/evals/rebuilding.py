@@ -262,7 +262,7 @@ def check_rebuilds(name: str, videos: Videos, rebuilds: Sequence[str]) -> None:
   if 'ids_keep' not in spec:
     raise ValueError(
       f'{name} needs something hidden to be rebuilt, and data.mask is empty; '
-      'this run rebuilds nothing, or the evaluation took its mask away.'
+      'this run rebuilds nothing, or the evaluation removed its mask.'
     )
   if hidden not in rebuilds:
     other = {'target': 'reconstruction', 'video': 'clip_reconstruction'}[hidden]

@@ -36,7 +36,7 @@ _CLEAN = ('clean', 0)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RobustnessEval:
-  """Accuracy and likeness of features of corrupted videos.
+  """Accuracy and similarity of features of corrupted videos.
 
   A linear probe learns from clean training videos and is asked about test
   videos, clean and with each corruption at each severity. Beside its accuracy

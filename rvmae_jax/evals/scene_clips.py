@@ -171,7 +171,7 @@ class SceneClips(abc.ABC):
           read = read_clip(video.video, frames, self.videos.size)
           clips.append(Clip(_place(video), read, truth))
       except VideoError as error:
-        logging.warning('%s goes on without %s', type(self).__name__, error)
+        logging.warning('%s continues without %s', type(self).__name__, error)
         continue
       if len(clips) == 1:
         size = read.nbytes + sum(x.nbytes for x in truth.values())

@@ -1,4 +1,4 @@
-"""Uncertainty: does a network rebuild a place alike whatever it sees?"""
+"""Uncertainty: does a network rebuild a patch alike under every mask?"""
 
 import collections
 import dataclasses
@@ -50,7 +50,7 @@ class UncertaintyEval:
   def __post_init__(self):
     if self.num_masks < 2:
       raise ValueError(
-        f'num_masks={self.num_masks}: a spread takes at least two masks.'
+        f'num_masks={self.num_masks}: a spread needs at least two masks.'
       )
     check_rebuilds(type(self).__name__, self.videos, self.rebuilds)
     videos, gaps = self.videos, ()

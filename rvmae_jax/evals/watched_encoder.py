@@ -1,4 +1,4 @@
-"""An encoder that is looked at while it reads a long video."""
+"""An encoder that is measured while it reads a long video."""
 
 import collections
 import dataclasses

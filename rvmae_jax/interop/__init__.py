@@ -1,1 +1,1 @@
-"""Weights in and out, one file an origin."""
+"""Weights in and out, one file for each origin."""

@@ -222,8 +222,8 @@ def origin_of(model: Mapping[str, Any], original: bool = False) -> Origin:
   if not is_family or kind not in kinds:
     raise ValueError(
       f'A {model["name"]!r} with (space_time, num_prefix_tokens, tubelet_size, '
-      f'position)={kind} has no layout that others know; of videomae these '
-      f'have: {list(kinds)}.'
+      f'position)={kind} has no layout that other programs know; of videomae '
+      f'these have: {list(kinds)}.'
     )
   key = kinds[kind]
   if original:

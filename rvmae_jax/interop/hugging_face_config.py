@@ -1,4 +1,4 @@
-"""The settings that Hugging Face wants beside weights of ours."""
+"""The settings that Hugging Face needs beside our weights."""
 
 from typing import Any
 

@@ -74,8 +74,8 @@ def read_config(
     Empty without a config.json, or with that of a run of ours.
 
   Raises:
-    ValueError: it is no JSON, belongs to another network, or has a setting that
-      networks here do not have.
+    ValueError: it is not valid JSON, belongs to another network, or has a
+      setting that networks here do not have.
   """
   path = pathlib.Path(weights).with_name(CONFIG)
   config = _read(path)
@@ -104,7 +104,7 @@ def read_pixel_fields(weights: str | pathlib.Path) -> dict[str, Any]:
   Sizes and crops are not taken: `config.data` says those.
 
   Raises:
-    ValueError: it is no JSON, or makes pixels ready in another way.
+    ValueError: it is not valid JSON, or makes pixels ready in another way.
   """
   for name, section in PREPROCESSORS:
     path = pathlib.Path(weights).with_name(name)
@@ -160,7 +160,7 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
     content = json.loads(path.read_text(encoding='utf-8'))
   except ValueError as error:
     raise ValueError(
-      f'{path} is no JSON ({error}). Copy or download it again.'
+      f'{path} is not valid JSON ({error}). Copy or download it again.'
     ) from error
   if not isinstance(content, dict):
     raise ValueError(f'{path} holds no settings but {str(content)[:40]!r}.')

@@ -50,7 +50,7 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     arrays = {name: archive[name] for name in archive.files}
     for name, array in arrays.items():
       if not isinstance(array, np.ndarray):
-        raise ValueError(f'{name!r} in it is no array')
+        raise ValueError(f'{name!r} in it is not an array')
     return arrays
 
 

@@ -1,4 +1,4 @@
-"""What published networks were trained to do, where their files are silent.
+"""What published networks were trained for, where their files do not say.
 
 A run of ours keeps its config; files of others bring arrays and at most sizes.
 The clips, masks and losses below are those of the papers, so that such networks

@@ -196,9 +196,9 @@ def to_released(
   if 'core/input_gates/kernel' not in flat:
     kind = 'ungated' if 'core/state_norm/scale' in flat else 'attention'
     raise ValueError(
-      f'A network of core_kind={kind!r} has no layout that others know: the '
-      "released RVM has gates, core_kind='gated'. Take the folder of the run "
-      'away instead; `rvmae_jax.weights.load_model` reads that too.'
+      f'A network of core_kind={kind!r} has no layout that other programs '
+      "know: the released RVM has gates, core_kind='gated'. Share the folder "
+      'of the run instead; `rvmae_jax.weights.load_model` reads that too.'
     )
   released = {}
   for name, (path, index) in sorted(_map_for(flat).items()):

@@ -58,10 +58,10 @@ def read(index: str | pathlib.Path) -> dict[str, np.ndarray]:
 
 def _read_map(index: pathlib.Path) -> dict[str, str]:
   """Name of an array -> name of its file."""
-  with files.naming(index, 'is no index of weights, or is cut off'):
+  with files.naming(index, 'is not an index of weights, or is cut off'):
     names = dict(files.read_json(index)['weight_map'])
     for name in names.values():
       # Index and files lie in one folder; others are nobody's business.
       if pathlib.PurePath(name).name != name:
-        raise ValueError(f'{name!r} is no name of a file beside it')
+        raise ValueError(f'{name!r} is not the name of a file beside it')
     return names

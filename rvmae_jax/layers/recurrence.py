@@ -142,10 +142,10 @@ class GatedTransformerCore(UngatedCore):
 
   With state s and an encoded frame x, per token:
 
-    u = sigmoid(W_iu x + W_su s)        update gate
-    r = sigmoid(W_ir x + W_sr s)        reset gate
-    h = Tx(query=x, context=r * LN(s))  candidate
-    s' = (1 - u) s + u h
+      u = sigmoid(W_iu x + W_su s)        update gate
+      r = sigmoid(W_ir x + W_sr s)        reset gate
+      h = Tx(query=x, context=r * LN(s))  candidate
+      s' = (1 - u) s + u h
 
   The state stays float32: over a long stream its small updates would be lost
   to bfloat16 rounding. Source: arXiv 2512.13684.

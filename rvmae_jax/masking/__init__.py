@@ -3,23 +3,24 @@
 A mask is built once with its settings and the grid of tokens, and called for
 every clip:
 
-  mask = MASKS.build({'name': 'tube', 'ratio': 0.9}, grid=(8, 14, 14))
-  clip = mask(clip, rng)  # adds `ids_keep` and `ids_mask`
+    mask = MASKS.build({'name': 'tube', 'ratio': 0.9}, grid=(8, 14, 14))
+    clip = mask(clip, rng)  # adds `ids_keep` and `ids_mask`
 
 It may look at all of the clip (frames, motion) and must draw only from `rng`.
 How many tokens it keeps is fixed by its settings, so that shapes are static;
 settings that make no sense fail when the mask is built, before any video is
 read. A class says by its attributes what its masks are:
 
-  hides: 'target', and its grid is (rows, columns) of a target frame, whose ids
-    are [S, ...]; or 'video', and its grid is (slots, rows, columns) of the
-    clip, whose ids count through all slots. A slot is a frame or a tubelet.
-  is_even: every slot shows the same number of tokens, and hides the same.
-  is_even_where_shown: the same of slots that are not hidden whole, and of
-    shown tokens only; left out where `is_even` says it.
-  is_tube: every slot shows the same places, and hides the same.
-  is_in_steps: the clip is rebuilt step by step, each from what was shown up to
-    then, and ids are [C, ...]; left out where all is rebuilt at once.
+    hides: 'target', and its grid is (rows, columns) of a target frame, whose
+      ids are [S, ...]; or 'video', and its grid is (slots, rows, columns) of
+      the clip, whose ids count through all slots. A slot is a frame or a
+      tubelet.
+    is_even: every slot shows the same number of tokens, and hides the same.
+    is_even_where_shown: the same of slots that are not hidden whole, and of
+      shown tokens only; left out where `is_even` says it.
+    is_tube: every slot shows the same places, and hides the same.
+    is_in_steps: the clip is rebuilt step by step, each from what was shown up
+      to then, and ids are [C, ...]; left out where all is rebuilt at once.
 
 One that has a `flow`, the name of an estimator in `data/flow.py`, finds that
 flow in the clip and takes it out.

@@ -30,8 +30,8 @@ def depth_scores(pred: np.ndarray, true: np.ndarray) -> dict[str, float]:
   pred, true = pred[known], true[known]
   if (true <= 0).any():
     raise ValueError(
-      f'True depth of {true.min():g} is no distance; write NaN where there is '
-      'no truth.'
+      f'True depth of {true.min():g} is not a distance; write NaN where there '
+      'is no truth.'
     )
   if not true.size:
     names = ('AbsRel', 'RMSE', *(f'within_{name}' for name in RATIOS))

@@ -1,4 +1,4 @@
-"""Features without labels: their rank, spread and likeness."""
+"""Features without labels: their rank, spread and similarity."""
 
 import numpy as np
 

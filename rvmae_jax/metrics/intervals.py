@@ -1,4 +1,4 @@
-"""How far a share or a mean may be off because only so many were counted."""
+"""Confidence intervals of shares and means."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What networks that stand on another one say of it."""
+"""What networks built on another one share."""
 
 import jax
 

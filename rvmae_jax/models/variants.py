@@ -58,8 +58,10 @@ def _check_field(kind: str, field: str, value: Any, wanted: Any) -> None:
     return
   is_bool = isinstance(value, bool)
   if not isinstance(value, _TYPES[wanted]) or is_bool != (wanted is bool):
-    raise ValueError(f'{kind}: {field}={value!r:.80} is no {wanted.__name__}.')
+    raise ValueError(
+      f'{kind}: {field}={value!r:.80} is not of type {wanted.__name__}.'
+    )
   if wanted is int and not 0 <= value < 2**31:
     raise ValueError(f'{kind}: {field}={value!r:.80} is negative or too large.')
   if field.endswith('_blocks') and value > _MOST_BLOCKS:
-    raise ValueError(f'{kind}: {field}={value}; {_MOST_BLOCKS} are the most.')
+    raise ValueError(f'{kind}: {field}={value}; {_MOST_BLOCKS} at most.')

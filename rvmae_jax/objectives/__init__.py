@@ -1,4 +1,4 @@
-"""What a model is trained for. An objective is handed the model as a function.
+"""What a model is trained for. An objective takes the model as a function.
 
 `objective(apply, params, batch, rng=..., train=...) -> (loss, metrics)`, where
 `apply(params, batch, train=..., rng=...)` gives the model's outputs and every

@@ -1,4 +1,4 @@
-"""Scalars that tell how a network fares, whatever its loss says.
+"""Scalars that tell how a network is doing, whatever its loss.
 
 They are logged with every step's loss; `training.health` knows which values are
 a bad sign.

@@ -8,10 +8,10 @@ Attention's implementations against each other, the training step of several
 networks by batch and setting, beside a plain transcription and beside Hugging
 Face's (needs `pip install torch transformers`), its time by part, streaming,
 and a run from shards; what is measured is listed in
-`rvmae_jax/tools/benchmarks/suite.py`. Each is a process of its own with a time
-limit. Its result stays in --out: the same command again does what is missing or
-failed. `--minutes` ends in time; `--quick` does a tiny part of it on any
-machine. Tables come last, and what was hoped for.
+`rvmae_jax/tools/benchmarks/suite.py`. Each runs in its own process with a time
+limit, and its result is kept in --out: run the same command again to do what is
+missing or failed. `--minutes` limits the whole; `--quick` does a tiny part of
+it on any machine. Tables, and the targets met or missed, come last.
 """
 
 import json
@@ -118,12 +118,14 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('out', None, 'Where results go.')
+  flags.DEFINE_string('out', None, 'Folder for the results.')
   flags.mark_flag_as_required('out')
-  flags.DEFINE_float('minutes', 0, 'Ends in time; 0 = takes what it takes.')
-  flags.DEFINE_bool('quick', False, 'A tiny part of it, on any machine.')
-  flags.DEFINE_list('only', [], 'Names of measurements; none = all.')
-  flags.DEFINE_string('videos', '', 'To train on besides moving sprites.')
-  flags.DEFINE_bool('note', False, 'Trains RVM-S for longer, and tracks.')
-  flags.DEFINE_string('davis', '', 'Folder of DAVIS to track; else sprites.')
+  flags.DEFINE_float('minutes', 0, 'Minutes to stop after; 0 = no limit.')
+  flags.DEFINE_bool('quick', False, 'Only a tiny part, on any machine.')
+  flags.DEFINE_list('only', [], 'Measurements to run; empty = all.')
+  flags.DEFINE_string('videos', '', 'Videos to train on besides sprites.')
+  flags.DEFINE_bool('note', False, 'Also train RVM-S for longer, and track.')
+  flags.DEFINE_string(
+    'davis', '', 'Folder of DAVIS to track in; empty = sprites.'
+  )
   app.run(main)

@@ -119,10 +119,14 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_list('tokens', ['197', '257', '1028', '1568'], 'Lengths.')
   flags.DEFINE_list(
-    'implementations', ['xla', 'blockwise', 'cudnn'], 'The first is 1.'
+    'tokens', ['197', '257', '1028', '1568'], 'Numbers of tokens.'
   )
-  flags.DEFINE_integer('rows', 64, 'Of the batch.')
-  flags.DEFINE_integer('heads', 12, 'Of attention.')
+  flags.DEFINE_list(
+    'implementations',
+    ['xla', 'blockwise', 'cudnn'],
+    'Speed is relative to the first.',
+  )
+  flags.DEFINE_integer('rows', 64, 'Rows in the batch.')
+  flags.DEFINE_integer('heads', 12, 'Attention heads.')
   app.run(main)

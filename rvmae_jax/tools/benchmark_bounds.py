@@ -1,4 +1,4 @@
-"""Reckons how many clips a second devices allow that are not here.
+"""Estimates how many clips a second a device allows, without having it.
 
   python -m rvmae_jax.tools.benchmark_bounds \\
     [--config configs/rvm_pretrain.py:variant=S --config ...] \\
@@ -31,7 +31,7 @@ CONFIGS = (
 DEVICES = ('h200', 'h100', 'a100', 'v6e', 'v5p', 'v5e', 'v4')
 
 
-def reckon_bounds(
+def estimate_bounds(
   config: ConfigDict, batch_size: int, device_names: Sequence[str] = DEVICES
 ) -> dict[str, Any]:
   """What devices allow one recipe.
@@ -56,7 +56,7 @@ def reckon_bounds(
   if not parts.flops_per_clip:
     raise ValueError(
       f'Model {config.model.name!r} does not count its FLOPs, so nothing can '
-      'be reckoned; give it `flops_per_clip`.'
+      'be estimated; give it `flops_per_clip`.'
     )
   num_bytes = sum(step_traffic(parts)) / batch_size
   allowed = {}
@@ -101,7 +101,7 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
   args = flags.FLAGS
   results = {
-    spec.removeprefix('configs/'): reckon_bounds(
+    spec.removeprefix('configs/'): estimate_bounds(
       load_config(spec), args.batch_size, args.devices
     )
     for spec in args.config
@@ -111,7 +111,9 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_multi_string('config', list(CONFIGS), 'A recipe.')
-  flags.DEFINE_list('devices', list(DEVICES), 'See training/devices.py.')
+  flags.DEFINE_multi_string(
+    'config', list(CONFIGS), 'A recipe; may be repeated.'
+  )
+  flags.DEFINE_list('devices', list(DEVICES), 'Names in training/devices.py.')
   flags.DEFINE_integer('batch_size', 64, 'Clips in a step, on one device.')
   app.run(main)

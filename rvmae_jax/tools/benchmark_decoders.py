@@ -1,4 +1,4 @@
-"""Measures how fast libraries read the frames of a clip out of video files.
+"""Measures how fast libraries read the frames of a clip from video files.
 
   taskset -c 0 python -m rvmae_jax.tools.benchmark_decoders --videos DIR \\
     [--seconds 30]
@@ -6,7 +6,7 @@
 Each reads the same frames of the same files in turn, one file after the other,
 round after round, since machines drift: four frames in a row and four of the 48
 after them, as RVM is trained on, at the size of the file. `ours` is what the
-pipeline uses; `pyav` is PyAV as one would first use it, decoding from the start
+pipeline uses; `pyav` is PyAV used in the simplest way, decoding from the start
 to the last frame that is wanted. Decord and TorchCodec take part where they are
 installed (`pip install decord torch torchcodec`). One thread each. The last
 line is the result as JSON.
@@ -185,6 +185,6 @@ def main(argv: list[str]) -> None:
 
 if __name__ == '__main__':
   flags.DEFINE_string('videos', None, 'Folder of video files.')
-  flags.DEFINE_float('seconds', 30, 'Time to measure for, over all.')
+  flags.DEFINE_float('seconds', 30, 'Seconds to measure for, in total.')
   flags.mark_flag_as_required('videos')
   app.run(main)

@@ -153,6 +153,8 @@ def main(argv: list[str]) -> None:
 if __name__ == '__main__':
   define_config_flag()
   flags.mark_flag_as_required('config')
-  flags.DEFINE_bool('compile', False, 'Theirs once more, under torch.compile.')
-  flags.DEFINE_float('seconds', 30, 'Time to measure each for.')
+  flags.DEFINE_bool(
+    'compile', False, 'Also measure theirs under torch.compile.'
+  )
+  flags.DEFINE_float('seconds', 30, 'Seconds to measure each for.')
   app.run(main)

@@ -170,7 +170,7 @@ if __name__ == '__main__':
   define_config_flag()
   flags.mark_flag_as_required('config')
   flags.DEFINE_string('shards', '', 'Measure these shards as well.')
-  flags.DEFINE_float('seconds', 20, 'Time to measure for.')
+  flags.DEFINE_float('seconds', 20, 'Seconds to measure for.')
   flags.DEFINE_integer('batch_size', 8, 'Rows in a batch.')
   flags.DEFINE_integer('cores', 0, 'CPU cores to use; 0 = all.')
   app.run(main)

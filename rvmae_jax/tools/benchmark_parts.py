@@ -237,5 +237,5 @@ def main(argv: list[str]) -> None:
 if __name__ == '__main__':
   define_config_flag()
   flags.mark_flag_as_required('config')
-  flags.DEFINE_float('seconds', 20, 'Time to measure for, over everything.')
+  flags.DEFINE_float('seconds', 20, 'Seconds to measure for, in total.')
   app.run(main)

@@ -124,9 +124,9 @@ def main(argv: list[str]) -> None:
 
 if __name__ == '__main__':
   define_config_flag()
-  flags.DEFINE_string('workdir', None, 'Where videos, shards and run go.')
+  flags.DEFINE_string('workdir', None, 'Folder for videos, shards and the run.')
   flags.mark_flags_as_required(['config', 'workdir'])
   flags.DEFINE_string('videos', '', HELP)
-  flags.DEFINE_integer('sprites', 256, 'Videos of moving sprites.')
-  flags.DEFINE_integer('steps', 200, 'Of training.')
+  flags.DEFINE_integer('sprites', 256, 'Number of videos of moving sprites.')
+  flags.DEFINE_integer('steps', 200, 'Training steps.')
   app.run(main)

@@ -9,7 +9,7 @@ Data is fake, so that the step alone is measured. Each `--against` is the same
 config with other values (comma-separated); `--plain` is RVM as one would first
 write it down (`rvmae_jax.tools.benchmarks.plain_rvm`). All are measured in
 turn, round after round, since machines drift, and compared by the ratio of
-their medians; one that fails, as for want of memory, does not end the others.
+their medians; one that fails, for lack of memory say, does not stop the others.
 MFU is of the maker's figure or, where there is none, of a measured peak
 (`rvmae_jax.tools.benchmarks.peak`). The last line is the result as JSON.
 """
@@ -204,7 +204,11 @@ def main(argv: list[str]) -> None:
 if __name__ == '__main__':
   define_config_flag()
   flags.mark_flag_as_required('config')
-  flags.DEFINE_multi_string('against', [], 'The config with other values.')
-  flags.DEFINE_bool('plain', False, 'Beside a plain transcription of RVM.')
-  flags.DEFINE_float('seconds', 10, 'Time to measure each config for.')
+  flags.DEFINE_multi_string(
+    'against', [], 'Other values, comma-separated; may be repeated.'
+  )
+  flags.DEFINE_bool(
+    'plain', False, 'Also measure a plain transcription of RVM.'
+  )
+  flags.DEFINE_float('seconds', 10, 'Seconds to measure each config for.')
   app.run(main)

@@ -7,7 +7,7 @@
 Weights are random, frames are noise and stay on the host until they are given,
 as those of a camera do. All take turns, round after round, since machines
 drift. A bfloat16 network is measured beside a plain transcription in float32,
-too, which a CPU may take to be the faster one. `allowed` is what the device's
+too, which may be faster on a CPU. `allowed` is what the device's
 peak would allow (`rvmae_jax.tools.benchmarks.peak`). The last line is the
 result as JSON.
 """
@@ -148,8 +148,6 @@ if __name__ == '__main__':
   define_config_flag()
   flags.mark_flag_as_required('config')
   flags.DEFINE_string('size', '256x256', 'HEIGHTxWIDTH of frames.')
-  flags.DEFINE_list(
-    'streams', ['1', '4'], 'Videos side by side, each measured.'
-  )
-  flags.DEFINE_integer('frames', 50, 'Steps of each in every round.')
+  flags.DEFINE_list('streams', ['1', '4'], 'Numbers of videos side by side.')
+  flags.DEFINE_integer('frames', 50, 'Frames that each takes in a round.')
   app.run(main)

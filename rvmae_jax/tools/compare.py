@@ -4,12 +4,12 @@
     --workdir runs/compare [--jobs 2] [--only rvm/seed_0]
 
 Each run is a process of its own. One that fails is a row of the table that says
-why, and the others go on. The same command again goes on where it stopped, and
-tries again what failed. With `--jobs` that many run at once, each on its share
-of the CPU cores. With `--only` it does that one run in this process, so that a
-cluster can do many at once; the command without it then makes the table.
+why, and the others continue. Run the same command again to resume and to retry
+what failed. `--jobs` says how many run at once, each on its share of the CPU
+cores. `--only` does that one run in this process, so that a cluster can do many
+at once; the command without it then makes the table.
 
-What it leaves in its workdir, after each run:
+It writes to its workdir, after each run:
 
   table.md, table.json      a row for each method, over its seeds
   accuracy.png              accuracies and what training cost
@@ -67,7 +67,7 @@ def compare(
   jobs = list_jobs(config, workdir)
   results = {job: _finished(config, job) for job in jobs}
   waiting = [job for job, result in results.items() if not result]
-  print(f'{len(jobs)} runs, {len(jobs) - len(waiting)} finished before.')
+  print(f'{len(jobs)} runs, {len(jobs) - len(waiting)} already finished.')
   rows = write_table(config, results, workdir, command)
   pool = futures.ThreadPoolExecutor(num_jobs)
   runs = {pool.submit(do_run, config, job, start): job for job in waiting}
@@ -218,15 +218,15 @@ def main(argv: list[str]) -> None:
       compare(args.config, workdir, processes, args.jobs, typed_command(module))
   except KeyboardInterrupt:
     processes.stop()
-    sys.exit('Stopped; the same command goes on from here.')
+    sys.exit('Stopped; run the same command to resume.')
   print(f'\n{(workdir / "table.md").read_text()}')
 
 
 if __name__ == '__main__':
   define_config_flag()
-  flags.DEFINE_string('workdir', None, 'Where all runs and the table go.')
-  flags.DEFINE_integer('jobs', 1, 'Runs at once, which share the CPU cores.')
-  flags.DEFINE_string('only', '', 'Do just this run, METHOD/seed_N, here.')
-  flags.DEFINE_integer('parent', 0, 'Process to end with; 0: none.')
+  flags.DEFINE_string('workdir', None, 'Folder for all runs and the table.')
+  flags.DEFINE_integer('jobs', 1, 'Runs at once; they share the CPU cores.')
+  flags.DEFINE_string('only', '', 'Do only this run, METHOD/seed_N, here.')
+  flags.DEFINE_integer('parent', 0, 'End when this process ends; 0: none.')
   flags.mark_flags_as_required(['config', 'workdir'])
   app.run(main)

@@ -1,4 +1,4 @@
-"""Says what is wrong with the things that a run is made of, and what to do.
+"""Checks videos, checkpoints and splits: what is wrong, and what to do.
 
   python -m rvmae_jax.tools.doctor videos DIR [--listing labels.csv]
       [--json report.json] [--workers 8] [--quick]
@@ -42,13 +42,15 @@ def _add_videos(commands) -> None:
   command = commands.add_parser('videos', help='check a folder of videos')
   command.set_defaults(run=_videos)
   add = command.add_argument
-  add('folder', metavar='DIR', help='holds the videos, however deep')
-  add('--listing', default='', help='CSV, JSON or JSONL with splits')
-  add('--json', default='', metavar='OUT', help='write all of it to this file')
-  add('--workers', type=int, default=0, help='threads; 0: one for each core')
+  add('folder', metavar='DIR', help='folder of videos, with its subfolders')
+  add('--listing', default='', help='CSV, JSON or JSONL list with splits')
+  add('--json', default='', metavar='OUT', help='also write the report here')
+  add(
+    '--workers', type=int, default=0, help='number of threads; 0: one per core'
+  )
   add('--quick', action='store_true', help='do not decode every frame')
-  add('--min_frames', type=int, default=8, help='fewer are a problem')
-  add('--min_size', type=int, default=16, help='fewer pixels are a problem')
+  add('--min_frames', type=int, default=8, help='report shorter videos')
+  add('--min_size', type=int, default=16, help='report smaller frames, pixels')
 
 
 def _videos(arguments) -> int:

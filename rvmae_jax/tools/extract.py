@@ -1,4 +1,4 @@
-"""Writes features of videos, with an index, for any use that follows.
+"""Extracts features of videos into files with an index.
 
   python -m rvmae_jax.tools.extract --checkpoint runs/rvm --input VIDEOS \\
     --output FEATURES [--features mean_std_8] [--read all] [--format npz]
@@ -17,9 +17,9 @@ recurrent model carries its state to the end (or for `--reset_every` frames),
 others see windows of `--window` frames side by side.
 
 `rvmae_jax.data.features.FeatureFolder(FEATURES)` reads what is written. Stopped
-and started again with the same arguments, it goes on with the shards that are
+and started again with the same arguments, it resumes with the shards that are
 missing. On several machines, start it on each with `--num_processes N` and its
-`--process_id`: they share the shards, and whoever is last writes the index.
+`--process_id`: they share the shards, and the last to finish writes the index.
 Videos that cannot be read are listed in bad_videos.csv with the reason.
 """
 
@@ -231,27 +231,45 @@ def _parser() -> argparse.ArgumentParser:
   )
   add = parser.add_argument
   add('--checkpoint', required=True, help='a run, a checkpoint, or a file')
-  add('--ema', action='store_true', help='moving average of the parameters')
+  add('--ema', action='store_true', help='use the moving average')
   add('--input', default='', help=inputs.HELP)
-  add('--split', default='', help='of the videos; see --input')
-  add('--output', required=True, help='folder to write')
+  add('--split', default='', help='split of the videos; see --input')
+  add('--output', required=True, help='folder to write to')
   add('--format', choices=files.SUFFIXES, default='arrayrecord')
   add('--dtype', choices=('float32', 'float16'), default='float32')
   add('--features', dest='kind', default='mean_std_8', help=_FEATURES)
   add('--read', choices=('clip', 'all'), default='clip')
-  add('--size', default='', help="HEIGHTxWIDTH; that of the run's crops")
+  add('--size', default='', help="HEIGHTxWIDTH; default: the run's crops")
   add(
-    '--num_frames', type=int, default=0, help="of a clip; 0: the run's, or 16"
+    '--num_frames',
+    type=int,
+    default=0,
+    help="frames of a clip; 0: the run's, or 16",
   )
-  add('--stride', type=int, default=0, help='frames; clip: 0 spreads them')
-  add('--batch_size', type=int, default=16, help='clips at once')
+  add('--stride', type=int, default=0, help='in frames; 0, with clip: spread')
+  add('--batch_size', type=int, default=16, help='clips in a batch')
   add(
-    '--window', type=int, default=0, help='all: of clip models; as num_frames'
+    '--window',
+    type=int,
+    default=0,
+    help='frames in a window; 0: as --num_frames',
   )
-  add('--chunk', type=int, default=8, help='all: frames at once, recurrent')
-  add('--reset_every', type=int, default=0, help='all: frames; 0: never')
+  add(
+    '--chunk',
+    type=int,
+    default=8,
+    help='frames encoded at once, recurrent models',
+  )
+  add(
+    '--reset_every',
+    type=int,
+    default=0,
+    help='frames until the state is reset; 0: never',
+  )
   add('--videos_per_shard', type=int, default=128)
-  add('--process_id', type=int, default=0, help='from 0')
+  add(
+    '--process_id', type=int, default=0, help='number of this process, from 0'
+  )
   add('--num_processes', type=int, default=1)
   return parser
 
@@ -296,7 +314,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   with open(pathlib.Path(arguments.output, files.BAD_VIDEOS)) as file:
     bad = list(csv.DictReader(file))
   for video in bad:
-    print(f'left out {video["path"]}: {video["reason"]}')
+    print(f'skipped {video["path"]}: {video["reason"]}')
   print(
     f'{arguments.output}: {arguments.kind} features of {len(folder)} videos; '
     f'{len(bad)} could not be read'

@@ -1,4 +1,4 @@
-"""Videos as commands name them: a folder, a list, shards or any source."""
+"""Videos named on the command line: a folder, a list, shards or any source."""
 
 import ast
 import os
@@ -35,14 +35,14 @@ def source_config(text: str, split: str = '') -> dict:
   name, _, settings = text.partition(':')
   if name not in SOURCES:
     raise ValueError(
-      f'{text!r} is neither a folder nor a file, and {name!r} is no source; '
-      f'known are {", ".join(SOURCES.names())}.'
+      f'{text!r} is neither a folder nor a file, and {name!r} is not a '
+      f'source; known sources: {", ".join(SOURCES.names())}.'
     )
   config = {'name': name, **chosen}
   for setting in filter(None, settings.split(',')):
     key, equals, value = setting.partition('=')
     if not equals:
-      raise ValueError(f'{setting!r} in {text!r} must be a `name=value`.')
+      raise ValueError(f'{setting!r} in {text!r} must be `name=value`.')
     config[key] = _value(value)
   return config
 

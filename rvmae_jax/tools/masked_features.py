@@ -1,13 +1,13 @@
-"""Features read as in training, with tokens hidden, against reading all tokens.
+"""Compares features under training's masks with features of whole clips.
 
   python -m rvmae_jax.tools.masked_features \\
     --config configs/compare_sprites.py --out train_eval_gap.json \\
     --checkpoints videomae=runs/videomae,rvmae=runs/rvmae [--masks 1,4,16]
 
 A masked autoencoder's encoder sees a few tokens in training and all of them
-afterwards. The same linear probe is asked about features of whole clips, about
-the mean of pooled features under several masks of the run's own, and, to
-compare with, about an untrained network's features of whole clips.
+afterwards. The same linear probe is trained on features of whole clips, on the
+mean of pooled features under several masks of the run's own, and, to compare
+with, on an untrained network's features of whole clips.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -162,7 +162,7 @@ def probe(
   params, run_config = weights.load(checkpoint)
   if not run_config.data.get('mask'):
     raise ValueError(
-      f'{checkpoint} was trained without a mask: nothing to ask.'
+      f'{checkpoint} was trained without a mask: nothing to compare.'
     )
   evaluation = ConfigDict(config.evaluation.to_dict())
   evaluation.evals = {alias: evaluation.evals[alias]}
@@ -213,6 +213,8 @@ if __name__ == '__main__':
   define_config_flag()
   flags.DEFINE_string('out', None, 'The JSON file to write.')
   flags.DEFINE_list('checkpoints', None, 'Runs, as name=path.')
-  flags.DEFINE_list('masks', ['1', '4', '16'], 'How many to average over.')
+  flags.DEFINE_list(
+    'masks', ['1', '4', '16'], 'Numbers of masks to average over.'
+  )
   flags.mark_flags_as_required(['config', 'out', 'checkpoints'])
   app.run(main)

@@ -1,14 +1,14 @@
-"""Writes what is known of a run as MODEL_CARD.md, and says what is not.
+"""Writes MODEL_CARD.md: what is known about a run, and what is not.
 
   python -m rvmae_jax.tools.model_card --workdir runs/rvm \\
     [--evaluation runs/rvm/evaluation] [--licence videos='CC BY 4.0'] \\
     [--intended_use TEXT] [--limits TEXT]
 
-Facts come from what the run and its evaluations have left: config, command,
+Facts come from what the run and its evaluations wrote: config, command,
 environment, training manifest, metrics. Licences are those given here by alias
 of the source, or else those of the list, as are consent and where videos come
-from (docs/privacy.md). A part that nothing is known of says so: no number, name
-or licence is made up. TEXT may hold Markdown; all else is shown as it is.
+from (docs/privacy.md). Parts about which nothing is known say so; no number,
+name or licence is made up. TEXT may hold Markdown; all else is shown as it is.
 """
 
 import argparse
@@ -290,13 +290,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   add = parser.add_argument
-  add('--workdir', required=True, help='of the run')
+  add('--workdir', required=True, help='workdir of the run')
   add(
     '--evaluation',
     action='append',
     help='workdir of an evaluation, may be repeated; WORKDIR/evaluation',
   )
-  add('--out', default='', help='file to write; WORKDIR/MODEL_CARD.md')
+  add('--out', default='', help='file to write; default: WORKDIR/MODEL_CARD.md')
   add(
     '--licence',
     action='append',
@@ -306,7 +306,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   )
   for name in ('name', 'weights_licence', 'intended_use', 'out_of_scope'):
     add(f'--{name}', default='')
-  add('--limits', default='', help='what else must be known')
+  add('--limits', default='', help='what else users must know')
   add('--contact', default='')
   arguments = parser.parse_args(argv)
   workdir = pathlib.Path(arguments.workdir)
@@ -329,7 +329,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   out = pathlib.Path(arguments.out or workdir / 'MODEL_CARD.md')
   out.write_text(card)
   missing = card.count(NOT_KNOWN)
-  print(f'{out}: {missing} facts are not known, and it says so')
+  print(f'{out}: {missing} facts are unknown, and the card says so')
   return 0
 
 

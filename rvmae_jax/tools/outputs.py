@@ -1,4 +1,4 @@
-"""Folders that commands fill, and go on to fill when they are started again."""
+"""Output folders of commands that resume where they stopped."""
 
 import json
 import pathlib
@@ -29,6 +29,6 @@ def check_settings(path: pathlib.Path, settings: dict[str, Any]) -> None:
       f'{k}: {former.get(k)!r} then, {settings.get(k)!r} now' for k in changed
     )
     raise ValueError(
-      f'{str(path.parent)!r} was begun with other settings or videos '
+      f'{str(path.parent)!r} was started with other settings or videos '
       f'({differences}). Use another --output, or delete that one.'
     )

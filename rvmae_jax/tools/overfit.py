@@ -5,8 +5,9 @@
 
 Every method of the comparison that rebuilds pixels is trained on one batch,
 the same clips under the same masks in each step, until the hidden patches are
-rebuilt at `--target_db`, or up to `--max_steps`. The rate falls to zero there,
-after a short warm-up, and no weight decays; all else is the recipe's.
+rebuilt at `--target_db`, or up to `--max_steps`. The learning rate falls to
+zero at that step, after a short warm-up, without weight decay; everything else
+is the recipe's.
 """
 
 import contextlib
@@ -150,6 +151,6 @@ if __name__ == '__main__':
   flags.DEFINE_integer('max_steps', 2000, 'Updates before giving up.')
   flags.DEFINE_float('target_db', 30.0, 'PSNR of hidden patches to reach, dB.')
   flags.DEFINE_float('lr', 3e-3, 'Learning rate.')
-  flags.DEFINE_list('methods', [], 'Some of the methods; all if empty.')
+  flags.DEFINE_list('methods', [], 'Methods to try; empty = all.')
   flags.mark_flags_as_required(['config', 'out'])
   app.run(main)

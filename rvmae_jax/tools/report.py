@@ -3,7 +3,7 @@
   python -m rvmae_jax.tools.report --workdir runs/quickstart
 
 Reads the run's config.json and metrics.jsonl, and metrics.json and the pictures
-of `rvmae_jax.evaluate`. What is missing is left out, and said.
+of `rvmae_jax.evaluate`. What is missing is left out, and the report says so.
 """
 
 import io
@@ -57,13 +57,13 @@ def write_report(
     )
   path = workdir / 'config.json'
   config = files.read_json(path)
-  with files.naming(path, 'is no config of a run', remedy=''):
+  with files.naming(path, 'is not a config of a run', remedy=''):
     title = config_utils.model_title(config['model'])
     body = [page.join(page.title(title), _origin(config))]
   path = workdir / 'metrics.jsonl'
   problems = []
   if path.exists():
-    with files.naming(path, 'is no log of a run, or is damaged'):
+    with files.naming(path, 'is not a log of a run, or is damaged'):
       problems = find_spans(read_lines(path), config)
   path = evaluation / 'metrics.json'
   measured = files.read_json(path) if path.exists() else {'evaluations': {}}
@@ -150,7 +150,7 @@ def _findings(results: Mapping[str, Any], problems: Iterable[Span]) -> str:
 def _curves(path: epath.Path) -> str:
   if not path.exists():
     return ''
-  with files.naming(path, 'is no log of a run, or is damaged'):
+  with files.naming(path, 'is not a log of a run, or is damaged'):
     return _draw_curves(read_history(path))
 
 
@@ -223,14 +223,14 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('workdir', None, 'Of the run.')
+  flags.DEFINE_string('workdir', None, 'Workdir of the run.')
   flags.DEFINE_string(
     'evaluation',
     None,
-    'Workdir of the evaluation; WORKDIR/evaluation if unset.',
+    'Workdir of the evaluation; default: WORKDIR/evaluation.',
   )
   flags.DEFINE_string(
-    'out', None, 'File to write; WORKDIR/report.html if unset.'
+    'out', None, 'File to write; default: WORKDIR/report.html.'
   )
   flags.mark_flag_as_required('workdir')
   app.run(main)

@@ -4,16 +4,16 @@
   python -m rvmae_jax.tools.results --from runs/compare --name rvmae_study \\
     [--draw psnr_hidden,core/state_change] [--turned]
 
-Every file docs/results/NAME.json is one table, and a picture if it likes. Pages
+Every file docs/results/NAME.json is one table, and perhaps a picture. Pages
 (README.md and docs/*.md) show it where they have these two lines:
 
   <!-- results: NAME -->
   <!-- end -->
 
-What stands between them is written by this command, and by nobody else.
+What stands between them is written by this command; do not edit it.
 `--check` writes nothing, and fails if something is out of date. `--from` makes
 such a file of a comparison (`tools/compare`), with each run's config, numbers
-and curves; `notes` that the file has already stay.
+and curves; `notes` already in the file are kept.
 
 A file holds
 
@@ -27,7 +27,7 @@ A file holds
   notes    (optional)              Markdown below the table
   picture  (optional)              see `visualize.lines.draw_lines`
 
-and whatever else one wants to keep beside them.
+and whatever else is worth keeping.
 """
 
 import datetime
@@ -117,7 +117,9 @@ def read_result(path: pathlib.Path) -> dict[str, Any]:
         f'{path}: row {number} ({row[:1]}...) has {len(row)} cells, but there '
         f'are {num_columns} columns.'
       )
-  with files.naming(path, 'is no result', remedy='See the header of results.'):
+  with files.naming(
+    path, 'is not a result', remedy='See the header of results.'
+  ):
     datetime.date.fromisoformat(result['date'])
     _digits(result)
   return result
@@ -249,9 +251,9 @@ def main(argv: list[str]) -> None:
 
 if __name__ == '__main__':
   flags.DEFINE_string('docs', 'docs', 'Folder of the pages.')
-  flags.DEFINE_bool('check', False, 'Write nothing; fail if it should.')
+  flags.DEFINE_bool('check', False, 'Write nothing; fail if out of date.')
   flags.DEFINE_string('from', None, 'Workdir of a comparison to keep.')
-  flags.DEFINE_string('name', None, 'What to call what is kept.')
+  flags.DEFINE_string('name', None, 'Name of the file, without .json.')
   flags.DEFINE_bool(
     'turned', False, 'Show figures as rows, methods as columns.'
   )

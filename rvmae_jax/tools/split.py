@@ -1,4 +1,4 @@
-"""Divides videos into train, val and test such that nothing leaks.
+"""Splits videos into train, val and test so that nothing leaks.
 
   python -m rvmae_jax.tools.split --input labels.csv --group signer \\
     --output splits.csv
@@ -7,7 +7,7 @@ No group (a signer, a recording, a place) is in two splits, each label has the
 same share in all of them as nearly as groups allow, and files with the same
 content stay together. The output is a list that the source `listing` reads: the
 input's columns, `split`, and `sha256` of each file, so that the division can be
-repeated and checked. Beside it, `splits.summary.json` says how it came about.
+repeated and checked. Beside it, `splits.summary.json` says how it was made.
 The same input and seed give the same output.
 
 Groups come from columns (`--group signer,recording`: videos that share either
@@ -234,15 +234,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     '--input', required=True, help='a .csv, .json or .jsonl list, or a folder'
   )
   add('--output', required=True, help='the .csv file to write')
-  add('--group', default='', help='columns, separated by commas')
-  add('--group_pattern', default='', help='regular expression with brackets')
-  add('--label', default='label', help='column whose shares are kept')
-  add('--shares', default=','.join(map(str, SHARES)), help='train,val,test')
-  add('--seed', type=int, default=0, help='another one, another division')
   add(
-    '--root', default='', help="what paths are relative to; the list's folder"
+    '--group', default='', help='columns that name groups, with commas between'
   )
-  add('--workers', type=int, default=0, help='threads; 0: one for each core')
+  add(
+    '--group_pattern',
+    default='',
+    help='regular expression with the group in brackets',
+  )
+  add('--label', default='label', help='column whose classes are balanced')
+  add(
+    '--shares',
+    default=','.join(map(str, SHARES)),
+    help='of train, val and test',
+  )
+  add('--seed', type=int, default=0, help='another seed gives another split')
+  add(
+    '--root',
+    default='',
+    help="what paths are relative to; default: the list's folder",
+  )
+  add(
+    '--workers', type=int, default=0, help='number of threads; 0: one per core'
+  )
   add(
     '--allow_absent',
     action='store_true',

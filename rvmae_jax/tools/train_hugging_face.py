@@ -1,4 +1,4 @@
-"""Trains Hugging Face's PyTorch network and ours side by side: one curve?
+"""Trains Hugging Face's PyTorch network and ours, and compares the curves.
 
   python -m rvmae_jax.tools.train_hugging_face \\
     --config configs/compare_hugging_face.py:method=videomae \\

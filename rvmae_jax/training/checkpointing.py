@@ -153,7 +153,7 @@ class Checkpointer:
       reason, *_ = str(error).split(' [source locations')
       raise SaveError(
         f'Saving to {self._directory} has failed. {kept}. Make space, or make '
-        'the folder writable again; the same command then goes on from there. '
+        'the folder writable again; the same command then resumes there. '
         f'The reason: {type(error).__name__}: {reason}'
       ) from error
 
@@ -193,7 +193,7 @@ class Checkpointer:
     batch_size = self._config.get('batch_size')
     if saved.get('batch_size') != batch_size:
       logging.warning(
-        'config.batch_size: %d -> %d. Data go on at record %d: none is left '
+        'config.batch_size: %d -> %d. Data continue at record %d: none is left '
         'out or read twice. total_steps, schedules and all that is due every '
         'few steps count steps of the new size, from step %d on.',
         *(saved.batch_size, batch_size, position['next_record'], step),
@@ -248,7 +248,7 @@ def load_params(
   as_numpy = jax.tree.map(
     lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted
   )
-  with files.naming(directory, 'is no checkpoint of a run, or is damaged'):
+  with files.naming(directory, 'is not a checkpoint of a run, or is damaged'):
     restored = ocp.PyTreeCheckpointHandler().restore(
       directory / 'state',
       args=ocp.args.PyTreeRestore(wanted, as_numpy, partial_restore=True),
@@ -347,13 +347,13 @@ def _check_storage_client(path: epath.PathLike) -> None:
 
 def _saved_arrays(directory: epath.Path) -> Any:
   """The tree of a checkpoint with shapes and dtypes for leaves."""
-  with files.naming(directory, 'is no checkpoint of a run, or is damaged'):
+  with files.naming(directory, 'is not a checkpoint of a run, or is damaged'):
     return ocp.PyTreeCheckpointHandler().metadata(directory / 'state').tree
 
 
 def _read_config(directory: epath.Path) -> ConfigDict:
   path = directory / 'config' / 'metadata'
-  with files.naming(path, 'is no config of a run, or is damaged'):
+  with files.naming(path, 'is not a config of a run, or is damaged'):
     return config_utils.from_json(path.read_text())
 
 

@@ -1,4 +1,4 @@
-"""What accelerators can do, from public figures; one line a device.
+"""Peak speed and memory of accelerators, from public figures.
 
 Sources: Google Cloud's pages on each TPU version and "How to scale your model"
 (jax-ml.github.io/scaling-book) for TPUs and their links; NVIDIA's data sheets

@@ -15,8 +15,8 @@ def define_process_flags() -> None:
   flags.DEFINE_string(
     'coordinator', '', "Process 0's host:port, or auto; see join_processes."
   )
-  flags.DEFINE_integer('num_processes', None, 'Of the job.')
-  flags.DEFINE_integer('process_id', None, 'From 0.')
+  flags.DEFINE_integer('num_processes', None, 'Number of processes of the job.')
+  flags.DEFINE_integer('process_id', None, 'Number of this process, from 0.')
 
 
 def join_processes(

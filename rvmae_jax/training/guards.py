@@ -33,7 +33,7 @@ class NonFiniteGuard:
   """Counts skipped steps of this process's life; stops when there are too many.
 
   Args:
-    max_skipped: skipped steps that are borne.
+    max_skipped: skipped steps to tolerate.
   """
 
   def __init__(self, max_skipped: int):

@@ -1,4 +1,4 @@
-"""Signs in a run's numbers that it learns nothing, and what to do about them.
+"""Signs in a run's numbers that it learns nothing, and remedies.
 
 A loss can fall while a network collapses: a state that stands still, clips that
 all look alike. Each sign is seen in numbers that are logged anyway, so watching

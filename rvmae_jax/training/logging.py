@@ -1,4 +1,4 @@
-"""What a run tells: metrics, progress, speed, parameter table, profile."""
+"""What a run logs: metrics, progress, speed, parameter table, profile."""
 
 import contextlib
 import json
@@ -143,7 +143,7 @@ def storage_errors(workdir: epath.PathLike) -> Iterator[None]:
       error.errno,
       f'Writing to {workdir} has failed: {error.strerror or error}. Complete '
       'checkpoints stay as they are. Make space, or make the folder writable '
-      'again; then the same command goes on from the last of them.',
+      'again; then the same command resumes from the last of them.',
     ) from error
 
 

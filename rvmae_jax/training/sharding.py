@@ -52,7 +52,8 @@ def make_mesh(
     num_slices = len({getattr(d, 'slice_index', 0) for d in devices})
   if shape[0] % num_slices:
     raise ValueError(
-      f'config.mesh data={shape[0]} is no multiple of the {num_slices} slices; '
+      f'config.mesh data={shape[0]} is not a multiple of the '
+      f'{num_slices} slices; '
       f'config.mesh.fsdp={shape[1]} may be {len(devices) // num_slices} at '
       'most and must divide it.'
     )

@@ -1,4 +1,4 @@
-"""Methods beside each other: how accurate, and what training cost."""
+"""Methods side by side: how accurate, and what training cost."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

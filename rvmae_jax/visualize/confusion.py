@@ -1,4 +1,4 @@
-"""What a classifier takes for what, and whether it knows when it is right."""
+"""Confusions of a classifier, and whether it knows when it is right."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

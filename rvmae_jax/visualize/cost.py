@@ -1,4 +1,4 @@
-"""Latency, throughput and memory of networks beside each other."""
+"""Latency, throughput and memory of networks side by side."""
 
 import collections
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Retrieval: how early the right video comes, and who is held for alike."""
+"""Retrieval: how early the right video comes, and which videos look alike."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Curves of accuracy and likeness by severity, and what was corrupted how."""
+"""Curves of accuracy and similarity by severity, and corrupted samples."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

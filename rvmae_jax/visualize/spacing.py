@@ -1,4 +1,4 @@
-"""Places for labels that would else lie on each other."""
+"""Spaces out labels that would otherwise overlap."""
 
 from collections.abc import Sequence
 

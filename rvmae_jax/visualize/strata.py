@@ -1,4 +1,4 @@
-"""Accuracies by group, each with the interval that its few videos leave."""
+"""Accuracies by group, each with its confidence interval."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

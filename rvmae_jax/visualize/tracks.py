@@ -1,4 +1,4 @@
-"""Tracks: labels over the frames that they were handed on to."""
+"""Tracks: labels over the frames that they were propagated to."""
 
 from collections.abc import Mapping
 from typing import Any

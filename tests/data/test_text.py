@@ -95,7 +95,7 @@ def test_rows_say_where_they_stand(tmp_path):
   ('content', 'message'),
   [
     ('path,label\na,walk, fast\n', r'Line 2 of .*list\.csv.* 3 cells'),
-    ('path,label\n"a,b\nc,d\n', r'list\.csv.* is no table: line 3'),
+    ('path,label\n"a,b\nc,d\n', r'list\.csv.* is not a table: line 3'),
     ('path,note, note\na,b,c\n', r"list\.csv.* more than one column 'note'"),
     ('path,Path\na,b\n', r"more than one column 'path'"),
   ],
@@ -111,7 +111,9 @@ def test_nothing_of_a_table_is_lost_in_silence(content, message, tmp_path):
 def test_broken_json_is_named_with_its_line(content, tmp_path):
   path = tmp_path / 'list.json'
   path.write_text(content)
-  with pytest.raises(ValueError, match=r'list\.json.* is no JSON: line 2'):
+  with pytest.raises(
+    ValueError, match=r'list\.json.* is not valid JSON: line 2'
+  ):
     text.read_json(str(path))
 
 

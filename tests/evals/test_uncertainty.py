@@ -134,5 +134,5 @@ def test_a_network_that_repeats_itself_has_no_spread():
 
 
 def test_one_mask_is_too_few():
-  with pytest.raises(ValueError, match='num_masks=1: a spread takes'):
+  with pytest.raises(ValueError, match='num_masks=1: a spread needs'):
     _evaluation(num_masks=1)

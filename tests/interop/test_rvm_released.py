@@ -161,7 +161,7 @@ def test_a_core_without_gates_is_refused(kind, part):
     lambda leaf: np.broadcast_to(np.float32(0), leaf.shape),
     make_template('tiny', core_kind=kind),
   )
-  message = f"core_kind='{kind}' has no layout .*Take the folder of the run"
+  message = f"core_kind='{kind}' has no layout .*Share the folder of the run"
   with pytest.raises(ValueError, match=message):
     rvm_released.to_released(params, part)
 

@@ -229,7 +229,7 @@ def test_quickstart_learns_from_the_videos_that_can_be_read(stand_in, tmp_path):
     **environment,
   )
   assert f'rvmae_jax.tools.doctor videos {videos} --quick\n' in out
-  assert 'Going on with the videos that can be read.' in out
+  assert 'Continuing with the videos that can be read.' in out
   assert f'prepare --input {videos} --output runs/q/shards' in out
   assert '--config configs/rvm_quickstart.py:shards=runs/q/shards --w' in out
   assert '--config configs/eval_sprites.py:own_videos --checkpoint' in out

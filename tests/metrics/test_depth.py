@@ -38,5 +38,5 @@ def test_no_truth_at_all():
 def test_what_cannot_be_compared_is_named():
   with pytest.raises(ValueError, match=r'\(1, 2\) and \(2,\)'):
     depth_scores(np.ones((1, 2)), np.ones(2))
-  with pytest.raises(ValueError, match='depth of 0 is no distance'):
+  with pytest.raises(ValueError, match='depth of 0 is not a distance'):
     depth_scores(np.ones(2), np.array([0.0, 1.0]))

@@ -238,12 +238,12 @@ def test_non_square_frames_and_small_positions():
   [
     ({'variant': 'XL'}, "Unknown RVM variant 'XL'"),
     ({'pach_size': 8}, "no field 'pach_size'. Did you mean 'patch_size'"),
-    ({'encoder_blocks': None}, 'RVM: encoder_blocks=None is no int'),
-    ({'patch_size': '16'}, "RVM: patch_size='16' is no int"),
-    ({'width': True}, 'RVM: width=True is no int'),
-    ({'scan_layers': 1}, 'RVM: scan_layers=1 is no bool'),
+    ({'encoder_blocks': None}, 'RVM: encoder_blocks=None is not of type int'),
+    ({'patch_size': '16'}, "RVM: patch_size='16' is not of type int"),
+    ({'width': True}, 'RVM: width=True is not of type int'),
+    ({'scan_layers': 1}, 'RVM: scan_layers=1 is not of type bool'),
     ({'width': -4}, 'RVM: width=-4 is negative or too large'),
-    ({'core_blocks': 10**6}, 'core_blocks=1000000; 1000 are the most'),
+    ({'core_blocks': 10**6}, 'core_blocks=1000000; 1000 at most'),
   ],
   ids=str,
 )

@@ -10,7 +10,7 @@ _WIDTH = 128  # Of its features.
 
 
 def _bounds(batch_size, *device_names):
-  return benchmark_bounds.reckon_bounds(
+  return benchmark_bounds.estimate_bounds(
     load_config(RECIPE), batch_size, device_names
   )
 

@@ -32,7 +32,9 @@ def test_sources_take_their_settings():
 
 
 def test_what_is_nothing_is_named():
-  with pytest.raises(ValueError, match=r"'nowhere' is neither .* known are"):
+  with pytest.raises(
+    ValueError, match=r"'nowhere' is neither .* known sources"
+  ):
     source_config('nowhere')
-  with pytest.raises(ValueError, match=r"'fold' in .* must be a `name=value`"):
+  with pytest.raises(ValueError, match=r"'fold' in .* must be `name=value`"):
     source_config('ucf101:fold')

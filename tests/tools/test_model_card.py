@@ -110,7 +110,7 @@ def test_a_card_says_what_the_run_left(run, capsys):
   assert 'M, what only training needs included' in card
   # The weights' licence and whom to ask: nobody said.
   assert card.count(model_card.NOT_KNOWN) == 2
-  assert '2 facts are not known' in capsys.readouterr().out
+  assert '2 facts are unknown' in capsys.readouterr().out
 
 
 def test_what_is_missing_is_said_to_be_missing(run, monkeypatch):

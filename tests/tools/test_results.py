@@ -109,7 +109,7 @@ def test_markers_that_do_not_fit_name_the_page(docs, text, why):
   ('change', 'why'),
   [
     ({'rows': [['a', 1]]}, "row 0 .*'a'.* has 2 cells, .* 4 columns"),
-    ({'date': '28 November'}, 'is no result'),
+    ({'date': '28 November'}, 'is not a result'),
     ({'digits': [1]}, '1 entries for 4 columns'),
   ],
 )

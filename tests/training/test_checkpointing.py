@@ -175,7 +175,7 @@ def test_another_batch_size_goes_on_at_the_same_record(
   with Checkpointer(tmp_path, later) as checkpointer:
     _, restored = checkpointer.restore(_shapes(state))
   assert restored == {'next_record': 24}
-  assert 'batch_size: 8 -> 32. Data go on at record 24' in caplog.text
+  assert 'batch_size: 8 -> 32. Data continue at record 24' in caplog.text
 
 
 def test_newest_and_every_kth_stay(tmp_path):

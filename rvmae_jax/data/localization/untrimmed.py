@@ -137,10 +137,10 @@ def find_files(
   )
   if not (allow_missing and paths):
     raise FileNotFoundError(
-      f'{message} Set `videos` to their folder, or `allow_missing` to go on '
-      'with those that are there.'
+      f'{message} Set `videos` to their folder, or `allow_missing` to '
+      'continue with those that are there.'
     )
-  logging.warning('%s Going on without them.', message)
+  logging.warning('%s Continuing without them.', message)
   return paths
 
 

@@ -28,10 +28,10 @@ class Folder:
 
   Layouts, told apart by looking:
 
-    path/train/wave/a.mp4   folders `train`, `val`, `test` on top
-    path/wave/train/a.mp4   the same below the classes
-    path/wave/a.mp4         no such folders: each class is divided by `shares`
-    path/a.mp4              the same, without labels
+      path/train/wave/a.mp4   folders `train`, `val`, `test` on top
+      path/wave/train/a.mp4   the same below the classes
+      path/wave/a.mp4         no such folders: each class is divided by `shares`
+      path/a.mp4              the same, without labels
 
   Splits may be written `Training` or `validation`. The class is the first other
   folder, however deep in it a video lies. A folder with images and no video

@@ -1,4 +1,4 @@
-"""Divides videos by groups: what belongs together stays in one split.
+"""Splits videos by groups: what belongs together stays in one split.
 
 Clips of one recording, or of one person, are alike in more than their class. A
 network that has seen some of them knows others by their background or face, so

@@ -96,5 +96,5 @@ def _whole_s(row: Row, column: str) -> str:
     return f'{int(float(row[column])):06d}'
   except (OverflowError, ValueError):
     raise ValueError(
-      f'kinetics: {column} in {row.place} is no number: {row[column]!r}.'
+      f'kinetics: {column} in {row.place} is not a number: {row[column]!r}.'
     ) from None

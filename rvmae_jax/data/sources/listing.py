@@ -178,7 +178,7 @@ def read_rows(path: str, root: str = '') -> list[Row]:
   else:
     raise _unknown_kind(path)
   if not rows:
-    raise ValueError(f'listing: {path!r} is no list of rows, or an empty one.')
+    raise ValueError(f'listing: {path!r} is not a list of rows, or is empty.')
   columns = dict.fromkeys(column for row in rows for column in row)
   names = _own_names(path, columns)
   rows = [
@@ -276,7 +276,7 @@ def read_plain(path: str, root: str = '') -> list[Row]:
     match = _PLAIN.fullmatch(line)
     place = f'line {number} of {path!r}'
     if not match:
-      raise ValueError(f'listing: {place} is no `path label`: {line!r}.')
+      raise ValueError(f'listing: {place} is not `path label`: {line!r}.')
     rows.append(Row(match.groupdict(), place))
   three = [_THREE.fullmatch(line) for _, line in lines]
   if all(three) and not os.path.exists(os.path.join(root, rows[0]['path'])):
@@ -336,7 +336,7 @@ def seconds(value: Any) -> float:
   # 1,500 is one and a half in one country and 1500 in another.
   if not match or re.search(r',[0-9]{3}$', text):
     raise ValueError(
-      f'{value!r} is no time. Give seconds (90.5) or hh:mm:ss (00:01:30.5)'
+      f'{value!r} is not a time. Give seconds (90.5) or hh:mm:ss (00:01:30.5)'
     )
   hours, minutes = (int(part or 0) for part in match.groups()[:2])
   rest = float(match[3].replace(',', '.'))
@@ -344,7 +344,7 @@ def seconds(value: Any) -> float:
     raise ValueError(f'{value!r} has 60 minutes or seconds, or more')
   total = 3600 * hours + 60 * minutes + rest
   if total == math.inf:
-    raise ValueError(f'{text[:20]!r}... is no time')
+    raise ValueError(f'{text[:20]!r}... is not a time')
   return total
 
 

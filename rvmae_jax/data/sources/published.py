@@ -58,7 +58,7 @@ class Published:
     if len(self.missing) > max_missing * len(rows):
       raise FileNotFoundError(
         f'{report} There are {len(names)} videos, such as {names[0]!r}. '
-        'Fetch the others, or go on without them: '
+        'Fetch the others, or continue without them: '
         f'max_missing={len(self.missing) / len(rows):.3f} (it is '
         f'{max_missing}).'
       )

@@ -23,7 +23,7 @@ from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.records import Record
 
 MANIFEST = 'manifest.json'
-_NO_MANIFEST = 'is no manifest of shards, or is damaged'
+_NO_MANIFEST = 'is not a manifest of shards, or is damaged'
 
 
 class Shards:
@@ -182,7 +182,9 @@ def _manifest_file(path: str) -> epath.Path:
 def _check_fields(entry: Mapping[str, Any], **types: type) -> None:
   for key, kind in types.items():
     if not isinstance(entry.get(key), kind):
-      raise ValueError(f'{key}={entry.get(key)!r:.80} is no {kind.__name__}')
+      raise ValueError(
+        f'{key}={entry.get(key)!r:.80} is not of type {kind.__name__}'
+      )
 
 
 def pack(record: Record) -> bytes:
@@ -198,7 +200,7 @@ def unpack(data: bytes) -> Record:
   """
   record = msgpack.unpackb(data)
   if not isinstance(record, dict):
-    raise ValueError(f'a {type(record).__name__} is no record')
+    raise ValueError(f'a {type(record).__name__} is not a record')
   _check_fields(record, path=str, label=int)
   frames = record.get('jpegs', [])
   if 'video' in record:

@@ -1,4 +1,4 @@
-"""Divides videos into train, val and test where nobody has done so."""
+"""Splits videos into train, val and test where no split is given."""
 
 import collections
 import hashlib

@@ -61,7 +61,7 @@ class Ssv2(Published):
       if 'id' not in entry or (name and name not in label_of):
         raise ValueError(
           f'ssv2: {entry!r} in {file!r} has no `id`, or its `template` without '
-          f'brackets is no label of {labels_file!r}.'
+          f'brackets is not a label of {labels_file!r}.'
         )
       rows.append((str(entry['id']), label_of.get(name, NO_LABEL)))
     super().__init__('ssv2', path, rows, class_names, max_missing)
@@ -84,7 +84,7 @@ def _answers(file: str) -> dict[str, str]:
   for number, cells in read_cells(file, delimiters=';'):
     if len(cells) != 2:
       raise ValueError(
-        f'ssv2: line {number} of {file!r} is no `id;label`: {cells}.'
+        f'ssv2: line {number} of {file!r} is not `id;label`: {cells}.'
       )
     answers[cells[0]] = cells[1]
   return answers

@@ -57,7 +57,7 @@ class Tfds:
     except ModuleNotFoundError as error:
       raise ModuleNotFoundError(
         f'tfds: the dataset {dataset!r} is read with TensorFlow Datasets, '
-        f"which is not here ({error}): pip install 'rvmae_jax[tensorflow]'"
+        f"which is not installed ({error}): pip install 'rvmae_jax[tensorflow]'"
       ) from error
     builder = tfds.builder(dataset, data_dir=data_dir or None)
     self._video_key, self._label_key, self.class_names = find_features(

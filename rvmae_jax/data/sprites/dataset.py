@@ -300,7 +300,7 @@ def _watch(workers, paths):
     raise RuntimeError(
       f'Rendering {paths[0].parent} failed: its processes ended with codes '
       f'{codes}; their messages are above. What is rendered stays; the same '
-      'call goes on from there.'
+      'call resumes there.'
     )
 
 

@@ -139,7 +139,7 @@ def _read_csv(labels: str, path: str) -> Keypoints:
       points[cells['keypoint']] = float(cells['x']), float(cells['y'])
     except (KeyError, ValueError) as error:
       raise ValueError(
-        f'folder: line {number} of {labels!r} is no {",".join(columns)}: '
+        f'folder: line {number} of {labels!r} is not {",".join(columns)}: '
         f'{row} ({type(error).__name__}: {error}).'
       ) from error
   return dict(sorted(frames.items()))

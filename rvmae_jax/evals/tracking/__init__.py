@@ -1,1 +1,1 @@
-"""Label propagation: labels of the first frame, handed on by features."""
+"""Label propagation: labels of the first frame, propagated by features."""

@@ -1,4 +1,4 @@
-"""Measurements as processes of their own, whose results stay.
+"""Measurements in processes of their own, whose results are kept.
 
 A benchmark prints its result as its last line (`print_result`), from where
 `measure` takes it.

@@ -1,4 +1,4 @@
-"""RVM written down from its formulas, with no thought of speed.
+"""RVM written straight from its formulas, without regard for speed.
 
 What a first transcription of the paper does: time unrolled in Python, attention
 by einsum, all products in the loop that are written there, and the context's

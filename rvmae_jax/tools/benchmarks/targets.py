@@ -1,4 +1,4 @@
-"""What is hoped for of one H200, beside what was found."""
+"""Targets for one H200, beside what was measured."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""What a model card says of the data that a run has learned from."""
+"""What a model card says about the data that a run was trained on."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

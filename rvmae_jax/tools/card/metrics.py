@@ -1,4 +1,4 @@
-"""What a model card says of evaluations: numbers, and how sure they are.
+"""What a model card says about evaluations: numbers and their uncertainty.
 
 `results` is `evaluations` of the metrics.json that `rvmae_jax.evaluate` writes.
 """
@@ -48,7 +48,7 @@ def section(results: Mapping[str, Any]) -> str:
 
 
 def robustness_section(results: Mapping[str, Any]) -> str:
-  """Accuracy and likeness of features of corrupted videos."""
+  """Accuracy and similarity of features of corrupted videos."""
   parts = []
   for alias, result in results.items():
     if result['name'] != 'robustness':

@@ -75,7 +75,7 @@ class CheckpointReport:
 
 
 def check_checkpoint(path: str | pathlib.Path) -> CheckpointReport:
-  """Looks at a run, a checkpoint, a file of weights or a folder with one.
+  """Looks at a run, a checkpoint, a weights file or a folder with one.
 
   Raises:
     FileNotFoundError: there is nothing at `path`.
@@ -348,10 +348,10 @@ def add_command(commands: Any) -> None:
   command = commands.add_parser('checkpoint', help='what weights are there')
   command.set_defaults(run=_run)
   command.add_argument(
-    'path', help='a run, a checkpoint, a file of weights or a folder with one'
+    'path', help='a run, a checkpoint, a weights file or a folder with one'
   )
   command.add_argument(
-    '--json', default='', metavar='OUT', help='write all of it to this file'
+    '--json', default='', metavar='OUT', help='also write the report here'
   )
 
 

@@ -1,4 +1,4 @@
-"""Finds videos that are there twice: byte for byte, or to the eye."""
+"""Finds duplicate videos: byte for byte, or by what they show."""
 
 import collections
 from collections.abc import Iterable, Iterator

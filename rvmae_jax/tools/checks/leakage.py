@@ -1,4 +1,4 @@
-"""Whether videos to be tested on are among those to learn from.
+"""Checks whether test videos are among the training videos.
 
   python -m rvmae_jax.tools.doctor leakage --train VIDEOS --train_split train
       --test VIDEOS --test_split test
@@ -87,8 +87,12 @@ def add_command(commands: argparse._SubParsersAction) -> None:
   add = command.add_argument
   for side in ('train', 'test'):
     add(f'--{side}', required=True, metavar='VIDEOS', help=inputs.HELP)
-    add(f'--{side}_split', default='', help='of them; all if left out')
-  add('--workers', type=int, default=0, help='threads; 0: one for each core')
+    add(
+      f'--{side}_split', default='', help='split of these videos; default: all'
+    )
+  add(
+    '--workers', type=int, default=0, help='number of threads; 0: one per core'
+  )
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Looks through a folder of videos for what would spoil a training run."""
+"""Checks a folder of videos for what would spoil a training run."""
 
 import dataclasses
 import itertools
@@ -25,15 +25,15 @@ REMEDIES = {
   'damaged': 'Copy or download it again; clips that touch the damage are '
   'replaced in training and counted in data/bad_videos.',
   'truncated': 'Copy or download it again; what is there can be used.',
-  'size changes': 'Encode it anew at one size, or cut it where it changes.',
+  'size changes': 'Re-encode it at one size, or cut it where it changes.',
   'short': 'Remove it, or sample shorter clips: a clip repeats its last frame.',
   'small': 'Remove it: it is no larger than a patch.',
   'missing': 'Correct the listing, or put the video in its place.',
   'leakage': 'Put all of them in one split, or keep one.',
   'duplicate': 'Keep one.',
   'near-duplicate': 'Look at them; keep one if they are the same.',
-  'metadata': 'Nothing: it is read rightly here. Other programs may refuse it.',
-  'slow': 'Nothing: it is read rightly, but slowly. Shards (tools/prepare) are '
+  'metadata': 'Nothing: it is read well here. Other programs may refuse it.',
+  'slow': 'Nothing: it is read well, but slowly. Shards (tools/prepare) are '
   'fast.',
   'pixel aspect': 'Nothing, if shapes may be stretched: frames are read as '
   'they are stored. Else: ffmpeg -i IN -vf "scale=iw*sar:ih,setsar=1" OUT.',

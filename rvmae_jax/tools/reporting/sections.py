@@ -136,7 +136,7 @@ CAPTIONS = {
     'The state carried all the way, thrown away now and then, and that of a '
     'network that learned nothing.',
   ),
-  'robustness': ('Accuracy and likeness by severity', ''),
+  'robustness': ('Accuracy and similarity by severity', ''),
   'corruptions': ('What was done to videos', ''),
   'maps': (
     'Rebuilt under several masks',

@@ -1,4 +1,4 @@
-"""What a report says of evaluations, as tables in HTML.
+"""Evaluations in a report, as HTML tables.
 
 `results` are some of `evaluations` in the metrics.json of `rvmae_jax.evaluate`:
 alias -> `name`, `metrics` and more.

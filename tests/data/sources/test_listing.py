@@ -93,7 +93,7 @@ def test_lists_of_path_and_label_need_no_header(separator, tmp_path):
     {'path': f'{tmp_path}/b c.mp4', 'label': 0},
   ]
   path = _write(tmp_path, 'val.txt', 'a.mp4 3\nb.mp4\n')
-  with pytest.raises(ValueError, match=r'line 2 of .* is no `path label`'):
+  with pytest.raises(ValueError, match=r'line 2 of .* is not `path label`'):
     Listing(path, 'all')
 
 

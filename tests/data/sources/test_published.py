@@ -196,7 +196,7 @@ def test_ssv2(tmp_path):
   _write(
     tmp_path, {'labels/train.json': [{'id': '5', 'template': '[a] flies'}]}
   )
-  with pytest.raises(ValueError, match=r'\[a\] flies.* is no label of'):
+  with pytest.raises(ValueError, match=r'\[a\] flies.* is not a label of'):
     _records(tmp_path, 'ssv2')
 
 

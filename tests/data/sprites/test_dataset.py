@@ -80,7 +80,7 @@ def test_processes_render_what_one_renders(tmp_path):
 
 def test_failed_process_is_an_error(tmp_path, monkeypatch):
   monkeypatch.setattr(sys, 'executable', 'false')
-  with pytest.raises(RuntimeError, match='goes on from there'):
+  with pytest.raises(RuntimeError, match='resumes there'):
     dataset.render_split(TINY, 'train', 70, tmp_path, num_workers=2)
 
 
