@@ -1,4 +1,4 @@
-"""Takes a run away: its weights for others' code, or a file that runs alone.
+"""Exports a run: weights for other programs, or a file that runs on its own.
 
     python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.npz
     python -m rvmae_jax.export --checkpoint runs/rvm --out rvm.safetensors --ema
