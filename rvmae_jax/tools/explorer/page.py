@@ -106,7 +106,7 @@ def _choose_video(known: Mapping[str, str]) -> _Chosen:
   with gr.Row():
     name = gr.Dropdown([*known], label='Video', scale=3)
     num_frames = gr.Slider(2, 64, 16, step=1, label='Frames', scale=2)
-    stride = gr.Slider(1, 16, 1, step=1, label='Every n-th frame', scale=2)
+    stride = gr.Slider(1, 16, 1, step=1, label='Stride, frames', scale=2)
     with gr.Column(min_width=150):
       upload = gr.UploadButton('Upload a video', size='sm')
   uploads = gr.State({})
@@ -207,13 +207,13 @@ def _rebuild_tab(tab, chosen: _Chosen, known, networks) -> None:
   able = [n for n, network in networks.items() if rebuild.can_rebuild(network)]
   first = networks[able[0]]
   with gr.Row():
-    gap = gr.Slider(1, 48, 4, step=1, label='Gap to the target, frames')
+    gap = gr.Slider(1, 48, 4, step=1, label='Gap, frames')
     ratio = gr.Slider(
       0.25,
       0.9875,
       first.config.data.mask.get('ratio', 0.9),
       step=0.0125,
-      label='Ratio, share that is hidden',
+      label='Ratio hidden',
     )
     seed = gr.Slider(0, 99, 0, step=1, label='Seed')
     with gr.Column(min_width=150):
@@ -241,7 +241,10 @@ def _rebuild_tab(tab, chosen: _Chosen, known, networks) -> None:
         if name:
           network = networks[name]
           found = rebuild.rebuild(network, path, gap, ratio, seed)
-          texts = _scores(network, found), _picture(rebuild.draw_rebuilt(found))
+          texts = (
+            f'{video}. {network.title}.\n\n{_score_table(found.scores)}',
+            _picture(rebuild.draw_rebuilt(found)),
+          )
         outputs[2 * number : 2 * number + 2] = texts
         yield outputs
 
@@ -253,7 +256,6 @@ def _rebuild_tab(tab, chosen: _Chosen, known, networks) -> None:
     [
       tab.select,
       button.click,
-      chosen.name.change,
       *map(_changed, (gap, ratio, seed, *choices)),
     ],
     draw,
@@ -265,13 +267,13 @@ def _rebuild_tab(tab, chosen: _Chosen, known, networks) -> None:
   cancel.click(None, cancels=[event])
 
 
-def _scores(network: Network, rebuilt: rebuild.Rebuilt) -> str:
+def _score_table(scores: Mapping[str, tuple[float, float]]) -> str:
   lines = ['| on hidden patches | PSNR, dB | SSIM |', '|---|---:|---:|']
   lines += [
     f'| {method} | {psnr:.2f} | {ssim:.3f} |'
-    for method, (psnr, ssim) in rebuilt.scores.items()
+    for method, (psnr, ssim) in scores.items()
   ]
-  return f'{network.title}.\n\n' + '\n'.join(lines)
+  return '\n'.join(lines)
 
 
 def _features_tab(chosen: _Chosen, known, networks) -> None:

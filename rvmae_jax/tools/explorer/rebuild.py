@@ -130,7 +130,7 @@ def draw_rebuilt(rebuilt: Rebuilt) -> Any:
   cell = 7 / _COLUMNS
   aspect = video.shape[1] / video.shape[2]
   figure = new_figure(7, num_rows * (cell * aspect + 0.25))
-  all_axes = figure.subplots(num_rows, _COLUMNS, squeeze=False).flat
+  all_axes = figure.subplots(num_rows, _COLUMNS, squeeze=False).ravel()
   for axes in all_axes:
     axes.set_axis_off()
   for axes, (title, picture) in zip(all_axes, pictures.items()):

@@ -124,7 +124,7 @@ def test_two_networks_rebuild_beside_each_other(open_window):
     '.filter(i => i.offsetParent).length == 2'
   )
   assert window.get_by_text('last frame').locator('visible=true').count() == 2
-  set_number(window, 'Ratio, share that is hidden', 0.9875)
+  set_number(window, 'Ratio hidden', 0.9875)
   wait_for_text(window, 'leaves 0 of 16 tokens visible')
 
 
