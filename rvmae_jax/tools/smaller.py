@@ -26,6 +26,7 @@ from rvmae_jax import weights
 from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evaluate import build_evaluations
+from rvmae_jax.layers.bfloat16_products import bfloat16_kernels
 from rvmae_jax.layers.quantised_products import KINDS, num_bytes, quantise
 from rvmae_jax.layers.transformer import unstack_blocks
 from rvmae_jax.metrics.features import unit_rows
@@ -70,7 +71,8 @@ def networks(
   model = build_model(config.model)
   params = _needed(model, unstack_blocks(params), video)
   yield Network('float32', model, params, config)
-  yield Network('bfloat16', model.clone(dtype=jnp.bfloat16), params, config)
+  half = model.clone(dtype=jnp.bfloat16)
+  yield Network('bfloat16', half, bfloat16_kernels(params), config)
   for kind in KINDS:
     quantised = quantise(kind, model, params, video, method='encode')
     yield Network(kind, *quantised, config)
@@ -118,11 +120,14 @@ def measure(
     metrics = evaluation.run(functions).metrics
     numbers |= {f'{alias}/{key}': value for key, value in metrics.items()}
   frame = np.zeros((1, 1, *video.shape[2:]), np.uint8)
-  last = unit_rows(functions.encode(video)[:, -1])
+  last, expected = (
+    unit_rows(features[:, -1].reshape(-1, features.shape[-1]))
+    for features in (functions.encode(video), expected)
+  )
   return [
     num_bytes(network.params),
     sum(network.model.flops_per_clip({'video': frame}).values()),
-    float((last * unit_rows(expected[:, -1])).sum(-1).mean()),
+    float((last * expected).sum(-1).mean()),
     *(100 * numbers[name] for name in dict(config.columns)),
   ]
 
