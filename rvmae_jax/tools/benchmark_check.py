@@ -93,16 +93,17 @@ def compiled_figures(
     configs: the folder of recipes.
 
   Returns:
-    `peak_bytes` of a chip and, of a TPU, `cycles` and `moved_bytes` of a step.
+    Of a TPU `cycles` and `moved_bytes` of a step, of a GPU its `peak_bytes`.
   """
   chips = describe_slice(case['topology'])
   config = load_config(f'{configs}/{case["recipe"]}')
   step = compile_step(with_values(config, case['changes']), chips)
-  figures = {'peak_bytes': int(step.peak_bytes)}
-  if chips.chip.is_tpu:
-    figures['cycles'] = int(step.time.cycles)
-    figures['moved_bytes'] = int(step.time.moved_bytes)
-  return figures
+  if not chips.chip.is_tpu:
+    return {'peak_bytes': int(step.peak_bytes)}
+  return {
+    'cycles': int(step.time.cycles),
+    'moved_bytes': int(step.time.moved_bytes),
+  }
 
 
 def differences(
