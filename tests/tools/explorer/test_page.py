@@ -191,13 +191,14 @@ def test_uploads_are_named_refused_and_stay_in_their_window(
 
 
 def test_long_work_can_be_cancelled(open_window, monkeypatch):
-  encode, ended = features.encode, []
+  encode, yielded, ended = features.encode, [], []
 
   def slow(network, video):
     [part] = encode(network, video[:8])
     try:
       for _ in range(1000):
         time.sleep(0.1)
+        yielded.append(part)
         yield part
     finally:
       ended.append(True)
@@ -208,11 +209,15 @@ def test_long_work_can_be_cancelled(open_window, monkeypatch):
   press(window, 'Encode')
   wait_for_text(window, 'Encoding')
   press(window, 'Cancel')
-  # The next one is begun: the first is out of the way.
+  deadline = time.monotonic() + TIMEOUT_MS / 1000
+  while not ended and time.monotonic() < deadline:
+    window.wait_for_timeout(100)
+  assert len(yielded) < 1000
+  # A button is deaf while what it began is shown as under way.
+  window.wait_for_function("!document.body.innerText.includes('Encoding')")
   monkeypatch.setattr(features, 'encode', encode)
   press(window, 'Encode')
   wait_for_text(window, 'sprite 0: 16 frames')
-  assert ended
 
 
 def test_a_narrow_window_shows_all(open_window):
