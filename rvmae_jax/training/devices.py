@@ -49,7 +49,7 @@ class Device:
 
   @property
   def exponentials_per_s(self) -> float:
-    """Of a TPU's vector units, 8 x 128 a cycle; 0 for GPUs, where nobody counts them."""
+    """Of a TPU's vector units, 8 x 128 a cycle; 0 for GPUs."""
     return self.num_cores * 8 * 128 * self.clock_hz
 
 
