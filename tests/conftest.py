@@ -25,6 +25,7 @@ os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', 'true')
 
 import pytest
+from absl import logging
 
 _SHARED = pathlib.Path(__file__).resolve().parents[2] / 'shared'
 
@@ -53,6 +54,12 @@ def _forget_compiled():
   yield
   if 'jax' in sys.modules:
     sys.modules['jax'].clear_caches()
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _log_as_ever():
+  """Libraries that a module before has called may have silenced the log."""
+  logging.set_verbosity(logging.INFO)
 
 
 @pytest.fixture
