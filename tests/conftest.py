@@ -1,5 +1,6 @@
 """Shared by all tests: eight simulated devices and the test material."""
 
+import logging
 import os
 import pathlib
 import shutil
@@ -25,7 +26,6 @@ os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', 'true')
 
 import pytest
-from absl import logging
 
 _SHARED = pathlib.Path(__file__).resolve().parents[2] / 'shared'
 
@@ -58,8 +58,8 @@ def _forget_compiled():
 
 @pytest.fixture(scope='module', autouse=True)
 def _log_as_ever():
-  """Libraries that a module before has called may have silenced the log."""
-  logging.set_verbosity(logging.INFO)
+  """What a module before has called may have set absl's level."""
+  logging.getLogger('absl').setLevel(logging.NOTSET)
 
 
 @pytest.fixture
