@@ -48,5 +48,7 @@ def test_a_file_of_another_version_is_refused(files):
 def test_a_damaged_index_is_refused(files, content):
   index, _ = files
   index.write_text(content)
-  with pytest.raises(ValueError, match=r'index\.json is no (index|JSON)'):
+  with pytest.raises(
+    ValueError, match=r'index\.json is not (an index|valid JSON)'
+  ):
     sharded.read(index)

@@ -111,12 +111,12 @@ def test_a_recipe_that_cannot_be_read_fails_alone(tmp_path):
   def start(job):
     if job.method == 'rvm':
       return stand_in(job)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match='gone'):
       compare.run_here(config, job)
     return 1
 
   rows = compare.compare(config, tmp_path, start)
   assert rows[0]['seeds'] == [0]
   assert rows[1]['failures'][0].startswith(
-    "FileNotFoundError: No config file 'configs/gone.py'"
+    "ValueError: No recipe 'configs/gone.py'"
   )

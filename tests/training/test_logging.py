@@ -47,7 +47,7 @@ def test_a_full_disk_is_told_with_the_remedy(tmp_path):
       write()
     assert error.value.errno == errno.ENOSPC
     assert f'Writing to {tmp_path} has failed: No space' in str(error.value)
-    assert 'the same command goes on' in str(error.value)
+    assert 'the same command resumes' in str(error.value)
   assert _steps(tmp_path) == [1]
 
 
