@@ -10,27 +10,27 @@ an answer that ignores the video. Points are followed for 16 frames.
 Cost: 10 minutes on 2 CPU cores, of which 5 render, once.
 """
 
-from rvmae_jax.config_utils import load_recipe
-from rvmae_jax.configs import rvm_midsize
+from rvmae_jax.configs import (
+  eval_label_propagation,
+  eval_readouts,
+  eval_sprites,
+  rvm_midsize,
+)
 
 
 def get_config(arg=None):
   """The config; it takes no `arg`."""
-  config = _recipe('eval_sprites.py', arg)
+  config = eval_sprites.get_config(arg)
   for name in ('knn', 'linear_probe'):
     config.evals[name].data.clip.num_frames = rvm_midsize.LOOK['num_frames']
   config.evals.reconstruction.gaps = (1, 2, 4, 8)
-  tracking = _recipe('eval_label_propagation.py').evals.label_propagation
+  tracking = eval_label_propagation.get_config().evals.label_propagation
   tracking.dataset.update(rvm_midsize.LOOK)
   tracking.dataset.num_videos = 24
-  readouts = _recipe('eval_readouts.py', 'dataset=sprites,size=64,frames=16')
+  readouts = eval_readouts.get_config('dataset=sprites,size=64,frames=16')
   points = readouts.evals.points_zero_shot
   points.dataset.update(rvm_midsize.LOOK)
   config.evals.label_propagation = tracking
   config.evals.label_propagation_warm = {**tracking, 'warm_up': 8}
   config.evals.points_zero_shot = points
   return config
-
-
-def _recipe(name, arg=None):
-  return load_recipe(name, beside=__file__).get_config(arg)

@@ -9,13 +9,13 @@ Cost: 2 minutes a network on one CPU core.
 
 import ml_collections
 
-from rvmae_jax.config_utils import load_recipe
+from rvmae_jax.configs import eval_label_propagation, eval_sprites
 
 
 def get_config(arg=None):
   """The config; it takes no `arg`."""
-  sprites = _recipe('eval_sprites.py', arg)
-  tracking = _recipe('eval_label_propagation.py').evals.label_propagation
+  sprites = eval_sprites.get_config(arg)
+  tracking = eval_label_propagation.get_config().evals.label_propagation
   probe = sprites.evals.linear_probe
   for evaluation in (probe, tracking):
     evaluation.encoders = ('trained',)
@@ -31,7 +31,3 @@ def get_config(arg=None):
     ('label_propagation/trained/J&F', 'tracking, J&F, %'),
   )
   return config
-
-
-def _recipe(name, arg=None):
-  return load_recipe(name, beside=__file__).get_config(arg)

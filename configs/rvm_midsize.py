@@ -43,12 +43,10 @@ def get_config(arg=None):
     raise ValueError(f'size={arg.size} is of your own videos; add shards=DIR.')
   quick = f'shards={arg.shards},' if arg.shards else ''
   config = rvm_quickstart.get_config(f'{quick}runlocal={arg.runlocal}')
+  config.model.patch_size = 8
   config.model.position_grid = (8, 8)
-  if arg.shards:
-    config.model.patch_size = 8
-    rvm_quickstart.use_own_videos(config, arg.size)
-  else:
-    config.data.crop.size = (64, 64)
+  config.data.crop.size = (arg.size, arg.size)
+  if not arg.shards:
     config.data.clip.gap = (1, 8)
     config.data.sources.videos.update(LOOK)
     config.data.sources.videos.num_videos = 64 if arg.runlocal else 2_000

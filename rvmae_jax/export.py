@@ -261,8 +261,13 @@ def push(
   """
   with tempfile.TemporaryDirectory() as folder:
     folder = pathlib.Path(folder)
-    export(checkpoint, folder / weights.IN_FOLDERS[0], ema=ema)
-    _, config = weights.load(folder / weights.IN_FOLDERS[0])
+    params, config = weights.load(checkpoint, ema=ema)
+    export_params(
+      params,
+      config,
+      folder / weights.IN_FOLDERS[0],
+      parameters='ema' if ema else 'last',
+    )
     settings = folder / hugging_face_settings.CONFIG
     if not settings.exists():
       about = {'model_type': config.model.name, 'library_name': 'rvmae_jax'}

@@ -202,8 +202,7 @@ def _file_of(address: str, folder: pathlib.Path) -> pathlib.Path:
   if len(found) != 1:
     names = ', '.join(path.name for path in found)
     raise FileNotFoundError(
-      f'{address} holds {names or "no weights"}. Fetch one file with '
-      '`hf download` and name it.'
+      f'{address} holds {names}. Fetch one file with `hf download` and name it.'
     )
   return found[0]
 

@@ -1,6 +1,5 @@
 """Shared by all tests: eight simulated devices and the test material."""
 
-import logging
 import os
 import pathlib
 import shutil
@@ -54,12 +53,6 @@ def _forget_compiled():
   yield
   if 'jax' in sys.modules:
     sys.modules['jax'].clear_caches()
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _log_as_ever():
-  """What a module before has called may have set absl's level."""
-  logging.getLogger('absl').setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.export
 import jax.numpy as jnp
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from rvmae_jax.artifacts import FUNCTIONS, KERNELS
 from rvmae_jax.evals.kept_probe import KeptProbe
@@ -22,7 +21,7 @@ from rvmae_jax.layers.quantised_products import (
   unpack_int4,
 )
 from rvmae_jax.layers.transformer import unstack_blocks
-from rvmae_jax.models import build_model
+from rvmae_jax.models import build_model, needed_params
 from rvmae_jax.models.backbone import OnBackbone
 from rvmae_jax.models.classifier import Classifier
 from rvmae_jax.registry import check_known
@@ -254,10 +253,7 @@ def _with_weights(
     ImportError: quantisation needs a package that is not installed.
   """
   arguments = [{'video': specs[0]}] if method == '__call__' else specs
-  init = functools.partial(model.init, method=method)
-  needed = jax.eval_shape(init, jax.random.key(0), *arguments)['params']
-  params = flatten_dict(params)
-  params = unflatten_dict({k: params[k] for k in flatten_dict(needed)})
+  params = needed_params(model, params, *arguments, method=method)
   num_parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
   is_quantised = kernels in KINDS
   if is_quantised:

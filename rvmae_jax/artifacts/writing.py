@@ -1,10 +1,12 @@
 """An artifact and its note, written whole or not at all."""
 
+import contextlib
 import hashlib
 import json
+import logging
 import pathlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rvmae_jax.artifacts import SAVED_MODEL, WRITERS, kind_of
@@ -54,7 +56,8 @@ def write(
   out.parent.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory(prefix='.part-', dir=out.parent) as folder:
     partial = pathlib.Path(folder) / out.name
-    details = writer(program, partial)
+    with _log_as_it_was():
+      details = writer(program, partial)
     files = sorted(partial.rglob('*')) if partial.is_dir() else [partial]
     note = {
       'artifact': out.name,
@@ -79,3 +82,14 @@ def write(
     written.replace(note_path(out))
     partial.replace(out)
   return note
+
+
+@contextlib.contextmanager
+def _log_as_it_was() -> Iterator[None]:
+  """TensorFlow silences absl's log, the caller's own, when it saves."""
+  log = logging.getLogger('absl')
+  level = log.level
+  try:
+    yield
+  finally:
+    log.setLevel(level)

@@ -29,6 +29,14 @@ CLIPS = Registry(
   },
 )
 
+
+def unwrapped(clip: Mapping[str, Any]) -> Mapping[str, Any]:
+  """The config of the sampler inside of wrappers."""
+  while 'clip' in clip:
+    clip = clip['clip']
+  return clip
+
+
 # Models embed `target_delta` one-hot in this many places.
 MAX_DELTA = 64
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from rvmae_jax.data.clips import unwrapped
 from rvmae_jax.evals.videos import Videos
 
 
@@ -42,9 +43,7 @@ class Views:
       ValueError: the sampler gives another number of clips than is asked for,
         or all crops would be the same.
     """
-    clip = videos.clip
-    while 'clip' in clip:  # Of a wrapper.
-      clip = clip['clip']
+    clip = unwrapped(videos.clip)
     sampled = clip.get('num_clips', 1)
     if sampled not in (1, num_clips):
       raise ValueError(

@@ -1,5 +1,6 @@
 """Attention: one function with an implementation switch, and projections."""
 
+import math
 import re
 
 import flax.linen as nn
@@ -352,6 +353,11 @@ def _named(mixed: jax.Array) -> jax.Array:
   """
   flat = mixed.reshape(*mixed.shape[:-2], -1)
   return checkpoint_name(flat, OUTPUT).reshape(mixed.shape)
+
+
+def heads_width(width: int, heads: Heads) -> int:
+  """Width of all heads together, where tokens are so wide."""
+  return math.prod(split_heads(width, heads))
 
 
 def split_heads(width: int, heads: Heads) -> tuple[int, int]:

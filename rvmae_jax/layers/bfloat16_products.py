@@ -13,13 +13,14 @@ gives what a bfloat16 network gives, nearer to float32 and in less time.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
+
+from rvmae_jax.layers.dense_products import dense_products
 
 
 def bfloat16_kernels(params: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -37,26 +38,16 @@ def bfloat16_products() -> contextlib.AbstractContextManager[None]:
 
   Attention keeps the network's dtype: float32 logits are asked for anyway.
   """
-  return nn.intercept_methods(_multiply)
+  return dense_products(_multiply)
 
 
 def _multiply(
-  call: Callable[..., Any],
-  args: tuple[Any, ...],
-  kwargs: Mapping[str, Any],
-  context: nn.module.InterceptorContext,
-) -> Any:
-  layer = context.module
-  if not isinstance(layer, (nn.Dense, nn.DenseGeneral)):
-    return call(*args, **kwargs)
-  (tokens,) = args
-  params = layer.variables['params']
-  kernel = params['kernel'].astype(jnp.bfloat16)
-  # A kernel's axes are those of the tokens that it sums over, then features.
-  outputs = jnp.tensordot(
+  layer: nn.Module, tokens: jax.Array, kernel: jax.Array, num_summed: int
+) -> jax.Array:
+  del layer
+  return jnp.tensordot(
     tokens.astype(jnp.bfloat16),
-    kernel,
-    axes=kernel.ndim - np.size(layer.features),
+    kernel.astype(jnp.bfloat16),
+    axes=num_summed,
     preferred_element_type=jnp.float32,
   )
-  return outputs + params['bias'] if layer.use_bias else outputs

@@ -10,7 +10,7 @@ stay float32: rounding of a state would add up from frame to frame.
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rvmae_jax.layers.dense_products import dense_products
 from rvmae_jax.registry import check_known
 
 # What kernels and what the tokens that meet them become.
@@ -45,40 +46,27 @@ class Quantised:
 
   def apply(self, variables: Mapping[str, Any], *args: Any, **kwargs: Any):
     """See `nn.Module.apply`."""
-    with nn.intercept_methods(self._multiply):
+    with dense_products(self._multiply):
       return self.model.apply(variables, *args, **kwargs)
 
   def __getattr__(self, name: str) -> Any:
     return getattr(self.model, name)
 
   def _multiply(
-    self,
-    call: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    context: nn.module.InterceptorContext,
-  ) -> Any:
-    layer = context.module
-    if not _is_quantised(layer, context.method_name):
-      return call(*args, **kwargs)
-    params = layer.variables['params']
-    kernel = params['kernel']
-    if isinstance(kernel, jax.Array | np.ndarray):  # Of fresh parameters, say.
-      return call(*args, **kwargs)
+    self, layer: nn.Module, tokens: jax.Array, kernel: Any, num_summed: int
+  ) -> jax.Array | None:
+    del layer
+    # Gates, and fresh parameters, have kernels as they were.
+    if isinstance(kernel, jax.Array | np.ndarray):
+      return None
     qwix = _qwix()
-    (tokens,) = args
-    # A kernel's axes are those of the tokens that it sums over, then features.
-    num_summed = kernel.ndim - np.size(layer.features)
     first = tokens.ndim - num_summed
+    axes = tuple(range(first, tokens.ndim)), tuple(range(num_summed))
     if self.token_type:
       tokens = qwix.quantize(
         tokens, self.token_type, channelwise_axes=range(first)
       )
-    axes = tuple(range(first, tokens.ndim)), tuple(range(num_summed))
-    outputs = qwix.dot_general(tokens, kernel, (axes, ((), ())))
-    if layer.use_bias:
-      outputs += params['bias']
-    return outputs.astype(layer.dtype or jnp.float32)
+    return qwix.dot_general(tokens, kernel, (axes, ((), ())))
 
 
 def quantise(
@@ -155,35 +143,22 @@ def num_bytes(params: Mapping[str, Any]) -> int:
   )
 
 
-def _is_quantised(layer: nn.Module, method: str) -> bool:
-  return (
-    isinstance(layer, nn.Dense | nn.DenseGeneral)
-    and method == '__call__'
-    and layer.name not in _GATES
-  )
-
-
 def _products(
   model: nn.Module, params: Mapping[str, Any], args: Any, method: str
 ) -> dict[tuple[str, ...], int]:
-  """Path of each layer that a method multiplies with -> axes it sums over."""
+  """Path of each layer that is quantised -> axes that its kernel sums over."""
   found = {}
 
-  def note(call, args, kwargs, context):
-    layer = context.module
-    if _is_quantised(layer, context.method_name):
-      kernel = layer.variables['params']['kernel']
-      found[layer.path] = kernel.ndim - np.size(layer.features)
-    return call(*args, **kwargs)
+  def note(layer, tokens, kernel, num_summed):
+    del tokens, kernel
+    if layer.name not in _GATES:
+      found[layer.path] = num_summed
 
-  with nn.intercept_methods(note):
-    jax.eval_shape(
-      lambda params, *args: model.apply(
-        {'params': params}, *args, method=method
-      ),
-      params,
-      *args,
-    )
+  def apply(params, *args):
+    return model.apply({'params': params}, *args, method=method)
+
+  with dense_products(note):
+    jax.eval_shape(apply, params, *args)
   return found
 
 

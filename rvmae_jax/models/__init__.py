@@ -6,8 +6,12 @@ tubelets, and `model.encode_frames(video)` those of each frame alone. A masked
 model says by `needs_mask` which masks it takes, see `masking.check_mask`.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
+
+import jax
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from rvmae_jax.registry import Registry
 
@@ -28,3 +32,20 @@ MODELS = Registry(
 def build_model(config: Mapping[str, Any]):
   """The model of `config['name']`, built from the config's other fields."""
   return MODELS.build(config)
+
+
+def needed_params(
+  model: Any, params: Mapping[str, Any], *args: Any, method: str
+) -> dict[str, Any]:
+  """Those of a network's parameters that one of its methods needs.
+
+  Args:
+    model: the Flax module.
+    params: nested dict of arrays, in the same layout as the network's.
+    *args: what the method is called with, or shapes of it.
+    method: of the network.
+  """
+  init = functools.partial(model.init, method=method)
+  needed = jax.eval_shape(init, jax.random.key(0), *args)['params']
+  params = flatten_dict(params)
+  return unflatten_dict({path: params[path] for path in flatten_dict(needed)})

@@ -1,13 +1,11 @@
 """What networks share that see frames one by one: a ViT on each."""
 
-import math
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from rvmae_jax.layers import patches
-from rvmae_jax.layers.attention import Heads, split_heads
+from rvmae_jax.layers.attention import Heads, heads_width
 from rvmae_jax.layers.transformer import Encoder
 from rvmae_jax.models import flops
 
@@ -159,5 +157,5 @@ class FrameEncoder(nn.Module, kw_only=True):
       num_tokens,
       self.width,
       self.encoder_mlp_dim,
-      math.prod(split_heads(self.width, self.encoder_heads)),
+      heads_width(self.width, self.encoder_heads),
     )

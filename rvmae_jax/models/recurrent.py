@@ -1,6 +1,5 @@
 """What RVM and R-VMAE share: a ViT on frames, a core over time, a decoder."""
 
-import math
 from typing import Any
 
 import flax.linen as nn
@@ -8,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rvmae_jax.layers import patches, positions
-from rvmae_jax.layers.attention import Heads, split_heads
+from rvmae_jax.layers.attention import Heads, heads_width
 from rvmae_jax.layers.recurrence import CORES
 from rvmae_jax.layers.transformer import CrossEncoder
 from rvmae_jax.models import flops
@@ -227,7 +226,7 @@ class RecurrentAutoencoder(FrameEncoder):
 
   def core_flops(self, num_frames: int, num_tokens: int) -> int:
     """Of the core over a clip."""
-    inner = math.prod(split_heads(self.width, self.core_heads))
+    inner = heads_width(self.width, self.core_heads)
     if self.core_kind == 'attention':
       return self.core_blocks * flops.self_attention_block(
         num_frames * num_tokens, self.width, self.core_mlp_dim, inner
@@ -246,7 +245,7 @@ class RecurrentAutoencoder(FrameEncoder):
   ) -> int:
     """Of the decoder's blocks, rebuilding frames from a common context."""
     width = self.decoder_width
-    inner = math.prod(split_heads(width, self.decoder_heads))
+    inner = heads_width(width, self.decoder_heads)
     return flops.cross_keys_values(
       num_context, self.decoder_blocks, width, inner
     ) + num_frames * self.decoder_blocks * flops.cross_attention_block(

@@ -13,7 +13,6 @@ result as JSON.
 """
 
 import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +22,7 @@ import numpy as np
 from absl import app, flags
 from ml_collections import ConfigDict
 
-from rvmae_jax.config_utils import define_config_flag
+from rvmae_jax.config_utils import define_config_flag, parse_size
 from rvmae_jax.models import build_model
 from rvmae_jax.models.rvm import RVM
 from rvmae_jax.stream import Stream
@@ -31,6 +30,7 @@ from rvmae_jax.tools.benchmarks.measurement import print_result
 from rvmae_jax.tools.benchmarks.peak import peak_of
 from rvmae_jax.tools.benchmarks.plain_rvm import PLAIN, PlainRVM
 from rvmae_jax.tools.benchmarks.program import count
+from rvmae_jax.tools.benchmarks.timing import seconds_in_turns
 from rvmae_jax.training import sharding
 
 _NUM_ROUNDS = 5
@@ -70,12 +70,7 @@ def benchmark_stream(
     contestants[f'{PLAIN}, float32'] = plain_stream(
       wide, params, size, num_streams
     )
-  times_s = {name: [] for name in contestants}
-  for take in contestants.values():
-    take(frames)  # Compiles.
-  for _ in range(_NUM_ROUNDS):
-    for name, take in contestants.items():
-      times_s[name] += _time(take, frames, frames_a_round)
+  times_s = seconds_in_turns(contestants, frames, _NUM_ROUNDS, frames_a_round)
   state = model.init_state(num_streams, *size)
   flops = count(
     jax.make_jaxpr(
@@ -114,21 +109,12 @@ def plain_stream(
   return take
 
 
-def _time(take: Callable[[Any], jax.Array], given: Any, times: int):
-  seconds = []
-  for _ in range(times):
-    start = time.perf_counter()
-    jax.block_until_ready(take(given))
-    seconds.append(time.perf_counter() - start)
-  return seconds
-
-
 def main(argv: list[str]) -> None:
   """Runs the command."""
   if argv[1:]:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
   args = flags.FLAGS
-  size = tuple(map(int, args.size.split('x')))
+  size = parse_size(args.size)
   results = {
     f'{number} x {name}': figures
     for number in map(int, args.streams)

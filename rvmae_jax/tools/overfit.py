@@ -19,9 +19,8 @@ from absl import app, flags
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
-from rvmae_jax.batch import split_host
-from rvmae_jax.data.pipeline import make_dataset
 from rvmae_jax.parts import build_parts, rebuilt_frames
+from rvmae_jax.tools.batches import training_batches
 from rvmae_jax.tools.comparison.recipes import is_trained, run_recipe
 from rvmae_jax.tools.result_file import write_result
 
@@ -74,17 +73,8 @@ def overfit(
     },
   )
   parts = build_parts(recipe)
-  batches = iter(
-    make_dataset(
-      recipe.data,
-      seed=recipe.seed,
-      batch_size=num_clips,
-      train=True,
-      **config_utils.token_size(recipe.model),
-    )
-  )
-  with contextlib.closing(batches):
-    batch, _ = split_host(next(batches))
+  with contextlib.closing(training_batches(recipe)) as batches:
+    batch = next(batches)
   batch = jax.device_put(batch)
   state = jax.jit(parts.init)()
   step = jax.jit(parts.train_step, donate_argnums=0)

@@ -20,6 +20,7 @@ first-order change of the loss when it is left out (Molchanov et al., arXiv
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,14 +33,13 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils, weights
-from rvmae_jax.batch import split_host
 from rvmae_jax.data.locking import FolderLock
-from rvmae_jax.data.pipeline import make_dataset
 from rvmae_jax.layers.attention import split_heads
 from rvmae_jax.layers.transformer import unstack_blocks
 from rvmae_jax.models import build_model
 from rvmae_jax.models.recurrent import RecurrentAutoencoder
 from rvmae_jax.parts import build_parts
+from rvmae_jax.tools.batches import training_batches
 from rvmae_jax.train import train
 from rvmae_jax.training.checkpointing import Checkpointer, is_run
 from rvmae_jax.training.environment import typed_command
@@ -282,17 +282,8 @@ def recovery(
 
 
 def _batches(config: ConfigDict, count: int) -> list[dict[str, np.ndarray]]:
-  batches = iter(
-    make_dataset(
-      config.data,
-      seed=config.seed,
-      batch_size=config.batch_size,
-      train=True,
-      **config_utils.token_size(config.model),
-    )
-  )
-  with contextlib.closing(batches):
-    return [split_host(next(batches))[0] for _ in range(count)]
+  with contextlib.closing(training_batches(config)) as batches:
+    return list(itertools.islice(batches, count))
 
 
 def _save(

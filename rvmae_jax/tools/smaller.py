@@ -12,7 +12,7 @@ in float32 (mean cosine of tokens in the last frame), and what the config asks.
 Rows are written as they come.
 """
 
-import time
+import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -25,13 +25,14 @@ from ml_collections import ConfigDict
 from rvmae_jax import weights
 from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.pooling import unit_length
 from rvmae_jax.evaluate import build_evaluations
 from rvmae_jax.layers.bfloat16_products import bfloat16_kernels
 from rvmae_jax.layers.quantised_products import KINDS, num_bytes, quantise
 from rvmae_jax.layers.transformer import unstack_blocks
-from rvmae_jax.metrics.features import unit_rows
-from rvmae_jax.models import build_model
+from rvmae_jax.models import build_model, needed_params
 from rvmae_jax.stream import Stream
+from rvmae_jax.tools.benchmarks.timing import seconds_in_turns
 from rvmae_jax.tools.result_file import write_result
 from rvmae_jax.training.logging import show_own_lines
 
@@ -85,17 +86,8 @@ def networks(
 def _needed(
   model: Any, params: Mapping[str, Any], video: np.ndarray
 ) -> Mapping[str, Any]:
-  """The parameters that features need."""
-  shapes = jax.eval_shape(
-    lambda: model.init(jax.random.key(0), video, method='encode')
-  )
-
-  def chosen(found, wanted):
-    if not isinstance(wanted, Mapping):
-      return jnp.asarray(found)
-    return {key: chosen(found[key], wanted[key]) for key in wanted}
-
-  return chosen(params, shapes['params'])
+  """The parameters that features need, on the device."""
+  return jax.device_put(needed_params(model, params, video, method='encode'))
 
 
 def measure(
@@ -121,7 +113,7 @@ def measure(
     numbers |= {f'{alias}/{key}': value for key, value in metrics.items()}
   frame = np.zeros((1, 1, *video.shape[2:]), np.uint8)
   last, expected = (
-    unit_rows(features[:, -1].reshape(-1, features.shape[-1]))
+    unit_length(features[:, -1])
     for features in (functions.encode(video), expected)
   )
   return [
@@ -141,16 +133,9 @@ def milliseconds(
     name: Stream(network.model, network.params, size)
     for name, network in networks.items()
   }
-  times = {name: [] for name in streams}
   frames = video[0, :1]
-  for round_number in range(_ROUNDS + 1):
-    for name, stream in streams.items():
-      for _ in range(_FRAMES):
-        start_s = time.perf_counter()
-        stream(frames).block_until_ready()
-        if round_number:  # The first one compiles.
-          times[name].append(time.perf_counter() - start_s)
-  return {name: 1e3 * float(np.median(t)) for name, t in times.items()}
+  times_s = seconds_in_turns(streams, frames, _ROUNDS, _FRAMES)
+  return {name: 1e3 * statistics.median(t) for name, t in times_s.items()}
 
 
 def main(argv: list[str]) -> None:

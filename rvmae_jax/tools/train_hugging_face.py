@@ -23,10 +23,9 @@ from absl import app, flags
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
-from rvmae_jax.batch import split_host
-from rvmae_jax.data.pipeline import make_dataset
 from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts
+from rvmae_jax.tools.batches import training_batches
 from rvmae_jax.tools.hugging_face_network import build_network
 from rvmae_jax.tools.result_file import write_result
 from rvmae_jax.training.optimizer import scaled_lr
@@ -155,18 +154,10 @@ def train_both(config: ConfigDict) -> dict[str, np.ndarray]:
   state = jax.jit(parts.init)()
   theirs = TorchTraining(config, jax.device_get(state.params))
   step = jax.jit(parts.train_step, donate_argnums=0)
-  batches = iter(
-    make_dataset(
-      config.data,
-      seed=config.seed,
-      batch_size=config.batch_size,
-      train=True,
-      **config_utils.token_size(config.model),
-    )
-  )
+  batches = training_batches(config)
   curves = {f'{m}/{who}': [] for m in _METRICS for who in ('ours', 'theirs')}
   for number in range(config.total_steps):
-    batch, _ = split_host(next(batches))
+    batch = next(batches)
     state, metrics = step(state, batch)
     found = theirs.step(batch)
     for metric in _METRICS:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from rvmae_jax.visualize.psnr import psnr_figures
+from rvmae_jax.visualize.reconstructions import GREY
 from rvmae_jax.visualize.style import name_row, new_figure, show, styled
 
-_GREY, _DARK = 0.55, 0.2
+_DARK = 0.2
 _MOST_FRAMES = 8
 
 
@@ -48,7 +49,7 @@ def draw_clip_reconstructions(
   num_clips, num_frames, height, width, _ = video.shape
   frames = np.linspace(0, num_frames - 1, min(num_frames, _MOST_FRAMES))
   frames = frames.round().astype(int)
-  empty = np.where(hidden, _GREY, _DARK)[..., None]
+  empty = np.where(hidden, GREY, _DARK)[..., None]
   seen = np.where(visible[..., None], video, empty)
   rebuilt = np.where(hidden[..., None], rebuilt, seen)
   rows = {'input': seen, 'rebuilt': rebuilt, 'true': video}

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rvmae_jax.visualize.reconstructions import GREY
 from rvmae_jax.visualize.style import (
   COLOURS,
   TEXT,
@@ -14,7 +15,6 @@ from rvmae_jax.visualize.style import (
   styled,
 )
 
-_GREY = 0.55
 # What each arrow is, in the order of the colours.
 _STEPS = (
   'encoder: each frame by itself',
@@ -67,7 +67,7 @@ def draw_method(
   name_row(axes[0, 0], 'source', rotation='vertical')
   name_row(axes[1, 0], 'features', rotation='vertical')
   masked, guess, true = axes[1, num_frames:]
-  seen = np.where(hidden[..., None], _GREY, target)
+  seen = np.where(hidden[..., None], GREY, target)
   show(masked, seen, f'target t+{gap}, masked')
   show(guess, rebuilt, 'rebuilt')
   show(true, target, 'true')

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import logging
 
 import jax
 import numpy as np
@@ -108,3 +109,10 @@ def test_what_onnx_runtime_cannot_multiply_is_refused(program, tmp_path):
   with pytest.raises(ValueError, match='products of whole numbers'):
     writing.write(program, tmp_path / 'rvm.onnx', {})
   assert not list(tmp_path.iterdir())
+
+
+def test_the_log_of_the_caller_is_as_it_was(program, tmp_path):
+  log = logging.getLogger('absl')
+  level = log.level
+  writing.write(program, tmp_path / 'saved_model', {})
+  assert log.level == level

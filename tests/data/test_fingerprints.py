@@ -40,4 +40,4 @@ def test_empty_and_absent_files_have_no_fingerprint(tmp_path):
   (tmp_path / 'empty.mp4').touch()
   for name, num_bytes in (('empty.mp4', 0), ('absent.mp4', None)):
     path = str(tmp_path / name)
-    assert fingerprints.identify(path)[:3] == (path, num_bytes, '')
+    assert fingerprints.identify(path) == fingerprints.Identity(path, num_bytes)

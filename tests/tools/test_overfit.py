@@ -9,6 +9,7 @@ import pathlib
 import pytest
 
 from rvmae_jax.config_utils import load_config, merged
+from rvmae_jax.data.clips import unwrapped
 from rvmae_jax.tools.comparison.recipes import run_recipe
 from rvmae_jax.tools.overfit import masked_methods, overfit, table_row
 
@@ -22,9 +23,7 @@ FOUR_SLOTS = 'arvideo', 'videomae_v2'
 def shortened(method):
   """The recipe with one block of each kind and a few frames."""
   recipe = run_recipe(CONFIG, method, seed=0)
-  clip = recipe.data.clip
-  while 'clip' in clip:  # Of a wrapper.
-    clip = clip.clip
+  clip = unwrapped(recipe.data.clip)
   if 'num_source' in clip:
     clip.update({'num_source': 2, 'num_target': 2})
   else:

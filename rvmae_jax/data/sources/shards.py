@@ -91,7 +91,7 @@ class Shards:
     self.anonymised = manifest['splits'][split].get('anonymised', {})
     self._kept = range(num_videos)
     if require:
-      inputs = self._inputs()
+      inputs = self._inputs(manifest)
       check_columns(manifest['inputs'], require, path)
       self._kept, more = keep_required(inputs, require, path)
       self.left_out = dict(
@@ -114,7 +114,7 @@ class Shards:
 
   def identities(self) -> Iterator[Identity]:
     """The files that the shards were made from."""
-    inputs = self._inputs()
+    inputs = self._inputs(read_manifest(self._path))
     for video in map(inputs.__getitem__, self._kept):
       yield Identity(
         video['path'],
@@ -123,10 +123,10 @@ class Shards:
         **provenance_of(video.get('columns', {})),
       )
 
-  def _inputs(self) -> list[dict[str, Any]]:
-    """What the manifest says of the video of each record."""
+  def _inputs(self, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a manifest says of the video of each record."""
     with files.naming(_manifest_file(self._path), _NO_MANIFEST):
-      inputs = read_manifest(self._path)['inputs']
+      inputs = manifest['inputs']
       for video in inputs:
         _check_fields(video, path=str, num_bytes=int, fingerprint=str)
         _check_fields({'columns': {}} | video, columns=dict)

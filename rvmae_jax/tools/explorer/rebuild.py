@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rvmae_jax.config_utils import token_size
+from rvmae_jax.data.clips import unwrapped
 from rvmae_jax.data.loader import make_loader
 from rvmae_jax.data.pipeline import check_config
 from rvmae_jax.evals.clip_reconstruction import ClipReconstructionEval
@@ -65,13 +66,11 @@ def rebuild(
       f'{network.name} was not trained to rebuild pixels: its objective is '
       f'{config.objective.name}.'
     )
-  clip = dict(config.data.clip)
-  while 'clip' in clip:  # Wrappers change nothing in evaluation.
-    clip = dict(clip['clip'])
   videos = Videos(
     # One file, which the loader is given; no source is opened.
     sources={'video': {'path': path}},
-    clip=clip,
+    # Wrappers change nothing in evaluation.
+    clip=dict(unwrapped(config.data.clip)),
     crop={'size': tuple(config.data.crop.size)},
     mask={**config.data.mask, 'ratio': ratio},
     batch_size=1,
