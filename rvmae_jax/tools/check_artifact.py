@@ -34,24 +34,25 @@ from rvmae_jax.models import build_model
 from rvmae_jax.models.classifier import Classifier
 from rvmae_jax.stream import Stream
 from rvmae_jax.tools.artifacts import run_alone
-from rvmae_jax.tools.result_file import write_result
+from rvmae_jax.tools.result_file import format_cell, write_result
 
 TOLERANCES = {
   **dict.fromkeys(('float32', 'int8', 'int4'), 1e-5),
   # Sums in another order round a token to the next whole number here and there.
   'dynamic_int8': 0.1,
 }
-COLUMNS = (
-  'artifact',
-  'function',
-  'kernels',
-  'MB',
-  'ms a frame',
-  'CPU ms a frame',
-  'ours, ms a frame',
-  'ours, CPU ms a frame',
-  'largest difference',
-)
+# Heading -> digits after the point.
+COLUMNS = {
+  'artifact': None,
+  'function': None,
+  'kernels': None,
+  'MB': 2,
+  'ms a frame': 2,
+  'CPU ms a frame': 2,
+  'ours, ms a frame': 2,
+  'ours, CPU ms a frame': 2,
+  'largest difference': 1,
+}
 
 
 class Answer(NamedTuple):
@@ -215,27 +216,22 @@ def main(argv: Sequence[str] | None = None) -> None:
       pathlib.Path(artifact).name,
       function,
       kernels,
-      round(sum(f['bytes'] for f in note['files'].values()) / 1e6, 2),
-      *(
-        round(ms, 2)
-        for ms in (
-          answer.wall_ms,
-          answer.cpu_ms,
-          network.wall_ms,
-          network.cpu_ms,
-        )
-      ),
-      float(f'{difference:.1e}'),
+      sum(f['bytes'] for f in note['files'].values()) / 1e6,
+      *(answer.wall_ms, answer.cpu_ms, network.wall_ms, network.cpu_ms),
+      difference,
     ]
     rows.append(row)
-    print(', '.join(f'{k}: {v}' for k, v in zip(COLUMNS, row)), flush=True)
+    cells = [
+      f'{k}: {format_cell(v, n)}' for (k, n), v in zip(COLUMNS.items(), row)
+    ]
+    print(', '.join(cells), flush=True)
     tolerance = args.tolerance
     if tolerance is None:
       tolerance = TOLERANCES.get(kernels)
     if tolerance is not None and not difference <= tolerance:
       failed.append(f'{artifact}: {difference:.1e} > {tolerance}')
   if args.out:
-    write_result(args.out, COLUMNS, rows)
+    write_result(args.out, list(COLUMNS), rows, digits=list(COLUMNS.values()))
   if failed:
     sys.exit(f'Not equal to the network: {"; ".join(failed)}.')
 

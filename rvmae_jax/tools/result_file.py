@@ -12,6 +12,8 @@ from typing import Any
 from rvmae_jax.data.writing import write_whole
 from rvmae_jax.training.environment import environment, typed_command
 
+_DEFAULT_DIGITS = 1
+
 
 def write_result(
   path: str | pathlib.Path,
@@ -60,6 +62,30 @@ def format_json(result: Mapping[str, Any]) -> str:
     else:
       lines.append(f' {name}: {json.dumps(value)}')
   return '{\n' + ',\n'.join(lines) + '\n}\n'
+
+
+def format_cell(cell: Any, digits: int | None = None) -> str:
+  """A cell as text.
+
+  Args:
+    cell: a number, text, None, or a pair of numbers: a value and its ±.
+    digits: after the point; None takes 1. Whole numbers have none, and what is
+      too small for its digits has an exponent.
+  """
+  if cell is None:
+    return ''
+  if isinstance(cell, str):
+    return cell
+  if isinstance(cell, list):
+    value, spread = cell
+    text = format_cell(value, digits)
+    return text if spread is None else f'{text} ± {format_cell(spread, digits)}'
+  if isinstance(cell, int):
+    return f'{cell:,}'
+  digits = _DEFAULT_DIGITS if digits is None else digits
+  if cell and not round(cell, digits):
+    return f'{cell:.1e}'
+  return f'{cell:,.{digits}f}'
 
 
 def _block(start: str, items: list[str], end: str) -> str:

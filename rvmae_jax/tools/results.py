@@ -45,11 +45,10 @@ from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.registry import check_known
 from rvmae_jax.tools.card import markdown
 from rvmae_jax.tools.comparison.summary import summarize
-from rvmae_jax.tools.result_file import format_json
+from rvmae_jax.tools.result_file import format_cell, format_json
 from rvmae_jax.visualize.lines import draw_lines, drawn_from
 
 _NEEDED = 'command', 'date', 'machine', 'commit', 'columns', 'rows'
-_DEFAULT_DIGITS = 1
 _PAGE_WIDTH = 80
 _BLOCK = re.compile(
   r'^(<!-- results: (\S+) -->\n)(.*?)^(<!-- end -->)$', re.DOTALL | re.MULTILINE
@@ -180,26 +179,6 @@ def format_result(name: str, result: Mapping[str, Any], folder: str) -> str:
   )
   parts += [_filled(note) for note in (result.get('notes', ''), origin) if note]
   return '\n\n'.join(parts)
-
-
-def format_cell(cell: Any, digits: int | None = None) -> str:
-  """A cell as text.
-
-  Args:
-    cell: a number, text, None, or a pair of numbers: a value and its ±.
-    digits: after the point; None takes 1. Whole numbers have none.
-  """
-  if cell is None:
-    return ''
-  if isinstance(cell, str):
-    return cell
-  if isinstance(cell, list):
-    value, spread = cell
-    text = format_cell(value, digits)
-    return text if spread is None else f'{text} ± {format_cell(spread, digits)}'
-  if isinstance(cell, int):
-    return f'{cell:,}'
-  return f'{cell:,.{_DEFAULT_DIGITS if digits is None else digits}f}'
 
 
 def _digits(result: Mapping[str, Any]) -> list[int | None]:

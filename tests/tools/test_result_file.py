@@ -4,7 +4,9 @@ import datetime
 import json
 import sys
 
-from rvmae_jax.tools.result_file import write_result
+import pytest
+
+from rvmae_jax.tools.result_file import format_cell, write_result
 
 
 def test_a_result_has_its_table_and_its_origin(tmp_path, monkeypatch):
@@ -19,3 +21,21 @@ def test_a_result_has_its_table_and_its_origin(tmp_path, monkeypatch):
   assert result['command'].endswith("--out 'a b.json'")
   datetime.date.fromisoformat(result['date'])
   assert {'machine', 'commit', 'versions'} <= result.keys()
+
+
+@pytest.mark.parametrize(
+  ('cell', 'digits', 'text'),
+  [
+    (None, 2, ''),
+    ('int8', 2, 'int8'),
+    (9600, 2, '9,600'),
+    (1234.56, None, '1,234.6'),
+    (0.0, 1, '0.0'),
+    (3.64e-6, 1, '3.6e-06'),
+    (0.06, 1, '0.1'),
+    ([0.25, 0.012], 2, '0.25 ± 0.01'),
+    ([0.25, None], 2, '0.25'),
+  ],
+)
+def test_cells(cell, digits, text):
+  assert format_cell(cell, digits) == text
