@@ -1,4 +1,6 @@
-"""Readouts against values of an independent implementation, and their rules."""
+"""Readouts against values of independent implementations, and their rules."""
+
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +15,10 @@ from rvmae_jax.layers.readout import (
   fourier_features,
   point_queries,
 )
+from tests.golden import packed
 
+# Small ones in this tree, beside larger ones that may lie beside it.
+OWN = pathlib.Path(__file__).parents[1] / 'golden' / 'readouts.npz'
 # Fused and reordered sums differ in the last bits of float32 only.
 RELATIVE = 1e-4
 FEATURES = np.random.default_rng(0).normal(size=(2, 4, 3, 8)).astype('f4')
@@ -24,16 +29,14 @@ def relative_error(ours, golden) -> float:
 
 
 class Golden:
-  """One golden file, with our readout and its parameters made from it."""
+  """Golden values of one readout, with ours and its parameters made of them."""
 
-  def __init__(self, folder, name):
-    self.arrays = dict(np.load(folder / f'{name}.npz'))
-    self.released = {
-      key.removeprefix('params/'): value
-      for key, value in self.arrays.items()
-      if key.startswith('params/')
-    }
-    known = {'frames_shape': (8, 16, 24)} if name == 'depth' else {}
+  def __init__(self, name, arrays):
+    self.arrays = arrays
+    self.released = group(arrays, 'params')
+    known = {}
+    if name == 'depth':
+      known['frames_shape'] = arrays['out/depth'].shape[1:4]
     fields = readout_released.readout_fields(self.released, **known)
     assert fields['name'] == name
     self.module = READOUTS.build(fields)
@@ -46,9 +49,24 @@ class Golden:
     return jax.jit(self.module.apply)({'params': params}, *self.inputs)
 
 
-@pytest.fixture(scope='module')
-def golden(shared_dir):
-  return lambda name: Golden(shared_dir / 'golden/readout', name)
+def group(arrays, prefix):
+  """The arrays whose names begin with `prefix`/, by the rest of the name."""
+  prefix += '/'
+  return {
+    name.removeprefix(prefix): array
+    for name, array in arrays.items()
+    if name.startswith(prefix)
+  }
+
+
+@pytest.fixture(scope='module', params=('own', 'shared'))
+def golden(request):
+  """Makes `Golden` of a name."""
+  if request.param == 'own':
+    arrays = packed.read(OWN)
+    return lambda name: Golden(name, group(arrays, name))
+  folder = request.getfixturevalue('shared_dir') / 'golden/readout'
+  return lambda name: Golden(name, dict(np.load(folder / f'{name}.npz')))
 
 
 def queries_first(array):
