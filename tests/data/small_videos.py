@@ -1,5 +1,7 @@
 """Small videos of every kind, each frame carrying its number as blocks."""
 
+import contextlib
+import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -62,7 +64,10 @@ def write(
     params = 'log-level=none:pools=none:frame-threads=1'
     given = (options or {}).get('x265-params', '')
     options = {**(options or {}), 'x265-params': f'{params}:{given}'}
-  with av.open(str(path), 'w', options=container_options or {}) as container:
+  with (
+    _own_priority(),
+    av.open(str(path), 'w', options=container_options or {}) as container,
+  ):
     stream = container.add_stream(encoder, rate=25, options=options or {})
     stream.width = stream.height = SIZE
     stream.pix_fmt = pixel_format
@@ -76,6 +81,23 @@ def write(
       container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
   return path
+
+
+@contextlib.contextmanager
+def _own_priority():
+  """Gives the thread its scheduling back.
+
+  Where root encodes AV1, SVT-AV1 makes the calling thread a real-time one. What
+  it starts then, a process that hangs for a test, say, would stop all others.
+  """
+  if not hasattr(os, 'sched_getscheduler'):
+    yield
+    return
+  policy, param = os.sched_getscheduler(0), os.sched_getparam(0)
+  try:
+    yield
+  finally:
+    os.sched_setscheduler(0, policy, param)
 
 
 def remux(

@@ -7,6 +7,7 @@ from files, bytes, folders, shards and servers.
 import contextlib
 import functools
 import http.server
+import os
 import pathlib
 import threading
 
@@ -174,6 +175,15 @@ def test_every_frame_of_every_container_and_codec(name, videos):
   assert_reads_like_plain(record, plain)
   record['video'] = path.read_bytes()
   assert_reads_like_plain(record, plain, num_random=2, num_threads=2)
+
+
+@pytest.mark.skipif(
+  not hasattr(os, 'sched_getscheduler'), reason='Linux has such policies'
+)
+def test_making_videos_does_not_change_how_the_process_is_scheduled(tmp_path):
+  before = os.sched_getscheduler(0)
+  small_videos.write(tmp_path / 'a.mp4', 'libsvtav1', _YUV, _AV1)
+  assert os.sched_getscheduler(0) == before
 
 
 def test_enough_pairs_are_tried():
