@@ -15,15 +15,14 @@ Expect, of the quick start: linear probe (mean and std of the last 8 frames)
 81 % of 12 motions, attentive probe 75; mean mAP of localization 21 %.
 """
 
-import ml_collections
-
 from rvmae_jax.config_utils import load_recipe, parse_arg
 
 
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
   arg = parse_arg(arg, source='videos')
-  quickstart = _recipe('eval_sprites.py', f'source={arg.source}').evals
+  config = _recipe('eval_sprites.py', f'source={arg.source}')
+  quickstart = config.evals
   readouts = _recipe('eval_readouts.py', 'dataset=sprites').evals
 
   def split(name, num_videos=0, **look):  # 0 is all of a split.
@@ -31,24 +30,13 @@ def get_config(arg=None):
     return {'sources': {arg.source: videos}}
 
   # 16 frames of 1,500 videos to learn from and of 504 to be asked about.
-  probe = {
-    'data': {'clip': {'name': 'uniform', 'num_frames': 16}},
-    'train': split('probe_train'),
-    'test': split('probe_test'),
-    'encoders': ('trained', 'random', 'per_frame', 'pixels'),
-  }
+  probe = quickstart.linear_probe.to_dict()
+  for key in ('name', 'poolings'):
+    del probe[key]
   few = {'data': {**split('val', 64), 'clip': 'run'}}
-  config = ml_collections.ConfigDict()
-  config.seed = 0
-  config.batch_size = 64
-  config.data = {'crop': 'run', 'mask': 'run'}
   config.evals = {
     # 1. Action recognition.
-    'linear_probe': {
-      'name': 'linear_probe',
-      **probe,
-      'poolings': ('mean', 'mean_2', 'mean_std_8', 'change_2'),
-    },
+    'linear_probe': quickstart.linear_probe,
     # The field's solver beside the exact one.
     'linear_probe_sgd': {
       'name': 'linear_probe',
@@ -98,8 +86,7 @@ def get_config(arg=None):
       'ratios': (0.5, 0.75),
     },
     'clip_reconstruction': {
-      'name': 'clip_reconstruction',
-      'data': {**split('val'), 'clip': 'run'},
+      **quickstart.clip_reconstruction,
       'ratios': (0.5, 0.9),
     },
     # Temporal coherence: the errors of change, and along the true flow.

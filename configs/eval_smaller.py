@@ -7,23 +7,17 @@ A linear probe for 12 motions, and masks propagated by similarity of features.
 Cost: 2 minutes a network on one CPU core.
 """
 
-import ml_collections
-
 from rvmae_jax.configs import eval_label_propagation, eval_sprites
 
 
 def get_config(arg=None):
   """The config; it takes no `arg`."""
-  sprites = eval_sprites.get_config(arg)
+  config = eval_sprites.get_config(arg)
   tracking = eval_label_propagation.get_config().evals.label_propagation
-  probe = sprites.evals.linear_probe
+  probe = config.evals.linear_probe
   for evaluation in (probe, tracking):
     evaluation.encoders = ('trained',)
   probe.poolings = ('mean_std_8',)
-  config = ml_collections.ConfigDict()
-  config.seed = 0
-  config.batch_size = sprites.batch_size
-  config.data = sprites.data
   config.evals = {'linear_probe': probe, 'label_propagation': tracking}
   # Numbers of the table and their headings.
   config.columns = (
