@@ -177,12 +177,10 @@ def _key(evaluation: Any, run_config: ConfigDict, params_digest: str) -> str:
   So do the videos that there are, or the device for what measures it; a dataset
   that an evaluation brings along is taken to stay as it is.
   """
-  surroundings = []
-  if getattr(evaluation, 'is_of_device', False):
+  sides = evaluation.videos_by_side().values()
+  surroundings = [videos.records_digest() for videos in sides]
+  if evaluation.is_of_device:
     surroundings = [jax.devices()[0].device_kind]
-  elif not getattr(evaluation, 'dataset', None):
-    sides = evals.videos_of(evaluation).values()
-    surroundings = [videos.records_digest() for videos in sides]
   asked = [
     evals.VERSION,
     evals.spec(evaluation),

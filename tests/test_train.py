@@ -21,7 +21,7 @@ from rvmae_jax import export
 from rvmae_jax.config_utils import from_json, load_config
 from rvmae_jax.data import locking, manifest
 from rvmae_jax.data.locking import FolderLock, InUseError
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.layers.transformer import stack_blocks
 from rvmae_jax.parts import build_parts, describe
 from rvmae_jax.train import train
@@ -266,7 +266,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
   assert steps == list(range(1, total_steps + 1))
 
 
-class _Evaluation:
+class _Evaluation(Evaluation):
   """Counts how often it was run; does as `fail` says first."""
 
   sides = ()

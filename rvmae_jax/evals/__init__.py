@@ -3,18 +3,14 @@
 An evaluation is a frozen dataclass whose fields say everything about it: the
 videos it reads (`evals.videos.Videos`, one for each of its `sides`) and its own
 settings. `build_eval` makes it from an entry of `config.evals`; nothing is
-decided later. Its method `run(functions)` gets a network as functions
-(`evals.functions`) and returns a `Result`. How arrays are drawn is one line in
-`rvmae_jax.visualize.FIGURES`. A class may say of itself:
-
-    sides     names of its fields that are `Videos`; just `videos` by default
-    reads     the keys of a data config that decide its numbers
-    rebuilds  which frames a network has to rebuild for it, see `unfit_evals`
+decided later. How its arrays are drawn is one line in
+`rvmae_jax.visualize.FIGURES`.
 """
 
+import abc
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -40,26 +36,66 @@ class Result(NamedTuple):
   arrays: dict[str, np.ndarray]
 
 
-def skipped(evaluation: Any, reason: str) -> Result:
-  """Nothing, and a line in the log that says why."""
-  logging.info('%s skipped: %s.', type(evaluation).__name__, reason)
-  return Result({}, {})
+class Evaluation(abc.ABC):
+  """What every evaluation has; a class of them says what differs.
 
-
-def refuse_unused(evaluation: Any, names: Iterable[str], why: str) -> None:
-  """Refuses settings that would do nothing, unless they have their defaults.
-
-  Raises:
-    ValueError: names a setting, its value and why it does nothing.
+  Attributes:
+    sides: names of its fields that are `Videos`.
+    reads: the keys of a data config that decide its numbers.
+    as_trained: those of them that are the run's unless given.
+    rebuilds: which frames a network has to rebuild for it, see `unfit_evals`;
+      empty where it need not.
+    asks_classifier: whether what is asked has learned from the run's videos,
+      and not from its own.
+    is_of_device: whether it has to be done again on another device.
+    num_trainings: of heads, those included that are not chosen.
   """
-  for field in dataclasses.fields(evaluation):
-    if field.name in names:
-      default = field.default
-      if default is dataclasses.MISSING:
-        default = field.default_factory()
-      value = getattr(evaluation, field.name)
-      if value != default:
-        raise ValueError(f'{field.name}={value!r} does nothing {why}.')
+
+  sides: ClassVar[Sequence[str]] = ('videos',)
+  reads: ClassVar[Sequence[str]] = ('sources', 'clip', 'crop')
+  as_trained: ClassVar[Sequence[str]] = ()
+  rebuilds: ClassVar[Sequence[str]] = ()
+  asks_classifier: ClassVar[bool] = False
+  is_of_device: ClassVar[bool] = False
+  num_trainings = 0
+
+  @abc.abstractmethod
+  def run(self, functions: Any) -> Result:
+    """Asks a network, given as `evals.functions.ModelFunctions`."""
+
+  def test_files(self) -> list[str]:
+    """What is asked about of a dataset of its own, which is no source."""
+    return []
+
+  def videos_by_side(self) -> dict[str, Any]:
+    """The `Videos` that are read."""
+    found = {side: getattr(self, side) for side in self.sides}
+    return {k: v for k, v in found.items() if v and v.sources}
+
+  def skipped(self, reason: str) -> Result:
+    """Nothing, and a line in the log that says why."""
+    logging.info('%s skipped: %s.', type(self).__name__, reason)
+    return Result({}, {})
+
+  def refuse_unused(self, names: Iterable[str], why: str) -> None:
+    """Refuses settings that would do nothing, unless they have their defaults.
+
+    Raises:
+      ValueError: names a setting, its value and why it does nothing.
+    """
+    for field in dataclasses.fields(self):
+      if field.name in names:
+        default = field.default
+        if default is dataclasses.MISSING:
+          default = field.default_factory()
+        value = getattr(self, field.name)
+        if value != default:
+          raise ValueError(f'{field.name}={value!r} does nothing {why}.')
+
+  def resolve(self, **settings: Any) -> None:
+    """Sets, while it is made, what its settings leave open."""
+    for name, value in settings.items():
+      object.__setattr__(self, name, value)
 
 
 EVALS = Registry(
@@ -135,7 +171,7 @@ def build_eval(
   settings.pop('every_steps', None)
   batch_size = settings.pop('batch_size', batch_size)
   own = dict(settings.pop('data', {}))
-  reads = getattr(evaluation, 'reads', ('sources', 'clip', 'crop'))
+  reads = evaluation.reads
   if settings.get('dataset'):  # Read in place of sources.
     reads = [key for key in reads if key != 'sources']
   reads = (*reads, *(('max_videos',) if 'sources' in reads else ()))
@@ -145,7 +181,7 @@ def build_eval(
   readable = (*reads, *_HOW_TO_READ)
   shared = {k: v for k, v in shared.items() if k in readable}
   sides = {}
-  for side in getattr(evaluation, 'sides', ('videos',)):
+  for side in evaluation.sides:
     if side != 'videos' and side not in settings:
       continue
     keys = own | dict(settings.pop(side, {}))
@@ -156,7 +192,7 @@ def build_eval(
           f'{config["name"]!r}, which reads {", ".join(reads)}. '
           f'{near_names(key, readable)}'
         )
-    usual = dict.fromkeys(getattr(evaluation, 'as_trained', ()), RUN)
+    usual = dict.fromkeys(evaluation.as_trained, RUN)
     found = _from_run(usual | shared | keys, run_config.data)
     for key in reads:
       if DEFAULTS[key] is None and not found.get(key):
@@ -204,8 +240,8 @@ def unfit_evals(
   """
   unfit = {}
   for alias, entry in entries.items():
-    wanted = getattr(EVALS.get(entry['name']), 'rebuilds', (rebuilt,))
-    if rebuilt not in wanted:
+    wanted = EVALS.get(entry['name']).rebuilds
+    if wanted and rebuilt not in wanted:
       unfit[alias] = (
         f'it is about rebuilt {" or ".join(_REBUILT[w] for w in wanted)}, and '
         f'this run rebuilds {_REBUILT[rebuilt]}'
@@ -217,17 +253,10 @@ def spec(evaluation: Any) -> dict[str, Any]:
   """Everything that decides an evaluation's numbers, as plain data."""
   name = EVALS.name_of(type(evaluation))
   fields = dataclasses.asdict(evaluation)
-  for side in getattr(evaluation, 'sides', ('videos',)):
+  for side in evaluation.sides:
     for key in _HOW_TO_READ:
       (fields[side] or {}).pop(key, None)
   return {'name': name, **fields}
-
-
-def videos_of(evaluation: Any) -> dict[str, Any]:
-  """The `Videos` of an evaluation that it reads, by side."""
-  sides = getattr(evaluation, 'sides', ('videos',))
-  found = {side: getattr(evaluation, side) for side in sides}
-  return {k: videos for k, videos in found.items() if videos and videos.sources}
 
 
 def _from_run(keys: Mapping[str, Any], data: Mapping[str, Any]) -> dict:

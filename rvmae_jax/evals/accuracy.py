@@ -2,11 +2,10 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar
 
 import jax
 
-from rvmae_jax.evals import Result, skipped
+from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.answers import measure, picture_arrays
 from rvmae_jax.evals.features import gather
 from rvmae_jax.evals.functions import ModelFunctions
@@ -17,7 +16,7 @@ from rvmae_jax.metrics.classification import chance_accuracy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AccuracyEval:
+class AccuracyEval(Evaluation):
   """Accuracy and calibration of a network with `logits`.
 
   Each video may be seen as several views, see `evals.views`, whose class
@@ -31,10 +30,9 @@ class AccuracyEval:
     strata: columns by whose values accuracy is split, see `evals.strata`.
   """
 
-  # What is asked has learned from the run's videos, not from its own.
-  asks_classifier: ClassVar = True
-  # It learned from clips of one kind, and is asked about such.
-  as_trained: ClassVar = ('clip', 'crop')
+  asks_classifier = True
+  # The classifier learned from clips of one kind, and is asked about such.
+  as_trained = ('clip', 'crop')
 
   videos: Videos
   num_batches: int = 0
@@ -67,7 +65,7 @@ class AccuracyEval:
     batches = self.videos.batches(self.num_batches)
     rows, labels, places = gather(classify, batches, self.views())
     if not rows:
-      return skipped(self, 'no labels in its videos')
+      return self.skipped('no labels in its videos')
     scores = rows[''].mean(1)
     if labels.max() >= scores.shape[1]:
       raise ValueError(

@@ -3,16 +3,19 @@
 import collections
 import dataclasses
 import functools
-import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
 
+import jax
 import numpy as np
-from absl import logging
 
 from rvmae_jax.evals.answers import Answer
 from rvmae_jax.evals.features import gather
-from rvmae_jax.evals.heads import AttentiveHead, ManyHeads
+from rvmae_jax.evals.heads import (
+  AttentiveHead,
+  TrainedHeads,
+  cross_entropy,
+  most_accurate,
+)
 from rvmae_jax.evals.probing import Answers, Probe
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.token_rows import EncodedRows, KeptRows, Networks
@@ -22,12 +25,8 @@ _POOLING = 'attentive'  # Its place in the names of numbers.
 _FEW = 200
 
 
-class _Chosen(NamedTuple):
-  """The heads of one network and seed, and the one that was chosen."""
-
-  heads: ManyHeads
-  number: int
-  validation_top1: float
+# Heads by encoder and seed, the number of the best, and its validation_top1.
+_Chosen = dict[tuple[str, int], tuple[TrainedHeads, int, float]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,8 +34,9 @@ class AttentiveProbeEval(Probe):
   """Accuracy of an attentive head on the tokens of a frozen network.
 
   Heads with every learning rate and weight decay learn at once, see
-  `heads.ManyHeads`. The best of them on a held-out part of the training videos
-  (`validation_top1`), which none learned from, is asked about the test videos.
+  `heads.TrainedHeads`. The best of them on a held-out part of the training
+  videos (`validation_top1`), which none learned from, is asked about the test
+  videos.
 
   Training videos are encoded once and their tokens kept in memory, in float16;
   the log says how much that is, and what will not fit is refused at the start.
@@ -69,79 +69,59 @@ class AttentiveProbeEval(Probe):
     num_heads = len(self.learning_rates) * len(self.weight_decays)
     return num_heads * len(self.encoders) * self.seeds
 
-  def answer(self, functions, encoders):
+  def answer(self, functions):
     """One answer for each encoder and seed."""
-    num_classes = self.train.num_classes
-    if num_classes < 2:
-      logging.info('Attentive probe skipped: its train videos have no classes.')
-      return None
-    networks = Networks(functions, encoders, self.seeds, self.train)
+    if self.train.num_classes < 2:
+      return 'its train videos have no classes'
+    networks = Networks(functions, self.encoders, self.seeds, self.train)
     train_rows = (KeptRows if self.cache else EncodedRows)(networks, self.train)
     if not train_rows.num_videos:
-      logging.info('Attentive probe skipped: no labels in its train videos.')
-      return None
-    chosen = self._learn(train_rows, networks, encoders, num_classes)
+      return 'no labels in its train videos'
+    chosen = self._learn(train_rows, networks)
     return self._ask(chosen, networks, train_rows.num_videos)
 
   def _learn(
-    self,
-    train: KeptRows | EncodedRows,
-    networks: Networks,
-    encoders: Sequence[str],
-    num_classes: int,
-  ) -> dict[tuple[str, int], _Chosen]:
+    self, train: KeptRows | EncodedRows, networks: Networks
+  ) -> _Chosen:
     """Trains the heads of each encoder and seed, and chooses among them."""
-    pairs = list(itertools.product(encoders, range(self.seeds)))
     num_steps = train.num_steps(self.num_epochs)
-    heads: dict[tuple[str, int], ManyHeads] = {}
+    heads: dict[tuple[str, int], TrainedHeads] = {}
     batches = train.training_batches(self.num_epochs)
     for rows in progress(batches, num_steps, 'attentive heads', unit='steps'):
       is_held_out = self._is_held_out(rows.places)
-      for encoder, number in pairs:
-        tokens = rows.tokens[networks.name(encoder, number)]
-        if (encoder, number) not in heads:
-          heads[encoder, number] = self._new_heads(
-            tokens, num_classes, num_steps, number
-          )
+      for pair, name in networks.names.items():
+        tokens, (_, number) = rows.tokens[name], pair
+        if pair not in heads:
+          heads[pair] = self._new_heads(tokens, num_steps, number)
         learns = ~is_held_out[number] & (rows.labels >= 0)
-        heads[encoder, number].train(
-          [tokens], [rows.labels, np.float32(learns)]
-        )
+        heads[pair].train([tokens], [rows.labels, np.float32(learns)])
     asked = collections.defaultdict(list)
     for rows in train.all_batches():
       is_held_out = self._is_held_out(rows.places)
-      for encoder, number in pairs:
-        tokens = rows.tokens[networks.name(encoder, number)]
-        chooses = is_held_out[number] & (rows.labels >= 0)
-        probabilities = heads[encoder, number].classify_all(tokens)
-        asked[encoder, number].append(
-          (probabilities[:, chooses], rows.labels[chooses])
-        )
-    return {
-      pair: _Chosen(heads[pair], *heads[pair].best(asked[pair]))
-      for pair in pairs
-    }
+      for pair, name in networks.names.items():
+        chooses = is_held_out[pair[1]] & (rows.labels >= 0)
+        logits = np.asarray(heads[pair].answer(rows.tokens[name]))
+        asked[pair].append((logits[:, chooses], rows.labels[chooses]))
+    return {pair: (heads[pair], *most_accurate(asked[pair])) for pair in heads}
 
   def _ask(
-    self,
-    chosen: dict[tuple[str, int], _Chosen],
-    networks: Networks,
-    num_train: int,
-  ) -> Answers | None:
+    self, chosen: _Chosen, networks: Networks, num_train: int
+  ) -> Answers | str:
     """Shows every test video to the chosen heads, view by view."""
 
     def classify(batch):
       tokens = networks.tokens(batch['video'])
       return {
-        pair: heads.classify(best, tokens[networks.name(*pair)])
+        pair: jax.nn.softmax(
+          heads.answer(tokens[networks.names[pair]], number=best)
+        )
         for pair, (heads, best, _) in chosen.items()
       }
 
     batches = progress(self.test.batches(), self.test.num_videos, 'test videos')
     asked, labels, places = gather(classify, batches, self.views())
     if not asked:
-      logging.info('Attentive probe skipped: no labels in its test videos.')
-      return None
+      return 'no labels in its test videos'
     given = collections.defaultdict(list)
     for (encoder, number), (heads, best, validation_top1) in chosen.items():
       probabilities = asked[encoder, number].mean(1)
@@ -156,8 +136,8 @@ class AttentiveProbeEval(Probe):
     return Answers(labels, places, num_train, given)
 
   def _new_heads(
-    self, tokens: np.ndarray, num_classes: int, num_steps: int, number: int
-  ) -> ManyHeads:
+    self, tokens: np.ndarray, num_steps: int, number: int
+  ) -> TrainedHeads:
     width = self.width or tokens.shape[-1]
     num_heads = self.num_heads or max(width // 64, 1)
     if width % num_heads:
@@ -165,9 +145,10 @@ class AttentiveProbeEval(Probe):
         f'A head {width} wide cannot be split into num_heads={num_heads}; '
         'width has to be a multiple of num_heads.'
       )
-    return ManyHeads(
-      AttentiveHead(num_classes, width, num_heads),
+    return TrainedHeads(
+      AttentiveHead(self.train.num_classes, width, num_heads),
       tokens,
+      loss=cross_entropy,
       optimizer='adamw',
       rates=self.learning_rates,
       decays=self.weight_decays,

@@ -1,7 +1,6 @@
 """Boxes of a first frame, followed by a trained head on frozen features."""
 
 import dataclasses
-from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -43,8 +42,9 @@ class BoxTrackingEval(ReadoutEval):
       released heads say where it is, which takes more training.
   """
 
-  datasets: ClassVar = BOXES
-  chosen_by: ClassVar = ('mean_iou',)
+  datasets = BOXES
+  chosen_by = ('mean_iou',)
+  trivial_name = 'first_box'
 
   num_queries: int = 8
   relative: bool = False
@@ -97,9 +97,7 @@ class BoxTrackingEval(ReadoutEval):
   def trivial(self, train):
     """The box of the first frame, in all."""
     del train
-    return 'first_box', lambda truth: truth['boxes'][:, :1].repeat(
-      self.num_frames, axis=1
-    )
+    return lambda truth: truth['boxes'][:, :1].repeat(self.num_frames, axis=1)
 
   def right_answer(self, truth):
     """The true boxes."""

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.memory import planned_bytes
@@ -22,7 +22,7 @@ _LEAST_RUNS = 3  # In a round.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CostEval:
+class CostEval(Evaluation):
   """What features cost on this device, beside those of other networks.
 
   Numbers of clips are those of `encode`, by batch size and length; those of
@@ -39,8 +39,8 @@ class CostEval:
       its model; or `model` alone, all of it.
   """
 
-  is_of_device: ClassVar = True  # On another one it has to be done again.
-  reads: ClassVar = ('crop',)
+  is_of_device = True
+  reads = ('crop',)
 
   videos: Videos
   batch_sizes: Sequence[int] = (1, 8)
@@ -108,27 +108,25 @@ def other_model(entry: Mapping[str, Any]) -> ConfigDict:
   return config_utils.merged(model, entry.get('model', {}))
 
 
+@dataclasses.dataclass
 class Case:
   """One compiled function and how long it took.
 
-  Args:
+  Attributes:
     compiled: what to run, and what on, see `ModelFunctions.compile`.
     batch_size: rows that it works on.
     flops: of one row, or None if unknown.
+    seconds: of each run that counts.
   """
 
-  def __init__(
-    self,
-    compiled: tuple[jax.stages.Compiled, tuple],
-    batch_size: int,
-    flops: int | None,
-  ):
-    self._compiled, self._args = compiled
-    self._batch_size, self._flops = batch_size, flops
-    self._seconds: list[float] = []
+  compiled: tuple[jax.stages.Compiled, tuple]
+  batch_size: int
+  flops: int | None
+  seconds: list[float] = dataclasses.field(default_factory=list)
 
   def _run(self) -> None:
-    jax.block_until_ready(self._compiled(*self._args))
+    program, args = self.compiled
+    jax.block_until_ready(program(*args))
 
   def run_round(self, seconds: float) -> None:
     """Runs for about so long, after one run that is not counted."""
@@ -137,16 +135,16 @@ class Case:
     while num_runs < _LEAST_RUNS or time.perf_counter() - start_s < seconds:
       began_s = time.perf_counter()
       self._run()
-      self._seconds.append(time.perf_counter() - began_s)
+      self.seconds.append(time.perf_counter() - began_s)
       num_runs += 1
 
   def result(self) -> dict[str, float]:
     """Figures by name, see `CostEval.run`."""
     figures = {
-      'p50_ms': 1e3 * float(np.percentile(self._seconds, 50)),
-      'p95_ms': 1e3 * float(np.percentile(self._seconds, 95)),
-      'per_s': self._batch_size / float(np.mean(self._seconds)),
+      'p50_ms': 1e3 * float(np.percentile(self.seconds, 50)),
+      'p95_ms': 1e3 * float(np.percentile(self.seconds, 95)),
+      'per_s': self.batch_size / float(np.mean(self.seconds)),
     }
-    if self._flops is not None:
-      figures['gflop'] = self._flops / 1e9
-    return figures | {'mib': planned_bytes(self._compiled) / 2**20}
+    if self.flops is not None:
+      figures['gflop'] = self.flops / 1e9
+    return figures | {'mib': planned_bytes(self.compiled[0]) / 2**20}

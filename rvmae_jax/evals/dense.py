@@ -6,12 +6,15 @@ frame to frame. A model of clips sees windows that lie side by side.
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from rvmae_jax.evals.features import Encoder
 from rvmae_jax.registry import check_counts
+
+# Frames in, features [n, h*w, D] of n frames at a time out.
+Encode = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +35,9 @@ class DenseEncoder:
       not the features.
     reset_every: frames after which a recurrent model's state is thrown away; 0
       keeps it to the end.
+    warm_up: times that a recurrent model is shown the first frame before it
+      counts. A state that comes from zero takes a few frames to fill; until
+      then features differ from later ones of the same thing.
   """
 
   functions: Encoder
@@ -39,6 +45,7 @@ class DenseEncoder:
   window: int = 16
   chunk: int = 8
   reset_every: int = 0
+  warm_up: int = 0
 
   def __post_init__(self):
     check_counts(self, 'window', 'chunk')
@@ -67,6 +74,8 @@ class DenseEncoder:
 
   def _streamed(self, frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     num_seen, state = 0, None
+    first = list(itertools.islice(frames, 1))
+    frames = itertools.chain(first * (1 + self.warm_up), frames)
     while True:
       if self.reset_every and num_seen % self.reset_every == 0:
         state = None
@@ -82,8 +91,10 @@ class DenseEncoder:
       features, state = self.functions.encode_from(
         state, _filled(clip, self.chunk)[None]
       )
+      counted = slice(max(self.warm_up - num_seen, 0), len(clip))
       num_seen += len(clip)
-      yield features[0, : len(clip), self.functions.num_prefix_tokens :]
+      if counted.start < counted.stop:
+        yield features[0, counted, self.functions.num_prefix_tokens :]
 
   def _windowed(self, frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     while len(clip := _take(frames, self.window)):

@@ -1,7 +1,6 @@
 """Depth of every pixel, read from frozen features by a trained head."""
 
 import dataclasses
-from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -41,9 +40,10 @@ class DepthEval(ReadoutEval):
   large as the frames.
   """
 
-  datasets: ClassVar = DEPTH
-  chosen_by: ClassVar = ('AbsRel',)
-  less_is_better: ClassVar = True
+  datasets = DEPTH
+  chosen_by = ('AbsRel',)
+  less_is_better = True
+  trivial_name = 'mean'
 
   def length(self, video):
     """Frames that have a map."""
@@ -81,7 +81,7 @@ class DepthEval(ReadoutEval):
   def trivial(self, train):
     """The mean depth of the training videos, everywhere."""
     mean, _ = _moments([clip.truth['depth'] for clip in train])
-    return 'mean', lambda truth: np.full_like(truth['depth'], mean)
+    return lambda truth: np.full_like(truth['depth'], mean)
 
   def right_answer(self, truth):
     """The true map."""

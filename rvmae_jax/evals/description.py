@@ -5,28 +5,26 @@ from collections.abc import Iterator
 from typing import Any
 
 from rvmae_jax.data.decoding import VideoError
-from rvmae_jax.evals import spec, videos_of
+from rvmae_jax.evals import EVALS, Evaluation
 from rvmae_jax.evals.pooling import Pooling
 from rvmae_jax.evals.videos import Videos
 
 _MAX_FRAMES = 24
 
 
-def describe(alias: str, evaluation: Any) -> str:
+def describe(alias: str, evaluation: Evaluation) -> str:
   """What an evaluation does, line by line; opens its first video.
 
   Args:
     alias: its name in the config.
     evaluation: see `rvmae_jax.evals`.
   """
-  settings = spec(evaluation)
-  lines = [f'{alias}: {settings.pop("name")}']
+  lines = [f'{alias}: {EVALS.name_of(type(evaluation))}']
   if hasattr(evaluation, 'first_frames'):
     lines += _of_first(evaluation)
-  elif getattr(evaluation, 'dataset', None):
-    files = evaluation.test_files()
+  elif files := evaluation.test_files():
     lines.append(f'  {len(files)} files, the first {files[0]}')
-  sides = videos_of(evaluation)
+  sides = evaluation.videos_by_side()
   if not sides and not hasattr(evaluation, 'size'):
     lines.append('  pixels: {} x {}'.format(*evaluation.videos.size))
   for side, videos in sides.items():
@@ -36,7 +34,9 @@ def describe(alias: str, evaluation: Any) -> str:
     num_frames = videos.num_frames // getattr(evaluation, 'num_clips', 1)
     text = Pooling.named(name).describe(num_frames, videos.tubelet_size)
     lines.append(f'  pooled {name}: {text}')
-  lines.append(f'  trainings: {getattr(evaluation, "num_trainings", 0)}')
+  if hasattr(evaluation, 'trivial_name'):
+    lines.append(f'  answer that ignores the video: {evaluation.trivial_name}')
+  lines.append(f'  trainings: {evaluation.num_trainings}')
   for field in dataclasses.fields(evaluation):
     value = getattr(evaluation, field.name)
     if not isinstance(value, Videos):

@@ -1,11 +1,10 @@
 """Quality of features without labels: has a network collapsed, and how far?"""
 
 import dataclasses
-from typing import ClassVar
 
 import numpy as np
 
-from rvmae_jax.evals import Result, skipped
+from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.recurrence import RecurrenceEval
 from rvmae_jax.evals.videos import Videos
@@ -13,7 +12,7 @@ from rvmae_jax.metrics import features as measures
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FeatureQualityEval:
+class FeatureQualityEval(Evaluation):
   """Rank, spread and similarity of features; gates of a recurrent core.
 
   Of `videos` (means over all tokens of a clip) and of `tokens` (some of each
@@ -29,7 +28,7 @@ class FeatureQualityEval:
     num_tokens: of each clip.
   """
 
-  reads: ClassVar = ('sources', 'clip', 'crop', 'mask')
+  reads = ('sources', 'clip', 'crop', 'mask')
 
   videos: Videos
   num_batches: int = 4
@@ -49,7 +48,7 @@ class FeatureQualityEval:
     found = self._features(functions)
     num_videos = len(found['videos'])
     if num_videos < 2:
-      return skipped(self, 'it takes two videos that can be decoded')
+      return self.skipped('it takes two videos that can be decoded')
     metrics, arrays = {}, {}
     for kind, features in found.items():
       rank, deviations = measures.rank_me(features), measures.spread(features)

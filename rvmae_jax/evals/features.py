@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -24,7 +24,7 @@ _THUMBNAIL = 16
 ENCODERS = {
   'trained': 'the network',
   'random': 'the same network with fresh parameters',
-  'per_frame': 'its encoder alone, without recurrence',
+  'per_frame': 'the network on each frame alone, without those before',
   'pixels': f'frames of {_THUMBNAIL}x{_THUMBNAIL} pixels',
 }
 
@@ -45,29 +45,65 @@ class FeatureSet:
   places: np.ndarray | None = None
 
 
-class Thumbnails:
-  """Small frames as tokens, asked in the same way as a network."""
+def thumbnails(video: np.ndarray) -> np.ndarray:
+  """Small frames as single tokens.
 
-  is_recurrent = False
-  num_prefix_tokens = 0
+  Args:
+    video: [B, T, H, W, 3] uint8.
 
-  def encode(self, video: np.ndarray) -> np.ndarray:
-    """See `thumbnails`."""
-    return thumbnails(video)
+  Returns:
+    [B, T, 1, h*w*3] float32 in [0, 1]: means over squares of pixels, of a size
+    that leaves about 16 a side (edges that do not fill a square are cut).
+  """
+  *lead, height, width, _ = video.shape
+  side = max(min(height, width) // _THUMBNAIL, 1)
+  h, w = height // side, width // side
+  video = video[..., : h * side, : w * side, :] / np.float32(255)
+  # [B, T, h, side, w, side, 3]
+  video = video.reshape(*lead, h, side, w, side, 3).mean((-4, -2))
+  # [B, T, h, w, 3] -> [B, T, 1, h*w*3]
+  return video.reshape(*lead, 1, -1)
+
+
+def patch_colours(video: np.ndarray, patch_size: int) -> np.ndarray:
+  """Patches as they are: [B, T, H, W, 3] uint8 -> [B, T, h*w, p*p*3], -1..1."""
+  *lead, height, width, _ = video.shape
+  p, h, w = patch_size, height // patch_size, width // patch_size
+  # [B, T, h, p, w, p, 3] -> [B, T, h, w, p, p, 3] -> [B, T, h*w, p*p*3]
+  patches = video.reshape(*lead, h, p, w, p, 3).swapaxes(-4, -3)
+  return patches.reshape(*lead, h * w, -1) / np.float32(127.5) - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Pixels:
+  """Raw frames as tokens, asked in the same way as a network.
+
+  Attributes:
+    encode: makes tokens [B, T, N, D] of clips [B, T, H, W, 3] uint8.
+  """
+
+  is_recurrent: ClassVar = False
+  num_prefix_tokens: ClassVar = 0
+
+  encode: Callable[[np.ndarray], np.ndarray]
 
   def pooled(
     self, video: np.ndarray, poolings: Sequence[str]
   ) -> dict[str, np.ndarray]:
-    """Poolings of thumbnails, by name."""
-    return jax.device_get(pool(thumbnails(video), tuple(poolings)))
+    """Poolings of the tokens, by name."""
+    return jax.device_get(pool(self.encode(video), tuple(poolings)))
 
 
 # What answers `encode` and `pooled`.
-Encoder = ModelFunctions | Thumbnails
+Encoder = ModelFunctions | Pixels
 
 
 def make_encoder(
-  name: str, functions: ModelFunctions, video: np.ndarray, seed: int = 0
+  name: str,
+  functions: ModelFunctions,
+  video: np.ndarray,
+  seed: int = 0,
+  pixels: Callable[[np.ndarray], np.ndarray] = thumbnails,
 ) -> Encoder:
   """One of `ENCODERS`.
 
@@ -76,9 +112,10 @@ def make_encoder(
     functions: the network.
     video: any clips, for their shape.
     seed: of fresh parameters.
+    pixels: makes tokens of raw frames.
   """
   if name == 'pixels':
-    return Thumbnails()
+    return Pixels(pixels)
   if name == 'random':
     return functions.untrained(video, seed)
   return functions.per_frame() if name == 'per_frame' else functions
@@ -216,23 +253,3 @@ def labelled(batch: Mapping[str, np.ndarray]) -> np.ndarray:
 def batch_places(batch: Mapping[str, np.ndarray]) -> np.ndarray:
   """`host/source` and `host/record` of each row, [B, 2]."""
   return np.stack([batch['host/source'], batch['host/record']], axis=1)
-
-
-def thumbnails(video: np.ndarray) -> np.ndarray:
-  """Small frames as single tokens: a baseline without a network.
-
-  Args:
-    video: [B, T, H, W, 3] uint8.
-
-  Returns:
-    [B, T, 1, h*w*3] float32 in [0, 1]: means over squares of pixels, of a size
-    that leaves about 16 a side (edges that do not fill a square are cut).
-  """
-  *lead, height, width, _ = video.shape
-  side = max(min(height, width) // _THUMBNAIL, 1)
-  h, w = height // side, width // side
-  video = video[..., : h * side, : w * side, :] / np.float32(255)
-  # [B, T, h, side, w, side, 3]
-  video = video.reshape(*lead, h, side, w, side, 3).mean((-4, -2))
-  # [B, T, h, w, 3] -> [B, T, 1, h*w*3]
-  return video.reshape(*lead, 1, -1)

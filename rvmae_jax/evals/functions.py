@@ -84,11 +84,8 @@ class ModelFunctions:
 
     def distance(params, first, second):
       def unit_features(frames):
-        clip_shape = len(frames), getattr(model, 'tubelet_size', 1)
-        # [n, H, W, 3] -> [n, z, H, W, 3]
-        video = jnp.broadcast_to(
-          frames[:, None], (*clip_shape, *frames.shape[1:])
-        )
+        # [n, 1, H, W, 3] -> [n, z, H, W, 3]
+        video = frames.repeat(getattr(model, 'tubelet_size', 1), axis=1)
         return unit_length(encode(params, video, 'encode'))
 
       difference = unit_features(first) - unit_features(second)
@@ -131,7 +128,7 @@ class ModelFunctions:
     return self.with_params(variables['params'])
 
   def per_frame(self) -> 'ModelFunctions':
-    """The encoder of this network alone, without its recurrence."""
+    """This network on each frame alone, without those before it."""
     other = copy.copy(self)
     other._method, other.is_recurrent, other.cache = 'encode_frames', False, {}
     return other
@@ -229,6 +226,7 @@ class ModelFunctions:
     Returns:
       [n] float32.
     """
+    distance, params = self._distance, self._params
     if network != 'own':
       if network not in self._judges:
         judge = self._load_judge(network)
@@ -237,10 +235,8 @@ class ModelFunctions:
           self._settle(judge.params),
         )
       distance, params = self._judges[network]
-      clips = self._place((first[:, None], second[:, None]))
-      return np.asarray(distance(params, *clips))
-    frames = self._place((first, second))
-    return np.asarray(self._distance(self._params, *frames))
+    clips = self._place((first[:, None], second[:, None]))
+    return np.asarray(distance(params, *clips))
 
   def _jit(self, function: Callable, **options: Any) -> Callable:
     """Jits for the mesh; what comes out is whole on each of its devices."""

@@ -128,16 +128,12 @@ class TrainedHeads:
     self._rates, self._decays = (
       np.array(column, np.float32) for column in zip(*self._settings)
     )
-    self._method = _Method(optimizer, num_steps, num_warmup, tuple(shares))
-    self._head, self._loss = head, loss
+    self._method = _Method(
+      head, loss, optimizer, num_steps, num_warmup, tuple(shares)
+    )
+    key, inputs = jax.random.key(seed), [rows[:1] for rows in inputs]
     self._state = _start(
-      head,
-      jax.random.key(seed),
-      [rows[:1] for rows in inputs],
-      self._rates,
-      self._decays,
-      start or {},
-      method=self._method,
+      self._method, self._rates, self._decays, key, inputs, start or {}
     )
 
   def __len__(self) -> int:
@@ -153,26 +149,16 @@ class TrainedHeads:
       truth: that the loss takes beside the head's outputs.
     """
     self._state = _update(
-      self._head,
-      self._loss,
-      self._state,
-      self._rates,
-      self._decays,
-      inputs,
-      truth,
-      method=self._method,
+      self._method, self._rates, self._decays, self._state, inputs, truth
     )
 
-  def answer_all(self, *inputs: np.ndarray) -> Any:
-    """What all heads put out: arrays [heads, B, ...]."""
-    return _answer(self._head, self._state.params, inputs)
-
-  def answer(self, number: int, *inputs: np.ndarray) -> Any:
-    """What one head puts out: arrays [B, ...]."""
-    one = jax.tree.map(
-      lambda leaf: leaf[number : number + 1], self._state.params
-    )
-    return jax.tree.map(lambda x: x[0], _answer(self._head, one, inputs))
+  def answer(self, *inputs: np.ndarray, number: int | None = None) -> Any:
+    """What one head puts out, arrays [B, ...], or all: [heads, B, ...]."""
+    params = self._state.params
+    if number is None:
+      return _answer(self._method.head, params, inputs)
+    one = jax.tree.map(lambda leaf: leaf[number : number + 1], params)
+    return jax.tree.map(lambda x: x[0], _answer(self._method.head, one, inputs))
 
   def parameters(self, number: int) -> Any:
     """Parameters of one head, as NumPy arrays."""
@@ -185,57 +171,36 @@ class TrainedHeads:
     return dict(zip(('learning_rate', 'weight_decay'), self._settings[number]))
 
 
-class ManyHeads(TrainedHeads):
-  """Heads that classify, trained by cross-entropy; see `TrainedHeads`.
-
-  The truth is labels [B] int, and weights [B]: how much each row counts.
-
-  Args:
-    head: takes features [B, ...] and gives logits [B, classes].
-    features: any rows, for their shape.
-    **settings: of `TrainedHeads`.
-  """
-
-  def __init__(self, head: nn.Module, features: np.ndarray, **settings: Any):
-    super().__init__(head, features, loss=_cross_entropy, **settings)
-
-  def classify_all(self, features: np.ndarray) -> np.ndarray:
-    """Class probabilities [heads, B, classes] for features [B, ...]."""
-    return np.asarray(jax.nn.softmax(self.answer_all(features)))
-
-  def best(
-    self, answers: Iterable[tuple[np.ndarray, np.ndarray]]
-  ) -> tuple[int, float]:
-    """Which head is most accurate on rows it did not learn from, and how.
-
-    Args:
-      answers: what `classify_all` gave for some rows, and their labels [B].
-
-    Raises:
-      ValueError: there are no rows.
-    """
-    probabilities, labels = zip(*answers)
-    probabilities = np.concatenate(probabilities, axis=1)
-    labels = np.concatenate(labels)
-    if not len(labels):
-      raise ValueError(
-        'None of the held-out training videos, by which heads are chosen, can '
-        'be read. Hold out more of them (held_out), or repair those.'
-      )
-    accuracies = [top_k_accuracy(head, labels) for head in probabilities]
-    number = int(np.argmax(accuracies))
-    return number, accuracies[number]
-
-  def classify(self, number: int, features: np.ndarray) -> np.ndarray:
-    """Class probabilities [B, classes] of one head for features [B, ...]."""
-    return np.asarray(jax.nn.softmax(self.answer(number, features)))
-
-
-def _cross_entropy(
+def cross_entropy(
   logits: jax.Array, labels: jax.Array, weights: jax.Array
 ) -> jax.Array:
+  """Of heads that classify: logits [B, classes], labels [B], weights [B]."""
   losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
   return (losses * weights).sum() / jnp.maximum(weights.sum(), 1)
+
+
+def most_accurate(
+  answers: Iterable[tuple[np.ndarray, np.ndarray]],
+) -> tuple[int, float]:
+  """Which head is most accurate on rows it did not learn from, and how.
+
+  Args:
+    answers: logits [heads, B, classes] for some rows, and their labels [B].
+
+  Raises:
+    ValueError: there are no rows.
+  """
+  logits, labels = zip(*answers)
+  probabilities = np.asarray(jax.nn.softmax(np.concatenate(logits, axis=1)))
+  labels = np.concatenate(labels)
+  if not len(labels):
+    raise ValueError(
+      'None of the held-out training videos, by which heads are chosen, can '
+      'be read. Hold out more of them (held_out), or repair those.'
+    )
+  accuracies = [top_k_accuracy(head, labels) for head in probabilities]
+  number = int(np.argmax(accuracies))
+  return number, accuracies[number]
 
 
 class _State(NamedTuple):
@@ -246,8 +211,10 @@ class _State(NamedTuple):
 
 
 class _Method(NamedTuple):
-  """How heads learn; see `TrainedHeads`."""
+  """What learns, and how; see `TrainedHeads`."""
 
+  head: nn.Module
+  loss: Callable[..., jax.Array]
   optimizer: str
   num_steps: int
   num_warmup: int
@@ -273,14 +240,11 @@ class _Method(NamedTuple):
     )
 
 
-# Compiled once for each head and method, however many networks are probed.
-_static = ('head', 'method')
-
-
-@functools.partial(jax.jit, static_argnames=_static)
-def _start(head, key, inputs, rates, decays, known, *, method):
+# Compiled once for each method, however many networks are probed.
+@functools.partial(jax.jit, static_argnums=0)
+def _start(method, rates, decays, key, inputs, known):
   """The heads before training; all have the same parameters."""
-  drawn = flatten_dict(head.init(key, *inputs)['params'])
+  drawn = flatten_dict(method.head.init(key, *inputs)['params'])
   known = flatten_dict(known)
   params = unflatten_dict({k: known.get(k, drawn[k]) for k in drawn})
 
@@ -290,14 +254,12 @@ def _start(head, key, inputs, rates, decays, known, *, method):
   return jax.vmap(start)(rates, decays)
 
 
-@functools.partial(
-  jax.jit, static_argnames=(*_static, 'loss'), donate_argnames='state'
-)
-def _update(head, loss, state, rates, decays, inputs, truth, *, method):
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=3)
+def _update(method, rates, decays, state, inputs, truth):
   """A step of each head by its own rate and decay, on the same rows."""
 
   def loss_of(params):
-    return loss(head.apply({'params': params}, *inputs), *truth)
+    return method.loss(method.head.apply({'params': params}, *inputs), *truth)
 
   def update(state, rate, decay):
     updates, moments = method.transform(rate, decay).update(
@@ -308,7 +270,7 @@ def _update(head, loss, state, rates, decays, inputs, truth, *, method):
   return jax.vmap(update)(state, rates, decays)
 
 
-@functools.partial(jax.jit, static_argnames='head')
+@functools.partial(jax.jit, static_argnums=0)
 def _answer(head, params, inputs):
   """Outputs with the heads first."""
   return jax.vmap(lambda params: head.apply({'params': params}, *inputs))(

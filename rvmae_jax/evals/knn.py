@@ -17,7 +17,7 @@ class KnnEval(FeatureProbe):
   nothing, so it is cheap enough to run beside training.
 
   Attributes:
-    k: neighbours.
+    k: neighbours; all training videos where there are fewer.
     temperature: of the votes.
   """
 
@@ -28,37 +28,15 @@ class KnnEval(FeatureProbe):
     """Nothing is learned: the votes of the nearest are the answer."""
     del seed
 
+    k = min(self.k, len(features))
+    one_hot = np.eye(labels.max() + 1, dtype=np.float32)[labels]
+
     def classify(test):
-      votes = knn_scores(features, labels, test, self.k, self.temperature)
+      similarity = unit_rows(test) @ unit_rows(features).T  # [m, n]
+      nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]  # [m, k]
+      closeness = np.take_along_axis(similarity, nearest, axis=1) - 1
+      votes = np.exp(closeness / self.temperature)
+      votes = np.einsum('mk,mkc->mc', votes, one_hot[nearest])
       return votes / votes.sum(1, keepdims=True)
 
     return classify, {}
-
-
-def knn_scores(
-  train: np.ndarray,
-  labels: np.ndarray,
-  test: np.ndarray,
-  k: int = 20,
-  temperature: float = 0.07,
-) -> np.ndarray:
-  """Votes for each class.
-
-  Args:
-    train: [n, D].
-    labels: [n] int, 0 to classes - 1.
-    test: [m, D].
-    k: neighbours; all of `train` if there are fewer.
-    temperature: of the votes.
-
-  Returns:
-    [m, classes].
-  """
-  k = min(k, len(train))
-  one_hot = np.eye(labels.max() + 1, dtype=np.float32)[labels]
-  similarity = unit_rows(test) @ unit_rows(train).T  # [m, n]
-  nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]  # [m, k]
-  votes = np.exp(
-    (np.take_along_axis(similarity, nearest, axis=1) - 1) / temperature
-  )
-  return np.einsum('mk,mkc->mc', votes, one_hot[nearest])

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -11,14 +11,13 @@ from absl import logging
 from rvmae_jax.data.frames import path_of
 from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.data.tracking.videos import TrackedVideo
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.dense import DenseEncoder
-from rvmae_jax.evals.features import ENCODERS, make_encoder
+from rvmae_jax.evals.features import ENCODERS, make_encoder, patch_colours
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
-from rvmae_jax.evals.tracking.encoders import Encode, patch_colours, warmed_up
 from rvmae_jax.evals.tracking.pictures import Pictures
-from rvmae_jax.evals.tracking.predictions import PredictionFolder
+from rvmae_jax.evals.tracking.predictions import save_label
 from rvmae_jax.evals.tracking.propagation import Propagation
 from rvmae_jax.evals.tracking.scores import SCORES
 from rvmae_jax.evals.tracking.tracker import Tracker
@@ -35,7 +34,7 @@ PROPAGATED_BY = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LabelPropagationEval:
+class LabelPropagationEval(Evaluation):
   """Propagates the labels of a first frame by the similarity of features.
 
   Nothing is trained. A recurrent network reads each video whole, from a state
@@ -48,19 +47,18 @@ class LabelPropagationEval:
     dataset: `name` of `rvmae_jax.data.tracking.TRACKING`, and its arguments.
     size: (height, width) of the frames that networks see; empty is the
       dataset's default.
-    encoders: some of `PROPAGATED_BY`; `per_frame` is left out where there is no
-      recurrence.
+    encoders: some of `PROPAGATED_BY`.
     num_videos: the first of the dataset; 0 takes all.
     num_previous, radius, top_k, temperature: see `Propagation`; top_k 0 is the
       dataset's default.
     window, chunk, reset_every: see `evals.dense.DenseEncoder`.
-    warm_up: times that a recurrent network is shown the first frame before it
-      counts; published numbers have none.
+    warm_up: see there. Without it the labels of the first frame, the only true
+      ones, find no match in later ones; published numbers have none.
     save_to: a folder for the labels that the network predicts; '' saves none.
     num_pictures: videos whose labels are kept for pictures.
   """
 
-  reads: ClassVar = ()
+  reads = ()
 
   videos: Videos
   dataset: Mapping[str, Any]
@@ -81,8 +79,8 @@ class LabelPropagationEval:
   def __post_init__(self):
     check_known('encoder', PROPAGATED_BY, *self.encoders)
     dataset = self._dataset
-    object.__setattr__(self, 'size', tuple(self.size or dataset.size))
-    object.__setattr__(self, 'top_k', self.top_k or dataset.top_k)
+    size, top_k = tuple(self.size or dataset.size), self.top_k or dataset.top_k
+    self.resolve(size=size, top_k=top_k)
     self.videos.check_tiled(self.size, 'size')
 
   @functools.cached_property
@@ -104,11 +102,7 @@ class LabelPropagationEval:
     what `Pictures` keeps.
     """
     grid = tuple(side // self.videos.patch_size for side in self.size)
-    encoders = {
-      name: self._encoder(name, functions)
-      for name in self.encoders
-      if name != 'per_frame' or functions.is_recurrent
-    }
+    encoders = {name: self._encoder(name, functions) for name in self.encoders}
     propagation = Propagation(
       num_previous=self.num_previous,
       radius=self.radius,
@@ -159,24 +153,23 @@ class LabelPropagationEval:
     count = len(self._dataset)
     return [path_of(self._dataset[i].video) for i in range(count)]
 
-  def _encoder(self, name: str, functions: ModelFunctions) -> Encode | None:
+  def _encoder(
+    self, name: str, functions: ModelFunctions
+  ) -> DenseEncoder | None:
     """Makes features of frames; None for 'copy', which needs none."""
-    patch_size = self.videos.patch_size
     if name == 'copy':
       return None
-    if name == 'pixels':
-      return functools.partial(patch_colours, patch_size=patch_size)
+    p = self.videos.patch_size
     # Parameters do not depend on the size of frames.
-    size = 2 * patch_size, 2 * patch_size
-    clip = np.zeros((1, self.window, *size, 3), np.uint8)
-    network = make_encoder(name, functions, clip, self.videos.seed)
-    encoder = DenseEncoder(
-      network,
+    clip = np.zeros((1, self.window, 2 * p, 2 * p, 3), np.uint8)
+    colours = functools.partial(patch_colours, patch_size=p)
+    return DenseEncoder(
+      make_encoder(name, functions, clip, self.videos.seed, colours),
       window=self.window,
       chunk=self.chunk,
       reset_every=self.reset_every,
+      warm_up=self.warm_up,
     )
-    return warmed_up(encoder, self.warm_up) if network.is_recurrent else encoder
 
   def _score(
     self,
@@ -187,14 +180,12 @@ class LabelPropagationEval:
     pictures: Pictures,
   ) -> float:
     """Tracks one video; its score."""
-    is_saved = self.save_to and encoder == 'trained'
-    saved = PredictionFolder(self.save_to) if is_saved else None
     num_frames = 0
     for frame, (image, predicted) in enumerate(track(video)):
       num_frames = frame + 1
       pictures.add(encoder, frame, image, predicted)
-      if saved:
-        saved.add(video.name, frame, predicted)
+      if self.save_to and encoder == 'trained':
+        save_label(self.save_to, video.name, frame, predicted)
       if (true := video.label(frame)) is not None:
         scores.add(frame, predicted, true)
         pictures.add('true', frame, image, true)

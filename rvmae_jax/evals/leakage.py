@@ -9,7 +9,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from rvmae_jax.data.manifest import SeenVideos
-from rvmae_jax.evals import videos_of
+from rvmae_jax.evals import Evaluation
 
 _SHOWN = 3
 
@@ -30,7 +30,7 @@ class Leak:
 
 
 def find_leaks(
-  evaluations: Mapping[str, Any], run_data: ConfigDict, seen: SeenVideos
+  evaluations: Mapping[str, Evaluation], run_data: ConfigDict, seen: SeenVideos
 ) -> dict[str, Leak]:
   """Evaluations whose test videos were trained on.
 
@@ -38,8 +38,7 @@ def find_leaks(
   the run's own sources as they are: it asks about training videos and says so.
 
   Args:
-    evaluations: by alias. Those with a `dataset` of their own, which is no
-      source, say by `test_files()` what they ask about.
+    evaluations: by alias.
     run_data: the data config of the run.
     seen: what the run has learned from.
 
@@ -48,11 +47,10 @@ def find_leaks(
   """
   leaks, known = {}, {}
   for alias, evaluation in evaluations.items():
-    if getattr(evaluation, 'dataset', None):
-      files = evaluation.test_files()
+    if files := evaluation.test_files():
       shared, num_videos = seen.find_files(files), len(files)
     else:
-      sides = videos_of(evaluation)
+      sides = evaluation.videos_by_side()
       asked = sides.get('test') or sides.get('videos')
       if not asked or (
         'test' not in sides and asked.sources == run_data.sources.to_dict()

@@ -9,8 +9,13 @@ import scipy.optimize
 import scipy.special
 import threadpoolctl
 
-from rvmae_jax.evals import refuse_unused
-from rvmae_jax.evals.heads import ManyHeads, hold_out, shuffled
+from rvmae_jax.evals.heads import (
+  TrainedHeads,
+  cross_entropy,
+  hold_out,
+  most_accurate,
+  shuffled,
+)
 from rvmae_jax.evals.kept_probe import LinearClassifier
 from rvmae_jax.evals.probing import FeatureProbe
 from rvmae_jax.metrics.classification import top_k_accuracy
@@ -69,11 +74,10 @@ class LinearProbeEval(FeatureProbe):
     check_known('solver', _SETTINGS, self.solver)
     own = _SETTINGS[self.solver]
     others = {*_BY_STEPS, 'penalties'} - {*own}
-    refuse_unused(
-      self, others, f'for solver={self.solver!r}, which has {", ".join(own)}'
+    self.refuse_unused(
+      others, f'for solver={self.solver!r}, which has {", ".join(own)}'
     )
-    for name, default in own.items():
-      object.__setattr__(self, name, getattr(self, name) or default)
+    self.resolve(**{k: getattr(self, k) or own[k] for k in own})
 
   @property
   def num_trainings(self) -> int:
@@ -85,30 +89,53 @@ class LinearProbeEval(FeatureProbe):
 
   def fit(self, features, labels, seed):
     """A linear classifier by the solver of choice."""
-    if self.solver == 'lbfgs':
-      return self._fit_by_lbfgs(features, labels, seed)
-    return self._fit_by_steps(features, labels, seed)
-
-  def _fit_by_lbfgs(self, features, labels, seed):
+    if self.solver != 'lbfgs':
+      return self._fit_by_steps(features, labels, seed)
     # On small matrices the threads of BLAS wait for each other longer than
     # they work: 30 times slower on a busy machine.
     num_threads = 1 if features.size < _SMALL else None
     with threadpoolctl.threadpool_limits(num_threads):
-      penalty, validation_top1 = choose_penalty(
-        features, labels, self.penalties, self.held_out, seed
-      )
+      penalty, validation_top1 = self.choose_penalty(features, labels, seed)
       weights, bias = fit_logistic(features, labels, penalty)
     return LinearClassifier(weights, bias), {
       'validation_top1': validation_top1,
       'penalty': penalty,
     }
 
+  def choose_penalty(
+    self, features: np.ndarray, labels: np.ndarray, seed: int
+  ) -> tuple[float, float]:
+    """The most accurate on held-out rows, the larger of equals; and how much.
+
+    Args:
+      features, labels, seed: as of `fit`.
+    """
+    rows, held_out_rows = hold_out(len(labels), self.held_out, seed)
+    spectrum = principal_axes(features[rows])
+    accuracies = {}
+    for penalty in sorted(self.penalties, reverse=True):
+      weights, bias = fit_logistic(
+        features[rows],
+        labels[rows],
+        penalty,
+        num_classes=labels.max() + 1,
+        spectrum=spectrum,
+        # To rank penalties takes less than the last digits of each.
+        tolerance=1e-3,
+      )
+      accuracies[penalty] = top_k_accuracy(
+        features[held_out_rows] @ weights + bias, labels[held_out_rows]
+      )
+    penalty = max(accuracies, key=accuracies.get)
+    return penalty, accuracies[penalty]
+
   def _fit_by_steps(self, features, labels, seed):
     rows, held_out_rows = hold_out(len(labels), self.held_out, seed)
     batch_size = min(self.train.batch_size, len(rows))
-    heads = ManyHeads(
+    heads = TrainedHeads(
       nn.Dense(int(labels.max()) + 1, kernel_init=_SMALL_NORMAL),
       features,
+      loss=cross_entropy,
       optimizer=self.solver,
       rates=self.learning_rates,
       decays=self.weight_decays,
@@ -117,52 +144,13 @@ class LinearProbeEval(FeatureProbe):
     )
     for batch in shuffled(rows, batch_size, self.num_epochs, seed):
       heads.train([features[batch]], [labels[batch], np.ones(batch_size)])
-    held_out = heads.classify_all(features[held_out_rows])
-    number, validation_top1 = heads.best([(held_out, labels[held_out_rows])])
+    held_out = heads.answer(features[held_out_rows]), labels[held_out_rows]
+    number, validation_top1 = most_accurate([held_out])
     head = heads.parameters(number)
     return LinearClassifier(head['kernel'], head['bias']), {
       'validation_top1': validation_top1,
       **heads.setting(number),
     }
-
-
-def choose_penalty(
-  features: np.ndarray,
-  labels: np.ndarray,
-  penalties: Sequence[float] = _PENALTIES,
-  held_out: float = 0.2,
-  seed: int = 0,
-) -> tuple[float, float]:
-  """The penalty that is most accurate on held-out rows, the larger of equals.
-
-  Args:
-    features: [n, D].
-    labels: [n] int, 0 to classes - 1.
-    penalties: candidates.
-    held_out: share of rows, drawn at random.
-    seed: of the draw.
-
-  Returns:
-    The penalty, and that accuracy.
-  """
-  rows, held_out_rows = hold_out(len(labels), held_out, seed)
-  spectrum = principal_axes(features[rows])
-  accuracies = {}
-  for penalty in sorted(penalties, reverse=True):
-    weights, bias = fit_logistic(
-      features[rows],
-      labels[rows],
-      penalty,
-      num_classes=labels.max() + 1,
-      spectrum=spectrum,
-      # To rank penalties takes less than the last digits of each.
-      tolerance=1e-3,
-    )
-    accuracies[penalty] = top_k_accuracy(
-      features[held_out_rows] @ weights + bias, labels[held_out_rows]
-    )
-  penalty = max(accuracies, key=accuracies.get)
-  return penalty, accuracies[penalty]
 
 
 def fit_logistic(

@@ -1,9 +1,11 @@
 """Temporal localization: what happens when in long videos, from features."""
 
+import collections
 import dataclasses
+import itertools
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -16,13 +18,13 @@ from rvmae_jax.data.localization.untrimmed import (
   LocalizationSet,
   UntrimmedVideo,
 )
-from rvmae_jax.evals import Result, refuse_unused
-from rvmae_jax.evals.features import check_encoders, make_encoder
+from rvmae_jax.evals import Evaluation, Result
+from rvmae_jax.evals.dense import DenseEncoder
+from rvmae_jax.evals.features import Encoder, check_encoders, make_encoder
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.localization_head import LocalizationHead
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.proposals import propose
-from rvmae_jax.evals.untrimmed_features import step_edges_s, step_reader
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics.localization import (
   AMBIGUOUS,
@@ -33,7 +35,7 @@ from rvmae_jax.metrics.localization import (
 )
 
 
-class _Example(NamedTuple):
+class Example(NamedTuple):
   """A video, its features by encoder, and the edges of its steps in seconds."""
 
   video: UntrimmedVideo
@@ -52,7 +54,7 @@ class _Example(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LocalizationEval:
+class LocalizationEval(Evaluation):
   """mAP at tIoU of a small head on frozen features, and of baselines.
 
   The same head learns from each encoder; see `evals.localization_head`.
@@ -66,11 +68,13 @@ class LocalizationEval:
       test videos is asked about by a head that learned from the others.
     encoders: what is compared, see `evals.features.ENCODERS`.
     thresholds: of tIoU.
-    fps, frames_per_step, window: see `evals.untrimmed_features`.
+    fps: frames that are read of a second, see `UntrimmedVideo.read`.
+    frames_per_step: of those read.
+    window: frames at once, of a model of clips.
     head: settings of `LocalizationHead`.
   """
 
-  reads: ClassVar = ('crop',)
+  reads = ('crop',)
 
   videos: Videos
   dataset: Mapping[str, Any]
@@ -87,7 +91,7 @@ class LocalizationEval:
   def __post_init__(self):
     check_encoders(self.encoders)
     if self.num_folds:
-      refuse_unused(self, ('train',), f'with num_folds={self.num_folds}')
+      self.refuse_unused(('train',), f'with num_folds={self.num_folds}')
 
   @property
   def num_trainings(self) -> int:
@@ -164,16 +168,13 @@ class LocalizationEval:
 
   def _read(
     self, functions: ModelFunctions, dataset: LocalizationSet
-  ) -> list[_Example]:
+  ) -> list[Example]:
     """All videos that can be read; their features stay in the cache."""
     size, seed, window = self.videos.size, self.videos.seed, self.window
-    steps = {'fps': self.fps, 'frames_per_step': self.frames_per_step}
+    steps = self.fps, self.frames_per_step
+    parts = [video.parts for video in dataset.videos]
     key = json.dumps(
-      [
-        [video.parts for video in dataset.videos],
-        [self.encoders, size, seed, window, steps],
-      ],
-      default=str,
+      [parts, self.encoders, size, seed, window, steps], default=str
     )
     if key not in functions.cache:
       clip = np.zeros((1, window, *size, 3), np.uint8)
@@ -181,25 +182,46 @@ class LocalizationEval:
         name: make_encoder(name, functions, clip, seed)
         for name in self.encoders
       }
-      read = step_reader(encoders, size, window=window, **steps)
       examples = []
-      for video in progress(
-        dataset.videos, len(dataset.videos), 'untrimmed videos'
-      ):
+      for video in progress(dataset.videos, len(parts), 'untrimmed videos'):
         try:
-          example = _Example(video, read(video), step_edges_s(video, **steps))
+          examples.append(self.read_steps(video, encoders))
         except VideoError as error:
           logging.warning('Localization continues without %s', error)
-        else:
-          examples.append(example)
       functions.cache[key] = examples
     return functions.cache[key]
+
+  def read_steps(
+    self, video: UntrimmedVideo, encoders: Mapping[str, Encoder]
+  ) -> Example:
+    """Reads a video once, for all encoders.
+
+    A frame's features are the mean over its tokens, a step's those over its
+    frames. A recurrent network reads on from the first frame to the last.
+    """
+
+    def by_frame(encoder, frames):
+      for features in DenseEncoder(encoder, window=self.window)(frames):
+        yield from features.mean(1)
+
+    copies = itertools.tee(
+      video.read(self.videos.size, self.fps), len(encoders)
+    )
+    # Side by side, so that no more frames wait than one encoder takes at once.
+    rows = zip(*map(by_frame, encoders.values(), copies))
+    steps = collections.defaultdict(list)
+    while step := list(itertools.islice(rows, self.frames_per_step)):
+      for encoder, features in zip(encoders, zip(*step)):
+        steps[encoder].append(np.mean(features, axis=0))
+    times_s = video.times_s(self.fps)
+    edges_s = np.append(times_s[: -1 : self.frames_per_step], times_s[-1])
+    return Example(video, {k: np.stack(v) for k, v in steps.items()}, edges_s)
 
   def _detect(
     self,
     encoder: str,
-    train: Sequence[_Example],
-    test: Sequence[_Example],
+    train: Sequence[Example],
+    test: Sequence[Example],
     num_classes: int,
   ) -> list[Detections]:
     """Proposals of each test video, in seconds."""
@@ -214,13 +236,13 @@ class LocalizationEval:
         for number, example in enumerate(train)
         if not self.num_folds or number not in asked
       ]
-      localizer = head.fit(
+      localize, _ = head.fit(
         [example.features[encoder] for example in learned],
         [example.truth_in_steps() for example in learned],
       )
       for number in asked:
         _, features, edges_s = test[number]
-        proposals = propose(*localizer(features[encoder]))
+        proposals = propose(*localize(features[encoder]))
         segments = np.interp(
           proposals.segments, np.arange(len(edges_s)), edges_s
         )

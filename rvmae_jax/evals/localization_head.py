@@ -7,7 +7,7 @@ and how far away the start and the end of it are.
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -22,6 +22,9 @@ from rvmae_jax.metrics.localization import AMBIGUOUS, Truth
 _LENGTH = 128
 _SOFTPLUS_1 = float(np.log(np.e - 1))  # Where softplus is 1.
 _PRIOR = 0.01  # What a fresh head thinks is the probability of each class.
+
+# Scores [T, C] in [0, 1] and distances [T, 2] in steps of features [T, D].
+Localize = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class LocalizationNetwork(nn.Module):
@@ -93,12 +96,16 @@ class LocalizationHead:
 
   def fit(
     self, features: Sequence[np.ndarray], truths: Sequence[Truth]
-  ) -> 'Localizer':
+  ) -> tuple[Localize, np.ndarray]:
     """Learns from videos [T, D], T of each its own.
 
     Args:
       features: of each video.
       truths: their segments in steps: step t lasts from t to t + 1.
+
+    Returns:
+      What it says of the features [T, D] of any video, and its losses
+      [num_steps] float32 as it learned.
     """
     every = np.concatenate(features)
     mean, deviation = every.mean(0), every.std(0) + 1e-6
@@ -121,9 +128,18 @@ class LocalizationHead:
     for _ in range(self.num_steps):
       state, loss = _update(self, state, self._crops(videos, rng))
       losses.append(loss)
-    return Localizer(
-      self, state[0], mean, deviation, reach, np.array(losses, np.float32)
-    )
+
+    def localize(features):
+      end = len(features)
+      video = _pad(
+        {'features': (features - mean) / deviation},
+        -(-end // _LENGTH) * _LENGTH,
+      )
+      logits, distances = _apply(self.network, state[0], video)
+      scores = jax.nn.sigmoid(logits[:end])
+      return np.asarray(scores), reach * np.asarray(distances[:end])
+
+    return localize, np.array(losses, np.float32)
 
   @property
   def network(self) -> LocalizationNetwork:
@@ -167,37 +183,6 @@ class LocalizationHead:
       part = {k: v[start : start + self.crop] for k, v in video.items()}
       rows.append(_pad(part, self.crop))
     return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
-
-
-@dataclasses.dataclass(frozen=True)
-class Localizer:
-  """A head that has learned.
-
-  Attributes:
-    head: its settings.
-    params: of its network.
-    mean, deviation: [D] of the features that it learned from.
-    reach: typical distance to a boundary, in steps.
-    losses: [num_steps] float32, as it learned.
-  """
-
-  head: LocalizationHead
-  params: Any
-  mean: np.ndarray
-  deviation: np.ndarray
-  reach: float
-  losses: np.ndarray
-
-  def __call__(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores [T, C] in [0, 1] and distances [T, 2] in steps of a video."""
-    end = len(features)
-    video = _pad(
-      {'features': (features - self.mean) / self.deviation},
-      -(-end // _LENGTH) * _LENGTH,
-    )
-    logits, distances = _apply(self.head.network, self.params, video)
-    scores = jax.nn.sigmoid(logits[:end])
-    return np.asarray(scores), self.reach * np.asarray(distances[:end])
 
 
 def step_targets(

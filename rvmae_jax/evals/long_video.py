@@ -1,11 +1,10 @@
 """Long videos: does a state still work after a thousand frames?"""
 
-import collections
 import dataclasses
 import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -14,11 +13,10 @@ from rvmae_jax.data.frames import frame_times_s, path_of, read_frames
 from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.data.tracking.videos import TrackedVideo
-from rvmae_jax.evals import Result, skipped
+from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.dense import DenseEncoder
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
-from rvmae_jax.evals.tracking.encoders import warmed_up
 from rvmae_jax.evals.tracking.propagation import Propagation
 from rvmae_jax.evals.tracking.tracker import Tracker
 from rvmae_jax.evals.videos import Videos
@@ -27,7 +25,7 @@ from rvmae_jax.metrics.segmentation import jaccard
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LongVideoEval:
+class LongVideoEval(Evaluation):
   """Drift, norm of the state, quality of tracking, and memory, by length.
 
   A recurrent network reads each video from its first frame on: `stream` carries
@@ -45,13 +43,12 @@ class LongVideoEval:
     lengths: frames after which to look, rising. Shorter videos are left out.
     context: frames of a fresh run that the long one is compared with.
     reset_every: of `reset_<N>`; 0 leaves it out.
-    warm_up: times that a recurrent network is shown the first frame before it
-      counts, see `evals.tracking.encoders`.
+    warm_up: see `evals.dense.DenseEncoder`.
     num_videos: to average over.
     window: frames that a network of clips sees at once.
   """
 
-  reads: ClassVar = ('sources', 'crop')
+  reads = ('sources', 'crop')
 
   videos: Videos
   dataset: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -69,7 +66,7 @@ class LongVideoEval:
         f'lengths={tuple(self.lengths)} must be positive, rising.'
       )
     default = self._dataset.size if self.dataset else self.videos.size
-    object.__setattr__(self, 'size', tuple(self.size or default))
+    self.resolve(size=tuple(self.size or default))
     self.videos.check_tiled(self.size, 'size')
     if self.dataset and self._dataset.kind == 'keypoints':
       raise ValueError('Long videos are tracked by masks; this has keypoints.')
@@ -93,43 +90,25 @@ class LongVideoEval:
     """
     videos = list(itertools.islice(self._long_videos(), self.num_videos))
     if not videos:
-      return skipped(self, f'no video has {self.lengths[-1]} frames')
+      return self.skipped(f'no video has {self.lengths[-1]} frames')
     encoders = self._encoders(functions)
     if not functions.is_recurrent:
       logging.info(
         'Long videos: features of windows cannot drift; only tracking and '
         'memory are measured.'
       )
-    warm_up = self.warm_up if functions.is_recurrent else 0
-    watched = collections.defaultdict(list)
-    overlaps = collections.defaultdict(list)
+    rows = []
     for video in progress(videos, len(videos), 'Long videos'):
-      watches = {}
-      for name, encoder in encoders.items():
-        fresh = dataclasses.replace(encoder, reset_every=0)
-        watches[name] = WatchedEncoder(
-          warmed_up(encoder, warm_up),
-          self.lengths,
-          fresh if functions.is_recurrent else None,
-          self.context,
-        )
       try:
-        found = {
-          name: self._follow(video, watch) for name, watch in watches.items()
-        }
-        found['copy'] = self._follow(video, None)
+        rows.append([self._follow(video, e) for e in encoders.values()])
       except VideoError as error:
         logging.warning('Left out of long videos: %s', error)
-        continue
-      for name, curve in found.items():
-        overlaps[name].append(curve)
-      for name, watch in watches.items():
-        watched[name].append(watch)
-    if not overlaps:
+    if not rows:
       return Result({}, {})
-    metrics = {'num_videos': len(overlaps['copy'])}
-    for name in (*encoders, 'copy'):
-      columns = self._columns(watched[name], np.array(overlaps[name]))
+    metrics = {'num_videos': len(rows)}
+    for name, followed in zip(encoders, zip(*rows)):
+      watched, overlaps = zip(*followed)
+      columns = self._columns(watched, np.array(overlaps))
       for number, length in enumerate(self.lengths):
         for column, values in columns.items():
           if not np.isnan(values[number]):
@@ -142,18 +121,22 @@ class LongVideoEval:
     count = len(self._dataset)
     return [path_of(self._dataset[i].video) for i in range(count)]
 
-  def _encoders(self, functions: ModelFunctions) -> dict[str, DenseEncoder]:
-    """What reads the videos, by name."""
+  def _encoders(
+    self, functions: ModelFunctions
+  ) -> dict[str, DenseEncoder | None]:
+    """What reads the videos, by name; None leaves labels where they are."""
     side = 2 * self.videos.patch_size
     clip = np.zeros((1, self.window, side, side, 3), np.uint8)
     random = functions.untrained(clip, self.videos.seed)
     name = 'stream' if functions.is_recurrent else 'windows'
-    encoders = {name: DenseEncoder(functions, window=self.window)}
+    encoder = DenseEncoder(functions, window=self.window, warm_up=self.warm_up)
+    encoders = {name: encoder}
     if functions.is_recurrent and self.reset_every:
-      encoders[f'reset_{self.reset_every}'] = DenseEncoder(
-        functions, reset_every=self.reset_every
+      encoders[f'reset_{self.reset_every}'] = dataclasses.replace(
+        encoder, reset_every=self.reset_every
       )
-    return encoders | {'random': DenseEncoder(random, window=self.window)}
+    random = dataclasses.replace(encoder, functions=random)
+    return encoders | {'random': random, 'copy': None}
 
   def _long_videos(self) -> Iterator[TrackedVideo]:
     """Those that have enough frames."""
@@ -172,15 +155,19 @@ class LongVideoEval:
         yield video
 
   def _follow(
-    self, video: TrackedVideo, watch: WatchedEncoder | None
-  ) -> list[float]:
+    self, video: TrackedVideo, encoder: DenseEncoder | None
+  ) -> tuple[WatchedEncoder | None, list[float]]:
     """Reads a video; J of its frames after the first, NaN where unknown."""
-    end = self.lengths[-1]
+    end, watch = self.lengths[-1], None
+    if encoder:
+      fresh = dataclasses.replace(encoder, reset_every=0, warm_up=0)
+      fresh = fresh if encoder.functions.is_recurrent else None
+      watch = WatchedEncoder(encoder, self.lengths, fresh, self.context)
     if not self.dataset:
       frames = itertools.islice(read_frames(video.video, self.size), end)
       for _ in watch(frames) if watch else ():
         pass
-      return [np.nan] * (end - 1)
+      return watch, [np.nan] * (end - 1)
     patch_size = self.videos.patch_size
     grid = tuple(side // patch_size for side in self.size)
     track = Tracker(
@@ -195,14 +182,14 @@ class LongVideoEval:
         if true is None
         else np.mean([jaccard(found == n, true == n) for n in numbers])
       )
-    return overlaps[1:]
+    return watch, overlaps[1:]
 
   def _columns(
-    self, watched: Sequence[WatchedEncoder], overlaps: np.ndarray
+    self, watched: Sequence[WatchedEncoder | None], overlaps: np.ndarray
   ) -> dict[str, np.ndarray]:
     """Each measure [lengths]; overlaps are [videos, frames]."""
     columns = {}
-    if watched and watched[0].fresh:
+    if watched[0] and watched[0].fresh:
       features = np.stack([watch.features for watch in watched])
       fresh = np.stack([watch.fresh for watch in watched])
       columns = drift(features, fresh)
@@ -213,7 +200,7 @@ class LongVideoEval:
       columns['J'] = np.array(
         [sums[part].sum() / known[:, part].sum() for part in ranges]
       )
-    if watched:
+    if watched[0]:
       # Everything is compiled by the last video.
       columns['live_mib'] = np.array(watched[-1].live_mib)
       columns['resident_mib'] = np.array(watched[-1].resident_mib)

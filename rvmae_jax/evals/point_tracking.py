@@ -3,43 +3,25 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import numpy as np
 
 from rvmae_jax.data.scenes import POINTS
-from rvmae_jax.evals import refuse_unused
 from rvmae_jax.evals.readouts import ReadoutEval, in_chunks
 from rvmae_jax.evals.tracking.points import track_points
 from rvmae_jax.layers.readout import READOUTS, Tracks, point_queries
 from rvmae_jax.losses import readouts as losses
-from rvmae_jax.metrics.points import (
-  MODES,
-  RASTER,
-  point_scores,
-  sample_queries,
-)
+from rvmae_jax.metrics.points import MODES, RASTER, point_scores, sample_queries
 
 _SCORES = ('AJ', 'delta_average', 'OA')
-# Settings that do nothing where no head learns.
-_OF_HEADS = (
-  'train',
-  'validation',
-  'held_out',
-  'learning_rates',
-  'weight_decay',
-  'num_epochs',
-  'head',
-  'learns',
-  'network_rate',
-  'warmup',
-  'seeds',
-  'num_queries',
-  'relative',
-  'needs_certain',
-)
+# All that does something where no head learns.
+_WITHOUT_HEADS = {
+  *('videos', 'dataset', 'test', 'num_frames', 'stride', 'num_clips'),
+  *('max_videos', 'encoders', 'num_pictures', 'zero_shot', 'tracker'),
+}
 
 
 class Followed(NamedTuple):
@@ -95,8 +77,9 @@ class PointTrackingEval(ReadoutEval):
     tracker: settings of that.
   """
 
-  datasets: ClassVar = POINTS
-  chosen_by: ClassVar = ('first/AJ', 'first/delta_average')
+  datasets = POINTS
+  chosen_by = ('first/AJ', 'first/delta_average')
+  trivial_name = 'still'
 
   num_queries: int = 16
   relative: bool = False
@@ -107,9 +90,10 @@ class PointTrackingEval(ReadoutEval):
   def __post_init__(self):
     super().__post_init__()
     if self.zero_shot:
-      refuse_unused(self, _OF_HEADS, 'with zero_shot=True')
+      names = {field.name for field in dataclasses.fields(self)}
+      self.refuse_unused(names - _WITHOUT_HEADS, 'with zero_shot=True')
     else:
-      refuse_unused(self, ('tracker',), 'without zero_shot=True')
+      self.refuse_unused(('tracker',), 'without zero_shot=True')
 
   @property
   def trains(self):
@@ -222,7 +206,7 @@ class PointTrackingEval(ReadoutEval):
       still = queries[:, None, :0:-1].repeat(self.num_frames, axis=1)
       return still, np.ones(still.shape[:2], bool)
 
-    return 'still', lambda truth: self._in_modes(follow, truth)
+    return lambda truth: self._in_modes(follow, truth)
 
   def right_answer(self, truth):
     """The true points, as often as they are asked about."""

@@ -10,18 +10,13 @@ import abc
 import collections
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from absl import logging
 
-from rvmae_jax.evals import Result
-from rvmae_jax.evals.answers import (
-  Answer,
-  measure,
-  over_seeds,
-  picture_arrays,
-)
+from rvmae_jax.evals import Evaluation, Result
+from rvmae_jax.evals.answers import Answer, measure, over_seeds, picture_arrays
 from rvmae_jax.evals.features import (
   FeatureSet,
   check_encoders,
@@ -54,7 +49,7 @@ class Answers(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Probe(abc.ABC):
+class Probe(Evaluation):
   """A classifier on frozen features, the same for a network and its baselines.
 
   A test video may be seen as several views, see `evals.views`, whose class
@@ -71,8 +66,7 @@ class Probe(abc.ABC):
     strata: columns by whose values accuracies are split, see `evals.strata`.
   """
 
-  sides: ClassVar = ('train', 'test')
-  reads: ClassVar = ('sources', 'clip', 'crop')
+  sides = ('train', 'test')
 
   train: Videos
   test: Videos
@@ -87,10 +81,8 @@ class Probe(abc.ABC):
     self.views()
 
   @abc.abstractmethod
-  def answer(
-    self, functions: ModelFunctions, encoders: Sequence[str]
-  ) -> Answers | None:
-    """Learns and answers; None where there is nothing to learn or to ask."""
+  def answer(self, functions: ModelFunctions) -> Answers | str:
+    """Learns and answers; or says why there is nothing to learn or to ask."""
 
   def run(self, functions: ModelFunctions) -> Result:
     """Numbers as `<encoder>/<pooling>/top1`, see `evals.answers.measure`.
@@ -103,28 +95,17 @@ class Probe(abc.ABC):
     `evals.answers.picture_arrays`, `places`, and linear classifiers of the
     network, see `evals.kept_probe`.
     """
-    answers = self.answer(functions, self.encoders)
-    if not answers:
-      return Result({}, {})
-    groups = read_columns(self.test, answers.places, self.strata)
-    return self.count(answers, groups, self.test.class_names)
+    answers = self.answer(functions)
+    if isinstance(answers, str):
+      return self.skipped(answers)
+    return self.count(answers)
 
-  def count(
-    self,
-    answers: Answers,
-    groups: Mapping[str, np.ndarray] | None = None,
-    class_names: Sequence[str] = (),
-  ) -> Result:
-    """The result of `run`.
-
-    Args:
-      answers: what was answered.
-      groups: column -> [test videos] values.
-      class_names: for the pictures.
-    """
+  def count(self, answers: Answers) -> Result:
+    """The result of `run` from what was answered."""
     labels, given = answers.labels, answers.given
+    groups = read_columns(self.test, answers.places, self.strata)
     first = {name: by_seed[0].probabilities for name, by_seed in given.items()}
-    arrays = picture_arrays(first, labels, class_names)
+    arrays = picture_arrays(first, labels, self.test.class_names)
     for by_seed in given.values():
       if by_seed[0].kept:
         arrays |= by_seed[0].kept.arrays()
@@ -142,28 +123,25 @@ class Probe(abc.ABC):
       )
       metrics |= {f'{name}/{key}': value for key, value in numbers.items()}
       metrics |= accuracy_by_group(
-        first[name], labels, groups or {}, f'strata/{name}'
+        first[name], labels, groups, f'strata/{name}'
       )
       logging.info(
         '%s of %s: %.1f %%', type(self).__name__, name, 100 * numbers['top1']
       )
     return Result(metrics, arrays)
 
-  def is_askable(self, train: np.ndarray, test: np.ndarray) -> bool:
-    """Whether labels of both splits allow a probe; the log says why not."""
-    reason = ''
-    for split, labels in (('train', train), ('test', test)):
-      if not len(labels):
-        reason = f'no labels in its {split} videos'
-    if not reason and len(np.unique(train)) < 2:
-      reason = 'its train videos have one class'
-    if reason:
-      logging.info('%s skipped: %s.', type(self).__name__, reason)
-    return not reason
-
   def views(self) -> Views:
     """The views of test videos."""
     return Views.of(self.test, self.num_clips, self.num_crops)
+
+
+def why_unasked(train_labels: np.ndarray, test_labels: np.ndarray) -> str:
+  """Why labels of both splits allow no probe; '' if they do."""
+  for split, labels in (('train', train_labels), ('test', test_labels)):
+    if not len(labels):
+      return f'no labels in its {split} videos'
+  has_classes = len(np.unique(train_labels)) > 1
+  return '' if has_classes else 'its train videos have one class'
 
 
 # Class probabilities [m, classes] of features [m, D].
@@ -203,18 +181,18 @@ class FeatureProbe(Probe):
       The class probabilities of standardised features, and see `Answer`.
     """
 
-  def answer(self, functions, encoders):
+  def answer(self, functions):
     """One answer for each encoder, pooling and seed."""
     pairs = []
     for number in range(self.seeds):
       seed = self.train.seed + number
-      asked = encoders, self.poolings
+      asked = self.encoders, self.poolings
       train = extract(functions, self.train, *asked, seed=seed)
       test = extract(
         functions, self.test, *asked, seed=seed, views=self.views()
       )
-      if not self.is_askable(train.labels, test.labels):
-        return None
+      if reason := why_unasked(train.labels, test.labels):
+        return reason
       pairs.append((train, test))
     return self.answer_pairs(pairs)
 

@@ -18,15 +18,14 @@ import flax.linen as nn
 import numpy as np
 from absl import logging
 
-from rvmae_jax.evals import Result, refuse_unused
+from rvmae_jax.evals import Result
 from rvmae_jax.evals.answers import over_seeds
-from rvmae_jax.evals.features import check_encoders, make_encoder
+from rvmae_jax.evals.features import check_encoders, make_encoder, patch_colours
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.heads import TrainedHeads, shuffled
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.scene_clips import REMEDY, Clip, SceneClips, Truth
 from rvmae_jax.evals.token_rows import normalise
-from rvmae_jax.evals.tracking.encoders import patch_colours
 from rvmae_jax.memory import check_room
 from rvmae_jax.registry import check_known
 
@@ -40,20 +39,6 @@ LEARNS = {
   'head': 'the head alone; the encoder is frozen',
   'all': 'the head and the encoder',
 }
-
-
-class Colours:
-  """Patches as they are, asked in the same way as a network."""
-
-  num_prefix_tokens = 0
-
-  def __init__(self, patch_size: int):
-    self._patch_size = patch_size
-
-  def encode(self, video: np.ndarray) -> np.ndarray:
-    """[B, T, H, W, 3] uint8 -> [B, T, h*w, p*p*3]."""
-    colours = functools.partial(patch_colours, patch_size=self._patch_size)
-    return np.stack([np.concatenate([*colours(clip)]) for clip in video])
 
 
 class TunedReadout(nn.Module):
@@ -90,7 +75,7 @@ class ReadoutEval(SceneClips):
 
   Attributes:
     encoders: what is compared, see `evals.features.ENCODERS`; `pixels` are the
-      colours of patches. `per_frame` is left out where there is no recurrence.
+      colours of patches.
     learns: one of `LEARNS`. With 'all', each learning rate trains a copy of the
       encoder, `trained` from the network's parameters and `random` from fresh
       ones; `pixels` have nothing to train but the head.
@@ -107,10 +92,11 @@ class ReadoutEval(SceneClips):
     num_pictures: test clips that are kept for pictures.
   """
 
-  # Of a subclass: the score that chooses (and what does among equals), and
-  # whether less of it is better.
+  # Of a subclass: the score that chooses (and what does among equals), whether
+  # less of it is better, and the name of an answer that ignores the video.
   chosen_by: ClassVar[tuple[str, ...]]
   less_is_better: ClassVar = False
+  trivial_name: ClassVar[str]
 
   encoders: Sequence[str] = ('trained', 'random', 'per_frame', 'pixels')
   learns: str = 'head'
@@ -128,7 +114,7 @@ class ReadoutEval(SceneClips):
     check_encoders(self.encoders)
     check_known('value of learns', LEARNS, self.learns)
     if self.learns == 'head':
-      refuse_unused(self, ('network_rate',), "with learns='head'")
+      self.refuse_unused(('network_rate',), "with learns='head'")
 
   @property
   def trains(self) -> bool:
@@ -161,10 +147,8 @@ class ReadoutEval(SceneClips):
     """Everything there is to answer about a clip."""
 
   @abc.abstractmethod
-  def trivial(
-    self, train: Sequence[Clip]
-  ) -> tuple[str, Callable[[Truth], Any]]:
-    """The answer of somebody who has not looked: its name, and as `ask`."""
+  def trivial(self, train: Sequence[Clip]) -> Callable[[Truth], Any]:
+    """As `ask`, the answer of somebody who has not looked."""
 
   @abc.abstractmethod
   def right_answer(self, truth: Truth) -> Any:
@@ -224,15 +208,13 @@ class ReadoutEval(SceneClips):
     for number, clip in enumerate(test[: self.num_pictures]):
       draw('true', number, self.right_answer(clip.truth))
     for encoder in self.encoders:
-      if encoder == 'per_frame' and not functions.is_recurrent:
-        continue
       fits = self._fits(encoder, functions, train, validation, test)
       answers, chosen = zip(*fits)
       tell(encoder, *answers)
       chosen = over_seeds(chosen)
       metrics |= {f'chosen/{encoder}/{k}': v for k, v in chosen.items()}
-    name, answer = self.trivial(train)
-    tell(name, [answer(clip.truth) for clip in test])
+    answer = self.trivial(train)
+    tell(self.trivial_name, [answer(clip.truth) for clip in test])
     return Result(metrics, arrays)
 
   def _fits(
@@ -247,10 +229,11 @@ class ReadoutEval(SceneClips):
     for number in range(self.seeds):
       seed = self.videos.seed + number
       if not number or encoder == 'random':
-        source = Colours(self.videos.patch_size)
-        if encoder != 'pixels':
-          clip = test[0].frames[None]
-          source = make_encoder(encoder, functions, clip, seed)
+        colours = functools.partial(
+          patch_colours, patch_size=self.videos.patch_size
+        )
+        clip = test[0].frames[None]
+        source = make_encoder(encoder, functions, clip, seed, colours)
         tuned = self.learns == 'all' and encoder != 'pixels'
         sides = []
         for clips in (train, validation, test):
@@ -313,7 +296,9 @@ class ReadoutEval(SceneClips):
       heads.train([rows[chosen], *inputs], truth)
 
     def answer(number, row, truth):
-      return self.ask(functools.partial(heads.answer, number, row), truth)
+      return self.ask(
+        functools.partial(heads.answer, row, number=number), truth
+      )
 
     scores = []
     for number in range(len(heads)):

@@ -5,14 +5,14 @@ import collections
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from absl import logging
 
 from rvmae_jax.data.flow import FLOWS, ClipFlow, flow_between
 from rvmae_jax.data.pipeline import batch_spec
-from rvmae_jax.evals import Result, skipped
+from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import Videos
@@ -32,7 +32,7 @@ Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RebuildingEval(abc.ABC):
+class RebuildingEval(Evaluation):
   """Likeness and coherence of frames that a network rebuilds.
 
   A subclass says what is true and who guesses; here the guesses are measured.
@@ -41,8 +41,6 @@ class RebuildingEval(abc.ABC):
   consecutive frames, see `coherence`; what no clip has is left out.
 
   Attributes:
-    rebuilds: what a run has to rebuild, as `hides` of masks; see
-      `evals.unfit_evals`.
     videos: what to read; needs a mask.
     num_batches: stop after so many, in the order of the sources; 0 takes all.
     num_pictures: clips whose arrays are kept.
@@ -59,8 +57,7 @@ class RebuildingEval(abc.ABC):
       or an unknown `flow`.
   """
 
-  rebuilds: ClassVar[tuple[str, ...]]
-  reads: ClassVar = ('sources', 'clip', 'crop', 'mask')
+  reads = ('sources', 'clip', 'crop', 'mask')
 
   videos: Videos
   num_batches: int = 0
@@ -98,7 +95,7 @@ class RebuildingEval(abc.ABC):
       flow = ''
     metrics, arrays = self._measure(functions, self.videos, flow)
     if not metrics:
-      return skipped(self, 'no video could be decoded')
+      return self.skipped('no video could be decoded')
     for ratio in self.ratios:
       videos = self.videos.replace(mask={**self.videos.mask, 'ratio': ratio})
       found, _ = self._measure(functions, videos)

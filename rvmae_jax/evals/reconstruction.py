@@ -40,8 +40,7 @@ class ReconstructionEval(RebuildingEval):
   def __post_init__(self):
     super().__post_init__()
     videos, gaps = at_gaps(self.videos, self.gaps)
-    object.__setattr__(self, 'videos', videos)
-    object.__setattr__(self, 'gaps', gaps)
+    self.resolve(videos=videos, gaps=gaps)
 
   def run(self, functions: ModelFunctions) -> Result:
     """See `RebuildingEval.run`; the arrays have `gaps` [S] too."""

@@ -2,17 +2,16 @@
 
 import collections
 import dataclasses
-from typing import ClassVar
 
 import numpy as np
 
-from rvmae_jax.evals import Result, skipped
+from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.videos import Videos
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RecurrenceEval:
+class RecurrenceEval(Evaluation):
   """What the recurrent core does over many frames; nothing is compared.
 
   An update gate near 0 carries the state through unchanged, one near 1 forgets
@@ -26,8 +25,8 @@ class RecurrenceEval:
   """
 
   # Only a whole batch with targets brings out the gates.
-  rebuilds: ClassVar = ('target',)
-  reads: ClassVar = ('sources', 'clip', 'crop', 'mask')
+  rebuilds = ('target',)
+  reads = ('sources', 'clip', 'crop', 'mask')
 
   videos: Videos
   num_frames: int = 12
@@ -38,7 +37,7 @@ class RecurrenceEval:
     # One target is the least it takes.
     clip = {'num_source': self.num_frames, 'num_target': 1, 'gaps': (1,)}
     clip = {**self.videos.clip, **clip}
-    object.__setattr__(self, 'videos', self.videos.replace(clip=clip))
+    self.resolve(videos=self.videos.replace(clip=clip))
 
   def run(self, functions: ModelFunctions) -> Result:
     """`update_gate`, `reset_gate`, `gate_saturation` and `state_norm`.
@@ -53,7 +52,7 @@ class RecurrenceEval:
     for batch in self.videos.batches(self.num_batches):
       outputs = functions.predict(batch)
       if not outputs.get('stats'):
-        return skipped(self, 'the model has no recurrent core')
+        return self.skipped('the model has no recurrent core')
       valid = batch['valid']
       stats = {k: np.asarray(v)[valid] for k, v in outputs['stats'].items()}
       for name, values in stats.items():
@@ -65,7 +64,7 @@ class RecurrenceEval:
         kept['update_gate'].append(stats['update_gate'])
         kept['reset_gate'].append(stats['reset_gate'])
     if not sum(map(len, kept['video'])):
-      return skipped(self, 'no video could be decoded')
+      return self.skipped('no video could be decoded')
     arrays = {
       key: np.concatenate(values)[: self.num_pictures]
       for key, values in kept.items()

@@ -2,13 +2,13 @@
 
 import collections
 import dataclasses
+import itertools
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 from absl import logging
 
-from rvmae_jax.evals import Result, skipped
+from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.answers import over_seeds
 from rvmae_jax.evals.features import (
   FeatureSet,
@@ -26,7 +26,7 @@ _NUM_FRAMES = 4  # Of each video on the sheet.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RetrievalEval:
+class RetrievalEval(Evaluation):
   """Recall and mAP of videos that look for others of their class.
 
   Similarity is the cosine of pooled features; nothing is learned. With `train`
@@ -48,7 +48,7 @@ class RetrievalEval:
     num_neighbours: of each of them.
   """
 
-  sides: ClassVar = ('train', 'test')
+  sides = ('train', 'test')
 
   test: Videos
   train: Videos | None = None
@@ -90,24 +90,18 @@ class RetrievalEval:
         for videos in (self.test, self._gallery)
       )
       if not (len(queries.labels) and len(gallery.labels)):
-        return skipped(self, 'no labels in its videos')
-      for encoder, by_pooling in queries.pooled.items():
-        for pooling in self.poolings:
-          asked, searched = (
-            by_pooling[pooling],
-            gallery.pooled[encoder][pooling],
-          )
-          if self.standardise:
-            searched, asked = standardise(searched, asked)
-          numbers, nearest = search(
-            *(asked, queries.labels, searched, gallery.labels),
-            recall_at=self.recall_at,
-            num_neighbours=self.num_neighbours,
-            leave_one_out=not self.train,
-          )
-          runs[f'{encoder}/{pooling}'].append(numbers)
-          if not arrays:
-            arrays = self._sheet(queries, gallery, nearest)
+        return self.skipped('no labels in its videos')
+      for encoder, pooling in itertools.product(self.encoders, self.poolings):
+        asked, searched = (
+          features.pooled[encoder][pooling] for features in (queries, gallery)
+        )
+        if self.standardise:
+          searched, asked = standardise(searched, asked)
+        numbers, nearest = self.search(
+          asked, queries.labels, searched, gallery.labels
+        )
+        runs[f'{encoder}/{pooling}'].append(numbers)
+        arrays = arrays or self._sheet(queries, gallery, nearest)
     num_relevant = (queries.labels[:, None] == gallery.labels).sum(1)
     num_gallery = len(gallery.labels)
     if not self.train:  # The query itself is left out.
@@ -123,6 +117,37 @@ class RetrievalEval:
     chance = retrieval.chance_average_precisions(num_relevant, num_gallery)
     metrics['chance/map'] = float(chance.mean())
     return Result(metrics, arrays)
+
+  def search(
+    self,
+    queries: np.ndarray,
+    query_labels: np.ndarray,
+    gallery: np.ndarray,
+    gallery_labels: np.ndarray,
+  ) -> tuple[dict[str, float], np.ndarray]:
+    """Ranks a gallery [n, D], labels [n], for each query [m, D], labels [m].
+
+    Returns:
+      `recall_at_<k>` and `map`, means over queries; and the rows of the nearest
+      in the gallery, [m, neighbours].
+    """
+    queries, gallery = unit_rows(queries), unit_rows(gallery)
+    scores, nearest = collections.defaultdict(list), []
+    num_rows = max(_CHUNK // len(gallery), 1)
+    for start in range(0, len(queries), num_rows):
+      rows = np.arange(start, min(start + num_rows, len(queries)))
+      similarity = queries[rows] @ gallery.T
+      if not self.train:  # None may find itself.
+        similarity[rows - start, rows] = -np.inf
+      is_relevant = query_labels[rows, None] == gallery_labels
+      ranked = retrieval.rank(similarity, is_relevant)
+      for k in self.recall_at:
+        scores[f'recall_at_{k}'].append(retrieval.recalls(ranked, k))
+      scores['map'].append(retrieval.average_precisions(ranked))
+      best = np.argsort(-similarity, axis=1)[:, : self.num_neighbours]
+      nearest.append(best)
+    numbers = {k: float(np.concatenate(v).mean()) for k, v in scores.items()}
+    return numbers, np.concatenate(nearest)
 
   def _sheet(
     self, queries: FeatureSet, gallery: FeatureSet, nearest: np.ndarray
@@ -149,49 +174,6 @@ class RetrievalEval:
       'neighbour_labels': gallery.labels[nearest],
       'class_names': np.array(max(names, key=len), str),
     }
-
-
-def search(
-  queries: np.ndarray,
-  query_labels: np.ndarray,
-  gallery: np.ndarray,
-  gallery_labels: np.ndarray,
-  *,
-  recall_at: Sequence[int] = (1, 5, 10, 20, 50),
-  num_neighbours: int = 5,
-  leave_one_out: bool = False,
-) -> tuple[dict[str, float], np.ndarray]:
-  """Ranks a gallery for each query by cosine.
-
-  Args:
-    queries: [m, D].
-    query_labels: [m] int.
-    gallery: [n, D].
-    gallery_labels: [n] int.
-    recall_at: how far down a hit counts.
-    num_neighbours: of each query, to be returned.
-    leave_one_out: the gallery is the queries; none may find itself.
-
-  Returns:
-    `recall_at_<k>` and `map`, means over queries; and the rows of the nearest
-    in the gallery, [m, neighbours].
-  """
-  queries, gallery = unit_rows(queries), unit_rows(gallery)
-  scores, nearest = collections.defaultdict(list), []
-  num_rows = max(_CHUNK // len(gallery), 1)
-  for start in range(0, len(queries), num_rows):
-    rows = np.arange(start, min(start + num_rows, len(queries)))
-    similarity = queries[rows] @ gallery.T
-    if leave_one_out:
-      similarity[rows - start, rows] = -np.inf
-    is_relevant = query_labels[rows, None] == gallery_labels
-    ranked = retrieval.rank(similarity, is_relevant)
-    for k in recall_at:
-      scores[f'recall_at_{k}'].append(retrieval.recalls(ranked, k))
-    scores['map'].append(retrieval.average_precisions(ranked))
-    nearest.append(np.argsort(-similarity, axis=1)[:, :num_neighbours])
-  numbers = {k: float(np.concatenate(v).mean()) for k, v in scores.items()}
-  return numbers, np.concatenate(nearest)
 
 
 def _strip(videos: Videos, place: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 import concurrent.futures
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from rvmae_jax.data.corruptions import (
   check_corruption,
   corrupt,
 )
-from rvmae_jax.evals import Result
+from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.features import (
   batch_places,
   check_poolings,
@@ -23,6 +22,7 @@ from rvmae_jax.evals.features import (
 )
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.linear_probe import LinearProbeEval
+from rvmae_jax.evals.probing import why_unasked
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.evals.views import Views
@@ -35,7 +35,7 @@ _CLEAN = ('clean', 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RobustnessEval:
+class RobustnessEval(Evaluation):
   """Accuracy and similarity of features of corrupted videos.
 
   A linear probe learns from clean training videos and is asked about test
@@ -52,7 +52,7 @@ class RobustnessEval:
     severities: of 1 to 5.
   """
 
-  sides: ClassVar = ('train', 'test')
+  sides = ('train', 'test')
 
   train: Videos
   test: Videos
@@ -61,8 +61,7 @@ class RobustnessEval:
   severities: Sequence[int] = SEVERITIES
 
   def __post_init__(self):
-    corruptions = tuple(self.corruptions or CORRUPTIONS)
-    object.__setattr__(self, 'corruptions', corruptions)
+    self.resolve(corruptions=tuple(self.corruptions or CORRUPTIONS))
     for change in self._changes:
       check_corruption(*change)
     check_poolings((self.pooling,), self.train)
@@ -96,8 +95,8 @@ class RobustnessEval:
     """
     train = extract(functions, self.train, ('trained',), (self.pooling,))
     pooled, labels, arrays = self._pool_corrupted(functions)
-    if not self._probe.is_askable(train.labels, labels):
-      return Result({}, {})
+    if reason := why_unasked(train.labels, labels):
+      return self.skipped(reason)
     learned, *asked = standardise(
       train.pooled['trained'][self.pooling], *pooled.values()
     )

@@ -10,7 +10,7 @@ from absl import logging
 
 from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.frames import frame_times_s, path_of, read_clip
-from rvmae_jax.evals import refuse_unused
+from rvmae_jax.evals import Evaluation
 from rvmae_jax.evals.heads import hold_out
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import FirstFrames, Videos
@@ -38,7 +38,7 @@ class Clip(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SceneClips(abc.ABC):
+class SceneClips(Evaluation):
   """The clips that heads learn from, are chosen by, and are asked about.
 
   Attributes:
@@ -55,7 +55,7 @@ class SceneClips(abc.ABC):
 
   # Of a subclass: where datasets come from.
   datasets: ClassVar[Registry]
-  reads: ClassVar = ('crop',)
+  reads = ('crop',)
 
   videos: Videos
   dataset: Mapping[str, Any]
@@ -70,7 +70,7 @@ class SceneClips(abc.ABC):
 
   def __post_init__(self):
     if self.validation:
-      refuse_unused(self, ('held_out',), 'where validation videos choose')
+      self.refuse_unused(('held_out',), 'where validation videos choose')
     check_counts(self, 'num_frames', 'stride', 'num_clips')
     self.videos.check_tiled(self.videos.size, 'data.crop.size')
     if self.num_frames % self.videos.tubelet_size:

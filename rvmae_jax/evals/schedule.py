@@ -8,7 +8,7 @@ from typing import Any
 from absl import logging
 
 from rvmae_jax.data.classes import check_same_classes
-from rvmae_jax.evals import build_evals, videos_of
+from rvmae_jax.evals import Evaluation, build_evals
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.videos import Videos
 
@@ -81,7 +81,7 @@ class ScheduledEvals:
 
 
 def check_ready(
-  evaluations: Mapping[str, Any],
+  evaluations: Mapping[str, Evaluation],
   learned: Mapping[str, Sequence[str]] | None = None,
   num_classes: int = 0,
 ) -> None:
@@ -93,7 +93,7 @@ def check_ready(
   several evaluations read is opened once for all of them.
 
   Args:
-    evaluations: by alias. Those with a `dataset` of their own read no videos.
+    evaluations: by alias.
     learned: names of the classes that the network itself has learned, see
       `data.classes.check_same_classes`; None or empty if unknown.
     num_classes: of the network's classifier; 0 where it has none.
@@ -120,13 +120,11 @@ def check_ready(
     return {name: s.class_names for name, s in zip(names, built)}
 
   for alias, evaluation in evaluations.items():
-    if getattr(evaluation, 'dataset', None):
-      continue
     found = [
       classes(alias, side, videos)
-      for side, videos in videos_of(evaluation).items()
+      for side, videos in evaluation.videos_by_side().items()
     ]
-    if getattr(evaluation, 'asks_classifier', False):
+    if evaluation.asks_classifier:
       check_same_classes(learned or {}, found[-1], num_classes)
     elif len(found) == 2:
       check_same_classes(*found)

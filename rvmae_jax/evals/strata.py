@@ -38,7 +38,7 @@ def read_columns(
   records = [
     {
       'source': aliases[source],
-      **videos.record(source, index).get('columns', {}),
+      **videos.built[source][index].get('columns', {}),
     }
     for source, index in places.tolist()
   ]

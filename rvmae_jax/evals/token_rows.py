@@ -1,17 +1,24 @@
 """Tokens of labelled training videos: kept in memory, or encoded as needed."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from absl import logging
 
-from rvmae_jax.evals.features import batch_places, labelled, make_encoder
+from rvmae_jax.evals.features import (
+  batch_places,
+  gather,
+  labelled,
+  make_encoder,
+)
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.heads import shuffled
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import Videos
+from rvmae_jax.evals.views import Views
 from rvmae_jax.memory import check_room
 
 
@@ -42,6 +49,9 @@ class Networks:
     encoders: it and its baselines, see `evals.features.ENCODERS`.
     num_seeds: fresh networks of the encoder 'random'.
     videos: that they see first; the first seed is theirs.
+
+  Attributes:
+    names: (encoder, number of the seed) -> name of the network.
   """
 
   def __init__(
@@ -51,17 +61,15 @@ class Networks:
     num_seeds: int,
     videos: Videos,
   ):
-    self._encoders = {
-      self.name(encoder, number): make_encoder(
-        encoder, functions, videos.blank_clip, videos.seed + number
-      )
-      for encoder in encoders
-      for number in range(num_seeds if encoder == 'random' else 1)
-    }
-
-  def name(self, encoder: str, number: int) -> str:
-    """Of an encoder's network; only fresh ones differ from seed to seed."""
-    return f'{encoder}_{number}' if encoder == 'random' else encoder
+    self.names, self._encoders = {}, {}
+    for encoder, number in itertools.product(encoders, range(num_seeds)):
+      # Only fresh networks differ from seed to seed.
+      if not number or encoder == 'random':
+        name = f'{encoder}_{number}'
+        self._encoders[name] = make_encoder(
+          encoder, functions, videos.blank_clip, videos.seed + number
+        )
+      self.names[encoder, number] = name
 
   def tokens(self, video: np.ndarray) -> dict[str, np.ndarray]:
     """Normalised tokens of every network for clips [B, T, H, W, 3] uint8."""
@@ -86,40 +94,33 @@ class KeptRows:
     free_bytes: of memory; what is free if not given.
 
   Raises:
-    ValueError: by the first batch, there is no room for all of them.
+    ValueError: there is no room for all of them.
   """
 
   def __init__(
     self, networks: Networks, videos: Videos, free_bytes: float | None = None
   ):
-    batches = progress(videos.batches(), videos.num_videos, 'tokens')
-    kept = []
-    for batch in batches:
-      rows = networks.rows(batch)
-      if not kept:
-        size = sum(tokens.nbytes for tokens in rows.tokens.values())
-        check_room(
-          # While they are joined they are there twice.
-          2 * size / len(rows.labels) * videos.num_videos,
-          f'The tokens of {videos.num_videos} videos (twice for a moment)',
-          'Set cache=False of the attentive probe, to encode them again every '
-          'epoch.',
-          free_bytes,
-        )
-      kept.append(rows.take(labelled(batch)))
-    self._rows = Rows(
-      {
-        name: np.concatenate([rows.tokens[name] for rows in kept])
-        for name in kept[0].tokens
-      },
-      np.concatenate([rows.labels for rows in kept]),
-      np.concatenate([rows.places for rows in kept]),
+    blank = videos.blank_clip.repeat(videos.batch_size, axis=0)
+    size = sum(tokens.nbytes for tokens in networks.tokens(blank).values())
+    size *= videos.num_videos / len(blank)
+    check_room(
+      2 * size,  # While they are joined they are there twice.
+      f'The tokens of {videos.num_videos} videos (twice for a moment)',
+      'Set cache=False of the attentive probe, to encode them again every '
+      'epoch.',
+      free_bytes,
     )
-    self.num_videos, self._seed = len(self._rows.labels), videos.seed
+    tokens, labels, places = gather(
+      lambda batch: networks.tokens(batch['video']),
+      progress(videos.batches(), videos.num_videos, 'tokens'),
+      Views(),
+    )
+    tokens = {name: values[:, 0] for name, values in tokens.items()}
+    self._rows, self._seed = Rows(tokens, labels, places), videos.seed
+    self.num_videos = len(labels)
     self._batch_size = min(videos.batch_size, max(self.num_videos, 1))
-    size = sum(tokens.nbytes for tokens in self._rows.tokens.values())
     logging.info(
-      'Tokens of %d videos take %.2f GB.', self.num_videos, size / 1e9
+      'Tokens of %d videos take %.2f GB.', videos.num_videos, size / 1e9
     )
 
   def num_steps(self, num_epochs: int) -> int:

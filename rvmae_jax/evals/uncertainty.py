@@ -3,18 +3,14 @@
 import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 import numpy as np
 import scipy.stats
 
-from rvmae_jax.evals import Result, refuse_unused, skipped
+from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
-from rvmae_jax.evals.rebuilding import (
-  check_rebuilds,
-  rebuilt_clips,
-)
+from rvmae_jax.evals.rebuilding import check_rebuilds, rebuilt_clips
 from rvmae_jax.evals.reconstruction import at_gaps
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics.image import psnr
@@ -23,7 +19,7 @@ _NUM_BINS = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class UncertaintyEval:
+class UncertaintyEval(Evaluation):
   """Means and spreads of what is rebuilt under several masks.
 
   Every clip is rebuilt under `num_masks` masks. Where at least two of them hide
@@ -38,8 +34,8 @@ class UncertaintyEval:
     num_pictures: clips whose arrays are kept.
   """
 
-  rebuilds: ClassVar = ('target', 'video')
-  reads: ClassVar = ('sources', 'clip', 'crop', 'mask')
+  rebuilds = ('target', 'video')
+  reads = ('sources', 'clip', 'crop', 'mask')
 
   videos: Videos
   num_masks: int = 8
@@ -53,14 +49,12 @@ class UncertaintyEval:
         f'num_masks={self.num_masks}: a spread needs at least two masks.'
       )
     check_rebuilds(type(self).__name__, self.videos, self.rebuilds)
-    videos, gaps = self.videos, ()
-    if videos.clip['name'] == 'source_target':
-      videos, gaps = at_gaps(videos, self.gaps)
+    name = self.videos.clip['name']
+    if name == 'source_target':
+      videos, gaps = at_gaps(self.videos, self.gaps)
+      self.resolve(videos=videos, gaps=gaps)
     else:
-      name = videos.clip['name']
-      refuse_unused(self, ('gaps',), f'for data.clip {name!r} without targets')
-    object.__setattr__(self, 'videos', videos)
-    object.__setattr__(self, 'gaps', gaps)
+      self.refuse_unused(('gaps',), f'for data.clip {name!r} without targets')
 
   def run(self, functions: ModelFunctions) -> Result:
     """Numbers of all frames together, and for targets as `gap_4/...` too.
@@ -102,7 +96,7 @@ class UncertaintyEval:
       for key in ('error', 'spread', 'error_one_mask'):
         found[key].append(patch_means(summary[key], self.videos.patch_size))
     if not num_videos:
-      return skipped(self, 'no video could be decoded')
+      return self.skipped('no video could be decoded')
     patches = {key: np.concatenate(rows) for key, rows in found.items()}
     arrays = {
       key: np.concatenate(rows)[: self.num_pictures]

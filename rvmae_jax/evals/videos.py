@@ -121,7 +121,7 @@ class Videos:
     """Names of labels, those of the source that has most."""
     return max((source.class_names for source in self.built), key=len)
 
-  @property
+  @functools.cached_property
   def num_classes(self) -> int:
     """Of labels: as many as have names, or else 1 + the highest there is."""
     if self.class_names:
@@ -157,15 +157,6 @@ class Videos:
     return record['path'], {
       key: (indices, times_s[indices]) for key, indices in clip.frames.items()
     }
-
-  def record(self, source: int, record: int) -> dict[str, Any]:
-    """What stands behind a row of a batch, see `rvmae_jax.data.records`.
-
-    Args:
-      source: the row's `host/source`.
-      record: its `host/record`.
-    """
-    return self.built[source][record]
 
   def labelled_places(self) -> np.ndarray:
     """`host/source` and `host/record` of all records with a label, [n, 2]."""

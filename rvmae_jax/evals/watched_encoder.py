@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator
 import jax
 import numpy as np
 
-from rvmae_jax.evals.dense import DenseEncoder
-from rvmae_jax.evals.tracking.encoders import Encode
+from rvmae_jax.evals.dense import DenseEncoder, Encode
 
 _MIB = 2**20
 
@@ -44,23 +43,21 @@ class WatchedEncoder:
   def __call__(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """The encoder's features of frames, as it yields them."""
     read: collections.deque[np.ndarray] = collections.deque()
-    num_done = num_read = 0
+    num_done = 0
 
     def keep(frames):
-      nonlocal num_read
       for frame in frames:
         read.append(frame)
-        num_read += 1
         yield frame
 
     for part in self.encode(keep(frames)):
-      for features in part:
+      # The last frame that was read is the last of this part.
+      for num_ahead, features in zip(reversed(range(len(part))), part):
         num_done += 1
         if num_done in self.lengths:
-          # Frames that were read ahead are not of the past.
-          past = len(read) - (num_read - num_done)
-          self._note(features, list(read)[max(past - self.context, 0) : past])
-      while len(read) > self.context + num_read - num_done:
+          past = list(read)[: len(read) - num_ahead]
+          self._note(features, past[-self.context :])
+      while len(read) > self.context:
         read.popleft()
       yield part
 

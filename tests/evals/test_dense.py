@@ -146,3 +146,26 @@ def test_impossible_settings_are_refused(settings, message):
 def test_a_window_that_tubelets_do_not_fill_is_named():
   with pytest.raises(ValueError, match='Tubelets of 2 frames'):
     list(DenseEncoder(network('videomae'), window=3)(make_video(3)))
+
+
+class Sums:
+  """A recurrent network whose one token is the sum of all frames so far."""
+
+  is_recurrent = True
+  num_prefix_tokens = 0
+
+  def init_state(self, batch_size, height, width):
+    return np.zeros(1)
+
+  def encode_from(self, state, video):
+    sums = state + video[0, :, 0, 0, 0].cumsum()
+    return sums[None, :, None, None], sums[-1:]
+
+
+@pytest.mark.parametrize('warm_up', range(6))
+def test_a_warm_up_fills_the_state_and_gives_no_features(warm_up):
+  frames = [np.full((1, 1, 1), value) for value in (1, 10, 100)]
+  encoder = DenseEncoder(Sums(), chunk=2, warm_up=warm_up)
+  found = np.concatenate(list(encoder(frames)))
+  expected = warm_up + np.array([1, 11, 111])
+  np.testing.assert_array_equal(found[:, 0, 0], expected)

@@ -5,7 +5,14 @@ import jax
 import numpy as np
 import pytest
 
-from rvmae_jax.evals.heads import AttentiveHead, ManyHeads, hold_out, shuffled
+from rvmae_jax.evals.heads import (
+  AttentiveHead,
+  TrainedHeads,
+  cross_entropy,
+  hold_out,
+  most_accurate,
+  shuffled,
+)
 
 
 def test_attention_without_keys_and_values_is_attention():
@@ -60,9 +67,10 @@ def _many(rates, decays=(0.0,), optimizer='sgd'):
   rng = np.random.default_rng(0)
   labels = np.arange(64) % 2
   features = np.float32(rng.normal(size=(64, 3)) + 3 * labels[:, None])
-  heads = ManyHeads(
+  heads = TrainedHeads(
     nn.Dense(2, kernel_init=nn.initializers.zeros),
     features,
+    loss=cross_entropy,
     optimizer=optimizer,
     rates=rates,
     decays=decays,
@@ -78,25 +86,26 @@ def test_heads_do_not_disturb_each_other(optimizer):
   many, features, _ = _many([0.0, 0.01, 0.1], optimizer=optimizer)
   alone, _, _ = _many([0.1], optimizer=optimizer)
   np.testing.assert_allclose(
-    many.classify(2, features), alone.classify(0, features), atol=1e-6
+    many.answer(features, number=2), alone.answer(features)[0], atol=1e-6
   )
   # A head that does not learn stays where it began.
-  np.testing.assert_allclose(many.classify(0, features), 0.5)
+  np.testing.assert_array_equal(many.answer(features, number=0), 0)
 
 
 def test_the_best_is_the_one_that_learned():
   heads, features, labels = _many([0.0, 0.1], [0.0, 0.5])
-  number, accuracy = heads.best([(heads.classify_all(features), labels)])
+  number, accuracy = most_accurate([(heads.answer(features), labels)])
   assert heads.setting(number)['learning_rate'] == 0.1
   assert accuracy > 0.9
 
 
 def test_rows_of_weight_0_teach_nothing():
   heads, features, labels = _many([0.1])
-  before = heads.classify(0, features)
-  same = ManyHeads(
+  before = heads.answer(features)
+  same = TrainedHeads(
     nn.Dense(2, kernel_init=nn.initializers.zeros),
     features,
+    loss=cross_entropy,
     optimizer='sgd',
     rates=[0.1],
     decays=[0.0],
@@ -106,7 +115,7 @@ def test_rows_of_weight_0_teach_nothing():
   weights = np.repeat(np.float32([1, 0]), 64)
   for _ in range(20):
     same.train([np.tile(features, (2, 1))], [wrong, weights])
-  np.testing.assert_allclose(same.classify(0, features), before, atol=1e-5)
+  np.testing.assert_allclose(same.answer(features), before, atol=1e-5)
 
 
 def test_an_unknown_optimizer_is_answered_with_near_ones():

@@ -11,7 +11,7 @@ from rvmae_jax.evals.videos import Videos
 
 def _videos():
   return Videos(
-    sources={'noise': {'name': 'fake'}},
+    sources={'noise': {'name': 'fake', 'num_classes': 2}},
     clip={'name': 'uniform', 'num_frames': 4},
     crop={'size': (8, 8)},
     patch_size=8,
@@ -51,7 +51,7 @@ def test_kept_probes_give_the_probabilities_of_the_evaluation(probe, tmp_path):
     FeatureSet({'trained': pooled}, labels[:10]),
   )
   answers = probe.answer_pairs([pair])
-  arrays = probe.count(answers, class_names=['a', 'b']).arrays
+  arrays = probe.count(answers).arrays
   np.savez(tmp_path / 'arrays.npz', **arrays)
   with pytest.raises(
     ValueError, match='choose one of its poolings: mean, mean_'
@@ -60,7 +60,7 @@ def test_kept_probes_give_the_probabilities_of_the_evaluation(probe, tmp_path):
   for name in pooled:
     kept = kept_probe.read(tmp_path, name)
     assert (kept.classes.tolist(), kept.num_frames) == ([1, 4, 6], 4)
-    assert kept.class_names == ['a', 'b', '2', '3', '4', '5', '6']
+    assert kept.class_names == ['class_0', 'class_1', *'23456']
     logits = np.asarray(kept.logits(features, tubelet_size=1))
     odds = np.exp(logits - logits.max(1, keepdims=True))
     want = answers.given[f'trained/{name}'][0].probabilities[:, [1, 4, 6]]

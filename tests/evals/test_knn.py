@@ -4,28 +4,39 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from rvmae_jax.evals.knn import knn_scores
+from rvmae_jax.evals.knn import KnnEval
+from rvmae_jax.evals.videos import Videos
+
+_VIDEOS = Videos(
+  clip={'name': 'uniform', 'num_frames': 8}, patch_size=8, batch_size=4
+)
+
+
+def _answers(train, labels, test, **settings):
+  probe = KnnEval(train=_VIDEOS, test=_VIDEOS, **settings)
+  classify, _ = probe.fit(train, np.array(labels), seed=0)
+  return classify(test)
 
 
 def test_votes_weigh_by_similarity():
   train = np.array([[1.0, 0], [0, 1], [-1, 0]])
   # Length plays no part: the cosine to the three is 0.8, 0.6 and -0.8.
   test = np.array([[8.0, 6]])
-  scores = knn_scores(train, np.array([0, 1, 0]), test, k=2, temperature=0.1)
-  np.testing.assert_allclose(scores, np.exp([[-2.0, -4.0]]), rtol=1e-6)
+  votes = _answers(train, [0, 1, 0], test, k=2, temperature=0.1)
+  expected = np.exp([[-2.0, -4.0]])
+  np.testing.assert_allclose(votes, expected / expected.sum(), rtol=1e-6)
 
 
 def test_k_may_exceed_the_training_set():
   train = np.eye(2)
-  scores = knn_scores(train, np.array([0, 1]), train, k=20)
-  assert scores.argmax(1).tolist() == [0, 1]
+  assert _answers(train, [0, 1], train, k=20).argmax(1).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize('k', [1, 3])
 def test_far_rows_have_no_vote(k):
   train = np.array([[1.0, 0], [1, 0.1], [1, -0.1], [0, 1], [0.1, 1]])
-  labels = np.array([1, 1, 1, 0, 0])
-  assert knn_scores(train, labels, np.array([[1.0, 0]]), k=k)[0, 0] == 0
+  votes = _answers(train, [1, 1, 1, 0, 0], np.array([[1.0, 0]]), k=k)
+  assert votes[0, 0] == 0
 
 
 def test_votes_are_those_of_scikit_learn():
@@ -37,7 +48,6 @@ def test_votes_are_those_of_scikit_learn():
     metric='cosine',
     weights=lambda distances: np.exp(-distances / 0.07),
   ).fit(train, labels)
-  votes = knn_scores(train, labels, test, k=7)
   np.testing.assert_allclose(
-    votes / votes.sum(1, keepdims=True), reference.predict_proba(test)
+    _answers(train, labels, test, k=7), reference.predict_proba(test)
   )

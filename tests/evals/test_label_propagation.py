@@ -28,6 +28,9 @@ class Colours:
     assert video.shape[2:] == (2 * PATCH, 2 * PATCH, 3)
     return Colours(seed)
 
+  def per_frame(self):
+    return self
+
   def encode(self, video):
     middle = video[:, :, PATCH // 2 :: PATCH, PATCH // 2 :: PATCH] - 120.0
     tokens = middle.reshape(*video.shape[:2], -1, 3)
@@ -95,7 +98,7 @@ def test_time_and_memory_are_told_for_what_computes(result):
   metrics, _, _ = result
   for name in ('seconds_per_frame', 'memory_mb'):
     told = {key.split('/')[1] for key in metrics if key.startswith(name)}
-    assert told == {'trained', 'random', 'pixels'}
+    assert told == {'trained', 'random', 'per_frame', 'pixels'}
     assert metrics[f'{name}/trained'] > 0
 
 
@@ -120,10 +123,11 @@ def test_one_video_has_no_interval(result):
   assert not [name for name in metrics if name.startswith('gain_over')]
 
 
-def test_a_network_without_recurrence_has_no_features_without_it(result):
+def test_baselines_stand_beside_every_network(result):
   _, arrays, _ = result
-  assert list(arrays['encoders']) == ['trained', 'random', 'pixels', 'copy']
-  assert arrays['scores'].shape == (4, 1)
+  encoders = ['trained', 'random', 'per_frame', 'pixels', 'copy']
+  assert list(arrays['encoders']) == encoders
+  assert arrays['scores'].shape == (5, 1)
 
 
 def test_pictures_have_the_labels_of_all_sources(result):

@@ -5,9 +5,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from rvmae_jax.evals.linear_probe import (
-  choose_penalty,
+  LinearProbeEval,
   fit_logistic,
   principal_axes,
+)
+from rvmae_jax.evals.videos import Videos
+
+_VIDEOS = Videos(
+  clip={'name': 'uniform', 'num_frames': 8}, patch_size=8, batch_size=4
 )
 
 
@@ -35,8 +40,13 @@ def test_agrees_with_scikit_learn(penalty, num_rows):
   np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
+def _choose_penalty(features, labels, penalties):
+  probe = LinearProbeEval(train=_VIDEOS, test=_VIDEOS, penalties=penalties)
+  return probe.choose_penalty(features, labels, seed=0)
+
+
 def test_equal_penalties_are_settled_for_the_larger():
-  assert choose_penalty(*_blobs(100, spread=0.01), (1e-6, 1e-2)) == (1e-2, 1)
+  assert _choose_penalty(*_blobs(100, spread=0.01), (1e-6, 1e-2)) == (1e-2, 1)
 
 
 def test_a_penalty_that_hides_the_class_is_not_chosen():
@@ -45,7 +55,7 @@ def test_a_penalty_that_hides_the_class_is_not_chosen():
   features = rng.normal(size=(400, 3))
   # The class is one feature's sign, by a hair: strong shrinkage misses it.
   features[:, 0] = 0.01 * (2 * labels - 1)
-  assert choose_penalty(features, labels, (10.0, 1e-6))[0] == 1e-6
+  assert _choose_penalty(features, labels, (10.0, 1e-6))[0] == 1e-6
 
 
 @pytest.mark.parametrize('num_rows', [30, 8])

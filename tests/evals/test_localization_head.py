@@ -94,9 +94,9 @@ def maps():
     head = LocalizationHead(
       num_classes=_CLASSES, width=16, num_blocks=3, crop=64, num_steps=200
     )
-    localizer = head.fit(features, learned)
-    assert localizer.losses[-1] < localizer.losses[0]
-    found = [propose(*localizer(rows)) for rows in test_features]
+    localize, losses = head.fit(features, learned)
+    assert losses[-1] < losses[0]
+    found = [propose(*localize(rows)) for rows in test_features]
     [values[name]] = mean_average_precision(test_truths, found, [0.5])
   return values
 

@@ -5,14 +5,22 @@ import functools
 import numpy as np
 import pytest
 
-from rvmae_jax.evals.features import FeatureSet, gather, thumbnails
+from rvmae_jax.evals.features import (
+  FeatureSet,
+  gather,
+  patch_colours,
+  thumbnails,
+)
 from rvmae_jax.evals.knn import KnnEval
 from rvmae_jax.evals.linear_probe import LinearProbeEval
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.evals.views import Views
 
 _VIDEOS = Videos(
-  clip={'name': 'uniform', 'num_frames': 8}, patch_size=8, batch_size=4
+  sources={'noise': {'name': 'fake'}},
+  clip={'name': 'uniform', 'num_frames': 8},
+  patch_size=8,
+  batch_size=4,
 )
 
 
@@ -140,3 +148,12 @@ def test_thumbnails_are_means_of_squares():
   assert small.shape == (1, 1, 1, 16 * 24 * 3)
   assert small[0, 0, 0, 0] == pytest.approx(0.5)
   assert small.sum() == pytest.approx(0.5)
+
+
+def test_colours_of_patches_lie_row_by_row():
+  frame = np.zeros((4, 6, 3), np.uint8)
+  frame[:2, 2:4] = 255  # The second patch of the first row.
+  colours = patch_colours(frame[None, None], patch_size=2)
+  assert colours.shape == (1, 1, 6, 12)
+  assert colours.dtype == np.float32
+  np.testing.assert_array_equal(colours[0, 0, :, 0], [-1, 1, -1, -1, -1, -1])

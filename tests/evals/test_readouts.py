@@ -18,6 +18,7 @@ from rvmae_jax.data.scenes.videos import BoxVideo, DepthVideo, PointVideo
 from rvmae_jax.evals import build_eval, build_evals, spec
 from rvmae_jax.evals.box_tracking import BoxTrackingEval, RelativeBoxes
 from rvmae_jax.evals.depth import DepthEval
+from rvmae_jax.evals.description import describe
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.point_tracking import PointTrackingEval, RelativePoints
 from rvmae_jax.evals.readouts import TunedReadout, in_chunks, summarise
@@ -529,20 +530,16 @@ def test_published_sets_are_asked_what_they_know(argument, heads):
       assert evaluation.train != evaluation.test
 
 
-def test_recurrence_is_left_out_where_there_is_one():
-  """And only there: the encoder alone stands beside the network."""
-  asked = evaluation(
-    'depth', encoders=('trained', 'per_frame', 'pixels'), num_epochs=1
-  )
-
-  def compared(network):
-    return {name.split('/')[0] for name in asked.run(network).metrics}
-
+@pytest.mark.parametrize('is_recurrent', [False, True])
+def test_baselines_stand_beside_every_network(is_recurrent):
+  asked = evaluation('depth', encoders=DepthEval.encoders, num_epochs=1)
   network = Oracle()
-  assert compared(network) >= {'trained', 'pixels'}
-  assert 'per_frame' not in compared(network)
-  network.is_recurrent = True
-  assert 'per_frame' in compared(network)
+  network.is_recurrent = is_recurrent
+  compared = {name.split('/')[0] for name in asked.run(network).metrics}
+  assert compared >= {'trained', 'random', 'per_frame', 'pixels', 'mean'}
+  text = describe('depth', asked)
+  assert 'answer that ignores the video: mean' in text
+  assert "encoders: ('trained', 'random', 'per_frame', 'pixels')" in text
 
 
 def test_scores_of_clips_and_seeds():

@@ -4,68 +4,9 @@ import numpy as np
 import pytest
 
 from rvmae_jax import visualize
-from rvmae_jax.evals.retrieval import RetrievalEval, search
+from rvmae_jax.evals.retrieval import RetrievalEval
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.visualize.retrieval import draw_neighbours
-
-_SETTINGS = {'recall_at': (1, 2)}
-
-
-def test_search_worked_by_hand():
-  queries, query_labels = np.array([[2.0, 0], [0, 3]]), np.array([0, 1])
-  gallery = np.array([[0.6, 0.8], [5, 0.1], [-1, 0]])
-  gallery_labels = np.array([0, 1, 1])
-  numbers, nearest = search(
-    queries, query_labels, gallery, gallery_labels, **_SETTINGS
-  )
-  assert nearest.tolist() == [[1, 0, 2], [0, 1, 2]]
-  # Places of what is right: second; second and third.
-  assert numbers == pytest.approx(
-    {
-      'recall_at_1': 0,
-      'recall_at_2': 1,
-      'map': (1 / 2 + (1 / 2 + 2 / 3) / 2) / 2,
-    }
-  )
-
-
-def test_a_query_does_not_find_itself():
-  features, labels = np.array([[1.0, 0], [1, 0.1], [0, 1]]), np.array([0, 0, 1])
-  numbers, nearest = search(
-    *(features, labels, features, labels),
-    leave_one_out=True,
-    num_neighbours=1,
-    **_SETTINGS,
-  )
-  assert nearest.tolist() == [[1], [0], [1]]
-  # The third has no other of its class.
-  assert numbers == pytest.approx(
-    {'recall_at_1': 2 / 3, 'recall_at_2': 2 / 3, 'map': 2 / 3}
-  )
-
-
-def test_perfect_features_find_all_and_random_ones_chance():
-  labels = np.arange(400) % 8
-  perfect, _ = search(np.eye(8)[labels], labels, np.eye(8), np.arange(8))
-  assert set(perfect.values()) == {1}
-  noise = np.random.default_rng(0).normal(size=(400, 16))
-  found, _ = search(noise, labels, noise, labels, leave_one_out=True)
-  # 49 of 399 are of the class; three standard errors of 400 answers.
-  assert found['recall_at_1'] == pytest.approx(49 / 399, abs=0.05)
-  assert found['map'] == pytest.approx(0.13, abs=0.02)
-
-
-class Brightness:
-  """A network whose features are the mean colours of a clip."""
-
-  def __init__(self):
-    self.cache = {}
-
-  def encode(self, video):
-    raise AssertionError('nobody asked for tokens')
-
-  def pooled(self, video, poolings):
-    return dict.fromkeys(poolings, video.mean((1, 2, 3)) - 127)
 
 
 def _videos(split, num_classes=3):
@@ -82,6 +23,69 @@ def _videos(split, num_classes=3):
 
 def _evaluation(**settings):
   return RetrievalEval(poolings=('mean',), **settings)
+
+
+_PAIR = {'test': _videos('test'), 'train': _videos('val')}
+
+
+def test_search_worked_by_hand():
+  queries, query_labels = np.array([[2.0, 0], [0, 3]]), np.array([0, 1])
+  gallery = np.array([[0.6, 0.8], [5, 0.1], [-1, 0]])
+  gallery_labels = np.array([0, 1, 1])
+  evaluation = _evaluation(**_PAIR, recall_at=(1, 2))
+  numbers, nearest = evaluation.search(
+    queries, query_labels, gallery, gallery_labels
+  )
+  assert nearest.tolist() == [[1, 0, 2], [0, 1, 2]]
+  # Places of what is right: second; second and third.
+  assert numbers == pytest.approx(
+    {
+      'recall_at_1': 0,
+      'recall_at_2': 1,
+      'map': (1 / 2 + (1 / 2 + 2 / 3) / 2) / 2,
+    }
+  )
+
+
+def test_a_query_does_not_find_itself():
+  features, labels = np.array([[1.0, 0], [1, 0.1], [0, 1]]), np.array([0, 0, 1])
+  evaluation = _evaluation(
+    test=_videos('test'), recall_at=(1, 2), num_neighbours=1
+  )
+  numbers, nearest = evaluation.search(features, labels, features, labels)
+  assert nearest.tolist() == [[1], [0], [1]]
+  # The third has no other of its class.
+  assert numbers == pytest.approx(
+    {'recall_at_1': 2 / 3, 'recall_at_2': 2 / 3, 'map': 2 / 3}
+  )
+
+
+def test_perfect_features_find_all_and_random_ones_chance():
+  labels = np.arange(400) % 8
+  perfect, _ = _evaluation(**_PAIR).search(
+    np.eye(8)[labels], labels, np.eye(8), np.arange(8)
+  )
+  assert set(perfect.values()) == {1}
+  noise = np.random.default_rng(0).normal(size=(400, 16))
+  found, _ = _evaluation(test=_videos('test')).search(
+    noise, labels, noise, labels
+  )
+  # 49 of 399 are of the class; three standard errors of 400 answers.
+  assert found['recall_at_1'] == pytest.approx(49 / 399, abs=0.05)
+  assert found['map'] == pytest.approx(0.13, abs=0.02)
+
+
+class Brightness:
+  """A network whose features are the mean colours of a clip."""
+
+  def __init__(self):
+    self.cache = {}
+
+  def encode(self, video):
+    raise AssertionError('nobody asked for tokens')
+
+  def pooled(self, video, poolings):
+    return dict.fromkeys(poolings, video.mean((1, 2, 3)) - 127)
 
 
 @pytest.mark.parametrize(

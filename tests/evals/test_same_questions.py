@@ -98,7 +98,7 @@ def _resolved(evaluation, entry):
   of frames, which the two runs share, or what is hidden of which clips.
   """
   found = spec(evaluation)
-  for side in getattr(evaluation, 'sides', ('videos',)):
+  for side in evaluation.sides:
     videos = found[side] or {}
     for key in ('patch_size', 'tubelet_size'):
       videos.pop(key, None)
@@ -145,4 +145,4 @@ def test_two_runs_are_asked_the_same(name, monkeypatch):
 
 
 def _is_about_rebuilding(entry):
-  return hasattr(EVALS.get(entry['name']), 'rebuilds')
+  return bool(EVALS.get(entry['name']).rebuilds)

@@ -102,7 +102,7 @@ def test_rows_lead_back_to_their_records():
   )
   (batch,) = videos.batches()
   labels = [
-    videos.record(source, record)['label']
+    videos.built[source][record]['label']
     for source, record in zip(batch['host/source'], batch['host/record'])
   ]
   # Of three videos two, evenly spread.

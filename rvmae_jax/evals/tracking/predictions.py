@@ -7,37 +7,27 @@ import numpy as np
 from PIL import Image
 
 
-class PredictionFolder:
-  """Writes the labels of videos, frame by frame.
+def save_label(folder: str, video: str, frame: int, label: np.ndarray) -> None:
+  """Writes the label of one frame: a mask [H, W] or keypoints [K, 2].
 
-    FOLDER/blackswan/00000.png    masks, a palette image for each frame
-    FOLDER/catch/video.csv        keypoints: frame,keypoint,x,y
-
-  Args:
-    folder: made where it is not there.
+  FOLDER/blackswan/00000.png    masks, a palette image for each frame
+  FOLDER/catch/video.csv        keypoints: frame,keypoint,x,y
   """
-
-  def __init__(self, folder: str):
-    self._folder = pathlib.Path(folder)
-
-  def add(self, video: str, frame: int, label: np.ndarray) -> None:
-    """Writes the label of one frame: a mask [H, W] or keypoints [K, 2]."""
-    if label.dtype == np.uint8:
-      path = self._folder / video / f'{frame:05d}.png'
-      path.parent.mkdir(parents=True, exist_ok=True)
-      image = Image.fromarray(label)
-      image.putpalette(palette().tobytes())
-      image.save(path)
-      return
-    path = self._folder / f'{video}.csv'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, 'a' if frame else 'w', newline='') as file:
-      rows = csv.writer(file)
-      if not frame:
-        rows.writerow(['frame', 'keypoint', 'x', 'y'])
-      for number, (x, y) in enumerate(label):
-        if not np.isnan(x):
-          rows.writerow([frame, number, f'{x:.2f}', f'{y:.2f}'])
+  path = pathlib.Path(folder, video)
+  if label.dtype == np.uint8:
+    path.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(label)
+    image.putpalette(palette().tobytes())
+    image.save(path / f'{frame:05d}.png')
+    return
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with open(f'{path}.csv', 'a' if frame else 'w', newline='') as file:
+    rows = csv.writer(file)
+    if not frame:
+      rows.writerow(['frame', 'keypoint', 'x', 'y'])
+    for number, (x, y) in enumerate(label):
+      if not np.isnan(x):
+        rows.writerow([frame, number, f'{x:.2f}', f'{y:.2f}'])
 
 
 def palette() -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rvmae_jax.data.frames import read_frames
 from rvmae_jax.data.tracking.videos import TrackedVideo
-from rvmae_jax.evals.tracking.encoders import Encode
+from rvmae_jax.evals.dense import Encode
 from rvmae_jax.evals.tracking.labels import KeypointLabels, MaskLabels
 from rvmae_jax.evals.tracking.propagation import Propagation, compiled_step
 from rvmae_jax.memory import planned_bytes

@@ -7,7 +7,6 @@ import numpy as np
 from rvmae_jax.data.records import NO_LABEL
 from rvmae_jax.data.tracking.videos import TrackedVideo
 from rvmae_jax.evals.dense import DenseEncoder
-from rvmae_jax.evals.tracking.encoders import warmed_up
 from rvmae_jax.evals.tracking.labels import resize_mask
 from rvmae_jax.evals.tracking.points import track_points
 from rvmae_jax.evals.tracking.propagation import Propagation
@@ -88,9 +87,7 @@ def follow_mask(
     [H, W, 3] uint8, objects in colour.
   """
   grid = tuple(side // network.patch_size for side in video.shape[1:3])
-  encode = DenseEncoder(network.functions)
-  if network.functions.is_recurrent:
-    encode = warmed_up(encode, warm_up)
+  encode = DenseEncoder(network.functions, warm_up=warm_up)
   track = Tracker(encode, Propagation(), video.shape[1:3], grid)
   record = {'path': 'video', 'label': NO_LABEL, 'frames': video}
   for frame, label in track(TrackedVideo('video', record, {0: mask})):
