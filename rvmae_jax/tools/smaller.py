@@ -23,6 +23,7 @@ from absl import app, flags
 from ml_collections import ConfigDict
 
 from rvmae_jax import weights
+from rvmae_jax.benchmarks.timing import seconds_in_turns
 from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.pooling import unit_length
@@ -32,7 +33,6 @@ from rvmae_jax.layers.quantised_products import KINDS, num_bytes, quantise
 from rvmae_jax.layers.transformer import unstack_blocks
 from rvmae_jax.models import build_model, needed_params
 from rvmae_jax.stream import Stream
-from rvmae_jax.tools.benchmarks.timing import seconds_in_turns
 from rvmae_jax.tools.result_file import write_result
 from rvmae_jax.training.logging import show_own_lines
 
