@@ -45,7 +45,7 @@ class PlainRVM:
         )
     self._model = model
     self.init = model.init
-    self.needs_mask = getattr(model, 'needs_mask', '')
+    self.needs_mask = model.needs_mask
     self.flops_per_clip = model.flops_per_clip
 
   def apply(
