@@ -89,10 +89,7 @@ def get_config(arg=None):
   )
   check_known('dataset', DATASETS, arg.dataset)
   dataset = DATASETS[arg.dataset]
-  config = videomae.get_config(
-    f'dataset={arg.dataset},videos={arg.videos},published={arg.published},'
-    f'shards={arg.shards},runlocal={arg.runlocal}'
-  )
+  config = videomae.get_config(arg)
   config.batch_size = 512
   # An epoch is a pass over the videos; a batch of 512 clips takes 256 of them.
   num_videos = videomae.DATASETS[arg.dataset]['clips']
