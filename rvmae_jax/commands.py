@@ -10,7 +10,8 @@ Exit codes and signals are those of the module that runs.
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rvmae_jax.registry import check_known
 
@@ -78,6 +79,22 @@ def run_one(typed: str, kind: str, modules: Mapping[str, str], doc: str) -> int:
     return 2
   _run(modules[name], f'{typed} {name}', arguments)
   return 0
+
+
+def run_command(main: Callable[[Any], int | None]) -> None:
+  """Runs a module's command line of absl's flags, and nothing but flags.
+
+  Args:
+    main: given the flags, does it all and returns the exit code.
+  """
+  from absl import app, flags
+
+  def run(argv):
+    if argv[1:]:
+      raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
+    return main(flags.FLAGS)
+
+  app.run(run)
 
 
 def _run(name: str, typed: str, arguments: Sequence[str]) -> None:

@@ -16,10 +16,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
 from rvmae_jax.benchmarks.traffic import step_traffic
+from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import load_config
 from rvmae_jax.parts import build_parts
 from rvmae_jax.training import devices
@@ -95,11 +96,8 @@ def print_table(results: dict[str, dict[str, Any]]) -> None:
     print(f'{name:{width}}', *(f'{cell:>10}' for cell in cells))
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   results = {
     spec.removeprefix('configs/'): estimate_bounds(
       load_config(spec), args.batch_size, args.devices
@@ -116,4 +114,4 @@ if __name__ == '__main__':
   )
   flags.DEFINE_list('devices', list(DEVICES), 'Names in training/devices.py.')
   flags.DEFINE_integer('batch_size', 64, 'Clips in a step, on one device.')
-  app.run(main)
+  run_command(main)

@@ -21,9 +21,10 @@ from typing import Any
 
 import jax
 import optax
-from absl import app, flags
+from absl import flags
 
 from rvmae_jax.benchmarks.program import count
+from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import load_config, with_values
 from rvmae_jax.tools.planning.ahead_of_time import (
   compile_step,
@@ -132,8 +133,12 @@ def versions() -> str:
   return f'jax {minor}, optax {optax.__version__}'
 
 
-def _check_compiled(cases: list[dict[str, Any]]) -> int:
+def _check_compiled(cases: list[dict[str, Any]], update: bool) -> int:
   """Checks each case where its compiler is; new figures replace its own.
+
+  Args:
+    cases: of the record.
+    update: also those whose compiler is another one.
 
   Returns:
     How many are not as recorded.
@@ -142,7 +147,7 @@ def _check_compiled(cases: list[dict[str, Any]]) -> int:
   for case in cases:
     print(f'{case["recipe"]} {case["changes"]} on {case["topology"]}:', end=' ')
     version = compiler_version(case['topology'])
-    if version != case['compiler'] and not (version and flags.FLAGS.update):
+    if version != case['compiler'] and not (version and update):
       print(f'recorded with {case["compiler"]}, here is {version or "none"}')
       continue
     found = compiled_figures(case)
@@ -154,14 +159,12 @@ def _check_compiled(cases: list[dict[str, Any]]) -> int:
   return num_changed
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  path = pathlib.Path(flags.FLAGS.figures)
+  path = pathlib.Path(args.figures)
   record: dict[str, Any] = json.loads(path.read_text())
   same_version = record['versions'] == versions()
-  if not same_version and not flags.FLAGS.update:
+  if not same_version and not args.update:
     print(
       f'Recorded with {record["versions"]}, this is {versions()}: '
       f'{", ".join(sorted(_OF_VERSION))} are not compared.'
@@ -173,9 +176,9 @@ def main(argv: list[str]) -> None:
     num_changed += bool(lines)
     print(f'[{number}/{len(record["recipes"])}] {spec}:', end=' ')
     print('\n  '.join(['changed', *lines]) if lines else 'as recorded')
-  if flags.FLAGS.compiled:
-    num_changed += _check_compiled(record['compiled'])
-  if flags.FLAGS.update:
+  if args.compiled:
+    num_changed += _check_compiled(record['compiled'], args.update)
+  if args.update:
     record = record | {'versions': versions(), 'recipes': found}
     path.write_text(json.dumps(record, indent=2) + '\n')
     print(f'Recorded in {path}.')
@@ -187,4 +190,4 @@ if __name__ == '__main__':
   flags.DEFINE_string('figures', str(FIGURES), 'The record.')
   flags.DEFINE_bool('compiled', False, 'Steps for TPUs and GPUs, too.')
   flags.DEFINE_bool('update', False, 'Record what is now.')
-  app.run(main)
+  run_command(main)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from absl import app, flags
 
+from rvmae_jax.commands import run_command
 from rvmae_jax.data.decoding import VideoError, open_record
 from rvmae_jax.data.encoded import open_container
 from rvmae_jax.data.records import NO_LABEL
@@ -161,11 +162,8 @@ def _differ(frames: np.ndarray, first: np.ndarray) -> bool:
   return bool(np.abs(frames.astype(np.int16) - first).mean() > _SAME)
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   clips = draw_clips(args.videos)
   if not clips:
     raise app.UsageError(
@@ -187,4 +185,4 @@ if __name__ == '__main__':
   flags.DEFINE_string('videos', None, 'Folder of video files.')
   flags.DEFINE_float('seconds', 30, 'Seconds to measure for, in total.')
   flags.mark_flag_as_required('videos')
-  app.run(main)
+  run_command(main)

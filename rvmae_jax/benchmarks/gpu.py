@@ -24,6 +24,7 @@ from absl import app, flags
 
 from rvmae_jax.benchmarks.measurement import measure
 from rvmae_jax.benchmarks.suite import gpu_suite, quick_suite
+from rvmae_jax.commands import run_command
 
 # Figure -> title; all others stay in the files.
 _COLUMNS = {
@@ -75,11 +76,8 @@ def _cell(value: float | None) -> str:
   return f'{"-" if value is None else format(value, ".4g"):>10}'
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   folder = pathlib.Path(args.out).absolute()
   folder.mkdir(parents=True, exist_ok=True)
   suite = quick_suite(folder) if args.quick else gpu_suite(folder, args.videos)
@@ -114,4 +112,4 @@ if __name__ == '__main__':
   flags.DEFINE_bool('quick', False, 'Only a tiny part, on any machine.')
   flags.DEFINE_list('only', [], 'Measurements to run; empty = all.')
   flags.DEFINE_string('videos', '', 'Videos to train on besides sprites.')
-  app.run(main)
+  run_command(main)

@@ -16,12 +16,13 @@ import statistics
 import time
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
 from rvmae_jax.benchmarks.measurement import print_result
 from rvmae_jax.benchmarks.step import StepBenchmark, print_table
 from rvmae_jax.benchmarks.timing import seconds_of
+from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag, token_size
 from rvmae_jax.tools.hugging_face_network import build_network
 
@@ -140,11 +141,8 @@ def benchmark_hugging_face(
   return results
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   results = benchmark_hugging_face(args.config, args.seconds, args.compile)
   print_table(results)
   print_result(results)
@@ -157,4 +155,4 @@ if __name__ == '__main__':
     'compile', False, 'Also measure theirs under torch.compile.'
   )
   flags.DEFINE_float('seconds', 30, 'Seconds to measure each for.')
-  app.run(main)
+  run_command(main)

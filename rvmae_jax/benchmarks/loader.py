@@ -18,9 +18,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
+from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag, token_size
 from rvmae_jax.data.bad_videos import read_or_replace
 from rvmae_jax.data.batching import concatenate_rows
@@ -28,7 +29,7 @@ from rvmae_jax.data.loader import make_loader
 from rvmae_jax.data.pipeline import (
   build_sources,
   check_config,
-  make_dataset,
+  training_dataset,
 )
 
 
@@ -61,13 +62,7 @@ def benchmark_loader(
 def _pipeline_speed(
   config: ConfigDict, seconds: float, batch_size: int
 ) -> dict[str, float]:
-  dataset = make_dataset(
-    config.data,
-    seed=config.seed,
-    batch_size=batch_size,
-    train=True,
-    **token_size(config.model),
-  )
+  dataset = training_dataset(config, batch_size)
   iterator = iter(dataset)
   # What is loaded ahead would be counted as if it had taken no time.
   for _ in range(1 + check_config(config.data)['prefetch']):
@@ -139,11 +134,8 @@ def _stage_ms(
   }
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   if args.cores:
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[: args.cores])
@@ -173,4 +165,4 @@ if __name__ == '__main__':
   flags.DEFINE_float('seconds', 20, 'Seconds to measure for.')
   flags.DEFINE_integer('batch_size', 8, 'Rows in a batch.')
   flags.DEFINE_integer('cores', 0, 'CPU cores to use; 0 = all.')
-  app.run(main)
+  run_command(main)

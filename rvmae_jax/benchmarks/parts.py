@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from absl import app, flags, logging
+from absl import flags, logging
 from ml_collections import ConfigDict
 
 from rvmae_jax.batch import fake_batch
@@ -27,6 +27,7 @@ from rvmae_jax.benchmarks.peak import peak_of
 from rvmae_jax.benchmarks.step import StepBenchmark
 from rvmae_jax.benchmarks.timing import seconds_of
 from rvmae_jax.benchmarks.traffic import step_traffic
+from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.models import flops
 from rvmae_jax.models.rvm import RVM
@@ -224,11 +225,8 @@ def print_table(result: dict[str, Any]) -> None:
   print(f'{line}.')
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   result = benchmark_parts(args.config, args.seconds)
   print_table(result)
   print_result(result)
@@ -238,4 +236,4 @@ if __name__ == '__main__':
   define_config_flag()
   flags.mark_flag_as_required('config')
   flags.DEFINE_float('seconds', 20, 'Seconds to measure for, in total.')
-  app.run(main)
+  run_command(main)

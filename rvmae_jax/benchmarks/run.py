@@ -16,10 +16,11 @@ import pathlib
 import shutil
 import statistics
 
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
 from rvmae_jax.benchmarks.measurement import print_result
+from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.data.encoding import Encoding
 from rvmae_jax.data.sources.moving_sprites import MovingSprites
@@ -106,11 +107,8 @@ def _run_config(config: ConfigDict, shards: str, num_steps: int) -> ConfigDict:
   return config
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   show_own_lines()
   result = benchmark_run(
     args.config, args.workdir, args.steps, args.sprites, args.videos
@@ -129,4 +127,4 @@ if __name__ == '__main__':
   flags.DEFINE_string('videos', '', HELP)
   flags.DEFINE_integer('sprites', 256, 'Number of videos of moving sprites.')
   flags.DEFINE_integer('steps', 200, 'Training steps.')
-  app.run(main)
+  run_command(main)

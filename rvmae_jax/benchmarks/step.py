@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
-from absl import app, flags, logging
+from absl import flags, logging
 from ml_collections import ConfigDict
 
 from rvmae_jax.batch import fake_batch
@@ -30,6 +30,7 @@ from rvmae_jax.benchmarks.measurement import print_result
 from rvmae_jax.benchmarks.peak import peak_of
 from rvmae_jax.benchmarks.plain_rvm import PLAIN, PlainRVM
 from rvmae_jax.benchmarks.timing import seconds_of
+from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag, with_values
 from rvmae_jax.memory import planned_bytes
 from rvmae_jax.models import build_model
@@ -183,11 +184,8 @@ def print_table(results: dict[str, dict[str, Any]]) -> None:
     print(f'{name:{width}}', *(f'{text:>10}' for text in texts), failed)
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   configs = {'as given': args.config}
   configs |= {text: with_values(args.config, text) for text in args.against}
   if args.plain:
@@ -211,4 +209,4 @@ if __name__ == '__main__':
     'plain', False, 'Also measure a plain transcription of RVM.'
   )
   flags.DEFINE_float('seconds', 10, 'Seconds to measure each config for.')
-  app.run(main)
+  run_command(main)

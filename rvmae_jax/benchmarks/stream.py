@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
 from rvmae_jax.benchmarks.measurement import print_result
@@ -27,6 +27,7 @@ from rvmae_jax.benchmarks.peak import peak_of
 from rvmae_jax.benchmarks.plain_rvm import PLAIN, PlainRVM
 from rvmae_jax.benchmarks.program import count
 from rvmae_jax.benchmarks.timing import seconds_in_turns
+from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag, parse_size
 from rvmae_jax.models import build_model
 from rvmae_jax.models.rvm import RVM
@@ -109,11 +110,8 @@ def plain_stream(
   return take
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   size = parse_size(args.size)
   results = {
     f'{number} x {name}': figures
@@ -136,4 +134,4 @@ if __name__ == '__main__':
   flags.DEFINE_string('size', '256x256', 'HEIGHTxWIDTH of frames.')
   flags.DEFINE_list('streams', ['1', '4'], 'Numbers of videos side by side.')
   flags.DEFINE_integer('frames', 50, 'Frames that each takes in a round.')
-  app.run(main)
+  run_command(main)

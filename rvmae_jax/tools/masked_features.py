@@ -15,10 +15,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
 from rvmae_jax import weights
+from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.evals.features import FeatureSet, labelled
 from rvmae_jax.evals.pooling import pool
@@ -180,11 +181,8 @@ def probe(
   return metrics
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   num_masks = [int(number) for number in args.masks]
   ways = [_WHOLE, *(f'masks_{n}' for n in num_masks), _UNTRAINED]
   rows, metrics = [], {}
@@ -212,9 +210,13 @@ def main(argv: list[str]) -> None:
 if __name__ == '__main__':
   define_config_flag()
   flags.DEFINE_string('out', None, 'The JSON file to write.')
-  flags.DEFINE_list('checkpoints', None, 'Runs, as name=path.')
+  flags.DEFINE_list(
+    'checkpoints',
+    None,
+    'Runs, as name=path; one with a comma goes into double quotes.',
+  )
   flags.DEFINE_list(
     'masks', ['1', '4', '16'], 'Numbers of masks to average over.'
   )
   flags.mark_flags_as_required(['config', 'out', 'checkpoints'])
-  app.run(main)
+  run_command(main)
