@@ -22,7 +22,7 @@ from typing import Any
 
 from absl import app, flags
 
-from rvmae_jax.benchmarks.measurement import measure
+from rvmae_jax.benchmarks.measurement import format_table, measure
 from rvmae_jax.benchmarks.suite import gpu_suite, quick_suite
 from rvmae_jax.commands import run_command
 
@@ -60,20 +60,8 @@ def format_result(name: str, found: dict[str, Any]) -> str:
     return f'{title}: {result["summary"]}'
   result = result.get('parts', result)
   rows = {k: v for k, v in result.items() if isinstance(v, dict)}
-  columns = [c for c in _COLUMNS if any(c in row for row in rows.values())]
-  width = max(map(len, rows), default=0)
-  titles = (f'{_COLUMNS[column]:>10}' for column in columns)
-  lines = [title, '  '.join([' ' * width, *titles])]
-  for setting, row in rows.items():
-    cells = [_cell(row.get(column)) for column in columns]
-    if 'failed' in row:
-      cells = [f'failed: {row["failed"]}']
-    lines.append('  '.join([f'{setting:{width}}', *cells]))
-  return '\n  '.join(lines)
-
-
-def _cell(value: float | None) -> str:
-  return f'{"-" if value is None else format(value, ".4g"):>10}'
+  table = format_table(rows, _COLUMNS)
+  return '\n  '.join([title, *table.splitlines()])
 
 
 def main(args: flags.FlagValues) -> None:

@@ -12,15 +12,14 @@ turns on one machine, round after round, since machines drift. Needs
 `pip install torch transformers`. The last line is the result as JSON.
 """
 
-import statistics
 import time
 from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict
 
-from rvmae_jax.benchmarks.measurement import print_result
-from rvmae_jax.benchmarks.step import StepBenchmark, print_table
+from rvmae_jax.benchmarks.measurement import format_table, print_result
+from rvmae_jax.benchmarks.step import COLUMNS, StepBenchmark, speed
 from rvmae_jax.benchmarks.timing import seconds_of
 from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag, token_size
@@ -81,11 +80,8 @@ class TorchBenchmark:
 
   def result(self) -> dict[str, Any]:
     """Figures as `StepBenchmark.result` names them, but for MFU."""
-    step_s = statistics.median(self.step_s)
     return {
-      'clips_per_s': self._config.batch_size / step_s,
-      'step_ms': 1e3 * step_s,
-      'step_ms_range': [1e3 * min(self.step_s), 1e3 * max(self.step_s)],
+      **speed(self.step_s, self._config.batch_size),
       'compile_s': self.compile_s,
       'gib': self._peak_gib(),
     }
@@ -144,7 +140,7 @@ def benchmark_hugging_face(
 def main(args: flags.FlagValues) -> None:
   """Runs the command."""
   results = benchmark_hugging_face(args.config, args.seconds, args.compile)
-  print_table(results)
+  print(format_table(results, COLUMNS))
   print_result(results)
 
 

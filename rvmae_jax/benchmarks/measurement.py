@@ -1,7 +1,7 @@
 """Measurements in processes of their own, whose results are kept.
 
-A benchmark prints its result as its last line (`print_result`), from where
-`measure` takes it.
+A benchmark prints tables (`format_table`) and its result as its last line
+(`print_result`), from where `measure` takes it.
 """
 
 import dataclasses
@@ -24,6 +24,27 @@ def print_result(result: Mapping[str, Any]) -> None:
   """One line of JSON: the device, jax's version, and the result."""
   device = jax.devices()[0].device_kind
   print(json.dumps({'device': device, 'jax': jax.__version__, **result}))
+
+
+def format_table(
+  rows: Mapping[str, Mapping[str, Any]], columns: Mapping[str, str]
+) -> str:
+  """A line with the titles, and one for each row.
+
+  Args:
+    rows: name -> figures; of one that failed, `failed`: why.
+    columns: figure -> title; those that no row has are left out.
+  """
+  shown = [c for c in columns if any(c in row for row in rows.values())]
+  width = max(map(len, rows), default=0)
+  lines = [' ' * width + ''.join(f'{columns[c]:>13}' for c in shown)]
+  for name, row in rows.items():
+    cells = ('-' if row.get(c) is None else f'{row[c]:.4g}' for c in shown)
+    told = ''.join(f'{cell:>13}' for cell in cells)
+    if 'failed' in row:
+      told = f'  failed: {row["failed"]}'
+    lines.append(f'{name:{width}}{told}')
+  return '\n'.join(lines)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ import contextlib
 import statistics
 import time
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -26,7 +26,7 @@ from absl import flags, logging
 from ml_collections import ConfigDict
 
 from rvmae_jax.batch import fake_batch
-from rvmae_jax.benchmarks.measurement import print_result
+from rvmae_jax.benchmarks.measurement import format_table, print_result
 from rvmae_jax.benchmarks.peak import peak_of
 from rvmae_jax.benchmarks.plain_rvm import PLAIN, PlainRVM
 from rvmae_jax.benchmarks.timing import seconds_of
@@ -37,6 +37,16 @@ from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts
 from rvmae_jax.training import sharding
 
+# Figure -> title in tables.
+COLUMNS = {
+  'clips_per_s': 'clips/s',
+  'speed_ratio': 'ratio',
+  'step_ms': 'step ms',
+  'model_tflops_per_s': 'TFLOP/s',
+  'mfu': 'MFU',
+  'gib': 'GiB',
+  'compile_s': 'compile s',
+}
 _NUM_ROUNDS = 5
 
 MakeModel = Callable[[ConfigDict], Any]
@@ -91,23 +101,29 @@ class StepBenchmark:
 
   def result(self) -> dict[str, Any]:
     """Figures by name; without MFU where the model counts no FLOPs."""
-    step_s = statistics.median(self.step_s)
-    batch_size = self.config.batch_size
     result = {
-      'clips_per_s': batch_size / step_s,
-      'step_ms': 1e3 * step_s,
-      'step_ms_range': [1e3 * min(self.step_s), 1e3 * max(self.step_s)],
+      **speed(self.step_s, self.config.batch_size),
       'compile_s': self.compile_s,
       'gib': planned_bytes(self.program) / 2**30,
     }
     if self.parts.flops_per_clip:
-      flops_per_s = self.parts.flops_per_clip * batch_size / step_s
+      flops_per_s = self.parts.flops_per_clip * result['clips_per_s']
       peak = peak_of(self.mesh, self.config.model.get('dtype', 'float32'))
       result['model_tflops_per_s'] = flops_per_s / 1e12
       result['mfu'] = flops_per_s / peak.flops_per_s
       result['peak_tflops_per_s'] = peak.flops_per_s / 1e12
       result['peak_is_measured'] = peak.is_measured
     return result
+
+
+def speed(step_s: Sequence[float], batch_size: int) -> dict[str, Any]:
+  """Clips a second by the median step, its milliseconds and their range."""
+  median_s = statistics.median(step_s)
+  return {
+    'clips_per_s': batch_size / median_s,
+    'step_ms': 1e3 * median_s,
+    'step_ms_range': [1e3 * min(step_s), 1e3 * max(step_s)],
+  }
 
 
 def benchmark_step(
@@ -164,26 +180,6 @@ def benchmark_step(
   return results
 
 
-def print_table(results: dict[str, dict[str, Any]]) -> None:
-  """One row a config."""
-  columns = {
-    'clips_per_s': 'clips/s',
-    'speed_ratio': 'ratio',
-    'step_ms': 'step ms',
-    'model_tflops_per_s': 'TFLOP/s',
-    'mfu': 'MFU',
-    'gib': 'GiB',
-    'compile_s': 'compile s',
-  }
-  width = max(map(len, results))
-  print(' ' * width, *(f'{title:>10}' for title in columns.values()))
-  for name, result in results.items():
-    cells = (result.get(column) for column in columns)
-    texts = ('-' if c is None else f'{c:.3g}' for c in cells)
-    failed = f'  failed: {result["failed"]}' if 'failed' in result else ''
-    print(f'{name:{width}}', *(f'{text:>10}' for text in texts), failed)
-
-
 def main(args: flags.FlagValues) -> None:
   """Runs the command."""
   configs = {'as given': args.config}
@@ -195,7 +191,7 @@ def main(args: flags.FlagValues) -> None:
     args.seconds,
     {PLAIN: lambda model: PlainRVM(build_model(model))},
   )
-  print_table(results)
+  print(format_table(results, COLUMNS))
   print_result(results)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
-from rvmae_jax.benchmarks.measurement import print_result
+from rvmae_jax.benchmarks.measurement import format_table, print_result
 from rvmae_jax.benchmarks.peak import peak_of
 from rvmae_jax.benchmarks.plain_rvm import PLAIN, PlainRVM
 from rvmae_jax.benchmarks.program import count
@@ -120,11 +120,8 @@ def main(args: flags.FlagValues) -> None:
       args.config.model, size, number, args.frames
     ).items()
   }
-  columns = list(next(iter(results.values())))
-  width = max(map(len, results))
-  print(' ' * width, *(f'{column:>13}' for column in columns))
-  for name, figures in results.items():
-    print(f'{name:{width}}', *(f'{figures[c]:13.4g}' for c in columns))
+  columns = next(iter(results.values()))
+  print(format_table(results, {name: name for name in columns}))
   print_result(results)
 
 
