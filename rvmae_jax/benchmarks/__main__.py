@@ -1,8 +1,10 @@
 """Measures speed and memory: of a step, its parts, the loader, a stream, ...
 
-python -m rvmae_jax.benchmarks --help
-python -m rvmae_jax.benchmarks NAME [ARGUMENTS]
-python -m rvmae_jax.benchmarks NAME --help
+  python -m rvmae_jax.benchmarks --help
+  python -m rvmae_jax.benchmarks NAME [ARGUMENTS]
+  python -m rvmae_jax.benchmarks NAME --help
+
+Most print a table, and the same as JSON in their last line.
 """
 
 import sys
