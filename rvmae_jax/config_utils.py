@@ -142,16 +142,9 @@ def define_config_flag() -> None:
   flags.FLAGS['config'].parser = _RecipeParser('config')
 
 
-def load_recipe(
-  path: str | pathlib.Path, beside: str | pathlib.Path = ''
-) -> types.ModuleType:
-  """A recipe file as a module, for recipes that change another one.
-
-  Args:
-    path: of the file.
-    beside: `__file__` of the recipe that asks, if `path` is relative to it.
-  """
-  path = pathlib.Path(beside).parent / path
+def load_recipe(path: str | pathlib.Path) -> types.ModuleType:
+  """A recipe file as a module."""
+  path = pathlib.Path(path)
   module_spec = importlib.util.spec_from_file_location(path.stem, path)
   module = importlib.util.module_from_spec(module_spec)
   module_spec.loader.exec_module(module)
