@@ -60,7 +60,7 @@ def _commands(text: str) -> list[list[str]]:
       continue
     module, *words = shlex.split(found[1] or found[2], comments=True)
     module = BY_NAME.get(module, module).removesuffix('.__main__')
-    if module == 'rvmae_jax.benchmarks':
+    if module == 'rvmae_jax.benchmarks' and words[0] in BENCHMARKS:
       module = BENCHMARKS[words.pop(0)]
     commands.append([module, *words])
   return commands
