@@ -24,13 +24,6 @@ class Peak(NamedTuple):
   flops_per_s: float
   is_measured: bool
 
-  @property
-  def origin(self) -> str:
-    """Where the figure is from, for people."""
-    if self.is_measured:
-      return 'measured by a product of matrices'
-    return "the maker's figure"
-
 
 def peak_of(mesh: Mesh, dtype: str) -> Peak:
   """The maker's figure where it is known, else a measurement.

@@ -17,7 +17,6 @@ def _mesh(kind):
 def test_of_known_devices_the_makers_figure_counts():
   found = peak.peak_of(_mesh('NVIDIA H200'), 'bfloat16')
   assert found == (2 * 989e12, False)
-  assert found.origin == "the maker's figure"
 
 
 @pytest.mark.parametrize('kind', ['NVIDIA H200', 'cpu'])
@@ -26,4 +25,3 @@ def test_else_it_is_measured(kind, monkeypatch):
   dtype = 'float32' if 'H200' in kind else 'bfloat16'
   found = peak.peak_of(_mesh(kind), dtype)
   assert found == (7.0, True)
-  assert 'measured' in found.origin
