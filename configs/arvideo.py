@@ -3,11 +3,11 @@
   python -m rvmae_jax.train --workdir runs/arvideo \\
     --config configs/arvideo.py:variant=B,dataset=ssv2,videos=DIR
 
-Arguments: variant=tiny|S|B; clusters=spatio_temporal (4x7x7 of 8x14x14 tokens,
-the paper's choice), spatial (a whole time slot) or temporal (one place at all
-times); order=random (the paper's choice; a fresh one for each clip),
-spatial_first or temporal_first; dataset, videos, shards and runlocal as those
-of configs/videomae.py, from which all else is taken.
+Arguments: clusters=spatio_temporal (4x7x7 of 8x14x14 tokens, the paper's
+choice), spatial (a whole time slot) or temporal (one place at all times);
+order=random (the paper's choice; a fresh one for each clip), spatial_first or
+temporal_first; variant=tiny|S|B; dataset, videos, published, shards and
+runlocal as those of configs/videomae.py, from which all else is taken.
 Cost: ViT-B takes 205 GFLOP a clip, forward and backward; VideoMAE's takes 202.
 The paper trains 14 % faster than VideoMAE, in 26.1 GB where that takes 41.3.
 Expect (paper, ViT-B fine-tuned, 800 epochs): K400 81.2, SSv2 70.9.
@@ -21,19 +21,9 @@ from rvmae_jax.registry import check_known
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
   arg = parse_arg(
-    arg,
-    variant='B',
-    clusters='spatio_temporal',
-    order='random',
-    dataset='kinetics',
-    videos='',
-    shards='',
-    runlocal=False,
+    arg, **videomae.ARGUMENTS, clusters='spatio_temporal', order='random'
   )
-  config = videomae.get_config(
-    f'variant={arg.variant},dataset={arg.dataset},videos={arg.videos},'
-    f'shards={arg.shards},runlocal={arg.runlocal}'
-  )
+  config = videomae.get_config(arg)
   config.model.name = 'arvideo'
   for field in ('space_time', 'num_prefix_tokens'):
     del config.model[field]

@@ -20,16 +20,15 @@ Cost: of 38,400 clips 9 minutes a seed of R-VMAE, 7 of the others, on one idle
 CPU core; then 3 minutes of evaluation.
 """
 
-from rvmae_jax.config_utils import load_recipe, parse_arg
+from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.configs import compare_sprites, eval_localization
 from rvmae_jax.registry import check_known
 
-_SPRITES = load_recipe('compare_sprites.py', beside=__file__)
-
 _CLIP = {'name': 'uniform', 'num_frames': 8, 'stride': 1}
-_RVMAE = _SPRITES.METHODS['rvmae']
+_RVMAE = compare_sprites.METHODS['rvmae']
 _PER_FRAME = {
-  'model': _SPRITES.PER_FRAME,
-  'objective': _SPRITES.STANDARDIZED,
+  'model': compare_sprites.PER_FRAME,
+  'objective': compare_sprites.STANDARDIZED,
 }
 _SAME_MASK = {'name': 'per_frame', 'ratio': 0.75}
 _VIEWS = {'name': 'two_views', 'clip': _CLIP}
@@ -82,7 +81,7 @@ def get_config(arg=None):
   arg = parse_arg(
     arg, methods='study', clips=38_400.0, seeds=2, rates=False, judge=''
   )
-  config = _SPRITES.get_config(f'seeds={arg.seeds}')
+  config = compare_sprites.get_config(f'seeds={arg.seeds}')
   del config.finetune
   config.methods = _methods(arg.methods)
   config.budget = {'unit': 'clips', 'amount': arg.clips}
@@ -94,15 +93,18 @@ def get_config(arg=None):
     test = 'val'
 
   probe = {
-    'data': {'clip': _SPRITES.WHOLE_VIDEO},
-    'train': {'sources': {'videos': _SPRITES.sprites('probe_train')}},
-    'test': {'sources': {'videos': _SPRITES.sprites(test)}},
+    'data': {'clip': compare_sprites.WHOLE_VIDEO},
+    'train': {'sources': {'videos': compare_sprites.sprites('probe_train')}},
+    'test': {'sources': {'videos': compare_sprites.sprites(test)}},
     'encoders': ('trained',),
   }
   poolings = ('mean_std_8', 'change_2')
   rebuilt = {
     'name': 'clip_reconstruction',
-    'data': {'sources': {'videos': _SPRITES.sprites('val')}, 'clip': _CLIP},
+    'data': {
+      'sources': {'videos': compare_sprites.sprites('val')},
+      'clip': _CLIP,
+    },
     'flow': 'dense_inverse_search',
   }
   if arg.judge:
@@ -143,7 +145,7 @@ def _at_rates(methods, optimizer):
 
 def _more_evals(probe):
   """What is asked of features besides the probe."""
-  localization = _recipe('eval_localization.py').evals.localization
+  localization = eval_localization.get_config().evals.localization
   localization.encoders = ('trained',)
   localization.train.num_videos, localization.test.num_videos = 48, 24
   localization.head.num_steps = 300
@@ -190,7 +192,3 @@ def _columns(arg):
   if not arg.judge:
     del columns['same_mask/model/perceptual_frame']
   return tuple(columns.items())
-
-
-def _recipe(name):
-  return load_recipe(name, beside=__file__).get_config()

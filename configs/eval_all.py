@@ -15,15 +15,22 @@ Expect, of the quick start: linear probe (mean and std of the last 8 frames)
 81 % of 12 motions, attentive probe 75; mean mAP of localization 21 %.
 """
 
-from rvmae_jax.config_utils import load_recipe, parse_arg
+from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.configs import (
+  eval_label_propagation,
+  eval_localization,
+  eval_long_video,
+  eval_readouts,
+  eval_sprites,
+)
 
 
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
   arg = parse_arg(arg, source='videos')
-  config = _recipe('eval_sprites.py', f'source={arg.source}')
+  config = eval_sprites.get_config(arg)
   quickstart = config.evals
-  readouts = _recipe('eval_readouts.py', 'dataset=sprites').evals
+  readouts = eval_readouts.get_config('dataset=sprites').evals
 
   def split(name, num_videos=0, **look):  # 0 is all of a split.
     videos = {'name': 'run', 'split': name, 'num_videos': num_videos, **look}
@@ -68,10 +75,10 @@ def get_config(arg=None):
       'num_pictures': 0,
     },
     # 3. Temporal localization.
-    'localization': _recipe('eval_localization.py').evals.localization,
+    'localization': eval_localization.get_config().evals.localization,
     # 4. Label propagation.
     'label_propagation': (
-      _recipe('eval_label_propagation.py').evals.label_propagation
+      eval_label_propagation.get_config().evals.label_propagation
     ),
     # Readouts: boxes by a head, and points without one.
     'box_tracking': {
@@ -104,7 +111,7 @@ def get_config(arg=None):
     'uncertainty': {'name': 'uncertainty', **few},
     # 6. Long videos.
     'long_video': {
-      **_recipe('eval_long_video.py').evals.as_trained,
+      **eval_long_video.get_config().evals.as_trained,
       'num_videos': 2,
     },
     # 7. Robustness, and accuracy by groups of videos.
@@ -138,7 +145,3 @@ def get_config(arg=None):
   localization.train.num_videos, localization.test.num_videos = 48, 24
   localization.head.num_steps = 300
   return config
-
-
-def _recipe(name, arg=None):
-  return load_recipe(name, beside=__file__).get_config(arg)

@@ -24,7 +24,7 @@ Expect (VideoMAE's paper, ViT-B after 800 epochs of pre-training): K400 80.0,
 SSv2 69.6; UCF101 91.3.
 """
 
-from rvmae_jax.config_utils import load_recipe, parse_arg
+from rvmae_jax.config_utils import find_recipe, load_recipe, parse_arg
 from rvmae_jax.configs import videomae
 from rvmae_jax.models.classifier import classifier_config
 from rvmae_jax.registry import check_known
@@ -89,10 +89,7 @@ def get_config(arg=None):
   )
   check_known('dataset', DATASETS, arg.dataset)
   dataset = DATASETS[arg.dataset]
-  config = videomae.get_config(
-    f'dataset={arg.dataset},videos={arg.videos},published={arg.published},'
-    f'shards={arg.shards},runlocal={arg.runlocal}'
-  )
+  config = videomae.get_config(arg)
   config.batch_size = 512
   # An epoch is a pass over the videos; a batch of 512 clips takes 256 of them.
   num_videos = videomae.DATASETS[arg.dataset]['clips']
@@ -166,7 +163,7 @@ def get_config(arg=None):
 
 def get_model(arg, num_classes):
   """A classifier on the encoder of a pre-training recipe."""
-  pretraining = load_recipe(f'{arg.pretraining}.py', beside=__file__)
+  pretraining = load_recipe(find_recipe(f'{arg.pretraining}.py'))
   variant = f'variant={arg.variant}' if arg.variant else ''
   recipe = pretraining.get_config(f'{variant},runlocal={arg.runlocal}')
   return classifier_config(

@@ -33,11 +33,7 @@ def get_config(arg=None):
     shards='',
     runlocal=False,
   )
-  config = finetune.get_config(
-    f'dataset=ssv2,variant={arg.variant},num_classes={arg.num_classes},'
-    f'videos={arg.videos},published={arg.published},shards={arg.shards},'
-    f'runlocal={arg.runlocal}'
-  )
+  config = finetune.get_config({**arg, 'dataset': 'ssv2'})
   if not arg.runlocal:
     factor = EPOCHS / finetune.DATASETS['ssv2']['epochs']
     config.total_steps = round(factor * config.total_steps)

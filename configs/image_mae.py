@@ -22,10 +22,7 @@ IMAGENET = {'clips': 1_281_167, 'epochs': 800}
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
   arg = parse_arg(arg, variant='B', videos='', shards='', runlocal=False)
-  config = videomae.get_config(
-    f'variant={arg.variant},videos={arg.videos},shards={arg.shards},'
-    f'runlocal={arg.runlocal}'
-  )
+  config = videomae.get_config(arg)
   config.batch_size = 4096
   steps_per_epoch = IMAGENET['clips'] / config.batch_size
   config.total_steps = round(IMAGENET['epochs'] * steps_per_epoch)

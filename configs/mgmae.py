@@ -10,8 +10,8 @@ for each decoded clip; the paper takes it from a network (RAFT).
 
 Arguments: motion=dense_inverse_search, farneback, or difference, which is
 cheap, shows what changes between frames and needs no OpenCV;
-variant=tiny|S|B|L|H, dataset, videos, shards and runlocal as in
-configs/videomae.py.
+variant=tiny|S|B|L|H, dataset (ssv2 if not given), videos, published, shards and
+runlocal as in configs/videomae.py.
 Cost: on the device that of VideoMAE; on the host, flow and mask of 16 frames
 take about 65 ms of one core.
 Expect (paper, ViT-B, fine-tuned): SSv2 71.0 after 800 epochs, 72.3 after 2,400;
@@ -29,16 +29,9 @@ def get_config(arg=None):
   arg = parse_arg(
     arg,
     motion='dense_inverse_search',
-    variant='B',
-    dataset='ssv2',
-    videos='',
-    shards='',
-    runlocal=False,
+    **{**videomae.ARGUMENTS, 'dataset': 'ssv2'},
   )
-  config = videomae.get_config(
-    f'variant={arg.variant},dataset={arg.dataset},videos={arg.videos},'
-    f'shards={arg.shards},runlocal={arg.runlocal}'
-  )
+  config = videomae.get_config(arg)
   check_known('motion', (*FLOWS.names(), 'difference'), arg.motion)
   if arg.motion == 'difference':
     config.data.mask.name = 'frame_difference'

@@ -7,7 +7,7 @@ Two clips of a video, each augmented by itself, find each other among those of
 the whole batch.
 
 Arguments: those of configs/videomae.py: variant=tiny|S|B|L|H, dataset, videos,
-shards, runlocal.
+published, shards, runlocal.
 Cost: 1,440 GMAC a video and step (ViT-B: 180 a clip, two clips, once through
 the momentum encoder and three times' worth through the other); 3.2 times
 VideoMAE's time in the latter's paper.
@@ -20,18 +20,8 @@ from rvmae_jax.configs import videomae
 
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
-  arg = parse_arg(
-    arg,
-    variant='B',
-    dataset='kinetics',
-    videos='',
-    shards='',
-    runlocal=False,
-  )
-  config = videomae.get_config(
-    f'variant={arg.variant},dataset={arg.dataset},videos={arg.videos},'
-    f'shards={arg.shards},runlocal={arg.runlocal}'
-  )
+  arg = parse_arg(arg, **videomae.ARGUMENTS)
+  config = videomae.get_config(arg)
   steps_per_epoch = videomae.DATASETS[arg.dataset]['clips'] / config.batch_size
   config.total_steps = round(300 * steps_per_epoch)
   config.schedule = {

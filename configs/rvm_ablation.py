@@ -59,11 +59,8 @@ def get_config(arg=None):
     runlocal=False,
   )
   check_known('ablation', ABLATIONS, arg.ablation)
-  common = f'shards={arg.shards},runlocal={arg.runlocal}'
   if arg.paper:
-    config = rvm_pretrain.get_config(
-      f'variant={arg.variant or "S"},videos={arg.videos},{common}'
-    )
+    config = rvm_pretrain.get_config({**arg, 'variant': arg.variant or 'S'})
   else:
     for name in ('variant', 'videos'):
       if arg[name]:
@@ -72,7 +69,7 @@ def get_config(arg=None):
           f'quick start, which has none. Add `paper`, or leave {name} out; '
           'shards=DIR gives the quick start videos of yours.'
         )
-    config = rvm_quickstart.get_config(common)
+    config = rvm_quickstart.get_config(arg)
   config.model.core_kind = 'gated'
   config.model.decoder_context = 'all'
   config.update_from_flattened_dict(ABLATIONS[arg.ablation])

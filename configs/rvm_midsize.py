@@ -41,8 +41,7 @@ def get_config(arg=None):
   arg = parse_arg(arg, shards='', size=64, runlocal=False)
   if arg.size != 64 and not arg.shards:
     raise ValueError(f'size={arg.size} is of your own videos; add shards=DIR.')
-  quick = f'shards={arg.shards},' if arg.shards else ''
-  config = rvm_quickstart.get_config(f'{quick}runlocal={arg.runlocal}')
+  config = rvm_quickstart.get_config(arg)
   config.model.patch_size = 8
   config.model.position_grid = (8, 8)
   config.data.crop.size = (arg.size, arg.size)

@@ -3,6 +3,8 @@
   python -m rvmae_jax.train --config configs/rvm_quickstart.py \\
     --workdir runs/quickstart
 
+What is not set here is as in configs/rvm_pretrain.py.
+
 Arguments: shards=a folder written by tools/prepare, to learn from your own
 videos instead of the embedded moving sprites; runlocal stops after a few steps.
 Cost: 5 minutes on 2 CPU cores, of which 1 renders and compiles.
@@ -10,117 +12,64 @@ Expect: hidden patches rebuilt 3.1 dB better than by copying the last frame at
 gaps 2 and 4; what a probe then reads is in eval_sprites.py.
 """
 
-import ml_collections
-
 from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.configs import rvm_pretrain
 
 
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
   arg = parse_arg(arg, shards='', runlocal=False)
-  config = ml_collections.ConfigDict()
-  config.seed = 0
+  config = rvm_pretrain.get_config({'variant': 'tiny'})
   config.total_steps = 2_400
   config.batch_size = 16
-  config.accumulation_steps = 1
 
-  config.model = {
-    'name': 'rvm',
-    'variant': 'tiny',
-    'patch_size': 8,
-    # A 4x4 grid needs positions that differ: see layers/positions.py.
-    'position': 'sincos_2d',
-    'position_base': 5.0,
-    # Larger frames get the same positions, closer together.
-    'position_grid': (4, 4),
-    # Start at mid-grey with faint detail: the first steps are not wasted.
-    'output_scale': 0.1,
-    'output_bias': 0.5,
-    # CPUs are slower in bfloat16.
-    'dtype': 'float32',
-    'attention': 'auto',
-    'remat': 'none',
-    'core_remat': 'full',
-    'scan_layers': False,
-    'time_unroll': 1,
-  }
-  config.objective = {
-    'name': 'masked_reconstruction',
-    'patches': 'all',
-    'normalize': 'none',
-  }
-  config.losses = {'pixel_l2': 1.0}
+  config.model.update(
+    {
+      'patch_size': 8,
+      # A 4x4 grid needs positions that differ: see layers/positions.py.
+      'position': 'sincos_2d',
+      'position_base': 5.0,
+      # Larger frames get the same positions, closer together.
+      'position_grid': (4, 4),
+      # Start at mid-grey with faint detail: the first steps are not wasted.
+      'output_scale': 0.1,
+      'output_bias': 0.5,
+      # CPUs are slower in bfloat16.
+      'dtype': 'float32',
+    }
+  )
 
-  config.data = {
-    'sources': {'videos': get_source(arg, 'train')},
-    'clip': {
-      'name': 'source_target',
-      'num_source': 4,
-      'num_target': 4,
-      'stride': 1,
-      'step_s': 0.0,
-      'gap': (1, 4),
-    },
-    # Sprites wrap around the frame's edge and turn about: a crop or a flip
-    # would break the motion that is to be learned.
-    'crop': {
-      'size': (32, 32),
-      'area': (1.0, 1.0),
-      'ratio': (1.0, 1.0),
-      'flip': False,
-    },
-    # 15 of 16 patches.
-    'mask': {'name': 'target', 'ratio': 15 / 16},
-    'repeats': 1,
-    'num_threads': 2,
-    'num_workers': 0,
-    'prefetch': 4,
-    'max_bad_share': 0.05,
+  config.data.sources.videos = get_source(arg, 'train')
+  config.data.clip.gap = (1, 4)
+  # Sprites wrap around the frame's edge and turn about: a crop or a flip would
+  # break the motion that is to be learned.
+  config.data.crop = {
+    'size': (32, 32),
+    'area': (1.0, 1.0),
+    'ratio': (1.0, 1.0),
+    'flip': False,
   }
+  # 15 of 16 patches.
+  config.data.mask.ratio = 15 / 16
+  config.data.num_threads = 2
+  config.data.prefetch = 4
 
-  config.optimizer = {
-    'name': 'adamw',
-    'lr_per_256': 1.5e-3 * 256 / 16,
-    'weight_decay': 0.05,
-    'b1': 0.9,
-    'b2': 0.95,
-    'clip_norm': 1.0,
-  }
-  config.schedule = {'name': 'cosine', 'warmup_steps': 50}
-  config.ema_decay = 0.0
-
-  config.mesh = {'data': -1, 'fsdp': 1}
-  config.checkpoint = {
+  config.optimizer.lr_per_256 = 1.5e-3 * 256 / 16
+  del config.optimizer.moment_dtype
+  config.schedule.warmup_steps = 50
+  config.checkpoint.update(
+    {'every_steps': 1_200, 'keep_last': 1, 'keep_every': 0}
+  )
+  config.log.update({'every_steps': 50, 'pictures_every': 1_200})
+  config.evals.reconstruction.update({'every_steps': 400, 'num_batches': 2})
+  config.evals.reconstruction.data.sources.videos = get_source(arg, 'val')
+  # Videos without labels have no kNN; the log says so.
+  config.evals.knn = {
+    'name': 'knn',
     'every_steps': 1_200,
-    'keep_last': 1,
-    'keep_every': 0,
-    'init_from': '',
-  }
-  config.log = {
-    'every_steps': 50,
-    'pictures_every': 1_200,
-    'profile': (0, 0),
-    'max_skipped': 10,
-    'clu': ('tensorboard',),
-  }
-  config.evals = {
-    'reconstruction': {
-      'name': 'reconstruction',
-      'every_steps': 400,
-      'num_batches': 2,
-      'data': {
-        'sources': {'videos': get_source(arg, 'val')},
-        **{key: 'run' for key in ('clip', 'crop', 'mask')},
-      },
-    },
-    # Videos without labels have no kNN; the log says so.
-    'knn': {
-      'name': 'knn',
-      'every_steps': 1_200,
-      'data': {'clip': {'name': 'uniform', 'num_frames': 16}, 'crop': 'run'},
-      'train': get_knn_data(arg, 'train', num_videos=480),
-      'test': get_knn_data(arg, 'test', num_videos=240),
-    },
+    'data': {'clip': {'name': 'uniform', 'num_frames': 16}, 'crop': 'run'},
+    'train': get_knn_data(arg, 'train', num_videos=480),
+    'test': get_knn_data(arg, 'test', num_videos=240),
   }
   if arg.shards:
     use_own_videos(config)

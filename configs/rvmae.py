@@ -34,10 +34,7 @@ def get_config(arg=None):
     runlocal=False,
   )
   variant = 'tiny' if arg.runlocal else arg.variant
-  config = rvm_pretrain.get_config(
-    f'variant={variant},videos={arg.videos},shards={arg.shards},'
-    f'runlocal={arg.runlocal}'
-  )
+  config = rvm_pretrain.get_config({**arg, 'variant': variant})
   # As many frames as in half a batch of RVM.
   config.batch_size = min(config.batch_size, 512)
   # MAE's rule, 3e-4 at this batch; no source gives R-VMAE's own.

@@ -21,10 +21,7 @@ def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
   arg = parse_arg(arg, variant='S', videos='', shards='', runlocal=False)
   variant = 'tiny' if arg.runlocal else arg.variant
-  config = rvm_pretrain.get_config(
-    f'variant={variant},videos={arg.videos},shards={arg.shards},'
-    f'runlocal={arg.runlocal}'
-  )
+  config = rvm_pretrain.get_config({**arg, 'variant': variant})
   config.model.name = 'siammae'
   del config.model['core_remat'], config.model['time_unroll']
   config.objective.patches = 'hidden'

@@ -25,12 +25,8 @@ from rvmae_jax.configs import image_mae, rvmae
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
   arg = parse_arg(arg, variant='S', videos='', shards='', runlocal=False)
-  common = (
-    f'variant={arg.variant},videos={arg.videos},shards={arg.shards},'
-    f'runlocal={arg.runlocal}'
-  )
-  config = rvmae.get_config(common)
-  per_frame = image_mae.get_config(common)
+  config = rvmae.get_config(arg)
+  per_frame = image_mae.get_config(arg)
   config.model = per_frame.model
   config.data.mask = per_frame.data.mask
   config.losses = {'pixel_l2': 1.0}

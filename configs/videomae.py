@@ -20,6 +20,15 @@ import ml_collections
 from rvmae_jax.config_utils import parse_arg
 from rvmae_jax.registry import check_known
 
+# Recipes that change this one take them, too.
+ARGUMENTS = {
+  'variant': 'B',
+  'dataset': 'kinetics',
+  'videos': '',
+  'published': False,
+  'shards': '',
+  'runlocal': False,
+}
 # Frames in a step, share of hidden tubes, clips in an epoch, epochs.
 DATASETS = {
   'kinetics': {'stride': 4, 'ratio': 0.9, 'clips': 240_000, 'epochs': 800},
@@ -36,15 +45,7 @@ WARMUP_EPOCHS = 40
 
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
-  arg = parse_arg(
-    arg,
-    variant='B',
-    dataset='kinetics',
-    videos='',
-    published=False,
-    shards='',
-    runlocal=False,
-  )
+  arg = parse_arg(arg, **ARGUMENTS)
   check_known('dataset', DATASETS, arg.dataset)
   dataset = DATASETS[arg.dataset]
   config = ml_collections.ConfigDict()

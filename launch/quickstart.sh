@@ -39,7 +39,7 @@ if [[ -n $videos ]]; then
   step 'Shards: small copies (about 8 s for a minute of video, once)'
   python -m rvmae_jax.tools.prepare --input "$videos" \
     --output "$workdir/shards" --short_side 96
-  config+=:shards=$workdir/shards
+  config+=:shards=${workdir//,/\\,}/shards # In arguments, \, is a comma.
   eval_config+=:own_videos
 fi
 

@@ -6,8 +6,9 @@ or 1 means hidden.
 """
 
 import dataclasses
+import enum
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,6 +42,60 @@ FIELDS = {
   'view2': Field('B T H W 3', 'uint8', 'a second clip of the same video'),
   'valid': Field('B', 'bool', 'False for padding of a last evaluation batch'),
 }
+
+
+class Slots(enum.IntEnum):
+  """How alike a mask treats time slots; each level has what is below it.
+
+  A slot is a frame or a tubelet.
+  """
+
+  ANY = 0
+  # Slots that are not hidden whole show the same number of tokens.
+  EVEN_WHERE_SHOWN = 1
+  # Every slot shows the same number of tokens, and hides the same.
+  EVEN = 2
+  # Every slot shows the same places, and hides the same.
+  TUBE = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskLayout:
+  """What masks of a kind are like, or have to be like for a model.
+
+  Attributes:
+    hides: 'target', and ids are [S, ...] of the patches of target frames; or
+      'video', and ids count the tokens of the clip through all slots.
+    slots: at least so alike.
+    in_steps: the clip is rebuilt step by step, each from what was shown up to
+      then, and ids are [C, ...]; else all is rebuilt at once.
+  """
+
+  hides: Literal['target', 'video'] = 'video'
+  slots: Slots = Slots.ANY
+  in_steps: bool = False
+
+  def meets(self, need: 'MaskLayout') -> bool:
+    """Whether such masks are as `need` says."""
+    is_same_task = (self.hides, self.in_steps) == (need.hides, need.in_steps)
+    return is_same_task and self.slots >= need.slots
+
+  def __str__(self) -> str:
+    """What such a mask does, to stand after 'a mask that'."""
+    if self.hides == 'target':
+      return 'hides tokens of target frames'
+    if self.in_steps:
+      return 'cuts the clip into steps'
+    return {
+      Slots.ANY: 'hides tokens of the clip, all rebuilt at once',
+      Slots.EVEN_WHERE_SHOWN: (
+        'shows the same number of tokens, or none, in every time slot'
+      ),
+      Slots.EVEN: (
+        'shows and rebuilds the same number of tokens in every time slot'
+      ),
+      Slots.TUBE: 'shows and rebuilds the same places in every time slot',
+    }[self.slots]
 
 
 def split_host(

@@ -10,7 +10,8 @@ Exit codes and signals are those of the module that runs.
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rvmae_jax.registry import check_known
 
@@ -20,17 +21,11 @@ _TOOLS = (
   *('extract', 'explore', 'check_artifact', 'prune', 'smaller', 'compare'),
   *('results', 'pages', 'masked_features', 'overfit', 'train_hugging_face'),
 )
-_BENCHMARKS = tuple(
-  f'benchmark_{name}'
-  for name in (
-    *('step', 'parts', 'loader', 'run', 'stream', 'bounds', 'attention'),
-    *('decoders', 'hugging_face', 'check', 'all'),
-  )
-)
 # Name -> module that has a command line, in the order in which help shows them.
 COMMANDS = {
   **{name: f'rvmae_jax.{name}' for name in _NETWORKS},
-  **{name: f'rvmae_jax.tools.{name}' for name in _TOOLS + _BENCHMARKS},
+  **{name: f'rvmae_jax.tools.{name}' for name in _TOOLS},
+  'benchmark': 'rvmae_jax.benchmarks.__main__',
 }
 
 
@@ -43,47 +38,77 @@ def program(module: str) -> str:
   Returns:
     'rvmae train', or else 'python -m rvmae_jax.train'.
   """
-  typed = f'rvmae {module.rpartition(".")[2]}'
-  return typed if sys.argv[0] == typed else f'python -m {module}'
+  names = {module: name for name, module in COMMANDS.items()}
+  typed = f'rvmae {names.get(module)}'
+  if sys.argv[0] == typed:
+    return typed
+  return f'python -m {module.removesuffix(".__main__")}'
 
 
 def main() -> int:
   """The command `rvmae`; returns the exit code, if its command gives none."""
-  name, *arguments = sys.argv[1:] or ['']
-  if name in ('', '-h', '--help'):
-    print(_help())
-    return 0 if name else 2
-  if name == '--version':
+  if sys.argv[1:2] == ['--version']:
     print(importlib.metadata.version('rvmae_jax'))
     return 0
+  return run_one('rvmae', 'command', COMMANDS, __doc__)
+
+
+def run_one(typed: str, kind: str, modules: Mapping[str, str], doc: str) -> int:
+  """Runs the command line that the first argument names, with the others.
+
+  Args:
+    typed: what runs this process, without arguments.
+    kind: what the modules are, in singular.
+    modules: name -> module, in the order in which help shows them.
+    doc: from its second paragraph on the head of the help.
+
+  Returns:
+    The exit code, if the module that runs gives none.
+  """
+  name, *arguments = sys.argv[1:] or ['']
+  if name in ('', '-h', '--help'):
+    width = max(map(len, modules))
+    lines = (f'  {n:{width}}  {_summary(m)}' for n, m in modules.items())
+    head = doc.partition('\n\n')[2]
+    print('\n'.join([head, f'{kind.capitalize()}s:', *lines]))
+    return 0 if name else 2
   try:
-    check_known('command', COMMANDS, name)
+    check_known(kind, modules, name)
   except ValueError as error:
-    print(f'rvmae: {error}', file=sys.stderr)
+    print(f'{typed}: {error}', file=sys.stderr)
     return 2
-  _run(name, arguments)
+  _run(modules[name], f'{typed} {name}', arguments)
   return 0
 
 
-def _run(name: str, arguments: Sequence[str]) -> None:
-  """Runs a command as the main program, as `python -m` does."""
-  spec = importlib.util.find_spec(COMMANDS[name])
+def run_command(main: Callable[[Any], int | None]) -> None:
+  """Runs a module's command line of absl's flags, and nothing but flags.
+
+  Args:
+    main: given the flags, does it all and returns the exit code.
+  """
+  from absl import app, flags
+
+  def run(argv):
+    if argv[1:]:
+      raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
+    return main(flags.FLAGS)
+
+  app.run(run)
+
+
+def _run(name: str, typed: str, arguments: Sequence[str]) -> None:
+  """Runs a module as the main program, as `python -m` does."""
+  spec = importlib.util.find_spec(name)
   module = importlib.util.module_from_spec(spec)
   module.__name__ = '__main__'
   # Where flags, usage and worker processes look for the main program.
   sys.modules['__main__'] = module
-  sys.argv = [f'rvmae {name}', *arguments]
+  sys.argv = [typed, *arguments]
   exec(spec.loader.get_code(spec.name), vars(module))
-
-
-def _help() -> str:
-  width = max(map(len, COMMANDS))
-  lines = [f'  {name:{width}}  {_summary(name)}' for name in COMMANDS]
-  return '\n'.join([__doc__.partition('\n\n')[2], 'Commands:', *lines])
 
 
 def _summary(name: str) -> str:
   """The first line of a module's docstring; nothing is imported for it."""
-  spec = importlib.util.find_spec(COMMANDS[name])
-  with open(spec.origin, encoding='utf-8') as file:
+  with open(importlib.util.find_spec(name).origin, encoding='utf-8') as file:
     return file.readline().strip('"\n')

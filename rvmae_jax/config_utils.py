@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 import pathlib
+import re
 import types
 from collections.abc import Mapping
 from typing import Any
@@ -17,15 +18,22 @@ from rvmae_jax.registry import near_names
 # In the tree a link to configs/ at its top; a package of its own in a wheel.
 _RECIPES = pathlib.Path(__file__).parent / 'configs'
 
+# For errors that a comma in a path may have led to.
+COMMA_REMEDY = r"A comma in a value is written '\,'."
+
 # `--config` belongs to the command that asks for it, whose help shows it.
 flags.disclaim_key_flags()
 
 
-def parse_arg(arg: str | None, **defaults) -> ml_collections.ConfigDict:
-  """Parses the text after the colon of `--config=file.py:variant=B,runlocal`.
+def parse_arg(
+  arg: str | Mapping[str, Any] | ml_collections.ConfigDict | None, **defaults
+) -> ml_collections.ConfigDict:
+  r"""Parses the text after the colon of `--config=file.py:variant=B,runlocal`.
 
   Args:
-    arg: comma-separated `name=value`, or `name` alone for True.
+    arg: comma-separated `name=value`, or `name` alone for True; a comma in a
+      value is written `\,`. Or the arguments of a recipe that changes this one,
+      of which those named here are taken.
     **defaults: every allowed name with its default; the default's type decides
       how the text is read.
 
@@ -37,15 +45,28 @@ def parse_arg(arg: str | None, **defaults) -> ml_collections.ConfigDict:
       fit the type.
   """
   values = ml_collections.ConfigDict(defaults)
-  for part in filter(None, (arg or '').split(',')):
+  if arg and not isinstance(arg, str):
+    values.update({name: arg[name] for name in defaults if name in arg})
+    return values
+  for part in split_at_commas(arg or ''):
     name, equals, text = part.partition('=')
     if name not in defaults:
       raise ValueError(
         f'Unknown config argument {name!r} in {arg!r}. '
-        f'{near_names(name, defaults)}'
+        f'{near_names(name, defaults)} {COMMA_REMEDY}'
       )
     values[name] = _cast(name, text if equals else 'true', defaults[name])
   return values
+
+
+def split_at_commas(text: str) -> list[str]:
+  r"""The parts between commas that are not empty; `\,` is a comma in a part.
+
+  >>> split_at_commas(r'runlocal,videos=/a\,b')
+  ['runlocal', 'videos=/a,b']
+  """
+  parts = re.split(r'(?<!\\),', text)
+  return [part.replace(r'\,', ',') for part in parts if part]
 
 
 def _cast(name: str, text: str, default: Any) -> Any:
@@ -121,16 +142,9 @@ def define_config_flag() -> None:
   flags.FLAGS['config'].parser = _RecipeParser('config')
 
 
-def load_recipe(
-  path: str | pathlib.Path, beside: str | pathlib.Path = ''
-) -> types.ModuleType:
-  """A recipe file as a module, for recipes that change another one.
-
-  Args:
-    path: of the file.
-    beside: `__file__` of the recipe that asks, if `path` is relative to it.
-  """
-  path = pathlib.Path(beside).parent / path
+def load_recipe(path: str | pathlib.Path) -> types.ModuleType:
+  """A recipe file as a module."""
+  path = pathlib.Path(path)
   module_spec = importlib.util.spec_from_file_location(path.stem, path)
   module = importlib.util.module_from_spec(module_spec)
   module_spec.loader.exec_module(module)
@@ -140,20 +154,23 @@ def load_recipe(
 def with_values(
   config: ml_collections.ConfigDict, changes: str
 ) -> ml_collections.ConfigDict:
-  """The config with other values.
+  r"""The config with other values.
 
   Args:
     config: a recipe; it is not changed.
-    changes: 'model.remat=full,batch_size=8'.
+    changes: 'model.remat=full,batch_size=8'; a comma in a value is written
+      `\,`.
 
   Raises:
     ValueError: not of that form, or a key that the config does not have.
   """
   config = ml_collections.ConfigDict(config.to_dict()).lock()
-  for change in filter(None, changes.split(',')):
+  for change in split_at_commas(changes):
     key, equals, text = change.partition('=')
     if not equals:
-      raise ValueError(f'{change!r} in {changes!r} is not key=value.')
+      raise ValueError(
+        f'{change!r} in {changes!r} is not key=value. {COMMA_REMEDY}'
+      )
     try:
       value = ast.literal_eval(text)
     except (ValueError, SyntaxError):

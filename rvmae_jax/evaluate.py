@@ -30,6 +30,7 @@ from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils, evals, visualize, weights
 from rvmae_jax.batch import fake_batch
+from rvmae_jax.commands import run_command
 from rvmae_jax.data import manifest
 from rvmae_jax.data.locking import FolderLock
 from rvmae_jax.data.pipeline import batch_spec
@@ -243,11 +244,8 @@ def _finished(path: epath.Path, params_digest: str) -> dict[str, Any]:
   return found.get('evaluations', {})
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   show_own_lines()
   join_processes(args.coordinator, args.num_processes, args.process_id)
   params, run_config = weights.load(args.checkpoint, ema=args.ema)
@@ -305,4 +303,4 @@ if __name__ == '__main__':
   )
   define_process_flags()
   flags.mark_flags_as_required(['config', 'checkpoint'])
-  app.run(main)
+  run_command(main)

@@ -77,7 +77,7 @@ def build_parts(
     judge = load_judge(path)
   check_mask(
     config.data.get('mask'),
-    getattr(model, 'needs_mask', ''),
+    getattr(model, 'needs_mask', None),
     f'Model {config.model.name!r} with these settings',
   )
   needs_ema = getattr(objective, 'needs_ema', False)
@@ -196,11 +196,11 @@ def check_training(
 def rebuilt_frames(config: ConfigDict) -> str:
   """What a run rebuilds: 'target' frames, parts of its 'video', or '' nothing.
 
-  As `hides` of its mask says; an objective without `to_frames` has no pixels.
+  As its mask says; an objective without `to_frames` has no pixels.
   """
   has_pixels = hasattr(OBJECTIVES.get(config.objective.name), 'to_frames')
   mask = config.data.get('mask')
-  return MASKS.get(mask.name).hides if mask and has_pixels else ''
+  return MASKS.get(mask.name).layout.hides if mask and has_pixels else ''
 
 
 def describe(config: ConfigDict) -> str:

@@ -7,6 +7,8 @@ loss `perceptual`. PATH is one of
   vgg16-397923af.pth                       VGG16 of torchvision
   vgg16-397923af.pth,vgg.pth               LPIPS: that, and its weights for it
   the state dict of `lpips.LPIPS(net='vgg')`, which holds both
+
+Of two files neither path may have a comma in it.
 """
 
 import pathlib
@@ -64,7 +66,7 @@ def load_judge(path: str) -> Judge:
     FileNotFoundError: there is nothing at `path`.
     ValueError: nobody knows the names in a file, or an array does not fit.
   """
-  files = path.split(',')
+  files = weights.split_paths(path)
   if all(pathlib.Path(file).is_file() for file in files):
     arrays = {}
     for file in files:

@@ -33,6 +33,7 @@ import numpy as np
 from absl import app, flags
 
 from rvmae_jax import config_utils, weights
+from rvmae_jax.commands import run_command
 from rvmae_jax.data.frames import read_frames, read_live
 from rvmae_jax.layers.bfloat16_products import (
   bfloat16_kernels,
@@ -248,11 +249,8 @@ def _peak_mib() -> float:
   return peak / (2**20 if sys.platform == 'darwin' else 2**10)
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   show_own_lines()
   params, config = weights.load(args.checkpoint)
   size = tuple(config.data.crop.size)
@@ -297,4 +295,4 @@ if __name__ == '__main__':
   flags.DEFINE_string('out', '', 'Folder for the features.')
   flags.DEFINE_bool('tokens', False, 'Keep every token, not their mean.')
   flags.mark_flags_as_required(['checkpoint', 'video'])
-  app.run(main)
+  run_command(main)

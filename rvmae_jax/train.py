@@ -23,10 +23,11 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
+from rvmae_jax.commands import run_command
 from rvmae_jax.data import manifest
 from rvmae_jax.data.bad_videos import BadVideoGuard
 from rvmae_jax.data.locking import FolderLock
-from rvmae_jax.data.pipeline import make_dataset, source_classes
+from rvmae_jax.data.pipeline import source_classes, training_dataset
 from rvmae_jax.data.writing import write_whole
 from rvmae_jax.evals import RUN, build_eval
 from rvmae_jax.evals.schedule import ScheduledEvals
@@ -120,12 +121,9 @@ def _train(
   # ---- Data ----
   num_classes = getattr(parts.objective, 'num_classes', 0)
   data = iter(
-    make_dataset(
-      config.data,
-      seed=config.seed,
-      batch_size=config.batch_size // jax.process_count(),
-      train=True,
-      **config_utils.token_size(config.model),
+    training_dataset(
+      config,
+      config.batch_size // jax.process_count(),
       process_index=jax.process_index(),
       process_count=jax.process_count(),
       num_classes=num_classes,
@@ -322,11 +320,8 @@ def fixed_clips_eval(config: ConfigDict) -> tuple[str, Any] | None:
   return name, evaluation
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   show_own_lines()
   if args.compile_cache:
     jax.config.update('jax_compilation_cache_dir', args.compile_cache)
@@ -358,4 +353,4 @@ if __name__ == '__main__':
     'compile_cache', '', 'Folder to keep compiled programs in.'
   )
   define_process_flags()
-  app.run(main)
+  run_command(main)

@@ -70,10 +70,15 @@ def params_digest(params: Any) -> str:
   return digest.hexdigest()
 
 
+def split_paths(paths: str) -> list[str]:
+  """The paths of several files with commas between them, or one as it is."""
+  return [paths] if pathlib.Path(paths).exists() else paths.split(',')
+
+
 def content_digest(paths: str) -> str:
-  """A hash of the content of files and folders, with commas between them."""
+  """A hash of the content of files and folders, see `split_paths`."""
   digest = hashlib.sha256()
-  for path in map(pathlib.Path, paths.split(',')):
+  for path in map(pathlib.Path, split_paths(paths)):
     files = sorted(path.rglob('*')) if path.is_dir() else [path]
     for file in filter(pathlib.Path.is_file, files):
       with file.open('rb') as opened:

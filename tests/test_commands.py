@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from rvmae_jax import commands
+from rvmae_jax.benchmarks.__main__ import BENCHMARKS
 
 PACKAGE = pathlib.Path(commands.__file__).parent
 MODULE = """'''Says how it was started.'''
@@ -36,15 +37,20 @@ def rvmae(monkeypatch, capsys):
 
 
 def test_every_module_with_a_command_line_is_a_command():
-  paths = [*PACKAGE.glob('*.py'), *PACKAGE.glob('tools/*.py')]
+  paths = [
+    path
+    for folder in ('', 'tools', 'benchmarks')
+    for path in (PACKAGE / folder).glob('*.py')
+  ]
   modules = {
     '.'.join(path.relative_to(PACKAGE.parent).with_suffix('').parts)
     for path in paths
     if "\nif __name__ == '__main__'" in path.read_text()
   }
-  assert {*commands.COMMANDS.values()} == modules
-  for name, module in commands.COMMANDS.items():
-    assert module.rpartition('.')[2] == name
+  found = [*commands.COMMANDS.items(), *BENCHMARKS.items()]
+  assert {module for _, module in found} == modules
+  for name, module in found:
+    assert module.rpartition('.')[2] == name or name == 'benchmark'
 
 
 def test_help_has_a_line_for_each_command(rvmae):
@@ -76,6 +82,17 @@ def test_an_unknown_command_is_answered_with_near_ones(rvmae):
   code, _, errors = rvmae('trian')
   assert code == 2
   assert "rvmae: Unknown command 'trian'. Did you mean 'train'" in errors
+
+
+def test_benchmarks_are_one_command_with_names_of_its_own(rvmae):
+  code, out, _ = rvmae('benchmark', '--help')
+  assert code == 0
+  shown = [line.split()[0] for line in out.splitlines() if line]
+  assert shown[-len(BENCHMARKS) :] == [*BENCHMARKS]
+  code, _, errors = rvmae('benchmark', 'stpe')
+  assert code == 2
+  assert "rvmae benchmark: Unknown benchmark 'stpe'." in errors
+  assert "Did you mean 'step'" in errors
 
 
 def test_a_command_runs_as_the_main_program(rvmae, monkeypatch, tmp_path):

@@ -23,6 +23,18 @@ def test_no_arguments_are_the_defaults(empty):
   assert config_utils.parse_arg(empty, **DEFAULTS).to_dict() == DEFAULTS
 
 
+def test_a_comma_in_a_value_is_marked():
+  arg = config_utils.parse_arg(r'variant=/a\,b\,c,runlocal', **DEFAULTS)
+  assert (arg.variant, arg.runlocal) == ('/a,b,c', True)
+
+
+def test_arguments_of_another_recipe_are_taken_as_they_are():
+  other = config_utils.parse_arg('variant=/a\\,b,mask=1', variant='', mask=0)
+  wanted = {**DEFAULTS, 'variant': '/a,b'}
+  for given in (other, other.to_dict()):
+    assert config_utils.parse_arg(given, **DEFAULTS).to_dict() == wanted
+
+
 def test_a_switch_can_be_turned_off():
   arg = config_utils.parse_arg('runlocal=false', runlocal=True)
   assert arg.runlocal is False
@@ -32,6 +44,7 @@ def test_a_switch_can_be_turned_off():
   ('arg', 'message'),
   [
     ('varaint=B', "Unknown config argument 'varaint'.*'variant'"),
+    ('variant=a,b', r"Unknown config argument 'b'.*comma .* is written '\\,'"),
     ('steps=many', "steps='many' is not a valid int"),
     ('runlocal=perhaps', 'use true or false'),
   ],
@@ -119,10 +132,15 @@ def test_values_are_read_as_python_or_as_text(values):
   assert values.model.dtype == 'float32'
 
 
+def test_a_value_may_hold_commas(values):
+  changed = config_utils.with_values(values, r'weight_decay=(1\, 2)')
+  assert changed.weight_decay == (1, 2)
+
+
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
-    ('model.dtype', "'model.dtype' .* is not key=value"),
+    ('model.dtype', "'model.dtype' .* is not key=value.* is written '\\\\,'"),
     ('model.dtyp=bfloat16', 'dtyp=bfloat16.: (.|\n)*Did you mean "dtype"'),
     ('modle.dtype=bfloat16', "'modle.dtype=bfloat16': .*modle"),
   ],

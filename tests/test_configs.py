@@ -192,6 +192,18 @@ def test_the_header_gives_the_command(path):
   assert f'configs/{path.name}' in header
 
 
+@pytest.mark.parametrize('path', RECIPES, ids=lambda p: p.stem)
+def test_a_comma_in_a_path_is_handed_on(path):
+  arguments = [r'shards=/a\,b', r'videos=/a\,b']
+  if path.stem in ('rvm_quickstart', 'rvm_midsize'):
+    arguments.pop()
+  if path.stem == 'rvm_ablation':
+    arguments[1] += ',paper'
+  for argument in arguments:
+    config = load_config(f'{path}:{argument}')
+    assert config.data.sources.videos.path == '/a,b'
+
+
 def _from_command_line(monkeypatch, *arguments: str):
   values = flags.FlagValues()
   config_flags.DEFINE_config_file(
@@ -209,6 +221,11 @@ RECIPE = f'--config={CONFIGS}/rvm_pretrain.py:variant=tiny'
 def test_an_override_changes_the_config(monkeypatch):
   config = _from_command_line(monkeypatch, RECIPE, '--config.batch_size=6')
   assert config.batch_size == 6
+
+
+def test_a_comma_in_an_argument_comes_through_the_flag(monkeypatch):
+  config = _from_command_line(monkeypatch, RECIPE + r',videos=/a\,b')
+  assert config.data.sources.videos.path == '/a,b'
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ import jax
 import numpy as np
 import pytest
 
+from rvmae_jax.benchmarks.__main__ import BENCHMARKS
+from rvmae_jax.commands import COMMANDS as BY_NAME
 from rvmae_jax.config_utils import load_config
 from rvmae_jax.export import export_params
 from rvmae_jax.parts import build_parts
@@ -45,13 +47,23 @@ def _code(text: str, language: str) -> list[str]:
 
 
 def _commands(text: str) -> list[list[str]]:
-  """Words of every `python -m rvmae_jax...`, in blocks and in running text."""
+  """Module and arguments of every command, in blocks and in running text."""
   text = re.sub(r'\\\n\s*', ' ', text)
   lines = [line for code in _code(text, 'bash') for line in code.splitlines()]
   rest = re.sub(r'```.*?```', '', text, flags=re.S)
   lines += re.findall(r'`([^`]+)`', rest)
-  found = [re.search(r'python -m (rvmae_jax.*)', line) for line in lines]
-  return [shlex.split(m[1], comments=True) for m in found if m]
+  commands = []
+  for line in lines:
+    line = ' '.join(line.split())
+    found = re.search(r'python -m (rvmae_jax.*)|^rvmae (\w.*)', line)
+    if not found:
+      continue
+    module, *words = shlex.split(found[1] or found[2], comments=True)
+    module = BY_NAME.get(module, module).removesuffix('.__main__')
+    if module == 'rvmae_jax.benchmarks' and words[0] in BENCHMARKS:
+      module = BENCHMARKS[words.pop(0)]
+    commands.append([module, *words])
+  return commands
 
 
 COMMANDS = sorted(

@@ -50,7 +50,7 @@ def make_config(fields, mask):
   config.data.mask = {'name': mask, 'ratio': 0.5}
   if mask == 'clusters':
     config.data.mask.cluster = (2, 2, 2)
-  if MASKS.get(mask).hides == 'video':
+  if MASKS.get(mask).layout.hides == 'video':
     config.data.clip = {'name': 'uniform', 'num_frames': 4, 'stride': 1}
   return config
 

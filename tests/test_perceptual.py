@@ -41,6 +41,13 @@ def test_features_of_a_network_have_unit_length(ours, video):
   np.testing.assert_allclose(features, want, atol=1e-5)
 
 
+def test_a_path_that_is_there_is_one_path(tmp_path):
+  path = tmp_path / 'a,b'
+  path.mkdir()
+  assert weights.split_paths(str(path)) == [str(path)]
+  assert weights.split_paths('a.pth,b.pth') == ['a.pth', 'b.pth']
+
+
 def test_a_frame_is_judged_as_a_clip_that_stands_still(ours, video):
   path, network = ours
   frame = video[:, :1]

@@ -15,7 +15,9 @@ from typing import Any
 
 import grain
 import numpy as np
+from ml_collections import ConfigDict
 
+from rvmae_jax.config_utils import token_size
 from rvmae_jax.data.bad_videos import read_or_replace
 from rvmae_jax.data.batching import Batches
 from rvmae_jax.data.classes import check_labelled, check_same_classes
@@ -38,6 +40,26 @@ DEFAULTS = {
   'max_bad_share': 0.05,  # of rows; read by the trainer's BadVideoGuard
   'max_videos': 0,  # of each source, evenly spread (evaluation only); 0 = all
 }
+
+
+def training_dataset(
+  config: ConfigDict, batch_size: int | None = None, **others: Any
+) -> Batches:
+  """The dataset that a recipe trains on.
+
+  Args:
+    config: a recipe.
+    batch_size: rows in a batch; None means the recipe's.
+    **others: arguments of `make_dataset`.
+  """
+  return make_dataset(
+    config.data,
+    seed=config.seed,
+    batch_size=config.batch_size if batch_size is None else batch_size,
+    train=True,
+    **token_size(config.model),
+    **others,
+  )
 
 
 def make_dataset(

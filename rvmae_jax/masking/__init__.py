@@ -9,18 +9,9 @@ every clip:
 It may look at all of the clip (frames, motion) and must draw only from `rng`.
 How many tokens it keeps is fixed by its settings, so that shapes are static;
 settings that make no sense fail when the mask is built, before any video is
-read. A class says by its attributes what its masks are:
-
-    hides: 'target', and its grid is (rows, columns) of a target frame, whose
-      ids are [S, ...]; or 'video', and its grid is (slots, rows, columns) of
-      the clip, whose ids count through all slots. A slot is a frame or a
-      tubelet.
-    is_even: every slot shows the same number of tokens, and hides the same.
-    is_even_where_shown: the same of slots that are not hidden whole, and of
-      shown tokens only; left out where `is_even` says it.
-    is_tube: every slot shows the same places, and hides the same.
-    is_in_steps: the clip is rebuilt step by step, each from what was shown up
-      to then, and ids are [C, ...]; left out where all is rebuilt at once.
+read. A class says by its `layout`, a `batch.MaskLayout`, what its masks are. If
+they hide tokens of target frames, its grid is (rows, columns) of a frame; if
+they hide tokens of the clip, (slots, rows, columns) of that.
 
 One that has a `flow`, the name of an estimator in `data/flow.py`, finds that
 flow in the clip and takes it out.
@@ -32,6 +23,7 @@ the table.
 from collections.abc import Mapping
 from typing import Any
 
+from rvmae_jax.batch import MaskLayout
 from rvmae_jax.registry import Registry
 
 MASKS = Registry(
@@ -51,18 +43,6 @@ MASKS = Registry(
     'tube': 'rvmae_jax.masking.tube:TubeMask',
   },
 )
-
-# What a model may need of a mask, in words for error messages.
-_NEEDS = {
-  'hides_target': 'hides tokens of target frames',
-  'hides_video': 'hides tokens of the clip, all rebuilt at once',
-  'is_in_steps': 'cuts the clip into steps',
-  'is_even': 'shows and rebuilds the same number of tokens in every time slot',
-  'is_even_where_shown': (
-    'shows the same number of tokens, or none, in every time slot'
-  ),
-  'is_tube': 'shows and rebuilds the same places in every time slot',
-}
 
 
 def build_mask(
@@ -85,7 +65,7 @@ def build_mask(
   """
   if not config:
     return None
-  hides = MASKS.get(config.get('name')).hides
+  hides = MASKS.get(config.get('name')).layout.hides
   if hides not in num_frames:
     raise ValueError(
       f'Mask {config["name"]!r} hides {hides} frames; this clip has only '
@@ -103,40 +83,32 @@ def build_mask(
   return MASKS.build(config, grid=grid)
 
 
-def check_mask(config: Mapping[str, Any] | None, need: str, model: str) -> None:
+def check_mask(
+  config: Mapping[str, Any] | None, need: MaskLayout | None, model: str
+) -> None:
   """Checks by its name that a mask is one that a model can take.
 
   Args:
     config: `config.data.mask`; empty for no mask.
-    need: what the model needs, a key of `_NEEDS`; '' if it takes no mask.
+    need: what the model needs; None if it takes no mask.
     model: what to call the model in the error.
 
   Raises:
     ValueError: the mask is not that; names those that are.
   """
   name = config['name'] if config else None
-  if not need:
+  if need is None:
     if name:
       raise ValueError(
         f'{model} sees whole clips; data.mask.name={name!r} would hide parts '
         'of them. Set data.mask to {}.'
       )
     return
-  if name and _fits(name, need):
+  if name and MASKS.get(name).layout.meets(need):
     return
-  fitting = [name for name in MASKS.names() if _fits(name, need)]
+  fitting = [n for n in MASKS.names() if MASKS.get(n).layout.meets(need)]
   given = f'data.mask.name={name!r} does not' if name else 'data.mask is empty'
   raise ValueError(
-    f'{model} needs a mask that {_NEEDS[need]}; {given}. Use one of: '
+    f'{model} needs a mask that {need}; {given}. Use one of: '
     f'{", ".join(fitting)}.'
   )
-
-
-def _fits(name: str, need: str) -> bool:
-  mask = MASKS.get(name)
-  if need == 'hides_target' or mask.hides == 'target':
-    return need == f'hides_{mask.hides}'
-  is_in_steps = getattr(mask, 'is_in_steps', False)
-  if need == 'is_in_steps' or is_in_steps:
-    return need == 'is_in_steps' and is_in_steps
-  return need == 'hides_video' or getattr(mask, need, mask.is_even)

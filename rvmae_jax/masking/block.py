@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from rvmae_jax.batch import MaskLayout, Slots
 from rvmae_jax.masking.tokens import count_visible, split_slots
 
 
@@ -25,9 +26,7 @@ class BlockMask:
       visible or no hidden place.
   """
 
-  hides = 'video'
-  is_even = True
-  is_tube = True
+  layout = MaskLayout(slots=Slots.TUBE)
 
   def __init__(
     self,

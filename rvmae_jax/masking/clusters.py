@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rvmae_jax.batch import MaskLayout
 from rvmae_jax.masking.tokens import count_visible, split_by_score
 
 ORDERS = ('spatial_first', 'temporal_first', 'random')
@@ -33,10 +34,7 @@ class ClusterMask:
       unknown, or the ratio leaves nothing visible.
   """
 
-  hides = 'video'
-  is_even = False
-  is_tube = False
-  is_in_steps = True
+  layout = MaskLayout(in_steps=True)
 
   def __init__(
     self,

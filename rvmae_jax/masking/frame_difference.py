@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rvmae_jax.batch import MaskLayout, Slots
 from rvmae_jax.masking.motion_guided import sum_cubes
 from rvmae_jax.masking.tokens import count_visible, split_slots
 
@@ -24,9 +25,7 @@ class FrameDifferenceMask:
     ValueError: the ratio leaves no visible or no hidden token in a slot.
   """
 
-  hides = 'video'
-  is_even = True
-  is_tube = False
+  layout = MaskLayout(slots=Slots.EVEN)
 
   def __init__(self, grid: tuple[int, int, int], ratio: float = 0.9):
     self.grid = grid

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rvmae_jax.batch import MaskLayout, Slots
 from rvmae_jax.masking.tokens import count_visible, split_slots
 
 
@@ -22,9 +23,7 @@ class MotionGuidedMask:
     ValueError: the ratio leaves no visible or no hidden token in a slot.
   """
 
-  hides = 'video'
-  is_even = True
-  is_tube = False
+  layout = MaskLayout(slots=Slots.EVEN)
 
   def __init__(
     self,

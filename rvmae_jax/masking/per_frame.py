@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rvmae_jax.batch import MaskLayout, Slots
 from rvmae_jax.masking.tokens import count_visible, split_slots
 
 
@@ -18,9 +19,7 @@ class PerFrameMask:
     ValueError: the ratio leaves no visible or no hidden token in a slot.
   """
 
-  hides = 'video'
-  is_even = True
-  is_tube = False
+  layout = MaskLayout(slots=Slots.EVEN)
 
   def __init__(self, grid: tuple[int, int, int], ratio: float = 0.75):
     num_slots, rows, columns = grid

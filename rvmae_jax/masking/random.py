@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rvmae_jax.batch import MaskLayout
 from rvmae_jax.masking.tokens import count_visible, split_by_score
 
 
@@ -19,9 +20,7 @@ class RandomMask:
     ValueError: the ratio leaves no visible or no hidden token.
   """
 
-  hides = 'video'
-  is_even = False
-  is_tube = False
+  layout = MaskLayout()
 
   def __init__(self, grid: tuple[int, int, int], ratio: float = 0.75):
     self.num_tokens = int(np.prod(grid))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rvmae_jax.batch import MaskLayout, Slots
 from rvmae_jax.masking.tube import TubeMask
 
 # Of a cell of 2x2 places, row by row: 1 = not decoded.
@@ -26,9 +27,7 @@ class RunningCellMask(TubeMask):
   """
 
   # What is shown is a tube, what is rebuilt is not.
-  is_even = False
-  is_even_where_shown = True
-  is_tube = False
+  layout = MaskLayout(slots=Slots.EVEN_WHERE_SHOWN)
 
   def __init__(self, grid: tuple[int, int, int], ratio: float = 0.9):
     super().__init__(grid, ratio)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rvmae_jax.batch import MaskLayout, Slots
 from rvmae_jax.masking.tokens import count_visible, split_by_score
 
 
@@ -23,10 +24,7 @@ class SpaceTimeMask:
     ValueError: a ratio leaves no visible or no hidden token or slot.
   """
 
-  hides = 'video'
-  is_even = False
-  is_even_where_shown = True
-  is_tube = False
+  layout = MaskLayout(slots=Slots.EVEN_WHERE_SHOWN)
 
   def __init__(
     self,

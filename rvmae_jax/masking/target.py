@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rvmae_jax.batch import MaskLayout, Slots
 from rvmae_jax.masking.tokens import count_visible, split_by_score
 
 
@@ -18,9 +19,7 @@ class TargetMask:
     ValueError: the ratio leaves no visible or no hidden token.
   """
 
-  hides = 'target'
-  is_even = True
-  is_tube = False
+  layout = MaskLayout(hides='target', slots=Slots.EVEN)
 
   def __init__(self, grid: tuple[int, int], ratio: float = 0.95):
     self.num_tokens = grid[0] * grid[1]

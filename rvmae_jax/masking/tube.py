@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rvmae_jax.batch import MaskLayout, Slots
 from rvmae_jax.masking.tokens import count_visible, split_slots
 
 
@@ -18,9 +19,7 @@ class TubeMask:
     ValueError: the ratio leaves no visible or no hidden place.
   """
 
-  hides = 'video'
-  is_even = True
-  is_tube = True
+  layout = MaskLayout(slots=Slots.TUBE)
 
   def __init__(self, grid: tuple[int, int, int], ratio: float = 0.9):
     self.num_slots, rows, columns = grid

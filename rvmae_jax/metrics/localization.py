@@ -5,12 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# The lists of thresholds of the two benchmarks.
+# Those of the benchmark THUMOS14.
 THUMOS_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
-ACTIVITYNET_THRESHOLDS = (
-  *(0.5, 0.55, 0.6, 0.65, 0.7),
-  *(0.75, 0.8, 0.85, 0.9, 0.95),
-)
 # Truth with this label is doubtful: to find it is neither right nor wrong.
 AMBIGUOUS = -1
 

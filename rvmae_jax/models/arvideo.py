@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from rvmae_jax.batch import MaskLayout
 from rvmae_jax.layers import patches
 from rvmae_jax.layers.positions import ClipPositions
 from rvmae_jax.layers.transformer import CrossEncoder, Encoder
@@ -71,7 +72,7 @@ class ARVideo(SeesTubelets, nn.Module):
   drop_path: float = 0.0
 
   num_prefix_tokens = 0
-  needs_mask = 'is_in_steps'  # See `masking.check_mask`.
+  needs_mask = MaskLayout(in_steps=True)  # See `masking.check_mask`.
 
   def setup(self):
     shared = {

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from rvmae_jax.batch import MaskLayout
 from rvmae_jax.layers import patches
 from rvmae_jax.models import flops
 from rvmae_jax.models.recurrent import VARIANTS, RecurrentAutoencoder
@@ -35,7 +36,7 @@ class RVM(RecurrentAutoencoder):
   max_delta: int = 64
   decoder_context: str = 'all'
 
-  needs_mask = 'hides_target'  # See `masking.check_mask`.
+  needs_mask = MaskLayout(hides='target')  # See `masking.check_mask`.
 
   def setup(self):
     if self.decoder_context not in ('all', 'last'):

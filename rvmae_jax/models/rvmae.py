@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rvmae_jax.batch import MaskLayout, Slots
 from rvmae_jax.layers import patches, positions
 from rvmae_jax.models import flops
 from rvmae_jax.models.recurrent import VARIANTS, RecurrentAutoencoder
@@ -40,7 +41,7 @@ class RVMAE(RecurrentAutoencoder):
 
   # See `masking.check_mask`: frames are encoded together, so they must show the
   # same number of tokens, if they show any.
-  needs_mask = 'is_even_where_shown'
+  needs_mask = MaskLayout(slots=Slots.EVEN_WHERE_SHOWN)
 
   def setup(self):
     super().setup()

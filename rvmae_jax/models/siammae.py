@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from rvmae_jax.batch import MaskLayout
 from rvmae_jax.layers import patches
 from rvmae_jax.layers.positions import sincos_2d_xy
 from rvmae_jax.layers.transformer import CrossEncoder
@@ -79,7 +80,7 @@ class SiamMAE(FrameEncoder):
   pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)
   pixel_std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
-  needs_mask = 'hides_target'  # See `masking.check_mask`.
+  needs_mask = MaskLayout(hides='target')  # See `masking.check_mask`.
 
   def setup(self):
     super().setup()

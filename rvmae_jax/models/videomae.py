@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from rvmae_jax.batch import MaskLayout, Slots
 from rvmae_jax.layers import patches
 from rvmae_jax.layers.divided import DividedBlock
 from rvmae_jax.layers.positions import ClipPositions
@@ -190,13 +191,14 @@ class VideoMAE(SeesTubelets, nn.Module):
     )
 
   @property
-  def needs_mask(self) -> str:
+  def needs_mask(self) -> MaskLayout:
     """What `masking.check_mask` asks of masks for this model."""
-    return {
-      'joint': 'hides_video',
-      'divided': 'is_tube',
-      'per_frame': 'is_even',
+    slots = {
+      'joint': Slots.ANY,
+      'divided': Slots.TUBE,
+      'per_frame': Slots.EVEN,
     }[self.space_time]
+    return MaskLayout(slots=slots)
 
   def __call__(
     self, batch: Mapping[str, jax.Array], *, train: bool = False

@@ -6,22 +6,13 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from rvmae_jax import config_utils
 from rvmae_jax.batch import split_host
-from rvmae_jax.data.pipeline import make_dataset
+from rvmae_jax.data.pipeline import training_dataset
 
 
 def training_batches(config: ConfigDict) -> Generator[dict[str, Any]]:
   """What the steps of a recipe get, without end; to be closed after use."""
-  batches = iter(
-    make_dataset(
-      config.data,
-      seed=config.seed,
-      batch_size=config.batch_size,
-      train=True,
-      **config_utils.token_size(config.model),
-    )
-  )
+  batches = iter(training_dataset(config))
   with contextlib.closing(batches):
     for batch in batches:
       yield split_host(batch)[0]

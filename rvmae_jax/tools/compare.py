@@ -28,6 +28,7 @@ from typing import Any
 from absl import app, flags
 from ml_collections import ConfigDict
 
+from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.data.locking import FolderLock
 from rvmae_jax.data.processes import end_with_parent
@@ -189,11 +190,8 @@ def _seconds_left(
   return sum(seconds.get(job.method, mean) for job in waiting)
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   workdir = pathlib.Path(args.workdir)
   if args.only:
     show_own_lines()
@@ -229,4 +227,4 @@ if __name__ == '__main__':
   flags.DEFINE_string('only', '', 'Do only this run, METHOD/seed_N, here.')
   flags.DEFINE_integer('parent', 0, 'End when this process ends; 0: none.')
   flags.mark_flags_as_required(['config', 'workdir'])
-  app.run(main)
+  run_command(main)

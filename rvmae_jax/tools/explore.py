@@ -13,6 +13,7 @@ import importlib.util
 
 from absl import app, flags
 
+from rvmae_jax.commands import run_command
 from rvmae_jax.tools.explorer.networks import load_networks
 from rvmae_jax.tools.explorer.page import CSS, build_page
 from rvmae_jax.tools.explorer.videos import known_videos
@@ -74,15 +75,12 @@ class _OnlyFromHere:
     await self._app(scope, receive, send_with_policy)
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
   if importlib.util.find_spec('gradio') is None:
     raise app.UsageError(
       'The explorer needs Gradio: pip install "rvmae_jax[app]".'
     )
-  args = flags.FLAGS
   show_own_lines()
   known = known_videos(args.videos)
   page = build_page(load_networks(args.checkpoint), known)
@@ -98,4 +96,4 @@ if __name__ == '__main__':
   flags.DEFINE_string('videos', '', 'A folder of videos to choose from.')
   flags.DEFINE_string('host', '127.0.0.1', 'Address to listen to.')
   flags.DEFINE_integer('port', 0, 'To listen to; 0 takes a free one from 7860.')
-  app.run(main)
+  run_command(main)

@@ -3,6 +3,7 @@
 import ast
 import os
 
+from rvmae_jax.config_utils import COMMA_REMEDY, split_at_commas
 from rvmae_jax.data.records import Source
 from rvmae_jax.data.sources import SOURCES
 from rvmae_jax.data.sources.shards import MANIFEST
@@ -39,10 +40,12 @@ def source_config(text: str, split: str = '') -> dict:
       f'source; known sources: {", ".join(SOURCES.names())}.'
     )
   config = {'name': name, **chosen}
-  for setting in filter(None, settings.split(',')):
+  for setting in split_at_commas(settings):
     key, equals, value = setting.partition('=')
     if not equals:
-      raise ValueError(f'{setting!r} in {text!r} must be `name=value`.')
+      raise ValueError(
+        f'{setting!r} in {text!r} must be `name=value`. {COMMA_REMEDY}'
+      )
     config[key] = _value(value)
   return config
 

@@ -15,10 +15,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
 from rvmae_jax import weights
+from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.evals.features import FeatureSet, labelled
 from rvmae_jax.evals.pooling import pool
@@ -31,6 +32,7 @@ from rvmae_jax.tools.result_file import write_result
 # Those that ask nothing of single places, which masks leave out.
 POOLINGS = ('mean', 'mean_std_8')
 _WHOLE, _UNTRAINED = 'whole', 'untrained'
+_PROBE = 'linear_probe'
 
 
 class MaskedReader:
@@ -41,7 +43,6 @@ class MaskedReader:
     params: its parameters.
     num_masks: how many masks are averaged over, each a way of its own; the
       first of the largest number are the others.
-    seed: of the masks and of an untrained network.
   """
 
   def __init__(
@@ -49,10 +50,9 @@ class MaskedReader:
     run_config: ConfigDict,
     params: Any,
     num_masks: Sequence[int],
-    seed: int = 0,
   ):
     self._config, self._num_masks = run_config, sorted(num_masks)
-    self._params, self._seed = params, seed
+    self._params = params
     self._fresh = fresh_params(run_config)
     model = build_model(run_config.model)
     self._tubelet_size = getattr(model, 'tubelet_size', 1)
@@ -113,7 +113,7 @@ class MaskedReader:
       self._tubelet_size,
     )
     rows = [
-      mask({}, np.random.default_rng((self._seed, int(record), number)))
+      mask({}, np.random.default_rng((0, int(record), number)))
       for record in records
     ]
     return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
@@ -140,10 +140,7 @@ def read_features(
 
 
 def probe(
-  config: ConfigDict,
-  checkpoint: str,
-  num_masks: Sequence[int],
-  alias: str = 'linear_probe',
+  config: ConfigDict, checkpoint: str, num_masks: Sequence[int]
 ) -> dict[str, float]:
   """Accuracies of a linear probe by way of reading.
 
@@ -151,7 +148,6 @@ def probe(
     config: of a comparison; its evaluation has the probe and its videos.
     checkpoint: what `weights.load` takes.
     num_masks: see `MaskedReader`.
-    alias: of the probe.
 
   Returns:
     `<way>/<pooling>/top1` and what else the probe measures.
@@ -165,9 +161,9 @@ def probe(
       f'{checkpoint} was trained without a mask: nothing to compare.'
     )
   evaluation = ConfigDict(config.evaluation.to_dict())
-  evaluation.evals = {alias: evaluation.evals[alias]}
-  evaluation.evals[alias].poolings = POOLINGS
-  probing = build_evaluations(evaluation, run_config)[alias]
+  evaluation.evals = {_PROBE: evaluation.evals[_PROBE]}
+  evaluation.evals[_PROBE].poolings = POOLINGS
+  probing = build_evaluations(evaluation, run_config)[_PROBE]
   reader = MaskedReader(run_config, params, num_masks)
   train, test = (
     dict(read_features(reader, videos))
@@ -180,11 +176,8 @@ def probe(
   return metrics
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   num_masks = [int(number) for number in args.masks]
   ways = [_WHOLE, *(f'masks_{n}' for n in num_masks), _UNTRAINED]
   rows, metrics = [], {}
@@ -212,9 +205,13 @@ def main(argv: list[str]) -> None:
 if __name__ == '__main__':
   define_config_flag()
   flags.DEFINE_string('out', None, 'The JSON file to write.')
-  flags.DEFINE_list('checkpoints', None, 'Runs, as name=path.')
+  flags.DEFINE_list(
+    'checkpoints',
+    None,
+    'Runs, as name=path; one with a comma goes into double quotes.',
+  )
   flags.DEFINE_list(
     'masks', ['1', '4', '16'], 'Numbers of masks to average over.'
   )
   flags.mark_flags_as_required(['config', 'out', 'checkpoints'])
-  app.run(main)
+  run_command(main)

@@ -15,10 +15,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
+from rvmae_jax.commands import run_command
 from rvmae_jax.parts import build_parts, rebuilt_frames
 from rvmae_jax.tools.batches import training_batches
 from rvmae_jax.tools.comparison.recipes import is_trained, run_recipe
@@ -97,11 +98,8 @@ def table_row(
   return method, round(curve[0][1], 1), round(best, 1), reached
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   methods = args.methods or masked_methods(args.config)
   rows, curves = [], {}
   for method in methods:
@@ -143,4 +141,4 @@ if __name__ == '__main__':
   flags.DEFINE_float('lr', 3e-3, 'Learning rate.')
   flags.DEFINE_list('methods', [], 'Methods to try; empty = all.')
   flags.mark_flags_as_required(['config', 'out'])
-  app.run(main)
+  run_command(main)

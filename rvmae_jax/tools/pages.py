@@ -17,9 +17,10 @@ import sys
 import textwrap
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from rvmae_jax import weights
+from rvmae_jax.commands import run_command
 from rvmae_jax.data.pipeline import make_dataset
 from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.tools.card import markdown
@@ -199,11 +200,8 @@ def _write(path: pathlib.Path, figure) -> None:
   print(f'Wrote {path}')
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   docs = pathlib.Path(args.docs)
   if args.checkpoint:
     draw_figures(pathlib.Path(args.checkpoint), docs / 'figures')
@@ -218,4 +216,4 @@ if __name__ == '__main__':
   flags.DEFINE_string('docs', 'docs', 'Folder of the pages.')
   flags.DEFINE_string('checkpoint', '', 'A run of RVM, to draw the figures.')
   flags.DEFINE_bool('check', False, 'Write nothing; fail if out of date.')
-  app.run(main)
+  run_command(main)

@@ -29,9 +29,10 @@ import pathlib
 import sys
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
+from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.tools.planning import ahead_of_time
 from rvmae_jax.tools.planning.attempts import Plan
@@ -48,11 +49,8 @@ def to_json(plan: Plan, num_steps: int, mfu: float) -> dict[str, Any]:
   return content | {'num_steps': num_steps, 'mfu': mfu}
 
 
-def main(argv: list[str]) -> int:
+def main(args: flags.FlagValues) -> int:
   """Runs the command; returns the exit code."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   config = ConfigDict(args.config.to_dict())
   config.batch_size = args.global_batch or config.batch_size
   num_steps = args.steps or config.total_steps
@@ -82,4 +80,4 @@ if __name__ == '__main__':
   flags.DEFINE_multi_string('against', [], 'The config with other values.')
   flags.DEFINE_string('json', '', 'Write all of it to this file.')
   flags.mark_flags_as_required(['config', 'topology'])
-  app.run(main)
+  run_command(main)

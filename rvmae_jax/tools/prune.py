@@ -33,6 +33,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils, weights
+from rvmae_jax.commands import run_command
 from rvmae_jax.data.locking import FolderLock
 from rvmae_jax.layers.attention import split_heads
 from rvmae_jax.layers.transformer import unstack_blocks
@@ -298,11 +299,8 @@ def _save(
     saver.save(0, state, {'next_record': 0})
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   show_own_lines()
   if bool(args.share) == bool(args.sparsity):
     raise app.UsageError('Give one of --share and --sparsity.')
@@ -331,4 +329,4 @@ if __name__ == '__main__':
   flags.DEFINE_float('lr_scale', 0.3, "Its peak rate, as a share of the run's.")
   flags.DEFINE_integer('batches', 16, 'To measure importance on.')
   flags.mark_flags_as_required(['checkpoint', 'workdir'])
-  app.run(main)
+  run_command(main)

@@ -8,13 +8,14 @@ of `rvmae_jax.evaluate`. What is missing is left out, and the report says so.
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 from etils import epath
 
 from rvmae_jax import config_utils, files
+from rvmae_jax.commands import run_command
 from rvmae_jax.evals import leakage
 from rvmae_jax.tools.reporting.sections import evaluation_sections
 from rvmae_jax.tools.reporting.tables import (
@@ -211,11 +212,8 @@ def _settings(config: Mapping[str, Any], measured: Mapping[str, Any]) -> str:
   )
 
 
-def main(argv: Sequence[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Writes the report that the flags ask for."""
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
-  args = flags.FLAGS
   workdir = epath.Path(args.workdir)
   out = epath.Path(args.out or workdir / 'report.html')
   write_report(workdir, args.evaluation or workdir / 'evaluation', out)
@@ -233,4 +231,4 @@ if __name__ == '__main__':
     'out', None, 'File to write; default: WORKDIR/report.html.'
   )
   flags.mark_flag_as_required('workdir')
-  app.run(main)
+  run_command(main)

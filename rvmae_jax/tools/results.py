@@ -41,6 +41,7 @@ from typing import Any
 from absl import app, flags
 
 from rvmae_jax import files
+from rvmae_jax.commands import run_command
 from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.registry import check_known
 from rvmae_jax.tools.card import markdown
@@ -203,11 +204,8 @@ def _filled(text: str) -> str:
   )
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   docs = pathlib.Path(args.docs).resolve()
   comparison = args['from'].value
   if bool(comparison) != bool(args.name):
@@ -237,4 +235,4 @@ if __name__ == '__main__':
     'turned', False, 'Show figures as rows, methods as columns.'
   )
   flags.DEFINE_list('draw', [], 'Curves of training to draw, by their names.')
-  app.run(main)
+  run_command(main)

@@ -4,11 +4,12 @@
     --out batch.png [--num 4]
 """
 
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
+from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag, token_size
-from rvmae_jax.data.pipeline import make_dataset
+from rvmae_jax.data.pipeline import training_dataset
 from rvmae_jax.visualize.batch import draw_batch
 
 
@@ -21,15 +22,7 @@ def show_batch(config: ConfigDict, out: str, num: int = 4) -> None:
     num: clips to draw.
   """
   repeats = config.data.get('repeats', 1)
-  iterator = iter(
-    make_dataset(
-      config.data,
-      seed=config.seed,
-      batch_size=-(-num // repeats) * repeats,
-      train=True,
-      **token_size(config.model),
-    )
-  )
+  iterator = iter(training_dataset(config, -(-num // repeats) * repeats))
   batch = next(iterator)
   iterator.close()
   for key, value in batch.items():
@@ -39,11 +32,8 @@ def show_batch(config: ConfigDict, out: str, num: int = 4) -> None:
   print(f'Wrote {out}')
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   show_batch(args.config, args.out, args.num)
 
 
@@ -52,4 +42,4 @@ if __name__ == '__main__':
   flags.mark_flag_as_required('config')
   flags.DEFINE_string('out', 'batch.png', 'Picture to write.')
   flags.DEFINE_integer('num', 4, 'Clips to draw.', lower_bound=1)
-  app.run(main)
+  run_command(main)

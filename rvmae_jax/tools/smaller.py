@@ -19,10 +19,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
 from rvmae_jax import weights
+from rvmae_jax.benchmarks.timing import seconds_in_turns
+from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.pooling import unit_length
@@ -32,7 +34,6 @@ from rvmae_jax.layers.quantised_products import KINDS, num_bytes, quantise
 from rvmae_jax.layers.transformer import unstack_blocks
 from rvmae_jax.models import build_model, needed_params
 from rvmae_jax.stream import Stream
-from rvmae_jax.tools.benchmarks.timing import seconds_in_turns
 from rvmae_jax.tools.result_file import write_result
 from rvmae_jax.training.logging import show_own_lines
 
@@ -138,11 +139,8 @@ def milliseconds(
   return {name: 1e3 * statistics.median(t) for name, t in times_s.items()}
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   show_own_lines()
   _, run_config = weights.load(args.checkpoint)
   evaluations = build_evaluations(args.config, run_config).values()
@@ -171,7 +169,11 @@ def main(argv: list[str]) -> None:
 if __name__ == '__main__':
   define_config_flag()
   flags.DEFINE_string('checkpoint', None, 'The run to make smaller.')
-  flags.DEFINE_list('pruned', [], 'Runs of tools/prune.')
+  flags.DEFINE_list(
+    'pruned',
+    [],
+    'Runs of tools/prune; a path with a comma goes into double quotes.',
+  )
   flags.DEFINE_string('out', None, 'The JSON file to write.')
   flags.mark_flags_as_required(['config', 'checkpoint', 'out'])
-  app.run(main)
+  run_command(main)

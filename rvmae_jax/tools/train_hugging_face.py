@@ -19,10 +19,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
+from rvmae_jax.commands import run_command
 from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.batches import training_batches
@@ -243,11 +244,8 @@ def _rounded(values: Sequence[float]) -> list[float]:
   return [float(f'{value:.4g}') for value in values]
 
 
-def main(argv: list[str]) -> None:
+def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  if argv[1:]:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
-  args = flags.FLAGS
   curves = train_both(args.config)
   import torch
   import transformers
@@ -272,4 +270,4 @@ if __name__ == '__main__':
   config_utils.define_config_flag()
   flags.DEFINE_string('out', None, 'The JSON file to write.')
   flags.mark_flags_as_required(['config', 'out'])
-  app.run(main)
+  run_command(main)

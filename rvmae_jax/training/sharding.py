@@ -12,7 +12,7 @@ from rvmae_jax.target_device import compiling_for
 
 AXES = ('data', 'fsdp')
 # Below this many elements a gather costs more than the memory it saves.
-MIN_SHARDED_ELEMENTS = 4096
+_MIN_SHARDED_ELEMENTS = 4096
 
 
 def make_mesh(
@@ -90,9 +90,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec(AXES))
 
 
-def state_shardings(
-  shapes: Any, mesh: Mesh, *, min_elements: int = MIN_SHARDED_ELEMENTS
-) -> Any:
+def state_shardings(shapes: Any, mesh: Mesh) -> Any:
   """Where each leaf of parameters and optimizer state lives.
 
   A leaf's largest dimension that `fsdp` divides is split over `fsdp`; small
@@ -102,7 +100,6 @@ def state_shardings(
   Args:
     shapes: tree of anything with a `shape`, as `jax.eval_shape` gives.
     mesh: from `make_mesh`.
-    min_elements: leaves with fewer are replicated.
 
   Returns:
     The same tree with a `NamedSharding` at each leaf.
@@ -112,7 +109,7 @@ def state_shardings(
   def place(leaf):
     spec = [None] * len(leaf.shape)
     fits = [d for d, size in enumerate(leaf.shape) if size % fsdp == 0]
-    if fsdp > 1 and fits and np.prod(leaf.shape) >= min_elements:
+    if fsdp > 1 and fits and np.prod(leaf.shape) >= _MIN_SHARDED_ELEMENTS:
       spec[max(fits, key=lambda d: leaf.shape[d])] = 'fsdp'
     return NamedSharding(mesh, PartitionSpec(*spec))
 

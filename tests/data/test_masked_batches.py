@@ -12,7 +12,7 @@ SETTINGS = {'clusters': {'cluster': (2, 3, 3)}}
 
 
 def _config(name):
-  if MASKS.get(name).hides == 'target':
+  if MASKS.get(name).layout.hides == 'target':
     clip = {'name': 'source_target', 'gap': (1, 8), 'num_source': 4}
   else:
     clip = {'name': 'uniform', 'num_frames': 8, 'stride': 1}

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import string
 import subprocess
@@ -10,6 +11,8 @@ import time
 
 import pytest
 import yaml
+
+from rvmae_jax.config_utils import load_config
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / 'launch'
@@ -225,13 +228,15 @@ def test_quickstart_learns_from_the_videos_that_can_be_read(stand_in, tmp_path):
     LAUNCH / 'quickstart.sh',
     'my videos',
     cwd=tmp_path,
-    RVMAE_WORKDIR='runs/q',
+    RVMAE_WORKDIR='runs/q,2',
     **environment,
   )
   assert f'rvmae_jax.tools.doctor videos {videos} --quick\n' in out
   assert 'Continuing with the videos that can be read.' in out
-  assert f'prepare --input {videos} --output runs/q/shards' in out
-  assert '--config configs/rvm_quickstart.py:shards=runs/q/shards --w' in out
+  assert f'prepare --input {videos} --output runs/q,2/shards' in out
+  (config,) = re.findall(r'train --config (\S+) ', out)
+  source = load_config(config).data.sources.videos
+  assert source.path == 'runs/q,2/shards'
   assert '--config configs/eval_sprites.py:own_videos --checkpoint' in out
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rvmae_jax.batch import MaskLayout, Slots
 from rvmae_jax.masking import MASKS, build_mask, check_mask
 
 GRID = (8, 6, 6)  # 36 places, 288 tokens
@@ -45,7 +46,7 @@ UNEVEN_CHANCES = {
 def _build(name, **changes):
   settings = {'name': name, **CASES[name][0], **changes}
   num_frames = dict(NUM_FRAMES)
-  if MASKS.get(name).hides == 'video':
+  if MASKS.get(name).layout.hides == 'video':
     del num_frames['target']
   return build_mask(settings, num_frames, GRID[1:], tubelet_size=2)
 
@@ -69,7 +70,7 @@ def _draw(name, num_clips=1, seed=0):
 
 
 def _num_tokens(name):
-  return 36 if MASKS.get(name).hides == 'target' else 288
+  return 36 if MASKS.get(name).layout.hides == 'target' else 288
 
 
 def _at(ids, num_tokens):
@@ -81,7 +82,7 @@ def _at(ids, num_tokens):
 
 def _by_slot(name, ids):
   """bool [clips, slots, places]: True at these tokens."""
-  if MASKS.get(name).hides == 'target':
+  if MASKS.get(name).layout.hides == 'target':
     return _at(ids, 36)
   ids = ids.reshape(len(ids), -1)
   return _at(ids, 288).reshape(-1, 8, 36)
@@ -150,9 +151,15 @@ def test_slots_are_as_even_as_declared(name):
   # [both kinds, clips, slots, places]
   maps = np.stack([_by_slot(name, ids) for ids in _draw(name, num_clips=20)])
   counts = maps.sum(-1)
-  mask = MASKS.get(name)
-  assert mask.is_even == (counts == counts[:, :1, :1]).all()
-  assert mask.is_tube == (maps == maps[:, :, :1]).all()
+  num_shown = counts[0]
+  slots = Slots.ANY
+  if (maps == maps[:, :, :1]).all():
+    slots = Slots.TUBE
+  elif (counts == counts[:, :1, :1]).all():
+    slots = Slots.EVEN
+  elif np.isin(num_shown, [0, num_shown.max()]).all():
+    slots = Slots.EVEN_WHERE_SHOWN
+  assert MASKS.get(name).layout.slots == slots
 
 
 @pytest.mark.parametrize('name', CASES)
@@ -196,34 +203,33 @@ def test_an_unknown_mask_is_answered_with_near_names():
 EVEN = {'block', 'frame_difference', 'motion_guided', 'per_frame', 'tube'}
 EVEN_WHERE_SHOWN = {*EVEN, 'running_cell', 'space_time'}
 FITTING = {
-  'hides_target': {'target'},
-  'hides_video': {*EVEN_WHERE_SHOWN, 'random'},
-  'is_even': EVEN,
-  'is_even_where_shown': EVEN_WHERE_SHOWN,
-  'is_in_steps': {'clusters'},
-  'is_tube': {'block', 'tube'},
+  MaskLayout(hides='target'): {'target'},
+  MaskLayout(): {*EVEN_WHERE_SHOWN, 'random'},
+  MaskLayout(slots=Slots.EVEN): EVEN,
+  MaskLayout(slots=Slots.EVEN_WHERE_SHOWN): EVEN_WHERE_SHOWN,
+  MaskLayout(in_steps=True): {'clusters'},
+  MaskLayout(slots=Slots.TUBE): {'block', 'tube'},
 }
 
 
 @pytest.mark.parametrize('name', CASES)
-@pytest.mark.parametrize('need', FITTING)
+@pytest.mark.parametrize('need', FITTING, ids=str)
 def test_a_model_refuses_masks_it_cannot_take(name, need):
   if name in FITTING[need]:
     check_mask({'name': name}, need, 'A model')
   else:
     others = ', '.join(sorted(FITTING[need]))
-    with pytest.raises(
-      ValueError, match=rf'A model needs .*{name!r} does not.* of: {others}\.'
-    ):
+    why = f'A model needs a mask that {need}; data.mask.name={name!r} does not'
+    with pytest.raises(ValueError, match=rf'{why}. Use one of: {others}\.'):
       check_mask({'name': name}, need, 'A model')
 
 
 def test_a_model_that_needs_a_mask_says_so():
   with pytest.raises(ValueError, match=r'needs .* data\.mask is empty\. Use'):
-    check_mask({}, 'is_tube', 'A model')
+    check_mask({}, MaskLayout(), 'A model')
 
 
 def test_a_model_that_takes_no_mask_says_so():
-  check_mask(None, '', 'A classifier')
+  check_mask(None, None, 'A classifier')
   with pytest.raises(ValueError, match=r"'tube' would hide .*mask to \{\}"):
-    check_mask({'name': 'tube'}, '', 'A classifier')
+    check_mask({'name': 'tube'}, None, 'A classifier')

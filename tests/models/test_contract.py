@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from rvmae_jax.batch import check_batch, fake_batch
+from rvmae_jax.benchmarks.program import walk
 from rvmae_jax.layers import attention
 from rvmae_jax.models import MODELS, build_model
 from rvmae_jax.objectives.statistics import network_metrics
-from rvmae_jax.tools.benchmarks.program import walk
 from rvmae_jax.training.health import find_problems
 
 T, S, SIZE, PATCH = 4, 2, 32, 8

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from rvmae_jax.batch import fake_batch
+from rvmae_jax.benchmarks.program import count
 from rvmae_jax.layers import patches
 from rvmae_jax.models import build_model, flops
-from rvmae_jax.tools.benchmarks.program import count
 
 # (encoder + core, decoder) in millions of parameters, from the paper.
 PAPER_SIZES = {

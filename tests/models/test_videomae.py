@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rvmae_jax.batch import fake_batch
+from rvmae_jax.batch import MaskLayout, Slots, fake_batch
 from rvmae_jax.models import build_model
 
 T, SIZE, PATCH, TUBELET = 4, 32, 8, 2
@@ -129,11 +129,15 @@ def test_parameters_of_the_papers_encoder():
 
 
 @pytest.mark.parametrize(
-  ('space_time', 'need'),
-  [('joint', 'hides_video'), ('divided', 'is_tube'), ('per_frame', 'is_even')],
+  ('space_time', 'slots'),
+  [
+    ('joint', Slots.ANY),
+    ('divided', Slots.TUBE),
+    ('per_frame', Slots.EVEN),
+  ],
 )
-def test_what_it_needs_of_masks(space_time, need):
-  assert make(space_time).needs_mask == need
+def test_what_it_needs_of_masks(space_time, slots):
+  assert make(space_time).needs_mask == MaskLayout('video', slots)
 
 
 def test_slots_with_unequal_counts_are_refused():

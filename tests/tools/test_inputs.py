@@ -28,6 +28,7 @@ def test_sources_take_their_settings():
     'size': 8,
   }
   assert source_config('ucf101:path=DIR,fold=2')['path'] == 'DIR'
+  assert source_config(r'ucf101:path=a\,b,fold=2')['path'] == 'a,b'
   assert len(open_source('fake:num_videos=3')) == 3
 
 
@@ -36,5 +37,7 @@ def test_what_is_nothing_is_named():
     ValueError, match=r"'nowhere' is neither .* known sources"
   ):
     source_config('nowhere')
-  with pytest.raises(ValueError, match=r"'fold' in .* must be `name=value`"):
+  with pytest.raises(
+    ValueError, match=r"'fold' in .* must be `name=value`.*,'"
+  ):
     source_config('ucf101:fold')

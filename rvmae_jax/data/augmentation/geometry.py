@@ -18,7 +18,6 @@ class Crop:
     crop = draw_crop(height, width, rng)  # of data/augmentation/crop.py
     frames = crop.move_frames(frames)
     flow = crop.move_flow(flow)
-    objects = crop.move_labels(objects)
 
   Attributes:
     size: (height, width) of the result.
@@ -33,11 +32,6 @@ class Crop:
   def move_frames(self, frames: np.ndarray) -> np.ndarray:
     """Frames [T,h,w,3] uint8 -> [T,H,W,3]: bicubic, antialiased."""
     return self._mirror(resize(frames, self.size, self.box))
-
-  def move_labels(self, labels: np.ndarray) -> np.ndarray:
-    """Object masks [T,h,w] uint8 or int32 -> [T,H,W]: the nearest value."""
-    nearest = Image.Resampling.NEAREST
-    return self._mirror(resize(labels, self.size, self.box, nearest))
 
   def move_flow(self, flow: np.ndarray) -> np.ndarray:
     """Optical flow [T,h,w,2] -> [T,H,W,2] float32: bilinear.

@@ -281,7 +281,7 @@ def read_plain(path: str, root: str = '') -> list[Row]:
   three = [_THREE.fullmatch(line) for _, line in lines]
   if all(three) and not os.path.exists(os.path.join(root, rows[0]['path'])):
     found = [(m['path'], int(m['second']), m['third']) for m in three]
-    labels = _labels_of_three(path, root, rows, found)
+    labels = _labels_of_three(root, rows, found)
     for row, (name, *_), label in zip(rows, found, labels):
       row.update(path=name, label=label)
   for row in rows:
@@ -291,7 +291,6 @@ def read_plain(path: str, root: str = '') -> list[Row]:
 
 
 def _labels_of_three(
-  path: str,
   root: str,
   rows: Sequence[Row],
   found: Sequence[tuple[str, int, str]],

@@ -41,9 +41,6 @@ MOTIONS = (
 )
 STILL = 'still'  # Between the motions of an untrimmed video; not a class.
 
-# The columns of a pose.
-POSE = ('x', 'y', 'angle_rad', 'half_size')
-
 
 def draw_pose(rng: np.random.Generator) -> np.ndarray:
   """A uniform start pose [4]: x, y, angle_rad, half_size."""

@@ -18,7 +18,6 @@ _CHUNK = 16  # Frames drawn at a time.
 BACKGROUNDS = {'plain': (4, 0.1), 'busy': (16, 0.3)}
 # Keypoints: the centre, and points on four rays at this share of the outline.
 _KEYPOINT_REACH = 0.6
-NUM_KEYPOINTS = 5
 
 
 class Sprite(NamedTuple):

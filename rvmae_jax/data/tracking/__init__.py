@@ -1,7 +1,12 @@
 """TRACKING: videos whose labels follow what moves, for label propagation.
 
 A dataset of this table has `len(dataset)` and `dataset[i] -> TrackedVideo`, and
-says how it is measured: `kind`, `size` and `top_k` (see `videos.py`).
+says how it is measured:
+
+    kind: 'objects' (J and F), 'parts' (mean IoU of classes) or 'keypoints'
+      (PCK).
+    size: (height, width) of the frames that networks see, by custom.
+    top_k: places that a label is taken from, by custom.
 """
 
 from rvmae_jax.registry import Registry

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import os
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -62,25 +61,6 @@ class TrackedVideo:
   def frame_size(self) -> tuple[int, int]:
     """(height, width) of the video's own frames; decodes the first."""
     return next(read_frames(self.video)).shape[:2]
-
-
-class TrackingDataset(Protocol):
-  """Random access to tracked videos, and how they are measured.
-
-  Attributes:
-    kind: 'objects' (J and F), 'parts' (mean IoU of classes) or 'keypoints'
-      (PCK).
-    size: (height, width) of the frames that networks see, by custom.
-    top_k: places that a label is taken from, by custom.
-  """
-
-  kind: str
-  size: tuple[int, int]
-  top_k: int
-
-  def __len__(self) -> int: ...
-
-  def __getitem__(self, index: int) -> TrackedVideo: ...
 
 
 def read_mask(path: str | os.PathLike) -> np.ndarray:

@@ -21,13 +21,13 @@ import jax
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
+from rvmae_jax.benchmarks.step import StepBenchmark
 from rvmae_jax.data import manifest
 from rvmae_jax.data.locking import FolderLock
-from rvmae_jax.data.pipeline import make_dataset, source_classes
+from rvmae_jax.data.pipeline import source_classes, training_dataset
 from rvmae_jax.data.writing import write_whole
 from rvmae_jax.evaluate import build_evaluations, evaluate
 from rvmae_jax.parts import build_parts
-from rvmae_jax.tools.benchmark_step import StepBenchmark
 from rvmae_jax.tools.comparison import recipes as compare_recipes
 from rvmae_jax.train import train
 from rvmae_jax.training.environment import environment
@@ -135,14 +135,7 @@ def _check_stage(
   parts = build_parts(recipe)
   num_classes = getattr(parts.objective, 'num_classes', 0)
   if is_trained:
-    make_dataset(
-      recipe.data,
-      seed=recipe.seed,
-      batch_size=recipe.batch_size,
-      train=True,
-      **config_utils.token_size(recipe.model),
-      num_classes=num_classes,
-    )
+    training_dataset(recipe, num_classes=num_classes)
   learned = source_classes(recipe.data.sources) if num_classes else {}
   build_evaluations(evaluation, recipe, learned)
 

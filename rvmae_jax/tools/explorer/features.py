@@ -131,7 +131,7 @@ def colour_pca(features: np.ndarray, patch_size: int) -> np.ndarray:
 
 
 def colour_clusters(
-  features: np.ndarray, num_clusters: int, patch_size: int, seed: int = 0
+  features: np.ndarray, num_clusters: int, patch_size: int
 ) -> np.ndarray:
   """k-means of unit features of all frames together, a colour for each.
 
@@ -139,14 +139,13 @@ def colour_clusters(
     features: [T, h, w, D].
     num_clusters: at most as many as there are tokens.
     patch_size: pixels that a token becomes.
-    seed: of the first centres.
 
   Returns:
     [T, H, W, 3] uint8.
   """
   tokens = unit_rows(features.reshape(-1, features.shape[-1]))
   _, labels = kmeans2(
-    tokens.astype(np.float64), num_clusters, minit='++', rng=seed, iter=20
+    tokens.astype(np.float64), num_clusters, minit='++', rng=0, iter=20
   )
   colours = LABEL_COLOURS[labels % len(LABEL_COLOURS)]
   return _in_pixels(colours.reshape(*features.shape[:3], 3), patch_size)

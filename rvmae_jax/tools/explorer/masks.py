@@ -76,7 +76,7 @@ def mask_video(
   num_frames, height, width, _ = video.shape
   grid = height // patch_size, width // patch_size
   config, rng = {'name': name, **settings}, np.random.default_rng(seed)
-  if MASKS.get(name).hides == 'target':
+  if MASKS.get(name).layout.hides == 'target':
     num_source = min(_NUM_SOURCE, num_frames // 2)
     if not num_source:
       raise ValueError(f'Mask {name!r} needs a source and a target: 2 frames.')

@@ -12,7 +12,7 @@ from rvmae_jax.training.devices import Device
 
 OPTIMIZER = 'optimizer'
 REST = 'rest'
-FORWARD, RECOMPUTED, BACKWARD = PHASES = 'forward', 'recomputed', 'backward'
+FORWARD, RECOMPUTED, BACKWARD = 'forward', 'recomputed', 'backward'
 _PRODUCT_ROWS = 16
 # What takes less than this share is told together.
 _SMALL = 0.02
@@ -33,7 +33,7 @@ class PartTime:
   Attributes:
     part: a top-level module of the network; 'optimizer' is what follows the
       gradient; 'rest' is what is small, or has no name.
-    phase: one of `PHASES`; the optimizer has none.
+    phase: 'forward', 'recomputed' or 'backward'; the optimizer has none.
     scheduled_s: by cycles, products and bytes, see `step_time`.
     estimated_s: that the compiler expected before it made its schedule.
   """

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import jax
 from ml_collections import ConfigDict
 
+from rvmae_jax.benchmarks.program import exponentials, padded_flops
 from rvmae_jax.config_utils import from_json, to_json
 from rvmae_jax.parts import Parts, build_parts
-from rvmae_jax.tools.benchmarks.program import exponentials, padded_flops
 
 
 class Work(NamedTuple):

@@ -13,7 +13,7 @@ def test_the_encoder_gets_what_is_not_grey(noise, name):
   if name == 'clusters':
     settings |= {'cluster': (2, 4, 4), 'ratio': 0.0}
   found = masks.mask_video(noise, name, settings, 8, 2, seed=3)
-  step = 1 if MASKS.get(name).hides == 'target' else 2
+  step = 1 if MASKS.get(name).layout.hides == 'target' else 2
   is_seen = (found.masked == noise).all(-1)[::step]  # [t, H, W]
   num_seen = is_seen.sum() // 64
   is_white = (found.tokens == 255).all((1, 3))  # [rows, columns of pixels]
