@@ -115,8 +115,8 @@ def define_config_flag() -> None:
   config_flags.DEFINE_config_file(
     'config',
     lock_config=True,
-    help_string='A recipe: a file, or one of the package such as '
-    'rvm_pretrain.py, with its arguments: rvm_pretrain.py:variant=S,runlocal.',
+    help_string='A recipe file, or the name of one of ours, with its '
+    'arguments: rvm_pretrain.py:variant=S,runlocal.',
   )
   flags.FLAGS['config'].parser = _RecipeParser('config')
 

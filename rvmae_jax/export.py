@@ -7,23 +7,24 @@
       [--dtype bfloat16 | --quantise int8]
 
 The suffix of --out chooses the format. `.stablehlo`, `.onnx`, `.tflite` and a
-folder `saved_model` are artifacts, which compute a function of the network
-where this library is not: see `rvmae_jax.artifacts` and docs/artifacts.md.
+folder `saved_model` are artifacts: programs that run the network without this
+library, see `rvmae_jax.artifacts` and docs/artifacts.md.
 
-`hf://ORGANISATION/NAME` puts weights, their config and a card into a repository
-of the Hugging Face Hub.
+`hf://ORGANISATION/NAME` uploads weights, their config and a model card to the
+Hugging Face Hub.
 
-All others hold the weights, as float32 arrays. RVM goes into
-.npz or .safetensors with the names and the layout of its released files
-(`encoder/layers_0/attention/query/kernel`; split by '.' in .safetensors); the
-log warns of one that others would take for another network, as they would with
-`position='sincos_2d'`. The VideoMAE family goes into .safetensors or .bin as
-Hugging Face has it, with a config.json and a preprocessor_config.json beside,
-or into .pth as the papers' code has it. All but .bin keep the config of the
-run, with which `rvmae_jax.weights` makes a network again.
+All other formats hold the weights, as float32 arrays. RVM becomes .npz or
+.safetensors with the names and layout of the released files
+(`encoder/layers_0/attention/query/kernel`; with '.' for '/' in .safetensors).
+The log warns if code written for the released files would load the weights but
+build another network, as with `position='sincos_2d'`. The VideoMAE family
+becomes .safetensors or .bin in Hugging Face's format, with config.json and
+preprocessor_config.json beside it, or .pth in that of the papers' code. All but
+.bin keep the config of the run, from which `rvmae_jax.weights` rebuilds the
+network.
 
-Only --out itself is replaced. If the settings of another network lie in its
-folder, or other weights that programs would look for there, nothing is written.
+Only --out itself is replaced. Nothing is written if its folder holds the
+settings of another network, or weights that programs would load instead.
 """
 
 import argparse
@@ -411,12 +412,13 @@ def main(argv: Sequence[str] | None = None) -> None:
   """Exports what the command line says and prints what the file holds."""
   parser = argparse.ArgumentParser(
     prog=program('rvmae_jax.export'),
-    description=__doc__.partition('\n')[0],
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   parser.add_argument(
     '--checkpoint',
     required=True,
-    help='a run, a checkpoint or a file',
+    help='a run, a checkpoint or a weights file',
   )
   parser.add_argument(
     '--out',
@@ -426,44 +428,50 @@ def main(argv: Sequence[str] | None = None) -> None:
     'or hf://ORGANISATION/NAME',
   )
   parser.add_argument(
-    '--ema', action='store_true', help='moving average of the parameters'
+    '--ema',
+    action='store_true',
+    help='export the moving average of the parameters',
   )
-  weights_only = parser.add_argument_group('of weights')
+  weights_only = parser.add_argument_group('options for weights')
   weights_only.add_argument(
-    '--part', choices=PARTS, help='encoder: encoder and core'
+    '--part', choices=PARTS, help='encoder leaves out the decoder'
   )
-  artifacts_only = parser.add_argument_group('of artifacts')
+  artifacts_only = parser.add_argument_group('options for artifacts')
   artifacts_only.add_argument(
     '--function',
     choices=artifacts.FUNCTIONS,
-    help='default: classify of a classifier or with --probe, else step of a '
-    'recurrent network, else encode',
+    help='default: classify for a classifier or with --probe, step for other '
+    'recurrent networks, encode for the rest',
   )
   artifacts_only.add_argument(
-    '--size', help='HEIGHTxWIDTH of frames; default: training'
+    '--size', help='HEIGHTxWIDTH of frames; default: as in training'
   )
   artifacts_only.add_argument(
     '--num_frames',
     type=int,
-    help="of a clip; default: training, or the probe's",
+    help='frames in a clip; default: as in training, or as the probe read',
   )
   artifacts_only.add_argument(
-    '--dtype', choices=artifacts.DTYPES, help='of kernels inside'
+    '--dtype', choices=artifacts.DTYPES, help='type of the kernels inside'
   )
   artifacts_only.add_argument(
-    '--quantise', choices=tuple(KINDS), help='kernels of fewer bits'
+    '--quantise', choices=tuple(KINDS), help='store kernels in fewer bits'
   )
   artifacts_only.add_argument(
-    '--probe', help='folder of a linear probe that an evaluation kept'
+    '--probe', help='folder of a linear probe that an evaluation saved'
   )
   artifacts_only.add_argument(
-    '--pooling', help='of the probe, where several were kept'
+    '--pooling', help="which of the probe's poolings, if it has several"
   )
   parser.add_argument(
-    '--licence', help='of the weights; for artifacts and the hub'
+    '--licence',
+    help='licence of the weights, to note in artifacts and on the hub',
   )
   parser.add_argument(
-    '--private', action='store_true', default=None, help='of a new repository'
+    '--private',
+    action='store_true',
+    default=None,
+    help='make a new repository private',
   )
   args = vars(parser.parse_args(argv))
   kind = 'artifact' if artifacts.kind_of(args['out']) else 'weights'

@@ -33,6 +33,9 @@ _NO_NETWORK = (
   '--config configs/rvm_quickstart.py --workdir runs/quickstart`, or name one '
   'with `--checkpoint`.'
 )
+_NO_STATE = (
+  'carries no state from frame to frame, so there are no gates to show.'
+)
 _SECONDS_KEPT = 3600
 
 
@@ -60,6 +63,13 @@ class _Read(NamedTuple):
   network: str
 
 
+def _given(read: _Read | None) -> _Read:
+  """What was read; ValueError if nothing was, or it was too long ago."""
+  if read is None:
+    raise ValueError('Encode a video first.')
+  return read
+
+
 def build_page(
   networks: Mapping[str, Network], known: Mapping[str, str]
 ) -> Any:
@@ -82,10 +92,13 @@ def build_page(
     with gr.Tab('Masks'):
       _masks_tab(page, chosen, known)
     with gr.Tab('Rebuild') as tab:
-      if any(map(rebuild.can_rebuild, networks.values())):
-        _rebuild_tab(tab, chosen, known, networks)
-      else:
+      reasons = {name: rebuild.why_not(networks[name]) for name in networks}
+      able = {n: net for n, net in networks.items() if not reasons[n]}
+      if able:
+        _rebuild_tab(tab, chosen, known, able)
+      elif not networks:
         gr.Markdown(_NO_NETWORK)
+      gr.Markdown('\n\n'.join(filter(None, reasons.values())))
     with gr.Tab('Features'):
       if networks:
         _features_tab(chosen, known, networks)
@@ -144,6 +157,10 @@ def _masks_tab(page, chosen: _Chosen, known: Mapping[str, str]) -> None:
       }
       path = {**known, **uploads}[name]
       video = videos.read_video(path, side, patch_size, num_frames, stride)
+      if len(video) < z:
+        raise ValueError(
+          f'{name} gives {len(video)} frames, too few for a token of {z}.'
+        )
       video = video[: len(video) // z * z]
       masked = masks.mask_video(video, strategy, settings, patch_size, z, seed)
       frames = {'video': video, strategy: masked.masked}
@@ -204,16 +221,27 @@ def _masks_tab(page, chosen: _Chosen, known: Mapping[str, str]) -> None:
 def _rebuild_tab(tab, chosen: _Chosen, known, networks) -> None:
   import gradio as gr
 
-  able = [n for n, network in networks.items() if rebuild.can_rebuild(network)]
-  first = networks[able[0]]
+  able = [*networks]
+  ratios = {n: rebuild.trained_ratio(net) for n, net in networks.items()}
+  of_targets = [n for n in able if rebuild.rebuilds_targets(networks[n])]
   with gr.Row():
-    gap = gr.Slider(1, 48, 4, step=1, label='Gap, frames')
+    gap = gr.Slider(
+      1,
+      48,
+      4,
+      step=1,
+      label='Gap, frames',
+      info=f'Counts for {", ".join(of_targets)}: later frames are rebuilt.',
+      visible=bool(of_targets),
+    )
     ratio = gr.Slider(
-      0.25,
+      0,
       0.9875,
-      first.config.data.mask.get('ratio', 0.9),
+      ratios[able[0]],
       step=0.0125,
       label='Ratio hidden',
+      info='In training: '
+      + ', '.join(f'{name} {share:.4g}' for name, share in ratios.items()),
     )
     seed = gr.Slider(0, 99, 0, step=1, label='Seed')
     with gr.Column(min_width=150):
@@ -240,11 +268,15 @@ def _rebuild_tab(tab, chosen: _Chosen, known, networks) -> None:
         texts = '', ''
         if name:
           network = networks[name]
-          found = rebuild.rebuild(network, path, gap, ratio, seed)
-          texts = (
-            f'{video}. {network.title}.\n\n{_score_table(found.scores)}',
-            _picture(rebuild.draw_rebuilt(found)),
-          )
+          try:
+            found = rebuild.rebuild(network, path, gap, ratio, seed)
+          except ValueError as error:  # The other network may do it.
+            texts = f'{error}', ''
+          else:
+            texts = (
+              f'{video}. {network.title}.\n\n{_score_table(found.scores)}',
+              _picture(rebuild.draw_rebuilt(found)),
+            )
         outputs[2 * number : 2 * number + 2] = texts
         yield outputs
 
@@ -309,7 +341,7 @@ def _features_tab(chosen: _Chosen, known, networks) -> None:
         'principal components': features.colour_pca(values, p),
         'k-means': features.colour_clusters(values, num_clusters, p),
       }
-      drawn = ''
+      drawn = f'<p>{read.network} {_NO_STATE}</p>'
       if found.courses:
         drawn = _image(features.draw_courses(found.courses))
       return _film(side_by_side(panels)), drawn
@@ -322,7 +354,7 @@ def _features_tab(chosen: _Chosen, known, networks) -> None:
 
   def click(read, time, less_places, place: gr.SelectData):
     with _told():
-      values = read.encoded.features
+      values = _given(read).encoded.features
       if less_places:
         values = features.without_places(values)
       time = min(time, len(values) - 1)
@@ -375,7 +407,12 @@ def _track_tab(chosen: _Chosen, known, networks) -> None:
         buttons=[],
       )
       warm_up = gr.Slider(
-        0, 8, 4, step=1, label='Times that the first frame is shown before'
+        0,
+        8,
+        4,
+        step=1,
+        label='Times that the first frame is shown before',
+        info='So that a state has taken it in; only for recurrent networks.',
       )
       with gr.Row():
         follow = gr.Button('Follow what is painted', variant='primary')
@@ -383,27 +420,23 @@ def _track_tab(chosen: _Chosen, known, networks) -> None:
       mask_film = gr.HTML(elem_classes='film')
 
   def begin(read):
-    picture = enlarged(read.video[:1])[0]
-    return picture, picture, [], '', ''
+    with _told():
+      picture = enlarged(_given(read).video[:1])[0]
+      return picture, picture, [], '', ''
 
   def click(read, points, place: gr.SelectData):
-    height, width = enlarged(read.video[:1]).shape[1:3]
-    x, y = place.index
-    points = [*points, (x / width, y / height)]
-    return points, *drawn_points(read, points)
-
-  def drawn_points(read, points):
     with _told():
+      height, width = enlarged(_given(read).video[:1]).shape[1:3]
+      x, y = place.index
+      points = [*points, (x / width, y / height)]
       frames = track.follow_points(read.video, read.encoded.features, points)
-      return frames[0], _film(frames)
+      return points, frames[0], _film(frames)
 
   bar = gr.Progress()
 
   def paint(read, painted, warm_up, progress=bar):
     with _told():
-      if read is None:
-        raise ValueError('Encode a video first.')
-      video = read.video
+      video = _given(read).video
       mask = track.painted_mask(painted['layers'], video.shape[1:3])
       frames = []
       for frame in track.follow_mask(

@@ -88,7 +88,7 @@ def follow_mask(
     [H, W, 3] uint8, objects in colour.
   """
   grid = tuple(side // network.patch_size for side in video.shape[1:3])
-  encode = DenseEncoder(network.functions)
+  encode = DenseEncoder(network.functions, window=network.window)
   if network.functions.is_recurrent:
     encode = warmed_up(encode, warm_up)
   track = Tracker(encode, Propagation(), video.shape[1:3], grid)
