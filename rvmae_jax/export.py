@@ -308,8 +308,8 @@ def _check_neighbours(
   ]
   if others:
     raise FileExistsError(
-      f'{out.parent} holds {others[0]}; who loads the folder would get one of '
-      f'the two. {remedy}'
+      f'{out.parent} holds {others[0]}, and a program that loads the folder '
+      f'would take only one of the two. {remedy}'
     )
   if beside and checkpointing.is_run(out.parent):
     raise FileExistsError(
@@ -327,8 +327,8 @@ def _check_neighbours(
       is_same = False
     if not is_same:
       raise FileExistsError(
-        f'{path} describes another network than {out} would be, and may belong '
-        f'to other weights. {remedy} Or remove what is there.'
+        f'{path} describes another network than {out}, and may belong to other '
+        f'weights. {remedy} Or remove what is there.'
       )
 
 
@@ -340,8 +340,8 @@ def _named_arrays(
   suffixes = RVM_SUFFIXES if is_rvm else FAMILY_SUFFIXES
   if out.suffix not in suffixes or (part != 'all' and not is_rvm):
     raise ValueError(
-      f'{out} with part {part!r}: a {config.model.name} goes '
-      f'{"" if is_rvm else "as a whole "}into {", ".join(suffixes)}; artifacts '
+      f'{out} with part {part!r}: {config.model.name} is exported '
+      f'{"" if is_rvm else "as a whole "}to {", ".join(suffixes)}; artifacts '
       f'are {", ".join(artifacts.WRITERS.names())}.'
     )
   beside = {}
@@ -350,9 +350,9 @@ def _named_arrays(
     unseen = rvm_released.unseen_differences(config.model, part)
     if unseen:
       logging.warning(
-        'Not a released RVM, though %s has its names: no array tells that %s. '
-        'rvmae_jax reads it from the note in the file; code of others will '
-        'compute something else without a word.',
+        '%s looks like a released RVM but has %s, which no array shows. '
+        'rvmae_jax reads that from the note in the file; other programs will '
+        'silently compute something else.',
         out,
         ', '.join(f'{field}={value!r}' for field, value in unseen.items()),
       )

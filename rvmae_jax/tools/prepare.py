@@ -200,7 +200,7 @@ def plan(
       shards.append(Shard(path, split, part, root, encoding, anonymise))
   if not shards:
     raise ValueError(
-      f'No video of {input_path!r} has what is required; left out are: '
+      f'No video of {input_path!r} meets --require; left out: '
       f'{"; ".join(map(show_counts, left_out.values()))}.'
     )
   identity = json.dumps(
