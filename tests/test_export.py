@@ -116,7 +116,9 @@ def test_a_failed_export_leaves_the_old_file_alone(run, out, monkeypatch):
 
 
 def test_an_unknown_suffix_is_answered_with_the_known_ones(run, tmp_path):
-  with pytest.raises(ValueError, match=r'rvm is exported to \.npz, \.safetensors'):
+  with pytest.raises(
+    ValueError, match=r'rvm is exported to \.npz, \.safetensors'
+  ):
     export_lib.export(run, tmp_path / 'weights.pth')
 
 
