@@ -147,34 +147,39 @@ def _masks_tab(page, chosen: _Chosen, known: Mapping[str, str]) -> None:
   shared = [*chosen, side, patch_size, tubelet_size, seed]
 
   def draw(strategy, *given):
+    try:
+      return drawn(strategy, *given)
+    except _MISTAKES as error:  # In place of pictures of other settings.
+      return f'{error}', '', '', '', gr.update(visible=False), ''
+
+  def drawn(strategy, *given):
     (name, uploads, num_frames, stride, side, patch_size, z, seed) = given[:8]
-    with _told():
-      wanted = masks.settings_of(strategy)
-      settings = {
-        key: _value(key, value)
-        for key, value in zip(all_settings, given[8:])
-        if key in wanted
-      }
-      path = {**known, **uploads}[name]
-      video = videos.read_video(path, side, patch_size, num_frames, stride)
-      if len(video) < z:
-        raise ValueError(
-          f'{name} gives {len(video)} frames, too few for a token of {z}.'
-        )
-      video = video[: len(video) // z * z]
-      masked = masks.mask_video(video, strategy, settings, patch_size, z, seed)
-      frames = {'video': video, strategy: masked.masked}
-      flow = ''
-      if masked.flow is not None:
-        flow = _picture(masks.draw_flow(video, masked.flow))
-      return (
-        masked.summary,
-        _film(side_by_side(frames)),
-        _picture(masks.draw_sheet(video, masked.masked)),
-        _picture(masks.draw_tokens(masked.tokens)),
-        gr.update(visible=bool(flow)),
-        flow,
+    wanted = masks.settings_of(strategy)
+    settings = {
+      key: _value(key, value)
+      for key, value in zip(all_settings, given[8:])
+      if key in wanted
+    }
+    path = {**known, **uploads}[name]
+    video = videos.read_video(path, side, patch_size, num_frames, stride)
+    if len(video) < z:
+      raise ValueError(
+        f'{name} gives {len(video)} frames, too few for a token of {z}.'
       )
+    video = video[: len(video) // z * z]
+    masked = masks.mask_video(video, strategy, settings, patch_size, z, seed)
+    frames = {'video': video, f'masked: {strategy}': masked.masked}
+    flow = ''
+    if masked.flow is not None:
+      flow = _picture(masks.draw_flow(video, masked.flow))
+    return (
+      masked.summary,
+      _film(side_by_side(frames)),
+      _picture(masks.draw_sheet(video, masked.masked)),
+      _picture(masks.draw_tokens(masked.tokens)),
+      gr.update(visible=bool(flow)),
+      flow,
+    )
 
   all_settings = {}
   for strategy in MASKS.names():
@@ -261,24 +266,23 @@ def _rebuild_tab(tab, chosen: _Chosen, known, networks) -> None:
 
   def draw(video, uploads, gap, ratio, seed, *names, progress=bar):
     outputs = [gr.skip()] * (2 * len(names))
-    with _told():
-      path = {**known, **uploads}[video]
-      for number, name in enumerate(names):
-        progress((number, len(names)), desc=f'Rebuilding with {name}')
-        texts = '', ''
-        if name:
-          network = networks[name]
-          try:
-            found = rebuild.rebuild(network, path, gap, ratio, seed)
-          except ValueError as error:  # The other network may do it.
-            texts = f'{error}', ''
-          else:
-            texts = (
-              f'{video}. {network.title}.\n\n{_score_table(found.scores)}',
-              _picture(rebuild.draw_rebuilt(found)),
-            )
-        outputs[2 * number : 2 * number + 2] = texts
-        yield outputs
+    path = {**known, **uploads}[video]
+    for number, name in enumerate(names):
+      progress((number, len(names)), desc=f'Rebuilding with {name}')
+      view = '', ''
+      if name:
+        network = networks[name]
+        try:
+          found = rebuild.rebuild(network, path, gap, ratio, seed)
+        except _MISTAKES as error:  # The other network may do it.
+          view = f'{error}', ''
+        else:
+          view = (
+            f'{video}. {network.title}.\n\n{_score_table(found.scores)}',
+            _picture(rebuild.draw_rebuilt(found)),
+          )
+      outputs[2 * number : 2 * number + 2] = view
+      yield outputs
 
   # Its clip is the network's own, so frames and stride above do not count.
   inputs = [chosen.name, chosen.uploads, gap, ratio, seed]
@@ -504,6 +508,8 @@ def _encoder(chosen: _Chosen, known, networks) -> tuple[Any, Any]:
 
 # One event at a time; see the module's docstring.
 _WORK = {'concurrency_id': 'work', 'concurrency_limit': 1}
+# What an input that makes no sense raises; the message says why.
+_MISTAKES = (ValueError, VideoError, OSError, ImportError)
 
 
 @contextlib.contextmanager
@@ -513,7 +519,7 @@ def _told() -> Iterator[None]:
 
   try:
     yield
-  except (ValueError, VideoError, OSError, ImportError) as error:
+  except _MISTAKES as error:
     raise gr.Error(f'{error}', print_exception=False) from error
 
 
