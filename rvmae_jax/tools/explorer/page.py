@@ -236,7 +236,7 @@ def _rebuild_tab(tab, chosen: _Chosen, known, networks) -> None:
       4,
       step=1,
       label='Gap, frames',
-      info=f'Counts for {", ".join(of_targets)}: later frames are rebuilt.',
+      info=f'For {", ".join(of_targets)}, which rebuild later frames.',
       visible=bool(of_targets),
     )
     ratio = gr.Slider(
