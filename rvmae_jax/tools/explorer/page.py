@@ -320,8 +320,8 @@ def _features_tab(chosen: _Chosen, known, networks) -> None:
     num_clusters = gr.Slider(2, 12, 5, step=1, label='Clusters of k-means')
     less_places = gr.Checkbox(
       True,
-      label='Less the mean of each place',
-      info='Or colours tell of places in the frame and little else.',
+      label='Subtract the mean of each place',
+      info='Otherwise colours show little but where a patch is.',
     )
     time = gr.Slider(0, 63, 0, step=1, label='Frame to click on')
   film = gr.HTML(elem_classes='film')
@@ -415,8 +415,8 @@ def _track_tab(chosen: _Chosen, known, networks) -> None:
         8,
         4,
         step=1,
-        label='Times that the first frame is shown before',
-        info='So that a state has taken it in; only for recurrent networks.',
+        label='Warm-up: times to show the first frame first',
+        info='Lets the state of a recurrent network settle.',
       )
       with gr.Row():
         follow = gr.Button('Follow what is painted', variant='primary')
