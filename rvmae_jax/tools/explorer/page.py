@@ -125,8 +125,11 @@ def _choose_video(known: Mapping[str, str]) -> _Chosen:
   uploads = gr.State({})
 
   def take(path, uploads):
-    with _told():
+    try:
       uploads = {**uploads, videos.check_video(path): path}
+    except _MISTAKES as error:  # What was chosen before stays.
+      gr.Warning(f'{error}')
+      return gr.skip(), gr.skip()
     names = [*known, *uploads]
     return gr.update(choices=names, value=names[-1]), uploads
 
