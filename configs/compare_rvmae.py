@@ -3,21 +3,21 @@
   python -m rvmae_jax.tools.compare --config configs/compare_rvmae.py \\
     --workdir runs/compare_rvmae
 
-R-VMAE, the vanilla MAE and temporal augmentation learn from the same clips of 8
-frames of 32x32 sprites with the same optimizer. Then all are evaluated alike:
-how well, and how steadily from frame to frame, they rebuild what is hidden of
-clips with three quarters of every frame hidden (`same_mask`, which all of them
-can do), and each with its own mask (of R-VMAE alone with frames that are hidden
-whole; the others see nothing there); which of 12 motions videos of 16 frames
-show; which videos are alike; what happens when in long ones; and what is left
-with a part of the picture covered. Cost and memory of training stand beside.
+R-VMAE, the vanilla MAE and temporal augmentation are trained on the same clips
+of 8 frames of 32x32 sprites with the same optimizer. The same evaluations then
+measure how well, and how steadily from frame to frame, they rebuild clips with
+three quarters of every frame hidden (`same_mask`) and with the mask of their
+own training (`own_mask`; only R-VMAE's hides whole frames, which the others
+cannot rebuild); how well a probe tells 12 motions in videos of 16 frames;
+retrieval; localization in long videos; and the probe on partly covered frames.
+The table also has the cost and memory of training.
 
 Arguments: methods=study (the three), ablations, or names joined by +;
-clips=to train on; seeds=how many; rates: the three at a third and at three
-times their learning rate, asked about validation videos; judge=a run, or VGG16
-or LPIPS (see rvmae_jax/perceptual.py), whose features compare rebuilt frames.
-Cost: of 38,400 clips 9 minutes a seed of R-VMAE, 7 of the others, on one idle
-CPU core; then 3 minutes of evaluation.
+clips=how many to train on; seeds=how many; rates: the three at a third and at
+three times their learning rate, tested on validation videos; judge=a run, or
+VGG16 or LPIPS (see rvmae_jax/perceptual.py), to compare rebuilt frames by.
+Cost: with 38,400 clips, 9 minutes a seed for R-VMAE and 7 for the others, on
+one idle CPU core; then 3 minutes of evaluation.
 """
 
 from rvmae_jax.config_utils import parse_arg

@@ -4,18 +4,18 @@
     --workdir runs/compare --jobs 2
 
 Every method sees the same 32x32 videos of 16 frames in patches of 8, has a
-width of 128 and the same optimizer, and gets the same task: which of 12
-motions a video shows (chance 8.3 %), by its frozen features and after
-fine-tuning. A single frame does not tell.
+width of 128 and the same optimizer, and is tested on the same task: to tell
+which of 12 motions a video shows (chance 8.3 %), from frozen features and after
+fine-tuning. No single frame shows the motion.
 
-All rebuild pixels, none normalised patches; image_mae, vanilla_mae and
-temporal_augmentation_mae rebuild standardised ones, as ImageMAE does. PSNR of
-one method does not compare with that of another that rebuilds other frames or
-sees others.
+All methods rebuild plain pixels, not normalised patches; for image_mae,
+vanilla_mae and temporal_augmentation_mae these are standardised, as ImageMAE
+does. The PSNR of two methods can be compared only if they see, and rebuild, the
+same frames.
 
 Arguments: budget=clips, flops or seconds of training, the same for all;
 seeds=how many; methods=some of those below, joined by +; quick compares a few
-for a few minutes.
+in a few minutes.
 Cost: 74 minutes a seed on one CPU core, measured; two runs at once (--jobs 2)
 on two cores take half of that, and `quick` 9 minutes, both estimated. Networks
 as small as these gain nothing from a second core: RVM's step took 107 clips/s

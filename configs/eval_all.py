@@ -1,17 +1,17 @@
-"""Every evaluation, on moving sprites, whose truth is known.
+"""Every evaluation, on moving sprites, for which the truth is known.
 
   python -m rvmae_jax.evaluate --config configs/eval_all.py \\
     --checkpoint runs/quickstart --workdir runs/quickstart/eval_all
   python -m rvmae_jax.tools.report --workdir runs/quickstart \\
     --evaluation runs/quickstart/eval_all --out runs/quickstart/eval_all.html
 
-Any network that was trained on sprites of 32 pixels will do. What does not
-apply to it is skipped, and the log says why. `--untrained` evaluates fresh
-parameters of the same network.
+Any network that was trained on sprites of 32 pixels will do. Evaluations that
+do not apply to it are skipped, and the log says why. `--untrained` evaluates
+fresh parameters of the same network.
 
-Arguments: source=the run's alias of the source (videos).
-Cost: 7 minutes of one CPU core.
-Expect, of the quick start: linear probe (mean and std of the last 8 frames)
+Arguments: source=the run's name for its source (videos).
+Cost: 7 minutes on one CPU core.
+Expect, for the quick start: linear probe (mean and std of the last 8 frames)
 81 % of 12 motions, attentive probe 75; mean mAP of localization 21 %.
 """
 

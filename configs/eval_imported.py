@@ -1,19 +1,18 @@
-"""Evaluates weights that come without videos: a released RVM, VideoMAE ...
+"""Evaluates weights that come without videos: a released RVM, VideoMAE, ...
 
   python -m rvmae_jax.evaluate --config configs/eval_imported.py:videos=DIR \\
     --checkpoint videomae-base/model.safetensors --workdir runs/imported
 
-`python -m rvmae_jax.tools.doctor checkpoint FILE` says what a file is. Such
-files bring no data config: clips, masks and frame sizes are those of the paper,
-videos come from here. What the network does not rebuild is skipped. It also
-serves a run whose source `videos` has no labels.
+`python -m rvmae_jax.tools.doctor checkpoint FILE` says what a file is. Weights
+files have no config of data: clips, masks and frame sizes are those of the
+paper, videos are given here. Evaluations of pixels that the network does not
+rebuild are skipped. Also for a run whose source `videos` has no labels.
 
 Arguments: videos=a folder of videos (class = folder), or empty for the embedded
-moving sprites; size=pixels of a frame, 0 as the network had them (sprites of 32
-are scaled up to it);
-num_frames=of the clips that probes see; batch_size; runlocal takes a handful of
-videos.
-Cost: 64 videos are rebuilt and 720 encoded, these twice (also by a random
+moving sprites; size=pixels of a frame, 0 as in the network's training (sprites
+of 32 pixels are scaled up to it); num_frames=of the clips that probes see;
+batch_size; runlocal takes a handful of videos.
+Cost: 64 videos are rebuilt, and 720 are encoded twice (once by a random
 network).
 """
 

@@ -10,19 +10,20 @@ That tracks sprites, which need no download. Published sets and your own video:
   --config configs/eval_label_propagation.py:dataset=vip,path=VIP_Fine
   --config configs/eval_label_propagation.py:dataset=folder,path=V,labels=L
 
-Where what lies is written in the dataset's file in `rvmae_jax/data/tracking/`.
-The labels of your own video are a mask of its first frame or a table of
-keypoints; those of sprites are `masks` or `keypoints`. All else is changed as
-`--config.evals.label_propagation.num_videos=3`.
+The layout of each dataset is described in its file in
+`rvmae_jax/data/tracking/`. The labels of your own video are a mask of its first
+frame or a table of keypoints; those of sprites are `masks` or `keypoints`.
+Change anything else as in `--config.evals.label_propagation.num_videos=3`.
 
 Arguments: dataset; path; labels; height and width of the frames that the
-network sees (0 is the set's custom); save_to=a folder for predicted labels.
+network sees (0: as usual for the dataset); save_to=a folder for the predicted
+labels.
 Cost: 1 minute on 2 CPU cores for sprites.
-Expect, of sprites and the quick start: J&F 0.20, or 0.33 with
+Expect, for sprites and the quick start: J&F 0.20, or 0.33 with
 `--config.evals.label_propagation.warm_up=8`; random weights 0.08 (0.27),
-without recurrence 0.43, the first masks 0.33, patch colours 0.41. It was
-trained on 4x4 patches before a plain background, and sees 8x8 before a busy
-one.
+without recurrence 0.43, the first masks 0.33, patch colours 0.41. The network
+was trained on 4x4 patches and a plain background; here it sees 8x8 patches and
+a busy one.
 """
 
 import ml_collections

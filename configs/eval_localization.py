@@ -6,14 +6,15 @@
   ... --config configs/eval_localization.py:dataset=thumos14,path=DIR
   ... --config configs/eval_localization.py:dataset=activitynet,path=FILE.json
 
-Arguments: dataset=sprites|activitynet|thumos14; path=the annotations, of
-ActivityNet a JSON file, of THUMOS14 a folder; videos=the folder with the files
-if they are not below `path`'s; train, test=subsets, if not the usual ones.
-Where there are test videos alone: clips=a list or folder of labelled clips,
-whose train split is joined to long videos to learn from; or folds=N, each of N
-parts of the test videos is asked about by a head that learned from the others.
-Cost: sprites 2 minutes on 2 CPU cores.
-Expect, of sprites and the quick start: mean mAP at tIoU .3 to .7 of 56 %; raw
+Arguments: dataset=sprites|activitynet|thumos14; path=the annotations (for
+ActivityNet a JSON file, for THUMOS14 a folder); videos=the folder of the video
+files, if they are not below that of the annotations; train, test=subsets, if
+not the usual ones. If you have test videos only: clips=a list or folder of
+labelled clips, whose train split is joined to long videos for training; or
+folds=N, which tests a head on each of N parts of the test videos after training
+it on the others.
+Cost: for sprites 2 minutes on 2 CPU cores.
+Expect, for sprites and the quick start: mean mAP at tIoU .3 to .7 of 56 %; raw
 pixels 30, per-frame features 14, random weights 8.
 """
 

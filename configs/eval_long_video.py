@@ -3,12 +3,13 @@
   python -m rvmae_jax.evaluate --config configs/eval_long_video.py \\
     --checkpoint runs/quickstart --workdir runs/quickstart/long_video
 
-Arguments: frames=the longest length; sprites are rendered for it. own_videos
-reads those of the run instead, which must be as long, and tracks nothing.
+Arguments: frames=the greatest length; sprites are rendered that long.
+own_videos reads the run's videos instead, which must be as long, and tracks
+nothing.
 Cost: 3 minutes on 2 CPU cores.
-Expect, of the quick start: features drift from those of a fresh run by half of
-their variance after 1024 frames, by a fifth if the state is reset every 64; the
-state's norm stays at 11, and memory where it was.
+Expect, for the quick start: after 1,024 frames, features differ from those of a
+fresh start by half of their variance, by a fifth if the state is reset every
+64; the state's norm stays at 11, and memory stays the same.
 """
 
 import ml_collections

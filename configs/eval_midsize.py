@@ -4,10 +4,11 @@
     --checkpoint runs/midsize --workdir runs/midsize/evaluation
 
 The evaluations of eval_sprites.py on 24 frames, then masks and points of videos
-of the same kind, propagated by the similarity of features alone. Beside the
-network stand its encoder without recurrence, fresh parameters, raw colours, and
-an answer that ignores the video. Points are followed for 16 frames.
-Cost: 10 minutes on 2 CPU cores, of which 5 render, once.
+of the same kind, propagated by the similarity of features alone. For
+comparison, the table has the encoder without recurrence, fresh parameters, raw
+colours, and an answer that ignores the video. Points are followed for 16
+frames.
+Cost: 10 minutes on 2 CPU cores, 5 of them for rendering, once.
 """
 
 from rvmae_jax.configs import (

@@ -3,11 +3,11 @@
   python -m rvmae_jax.evaluate --config configs/eval_readouts.py \\
     --checkpoint runs/quickstart --workdir runs/quickstart/readouts
 
-Beside the network stand fresh parameters of it, its encoder without recurrence,
-the colours of patches, and an answer that ignores the video: the mean
-depth, points that stand still, the first box. Points are also followed by the
-similarity of features alone (`points_zero_shot`), which learns nothing. The
-scenes of `parallax` are drawn; `sprites`, and published sets:
+For comparison, the table has fresh parameters of the same network, its encoder
+without recurrence, the colours of patches, and an answer that ignores the
+video: the mean depth, points that stand still, the first box. Points are also
+followed by the similarity of features alone (`points_zero_shot`), without
+training. By default, scenes are drawn (`parallax`). Sprites and published sets:
 
   ... --config configs/eval_readouts.py:dataset=sprites
   ... --config configs/eval_readouts.py:dataset=tap_vid,path=DAVIS.pkl
@@ -15,14 +15,14 @@ scenes of `parallax` are drawn; `sprites`, and published sets:
   ... --config configs/eval_readouts.py:dataset=scannet,path=DIR
   ... --config configs/eval_readouts.py:dataset=waymo,path=DIR
 
-Arguments: dataset; path; train, test=what to learn from and to be asked about:
-splits of ScanNet and Waymo, files with annotations of Perception Test (all_
-train.json, all_valid.json), pickles of TAP-Vid, whose heads are left out where
-there is no `train`; size=the height and width of frames; frames, stride=of a
-clip; few=drawn videos to learn from, to try it.
-Cost: of one CPU core, for each network that is compared: boxes 40 s, depth
-80 s, points without a head 5 s.
-Expect, of the quick start: docs/readouts.md.
+Arguments: dataset; path; train, test=what to train and test on: splits of
+ScanNet and Waymo, annotation files of Perception Test (all_train.json,
+all_valid.json), pickles of TAP-Vid (without `train`, no head is trained);
+size=the height and width of frames; frames, stride=of a clip; few=how many
+drawn videos to train on, for a quick try.
+Cost: for each network in the table, on one CPU core: boxes 40 s, depth 80 s,
+points without a head 5 s.
+Expect, for the quick start: docs/readouts.md.
 """
 
 import ml_collections

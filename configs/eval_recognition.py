@@ -1,19 +1,19 @@
-"""Recognition from frozen features on datasets as they are published.
+"""Recognition from frozen features on published datasets.
 
   python -m rvmae_jax.evaluate --checkpoint runs/rvm \\
     --config configs/eval_recognition.py:dataset=ucf101,videos=DIR \\
     --workdir runs/rvm/ucf101
 
-Linear, attentive and kNN probes learn from the training videos and are tested
-on the test videos (those of `val` where the labels of `test` are secret);
-retrieval looks for test videos among training videos. For fine-tuning there is
+Linear, attentive and kNN probes are trained on the training videos and tested
+on the test videos (on those of `val` where the labels of `test` are secret);
+retrieval looks for test videos among the training videos. To fine-tune, use
 configs/finetune.py:dataset=ucf101,videos=DIR,published.
 
 Arguments: dataset=ucf101, hmdb51, kinetics, ssv2 or diving48; videos=its folder
 (see rvmae_jax/data/sources); fold=1, 2 or 3 of ucf101 and hmdb51; num_frames=of
 a clip; stride=frames in a step, 0 spreads the clip over the video; source=the
-run's alias of the source (videos).
-Cost: a forward pass for each video; that of Kinetics-400 takes 260,000.
+run's name for its source (videos).
+Cost: a forward pass for each video, 260,000 for Kinetics-400.
 Expect (RVM's paper, frozen, attentive probe): SSv2 66.7 for L, 59.7 for S.
 """
 

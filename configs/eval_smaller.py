@@ -4,7 +4,7 @@
     --checkpoint runs/quickstart --out smaller.json
 
 A linear probe for 12 motions, and masks propagated by similarity of features.
-Cost: 2 minutes a network on one CPU core.
+Cost: 2 minutes for each network on one CPU core.
 """
 
 from rvmae_jax.configs import eval_label_propagation, eval_sprites

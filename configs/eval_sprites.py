@@ -3,13 +3,13 @@
   python -m rvmae_jax.evaluate --config configs/eval_sprites.py \\
     --checkpoint runs/quickstart --workdir runs/quickstart/evaluation
 
-Videos of your own: `--config configs/eval_sprites.py:own_videos` takes them
-from where the run took them, rebuilds its `val` split, and tests probes that
-learn from `train` on `val`. Without labels there are no probes.
+For videos of your own, `--config configs/eval_sprites.py:own_videos` reads them
+from the run's source, rebuilds its `val` split, and tests probes on `val` that
+were trained on `train`. Without labels there are no probes.
 
-Arguments: own_videos; source=the run's alias of the source (videos).
+Arguments: own_videos; source=the run's name for its source (videos).
 Cost: 90 seconds on 2 CPU cores.
-Expect, of the quick start: linear probe (mean and std of the last 8 frames)
+Expect, for the quick start: linear probe (mean and std of the last 8 frames)
 80 % of 12 motions; random weights 38, per-frame features 42, raw pixels 15,
 chance 8.3.
 """

@@ -5,20 +5,20 @@
     --config.checkpoint.init_from=runs/videomae
 
 init_from takes a run, a checkpoint, or a weights file (released RVM; VideoMAE,
-ViTMAE or TimeSformer from Hugging Face); the log says what was taken. Without
-it the network learns from scratch: see configs/from_scratch.py.
+ViTMAE or TimeSformer from Hugging Face); the log says which parameters were
+taken. Without it, training starts from scratch: see configs/from_scratch.py.
 
-Arguments: pretraining=the recipe whose encoder it is, such as rvm_pretrain,
-videomae, moco_v3; variant=tiny|S|B|L|H, that recipe's by default;
-dataset=kinetics, ssv2, ucf101 or hmdb51 sets sampling, length and views as the
-paper has them, diving48 takes those of ssv2; num_classes=of other datasets;
+Arguments: pretraining=the recipe that the encoder was trained with, such as
+rvm_pretrain, videomae, moco_v3; variant=tiny|S|B|L|H, by default that of the
+recipe; dataset=kinetics, ssv2, ucf101 or hmdb51 sets sampling, length and views
+as in the paper, diving48 takes those of ssv2; num_classes=of other datasets;
 videos=a folder of videos (class = folder), or empty for the embedded moving
-sprites; published: the folder holds the dataset as it is published, split 1
-(see rvmae_jax/data/sources; it is tested on `test` where there is no `val`);
+sprites; published: the folder holds the dataset in its published layout,
+split 1 (see rvmae_jax/data/sources; tested on `test` where there is no `val`);
 shards=a folder written by tools/prepare, instead of videos; runlocal shrinks
 everything to a minute on a laptop.
-Epochs are passes over the videos, as VideoMAE counts them: the 75 of Kinetics
-draw 150 clips of each, two whenever its turn comes.
+Epochs are passes over the videos, as VideoMAE counts them. A pass draws two
+clips of each video: the 75 epochs of Kinetics draw 150.
 Cost: 180 GMAC a clip forward (ViT-B of VideoMAE).
 Expect (VideoMAE's paper, ViT-B after 800 epochs of pre-training): K400 80.0,
 SSv2 69.6; UCF101 91.3.

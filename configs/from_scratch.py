@@ -3,12 +3,12 @@
   python -m rvmae_jax.train --workdir runs/from_scratch \\
     --config configs/from_scratch.py:variant=B,num_classes=174,videos=DIR
 
-It is configs/finetune.py without a start and with more epochs (100 passes over
-the videos, two clips of each a pass), on Something-Something v2.
+This is configs/finetune.py from random weights and with more epochs (100 passes
+over the videos, two clips of each in a pass), on Something-Something v2.
 
 Arguments: variant=tiny|S|B|L|H; num_classes=of the dataset; videos=a folder of
 videos (class = folder), or empty for the embedded moving sprites; published:
-the folder holds Something-Something v2 as it is published; shards=a folder
+the folder holds Something-Something v2 in its published layout; shards=a folder
 written by tools/prepare, instead of videos; runlocal shrinks everything to a
 minute on a laptop.
 Cost: 180 GMAC a clip forward (ViT-B).

@@ -12,8 +12,8 @@ Arguments: motion=dense_inverse_search, farneback, or difference, which is
 cheap, shows what changes between frames and needs no OpenCV;
 variant=tiny|S|B|L|H, dataset (ssv2 if not given), videos, published, shards and
 runlocal as in configs/videomae.py.
-Cost: on the device that of VideoMAE; on the host, flow and mask of 16 frames
-take about 65 ms of one core.
+Cost: on the device as VideoMAE; on the host, flow and mask of 16 frames take
+about 65 ms of one core.
 Expect (paper, ViT-B, fine-tuned): SSv2 71.0 after 800 epochs, 72.3 after 2,400;
 K400 81.2 after 800, 81.8 after 1,600.
 """

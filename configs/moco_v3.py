@@ -3,14 +3,14 @@
   python -m rvmae_jax.train --workdir runs/moco_v3 \\
     --config configs/moco_v3.py:variant=B,dataset=kinetics,videos=DIR
 
-Two clips of a video, each augmented by itself, find each other among those of
-the whole batch.
+Two clips of a video, augmented independently, must find each other among the
+clips of the whole batch.
 
 Arguments: those of configs/videomae.py: variant=tiny|S|B|L|H, dataset, videos,
 published, shards, runlocal.
-Cost: 1,440 GMAC a video and step (ViT-B: 180 a clip, two clips, once through
-the momentum encoder and three times' worth through the other); 3.2 times
-VideoMAE's time in the latter's paper.
+Cost: 1,440 GMAC a video and step with ViT-B: two clips of 180, each forward
+through the momentum encoder and forward and backward through the other. In
+VideoMAE's paper, 3.2 times the time of VideoMAE.
 Expect (VideoMAE's paper, ViT-B): SSv2 54.2 fine-tuned, 33.7 linear.
 """
 

@@ -1,11 +1,11 @@
-"""RVM's ablations: one thing changed, everything else as it was.
+"""RVM's ablations: one thing changed, everything else the same.
 
   python -m rvmae_jax.train --workdir runs/ablation/ungated \\
     --config configs/rvm_ablation.py:ablation=ungated
 
   ablation      what is changed
   none          nothing: the quick start, or the paper's recipe
-  source_1      one source frame, as SiamMAE has it (RVM: 4)
+  source_1      one source frame, as in SiamMAE (RVM: 4)
   source_2      two of them
   source_8      eight of them
   ungated       a recurrence without gates
@@ -15,13 +15,13 @@
   hidden        the loss is on hidden patches only
   mask_50       half of a target is hidden
   mask_75       three quarters of it
-  gap_1         targets follow the last source frame at once
+  gap_1         targets are the frame after the last source frame
   gap_1_8       1 to 8 steps after it
 
-Arguments: ablation=one of the table; paper changes configs/rvm_pretrain.py, in
-place of configs/rvm_quickstart.py, and hands it its arguments variant and
-videos (variant=S if not given); shards and runlocal as both have them.
-Cost: that of configs/rvm_quickstart.py or configs/rvm_pretrain.py.
+Arguments: ablation=one of the table; paper: change configs/rvm_pretrain.py
+instead of configs/rvm_quickstart.py, with its arguments variant (S by default)
+and videos; shards and runlocal as in both.
+Cost: as configs/rvm_quickstart.py or configs/rvm_pretrain.py.
 Expect (paper, S, 500 M clips, frozen, SSv2): 1 source frame 41.0, 2 frames
 47.2, 4 frames 52.3; attention 49.1.
 """

@@ -5,12 +5,12 @@
 
 Videos of 64 pixels in patches of 8: three sprites with a texture and a still
 one in front, before a busy background, and a camera that moves. All sprites of
-a video show one of 12 motions, each at a speed of its own, so that the motion
-has to be told from the camera's. `eval_midsize.py` evaluates it.
+a video show the same one of 12 motions, each at its own speed, so the network
+has to tell that motion from the camera's. `eval_midsize.py` evaluates it.
 
-Or your own videos, in 64 or 96 pixels: `shards` is a folder that tools/prepare
-wrote (`--short_side 96`), and `checkpoint.init_from` starts from what was
-learned on sprites:
+For your own videos at 64 or 96 pixels, `shards` is a folder that tools/prepare
+wrote (`--short_side 96`), and `checkpoint.init_from` starts from the weights
+that were trained on sprites:
 
   python -m rvmae_jax.train --workdir runs/film \\
     --config configs/rvm_midsize.py:shards=SHARDS,size=96 \\

@@ -7,8 +7,8 @@ Arguments: variant=tiny|S|B|L|H; videos=a folder of videos (class = folder), or
 empty for the embedded moving sprites at 256 px; shards=a folder written by
 tools/prepare, instead of videos; runlocal shrinks everything to a minute on a
 laptop.
-The learning rate is in proportion to the batch: 1.5e-4 at 2,048 clips, 1.9e-5
-at 256. To choose another, set optimizer.lr_per_256, which is that at 256.
+The learning rate scales with the batch: 1.5e-4 for 2,048 clips, 1.9e-5 for 256.
+To choose another, set optimizer.lr_per_256, the rate for 256.
 Cost: the paper trains 1M steps of 2,048 clips on 256 TPU v6 chips.
 Expect (paper, RVM-S, frozen): SSv2 59.7.
 """

@@ -3,18 +3,18 @@
   python -m rvmae_jax.train --workdir runs/rvmae \\
     --config configs/rvmae.py:variant=S,videos=DIR
 
-Of eight frames two are hidden whole, and three quarters of the patches of the
-others. A term of the loss asks states to change steadily from frame to frame.
-configs/vanilla_mae.py is what it is compared with: no recurrence, the same
-clips, pixels, targets and training.
+Two of eight frames are hidden whole, and three quarters of the patches of the
+others. A term of the loss makes the state change steadily from frame to frame.
+Its baseline is configs/vanilla_mae.py: no recurrence, but the same clips,
+pixels, targets and training.
 
 Arguments: variant=tiny|S|B|L|H; videos, shards and runlocal as those of
-configs/rvm_pretrain.py; causal: the decoder sees no later frames; views: two
-clips of each video, and a loss that tells them from those of others;
-perceptual=whose features judge what is rebuilt: a run, a checkpoint, a weights
+configs/rvm_pretrain.py; causal: the decoder sees no later frames; views: add a
+contrastive loss on two clips of each video; perceptual=the network whose
+features compare rebuilt frames in the loss: a run, a checkpoint, a weights
 file, or VGG16 and LPIPS, see rvmae_jax/perceptual.py.
 Cost: `--dry_run` prints the FLOPs of a clip.
-Expect: a study's method without a published number.
+Expect: no number has been published.
 """
 
 from rvmae_jax.config_utils import parse_arg

@@ -6,7 +6,7 @@
 Arguments: variant=tiny|S|B; videos, shards and runlocal as those of
 configs/rvm_pretrain.py.
 Cost: ViT-S takes 35 GFLOP a pair of frames, forward and backward.
-Expect: RVM with one source frame, which RVM's paper likens to SiamMAE, has
+Expect: RVM with one source frame, which RVM's paper compares to SiamMAE, has
 SSv2 41.0 (frozen, S, arXiv 2512.13684).
 """
 

@@ -3,17 +3,16 @@
   python -m rvmae_jax.train --workdir runs/temporal_augmentation_mae \\
     --config configs/temporal_augmentation_mae.py:variant=S,videos=DIR
 
-The vanilla MAE (configs/vanilla_mae.py) on clips whose frames are skipped and
-jittered, and which are played faster, slower or backwards: what variety in time
-gives to a model that sees no motion.
-
-All else is as there, and so as in configs/rvmae.py.
+The vanilla MAE (configs/vanilla_mae.py) on clips that are played faster, slower
+or backwards, with frames skipped and jittered: how much does variety in time
+help a model that sees no motion? Everything else is as in
+configs/vanilla_mae.py, and so as in configs/rvmae.py.
 
 Arguments: those of configs/vanilla_mae.py: variant=tiny|S|B|L|H; videos,
 shards, runlocal.
-Cost: that of configs/vanilla_mae.py.
-Expect: a study's baseline without a published number, see
-configs/vanilla_mae.py. No source gives the ranges; they are ours.
+Cost: as configs/vanilla_mae.py.
+Expect: no number has been published, see configs/vanilla_mae.py. The ranges are
+our choice; no source gives them.
 """
 
 from rvmae_jax.configs import vanilla_mae

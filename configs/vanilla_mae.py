@@ -3,17 +3,17 @@
   python -m rvmae_jax.train --workdir runs/vanilla_mae \\
     --config configs/vanilla_mae.py:variant=S,videos=DIR
 
-The frames of a clip are encoded, masked and rebuilt each by itself: no token
-ever sees another frame. Clips, crops, targets, batch, optimizer, schedule and
-evaluations are those of configs/rvmae.py. What differs is the network and
-the mask, those of configs/image_mae.py (three quarters of every frame hidden,
-and no frame whole), and the loss: pixels alone, for lack of a state that could
-be consistent in time.
+Each frame of a clip is encoded, masked and rebuilt by itself: no token ever
+sees another frame. Clips, crops, targets, batch, optimizer, schedule and
+evaluations are those of configs/rvmae.py. The network and the mask are those of
+configs/image_mae.py (three quarters of every frame hidden, but no frame whole),
+and the loss is on pixels alone, since there is no state to be consistent in
+time.
 
 Arguments: variant=tiny|S|B|L|H; videos, shards and runlocal as those of
 configs/rvm_pretrain.py.
 Cost: ViT-S takes 68.2 GMAC a clip of 8 frames forward, ViT-B 101.9.
-Expect: a study's baseline without a published number. RVM with one source
+Expect: no number has been published. RVM with one source
 frame, which also sees no motion, has SSv2 41.0 against 52.3 with four (frozen,
 arXiv 2512.13684, S).
 """

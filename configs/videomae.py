@@ -4,9 +4,9 @@
     --config configs/videomae.py:variant=B,dataset=kinetics,videos=DIR
 
 Arguments: variant=tiny|S|B|L|H; dataset=kinetics, ssv2, ucf101 or hmdb51 sets
-stride, mask and length as the paper has them, diving48 takes those of ssv2;
+stride, mask and length as in the paper, diving48 takes those of ssv2;
 videos=a folder of videos (class = folder), or empty for the embedded moving
-sprites; published: the folder holds the dataset as it is published (see
+sprites; published: the folder holds the dataset in its published layout (see
 rvmae_jax/data/sources); shards=a folder written by tools/prepare, instead of
 videos; runlocal shrinks everything to a minute on a laptop.
 Cost: ViT-B takes 33.8 GMAC a clip forward (the paper's code 35.4: it embeds

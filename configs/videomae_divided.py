@@ -4,13 +4,13 @@
     --config configs/videomae_divided.py:variant=B,dataset=ssv2,videos=DIR
 
 Tube masks leave the same places visible in every time slot, so that visible
-tokens are a full grid of slots by places; `train` refuses other masks.
+tokens form a full grid of slots by places; `train` refuses other masks.
 
 Arguments: those of configs/videomae.py: variant=tiny|S|B|L|H, dataset, videos,
 published, shards, runlocal.
 Cost: ViT-B takes 37.9 GMAC a clip forward, 33.8 with joint attention: at 20
 visible of 196 places, the second attention's projections outweigh its savings.
-Expect: nobody has published this number. Joint attention: configs/videomae.py;
+Expect: no number has been published. Joint attention: configs/videomae.py;
 TimeSformer itself, supervised from ImageNet-21k (arXiv 2102.05095): K400 78.0.
 """
 

@@ -117,7 +117,7 @@ def find_recipe(spec: str) -> str:
     known = sorted(recipe.name for recipe in _RECIPES.glob('[!_]*.py'))
     if name not in known:
       raise ValueError(
-        f'No recipe {path!r}: neither a file, nor one of the package. '
+        f'No recipe {path!r}: it is neither a file nor a recipe of ours. '
         f'{near_names(name, known)}'
       )
     path = str(_RECIPES / name)
@@ -136,8 +136,8 @@ def define_config_flag() -> None:
   config_flags.DEFINE_config_file(
     'config',
     lock_config=True,
-    help_string='A recipe: a file, or one of the package such as '
-    'rvm_pretrain.py, with its arguments: rvm_pretrain.py:variant=S,runlocal.',
+    help_string='A recipe file, or the name of one of ours, with its '
+    'arguments: rvm_pretrain.py:variant=S,runlocal.',
   )
   flags.FLAGS['config'].parser = _RecipeParser('config')
 
@@ -251,7 +251,7 @@ def from_json(text: str) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(config).lock()
   except (ValueError, TypeError, AttributeError, RecursionError) as error:
     raise ValueError(
-      f'A config is to be an object of JSON; found {text!r:.80} '
+      f'A config must be a JSON object; found {text!r:.80} '
       f'({type(error).__name__}: {error}).'
     ) from error
 

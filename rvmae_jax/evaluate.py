@@ -285,8 +285,8 @@ if __name__ == '__main__':
   flags.DEFINE_string(
     'checkpoint',
     None,
-    'Workdir of a run, a checkpoint, or a weights file: exported, released, '
-    "or PyTorch's of the VideoMAE family.",
+    'A run, a checkpoint, or a weights file: exported, released, or of the '
+    'VideoMAE family in PyTorch.',
   )
   flags.DEFINE_string('workdir', None, 'Folder for the results.')
   flags.DEFINE_bool('ema', False, 'Evaluate the moving average.')

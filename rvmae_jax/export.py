@@ -7,23 +7,24 @@
       [--dtype bfloat16 | --quantise int8]
 
 The suffix of --out chooses the format. `.stablehlo`, `.onnx`, `.tflite` and a
-folder `saved_model` are artifacts, which compute a function of the network
-where this library is not: see `rvmae_jax.artifacts` and docs/artifacts.md.
+folder `saved_model` are artifacts: programs that run the network without this
+library, see `rvmae_jax.artifacts` and docs/artifacts.md.
 
-`hf://ORGANISATION/NAME` puts weights, their config and a card into a repository
-of the Hugging Face Hub.
+`hf://ORGANISATION/NAME` uploads weights, their config and a model card to the
+Hugging Face Hub.
 
-All others hold the weights, as float32 arrays. RVM goes into
-.npz or .safetensors with the names and the layout of its released files
-(`encoder/layers_0/attention/query/kernel`; split by '.' in .safetensors); the
-log warns of one that others would take for another network, as they would with
-`position='sincos_2d'`. The VideoMAE family goes into .safetensors or .bin as
-Hugging Face has it, with a config.json and a preprocessor_config.json beside,
-or into .pth as the papers' code has it. All but .bin keep the config of the
-run, with which `rvmae_jax.weights` makes a network again.
+All other formats hold the weights, as float32 arrays. RVM becomes .npz or
+.safetensors with the names and layout of the released files
+(`encoder/layers_0/attention/query/kernel`; with '.' for '/' in .safetensors).
+The log warns if code written for the released files would load the weights but
+build another network, as with `position='sincos_2d'`. The VideoMAE family
+becomes .safetensors or .bin in Hugging Face's format, with config.json and
+preprocessor_config.json beside it, or .pth in that of the papers' code. All but
+.bin keep the config of the run, from which `rvmae_jax.weights` rebuilds the
+network.
 
-Only --out itself is replaced. If the settings of another network lie in its
-folder, or other weights that programs would look for there, nothing is written.
+Only --out itself is replaced. Nothing is written if its folder holds the
+settings of another network, or weights that programs would load instead.
 """
 
 import argparse
@@ -307,8 +308,8 @@ def _check_neighbours(
   ]
   if others:
     raise FileExistsError(
-      f'{out.parent} holds {others[0]}; who loads the folder would get one of '
-      f'the two. {remedy}'
+      f'{out.parent} holds {others[0]}, and a program that loads the folder '
+      f'would take only one of the two. {remedy}'
     )
   if beside and checkpointing.is_run(out.parent):
     raise FileExistsError(
@@ -326,8 +327,8 @@ def _check_neighbours(
       is_same = False
     if not is_same:
       raise FileExistsError(
-        f'{path} describes another network than {out} would be, and may belong '
-        f'to other weights. {remedy} Or remove what is there.'
+        f'{path} describes another network than {out}, and may belong to other '
+        f'weights. {remedy} Or remove what is there.'
       )
 
 
@@ -339,8 +340,8 @@ def _named_arrays(
   suffixes = RVM_SUFFIXES if is_rvm else FAMILY_SUFFIXES
   if out.suffix not in suffixes or (part != 'all' and not is_rvm):
     raise ValueError(
-      f'{out} with part {part!r}: a {config.model.name} goes '
-      f'{"" if is_rvm else "as a whole "}into {", ".join(suffixes)}; artifacts '
+      f'{out} with part {part!r}: {config.model.name} is exported '
+      f'{"" if is_rvm else "as a whole "}to {", ".join(suffixes)}; artifacts '
       f'are {", ".join(artifacts.WRITERS.names())}.'
     )
   beside = {}
@@ -349,9 +350,9 @@ def _named_arrays(
     unseen = rvm_released.unseen_differences(config.model, part)
     if unseen:
       logging.warning(
-        'Not a released RVM, though %s has its names: no array tells that %s. '
-        'rvmae_jax reads it from the note in the file; code of others will '
-        'compute something else without a word.',
+        '%s looks like a released RVM but has %s, which no array shows. '
+        'rvmae_jax reads that from the note in the file; other programs will '
+        'silently compute something else.',
         out,
         ', '.join(f'{field}={value!r}' for field, value in unseen.items()),
       )
@@ -411,12 +412,13 @@ def main(argv: Sequence[str] | None = None) -> None:
   """Exports what the command line says and prints what the file holds."""
   parser = argparse.ArgumentParser(
     prog=program('rvmae_jax.export'),
-    description=__doc__.partition('\n')[0],
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   parser.add_argument(
     '--checkpoint',
     required=True,
-    help='a run, a checkpoint or a file',
+    help='a run, a checkpoint or a weights file',
   )
   parser.add_argument(
     '--out',
@@ -426,44 +428,50 @@ def main(argv: Sequence[str] | None = None) -> None:
     'or hf://ORGANISATION/NAME',
   )
   parser.add_argument(
-    '--ema', action='store_true', help='moving average of the parameters'
+    '--ema',
+    action='store_true',
+    help='export the moving average of the parameters',
   )
-  weights_only = parser.add_argument_group('of weights')
+  weights_only = parser.add_argument_group('options for weights')
   weights_only.add_argument(
-    '--part', choices=PARTS, help='encoder: encoder and core'
+    '--part', choices=PARTS, help='encoder leaves out the decoder'
   )
-  artifacts_only = parser.add_argument_group('of artifacts')
+  artifacts_only = parser.add_argument_group('options for artifacts')
   artifacts_only.add_argument(
     '--function',
     choices=artifacts.FUNCTIONS,
-    help='default: classify of a classifier or with --probe, else step of a '
-    'recurrent network, else encode',
+    help='default: classify for a classifier or with --probe, step for other '
+    'recurrent networks, encode for the rest',
   )
   artifacts_only.add_argument(
-    '--size', help='HEIGHTxWIDTH of frames; default: training'
+    '--size', help='HEIGHTxWIDTH of frames; default: as in training'
   )
   artifacts_only.add_argument(
     '--num_frames',
     type=int,
-    help="of a clip; default: training, or the probe's",
+    help='frames in a clip; default: as in training, or as the probe read',
   )
   artifacts_only.add_argument(
-    '--dtype', choices=artifacts.DTYPES, help='of kernels inside'
+    '--dtype', choices=artifacts.DTYPES, help='type of the kernels inside'
   )
   artifacts_only.add_argument(
-    '--quantise', choices=tuple(KINDS), help='kernels of fewer bits'
+    '--quantise', choices=tuple(KINDS), help='store kernels in fewer bits'
   )
   artifacts_only.add_argument(
-    '--probe', help='folder of a linear probe that an evaluation kept'
+    '--probe', help='folder of a linear probe that an evaluation saved'
   )
   artifacts_only.add_argument(
-    '--pooling', help='of the probe, where several were kept'
+    '--pooling', help="which of the probe's poolings, if it has several"
   )
   parser.add_argument(
-    '--licence', help='of the weights; for artifacts and the hub'
+    '--licence',
+    help='licence of the weights, to note in artifacts and on the hub',
   )
   parser.add_argument(
-    '--private', action='store_true', default=None, help='of a new repository'
+    '--private',
+    action='store_true',
+    default=None,
+    help='make a new repository private',
   )
   args = vars(parser.parse_args(argv))
   kind = 'artifact' if artifacts.kind_of(args['out']) else 'weights'

@@ -80,7 +80,8 @@ def check_archive(archive: zipfile.ZipFile) -> None:
   for member in archive.infolist():
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
       raise ValueError(
-        f'{member.filename} is packed by method {member.compress_type}'
+        f'{member.filename} has the unknown compression method '
+        f'{member.compress_type}'
       )
     num_bytes += member.file_size
     packed_bytes += member.compress_size

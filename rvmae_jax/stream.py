@@ -1,4 +1,4 @@
-"""Features of videos frame by frame, as they come, from a recurrent network.
+"""Streams videos through a recurrent network: features frame by frame, live.
 
     python -m rvmae_jax.stream --checkpoint runs/rvm --video FILE \\
       [--video ...] [--size 256x256] [--dtype bfloat16] \\
@@ -7,8 +7,8 @@
 A video is a file, a folder of images, or what FFmpeg calls a URL: a network
 camera (`rtsp://...`), or a camera of this machine (`/dev/video0`). Several are
 read side by side, as rows of one batch. Memory does not grow with their length.
-Of a classifier the features are those of its backbone. Told to stop (Ctrl-C),
-it keeps what it has.
+For a classifier, features are those of its backbone. Ctrl-C stops it and keeps
+the features so far.
 
 With `--out` it leaves one array for each video, FEATURES/<name>.npy: [T, D],
 the mean over the tokens of each frame, or with `--tokens` all of them,
@@ -282,15 +282,17 @@ def main(args: flags.FlagValues) -> None:
 
 if __name__ == '__main__':
   flags.DEFINE_string(
-    'checkpoint', None, 'Of a recurrent network; a run, a file.'
+    'checkpoint', None, 'A run or weights file of a recurrent network.'
   )
   flags.DEFINE_multi_string('video', None, 'File, folder of images, or URL.')
-  flags.DEFINE_string('size', '', 'HEIGHTxWIDTH of frames; default: training.')
+  flags.DEFINE_string(
+    'size', '', 'HEIGHTxWIDTH of frames; default: as in training.'
+  )
   flags.DEFINE_enum(
     'dtype',
     None,
     ['float32', 'bfloat16'],
-    'Of the computation; default: training.',
+    'Type to compute in; default: as in training.',
   )
   flags.DEFINE_string('out', '', 'Folder for the features.')
   flags.DEFINE_bool('tokens', False, 'Keep every token, not their mean.')

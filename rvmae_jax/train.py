@@ -345,12 +345,12 @@ def main(args: flags.FlagValues) -> None:
 if __name__ == '__main__':
   config_utils.define_config_flag()
   flags.mark_flag_as_required('config')
-  flags.DEFINE_string('workdir', None, 'Folder for all that the run writes.')
+  flags.DEFINE_string('workdir', None, 'Folder for everything the run writes.')
   flags.DEFINE_bool(
     'dry_run', False, 'Print parameters, batch and FLOPs; then stop.'
   )
   flags.DEFINE_string(
-    'compile_cache', '', 'Folder to keep compiled programs in.'
+    'compile_cache', '', 'Folder to cache compiled programs in.'
   )
   define_process_flags()
   run_command(main)

@@ -97,5 +97,5 @@ def test_archives_that_would_fill_the_memory_are_refused():
 
 @pytest.mark.parametrize('method', [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_archives_packed_in_other_ways_are_refused(method):
-  with pytest.raises(ValueError, match=r'a\.npy is packed by method'):
+  with pytest.raises(ValueError, match=r'a\.npy has the unknown compression'):
     files.check_archive(_archive(bytes(99), method))

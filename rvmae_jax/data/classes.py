@@ -141,11 +141,10 @@ def check_same_classes(
   for side, names in [*learned.items(), *asked.items()]:
     if num_classes and len(names) > num_classes:
       raise ValueError(
-        f'{side} has {len(names)} classes, and the head has places for '
-        f'config.model.num_classes={num_classes}: set it to {len(names)}, '
-        f'often as num_classes={len(names)} after the colon of --config; or '
-        f'leave out what is not to be told apart '
-        f'({some_names(names[num_classes:], 3)}).'
+        f'{side} has {len(names)} classes, but config.model.num_classes='
+        f'{num_classes}: set it to {len(names)}, usually by '
+        f'num_classes={len(names)} after the colon of --config, or leave out '
+        f'videos of the other classes ({some_names(names[num_classes:], 3)}).'
       )
     for number, name in enumerate(map(clean_label, names)):
       if name == str(number):
@@ -195,10 +194,10 @@ def check_labelled(sources: Mapping[str, Any]) -> None:
   first = next(iter(sources.values()))
   columns = sorted(first[0].get('columns', {}))
   raise ValueError(
-    f'Labels are to be learned, and no video of {" or ".join(bare)} has one. A '
-    'list gives them in a column `label`, `class` or `target`'
-    + (f' (it has {", ".join(columns)})' if columns else '')
-    + ', a folder by a folder for each class.'
+    f'Training needs labels, and no video of {" or ".join(bare)} has one. A '
+    'list has them in a column `label`, `class` or `target`'
+    + (f' (this one has {", ".join(columns)})' if columns else '')
+    + '; a folder has a subfolder for each class.'
   )
 
 

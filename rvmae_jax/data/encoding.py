@@ -60,7 +60,9 @@ def encode_record(
   """
   encoders = {'h264': _encode_h264, 'jpeg': _encode_jpegs}
   if encoding.codec not in encoders:
-    raise ValueError(f'codec={encoding.codec!r} is none of {list(encoders)}.')
+    raise ValueError(
+      f'codec={encoding.codec!r} is not one of {list(encoders)}.'
+    )
   with open_record(record) as reader:
     times_s = reader.timestamps_s
     times_s = times_s[times_s < (encoding.max_seconds or math.inf)]

@@ -60,12 +60,12 @@ def check_choice(
   """Checks a setting that is one of a few, such as `split`.
 
   Raises:
-    ValueError: it is none of them.
+    ValueError: it is not one of them.
   """
   choices = list(choices)
   if value not in choices:
     raise ValueError(
-      f'{dataset}: {setting}={value!r} is none of '
+      f'{dataset}: {setting}={value!r} is not one of '
       f'{", ".join(map(str, choices))}.'
     )
 

@@ -111,7 +111,7 @@ class FolderLock:
     if holder:
       raise InUseError(
         f'{self._folder} is in use by {_describe(holder)}. Two writers would '
-        'spoil what each other writes: stop that one, or use another folder. '
+        "damage each other's files: stop that one, or use another folder. "
         f'If it is certainly gone, delete {self._path}.'
       )
     if former:

@@ -227,9 +227,9 @@ def build_sources(configs: Mapping[str, Mapping[str, Any]]) -> list[Any]:
       is_in_bucket = isinstance(value, str) and '://' in value
       if is_in_bucket and arguments.get('name') != 'shards':
         raise ValueError(
-          f'data.sources.{alias}.{name}={value!r}: of a bucket, only shards '
-          '(tools/prepare) are read as they are. Mount it (gcsfuse, mount-s3) '
-          'on every machine and give the folder where it is.'
+          f'data.sources.{alias}.{name}={value!r}: only shards (tools/prepare) '
+          'can be read straight from a bucket. Mount it (gcsfuse, mount-s3) on '
+          'every machine, and give the folder where it is mounted.'
         )
     sources.append(SOURCES.build(arguments))
     if not len(sources[-1]):

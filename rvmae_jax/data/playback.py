@@ -40,7 +40,8 @@ class Playback:
   ):
     if not 0 < speed[0] <= speed[1]:
       raise ValueError(
-        f'playback.speed={tuple(speed)} must be positive and rising.'
+        f'playback.speed={tuple(speed)} must be two positive numbers, the '
+        'larger last.'
       )
     if not (0 <= skip < 1 and 0 <= reverse <= 1 and jitter_frames >= 0):
       raise ValueError(

@@ -51,7 +51,7 @@ def video_errors(path: str) -> Iterator[None]:
     raise VideoError(path, 'holds an image that PIL cannot read') from error
   # Of damaged PNG files, and of images of too many pixels.
   except (SyntaxError, Image.DecompressionBombError) as error:
-    raise VideoError(path, f'holds an image with a fault: {error}') from error
+    raise VideoError(path, f'holds a damaged image: {error}') from error
   except (av.FFmpegError, OSError) as error:
     raise VideoError(path, error.strerror or str(error)) from error
 

@@ -47,7 +47,7 @@ def read_text(path: str) -> str:
   if not encoding and b'\0' in data:
     raise ValueError(
       f'{path!r} is not text, or is UTF-16 without a byte order mark: it '
-      'has bytes of 0. Save it as UTF-8.'
+      'contains zero bytes. Save it as UTF-8.'
     )
   try:
     text = data.decode(encoding or 'utf-8')

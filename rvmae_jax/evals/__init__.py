@@ -283,9 +283,9 @@ def _source(
   runs = data.get('sources') or {}
   if alias not in runs:
     raise ValueError(
-      f'There is no source {alias!r} in the run, but '
-      f'{", ".join(map(repr, runs)) or "none"}. Give the one that is meant, '
-      'often as `source=` after the colon of --config, or the name and '
-      'settings of another.'
+      f'The run has no source {alias!r}; it has '
+      f'{", ".join(map(repr, runs)) or "none"}. Choose one, usually by '
+      '`source=` after the colon of --config, or give the name and settings '
+      'of another source.'
     )
   return {**runs[alias], **source, 'name': runs[alias]['name']}

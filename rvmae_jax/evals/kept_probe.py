@@ -92,8 +92,8 @@ def read(path: str | pathlib.Path, pooling: str = '') -> KeptProbe:
     )
     if not known:
       raise ValueError(
-        'none was kept: evaluate again, with an evaluation `linear_probe` and '
-        'into another --workdir'
+        'no probe was saved: evaluate again, with an evaluation `linear_probe` '
+        'and into another --workdir'
       )
     if not pooling and len(known) > 1:
       raise ValueError(f'choose one of its poolings: {", ".join(known)}')

@@ -63,7 +63,8 @@ class LongVideoEval(Evaluation):
   def __post_init__(self):
     if list(self.lengths) != sorted({*self.lengths}) or min(self.lengths) < 1:
       raise ValueError(
-        f'lengths={tuple(self.lengths)} must be positive, rising.'
+        f'lengths={tuple(self.lengths)} must be positive numbers, each larger '
+        'than the one before.'
       )
     default = self._dataset.size if self.dataset else self.videos.size
     self.resolve(size=tuple(self.size or default))

@@ -64,9 +64,9 @@ class Pooling:
     most = num_frames - tubelet_size * (self.kind == 'change')
     if self.num_frames % tubelet_size or self.num_frames > most:
       raise ValueError(
-        f'A pooling over {self.num_frames} frames, and a clip has {num_frames} '
-        f'in tokens of {tubelet_size}: use a multiple of {tubelet_size} up to '
-        f'{most}.'
+        f'A pooling over {self.num_frames} frames does not fit clips of '
+        f'{num_frames} frames in tokens of {tubelet_size}: use a multiple of '
+        f'{tubelet_size} up to {most}.'
       )
 
   def __call__(self, features: jax.Array, tubelet_size: int = 1) -> jax.Array:

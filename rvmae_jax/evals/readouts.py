@@ -331,8 +331,9 @@ class ReadoutEval(SceneClips):
     name = self.chosen_by[0]
     if name not in scores[number]:
       raise ValueError(
-        f'No head has a {name} on the validation clips: they hold nothing to '
-        f'tell it by, or learning_rates={self.learning_rates} are too high.'
+        f'No head has a {name} on the validation clips: they have nothing to '
+        'measure it on, or the heads diverged and '
+        f'learning_rates={self.learning_rates} are too high.'
       )
     return number, scores[number][name]
 

@@ -186,8 +186,8 @@ class SceneClips(Evaluation):
       raise ValueError(
         f'There are no {side} clips: of {len(chosen)} videos, {num_short} are '
         f'shorter than {self._span} frames (num_frames={self.num_frames}, '
-        f'stride={self.stride}), and the others cannot be read or have nothing '
-        'to ask.'
+        f'stride={self.stride}), and the others cannot be read or have no '
+        'annotation.'
       )
     return clips
 

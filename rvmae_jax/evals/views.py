@@ -47,8 +47,8 @@ class Views:
     sampled = clip.get('num_clips', 1)
     if sampled not in (1, num_clips):
       raise ValueError(
-        f'data.clip.num_clips={sampled} gives other clips than num_clips='
-        f'{num_clips} of the evaluation cuts; set both to the same number.'
+        f'data.clip.num_clips={sampled} differs from num_clips={num_clips} of '
+        'the evaluation; set both to the same number.'
       )
     if num_crops > 1 and len({*videos.size}) == 1:
       raise ValueError(

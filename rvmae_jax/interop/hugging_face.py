@@ -177,8 +177,9 @@ def find_origin(
   known = count[key, base]
   if known <= len(arrays) / 2:
     raise ValueError(
-      f'Of {len(arrays)} arrays (first {sorted(arrays)[:3]}) no known origin '
-      f'has more than {known}. Known: {", ".join(ORIGINS)}.'
+      f'These are arrays of no known program: of {len(arrays)} (first '
+      f'{sorted(arrays)[:3]}) at most {known} have names that one uses. Known: '
+      f'{", ".join(ORIGINS)}.'
     )
   return ORIGINS[key], {base + name: array for name, array in arrays.items()}
 

@@ -38,7 +38,8 @@ class BlockMask:
     for name, (low, high) in {'area': area, 'aspect': aspect}.items():
       if not 0 < low <= high:
         raise ValueError(
-          f'mask.{name}={(low, high)} must be positive and rising.'
+          f'mask.{name}={(low, high)} must be two positive numbers, the '
+          'larger last.'
         )
     self.num_slots, *self.frame = grid
     num_places = self.frame[0] * self.frame[1]

@@ -36,9 +36,11 @@ class SpaceTimeMask:
     self.num_places = rows * columns
     self.num_keep = count_visible(self.num_places, ratio)
     try:
-      self.num_shown = count_visible(self.num_slots, frame_ratio)
+      self.num_shown = count_visible(
+        self.num_slots, frame_ratio, of='time slots'
+      )
     except ValueError as error:
-      raise ValueError(f'mask.frame_ratio, slots for tokens: {error}') from None
+      raise ValueError(f'mask.frame_ratio: {error}') from None
 
   def __call__(self, clip: dict, rng: np.random.Generator) -> dict:
     """Adds `ids_keep` [F*K], `slots_keep` [F] and `ids_mask` [M] to a clip."""

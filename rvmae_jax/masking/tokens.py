@@ -6,7 +6,10 @@ import numpy as np
 
 
 def count_visible(
-  num_tokens: int, ratio: float, round_down: str = 'visible'
+  num_tokens: int,
+  ratio: float,
+  round_down: str = 'visible',
+  of: str = 'tokens',
 ) -> int:
   """How many of `num_tokens` stay visible when the share `ratio` is hidden.
 
@@ -16,6 +19,7 @@ def count_visible(
     round_down: the count that is rounded down. 'visible', as in MAE and RVM:
       256 tokens at 0.95 leave int(12.8) = 12. 'hidden', as in VideoMAE: 196
       tokens at 0.9 hide int(176.4) = 176 and leave 20.
+    of: what is counted, for the error.
 
   Raises:
     ValueError: no token would be visible, or none hidden.
@@ -25,10 +29,10 @@ def count_visible(
   num_visible = whole(round(num_tokens * (1 - ratio), 6))
   if not 0 < num_visible < num_tokens:
     raise ValueError(
-      f'Mask ratio {ratio} leaves {num_visible} of {num_tokens} tokens '
+      f'Mask ratio {ratio} leaves {num_visible} of {num_tokens} {of} '
       'visible; at least one must be visible and one hidden. Use a ratio of '
       f'at most {(num_tokens - 1) / num_tokens:.4f} and at least '
-      f'{1 / num_tokens:.4f}, or a finer patch grid.'
+      f'{1 / num_tokens:.4f}, or more {of}.'
     )
   return num_visible
 

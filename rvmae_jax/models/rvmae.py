@@ -170,7 +170,7 @@ def _num_shown(batch: Mapping[str, Any]) -> int:
   num_visible = batch['ids_keep'].shape[-1]
   if num_visible % num_shown:
     raise ValueError(
-      f'{num_visible} visible tokens are not the same number in each of '
+      f'{num_visible} visible tokens cannot be the same number in each of '
       f'{num_shown} frames; use a mask that draws frame by frame, such as '
       'space_time.'
     )

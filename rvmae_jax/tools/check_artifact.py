@@ -3,13 +3,13 @@
   python -m rvmae_jax.tools.check_artifact --checkpoint runs/rvm --video FILE \\
     --artifact rvm.stablehlo --artifact rvm.onnx [--frames 200] [--out TABLE]
 
-Each artifact runs in a process of its own that can import neither rvmae_jax nor
-Flax, over the first frames of a real video. A step is compared with `Stream` at
-the last of them, a function of clips with the network's own answer. Fails where
-an artifact is further from it than `TOLERANCES` allows: 1e-5 with float32
-kernels. Of quantised kernels it is compared with the network that is quantised
-here; those with bfloat16 kernels are held to no bound unless --tolerance says
-one. `--out` leaves the table as JSON, see docs/artifacts.md.
+Each artifact runs over the first frames of a real video, in a process of its
+own that can import neither rvmae_jax nor Flax. A `step` is compared with
+`Stream` at the last frame, a function of clips with the network's own output.
+Artifacts with quantised kernels are compared with the network quantised alike.
+Exit code 1 if an output differs by more than 1e-5 (with dynamic_int8: 0.1).
+bfloat16 kernels have no bound unless `--tolerance` sets one. `--out` writes the
+table as JSON, see docs/artifacts.md.
 """
 
 import argparse
@@ -181,19 +181,25 @@ def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command."""
   parser = argparse.ArgumentParser(
     prog=program('rvmae_jax.tools.check_artifact'),
-    description=__doc__.partition('\n')[0],
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
   )
-  parser.add_argument('--checkpoint', required=True, help='what was exported')
-  parser.add_argument('--ema', action='store_true', help='as it was exported')
-  parser.add_argument(
-    '--artifact', required=True, action='append', help='may be given again'
+  add = parser.add_argument
+  as_exported = 'as given to rvmae_jax.export'
+  add('--checkpoint', required=True, help=as_exported)
+  add('--ema', action='store_true', help=as_exported)
+  add('--probe', help=as_exported)
+  add('--pooling', default='', help=as_exported)
+  add(
+    '--artifact',
+    required=True,
+    action='append',
+    help='file or folder to check; may be repeated',
   )
-  parser.add_argument('--probe', help='as it was exported')
-  parser.add_argument('--pooling', default='', help='as it was exported')
-  parser.add_argument('--video', required=True, help='a real one')
-  parser.add_argument('--frames', type=int, default=200, help='of a step')
-  parser.add_argument('--tolerance', type=float, help='default: of the kernels')
-  parser.add_argument('--out', help='JSON file for the table')
+  add('--video', required=True, help='video to run on')
+  add('--frames', type=int, default=200, help='frames to run a step over')
+  add('--tolerance', type=float, help='largest difference to accept; see above')
+  add('--out', help='JSON file for the table')
   args = parser.parse_args(argv)
   params, config = weights.load(args.checkpoint, ema=args.ema)
   model = build_model({**config.model, 'dtype': 'float32'})

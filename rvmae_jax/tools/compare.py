@@ -3,13 +3,13 @@
   python -m rvmae_jax.tools.compare --config configs/compare_sprites.py \\
     --workdir runs/compare [--jobs 2] [--only rvm/seed_0]
 
-Each run is a process of its own. One that fails is a row of the table that says
-why, and the others continue. Run the same command again to resume and to retry
-what failed. `--jobs` says how many run at once, each on its share of the CPU
-cores. `--only` does that one run in this process, so that a cluster can do many
-at once; the command without it then makes the table.
+Each run has a process of its own. If one fails, its row in the table says why,
+and the others continue. Run the same command again to resume and to retry what
+failed. `--jobs` sets how many run at once, each on its share of the CPU cores.
+`--only` does one run, in this process: start one such command per run on a
+cluster, then the command without it to make the table.
 
-It writes to its workdir, after each run:
+Written to the workdir after each run:
 
   table.md, table.json      a row for each method, over its seeds
   accuracy.png              accuracies and what training cost
@@ -223,8 +223,10 @@ def main(args: flags.FlagValues) -> None:
 if __name__ == '__main__':
   define_config_flag()
   flags.DEFINE_string('workdir', None, 'Folder for all runs and the table.')
-  flags.DEFINE_integer('jobs', 1, 'Runs at once; they share the CPU cores.')
-  flags.DEFINE_string('only', '', 'Do only this run, METHOD/seed_N, here.')
-  flags.DEFINE_integer('parent', 0, 'End when this process ends; 0: none.')
+  flags.DEFINE_integer(
+    'jobs', 1, 'How many runs at once; they share the CPU cores.'
+  )
+  flags.DEFINE_string('only', '', 'Do only this run: METHOD/seed_N.')
+  flags.DEFINE_integer('parent', 0, 'Id of a process to end with; 0: none.')
   flags.mark_flags_as_required(['config', 'workdir'])
   run_command(main)

@@ -25,7 +25,11 @@ _TABLE_ROWS = 200
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Runs a subcommand; returns the exit code."""
-  parser = argparse.ArgumentParser(prog=program('rvmae_jax.tools.doctor'))
+  parser = argparse.ArgumentParser(
+    prog=program('rvmae_jax.tools.doctor'),
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
   commands = parser.add_subparsers(required=True, metavar='COMMAND')
   _add_videos(commands)
   checkpoint_checks.add_command(commands)

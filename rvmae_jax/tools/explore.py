@@ -1,17 +1,19 @@
-"""A page in the browser to see masks, rebuilt frames, features and tracks.
+"""Serves a page to explore masks, rebuilt frames, features and tracks.
 
   python -m rvmae_jax.tools.explore [--checkpoint RUN_OR_FILE ...] \\
     [--videos DIR] [--port 7860]
 
-It opens with moving sprites and, without `--checkpoint`, with the quick start's
-run where there is one (runs/quickstart). A CPU is enough. It listens to this
-machine alone unless `--host` says otherwise, needs no network, and sends
-nothing anywhere. Needs Gradio: pip install "rvmae_jax[app]".
+Open the address that it prints in a browser. Without `--checkpoint` it takes
+the quick start's run (runs/quickstart), if there is one; moving sprites are
+always there to look at. A CPU is enough. Only this machine can reach the page
+unless `--host` says otherwise. It needs no network and sends nothing anywhere.
+Needs Gradio: pip install "rvmae_jax[app]".
 """
 
 import importlib.util
+import sys
 
-from absl import app, flags
+from absl import flags
 
 from rvmae_jax.commands import run_command
 from rvmae_jax.tools.explorer.networks import load_networks
@@ -75,25 +77,32 @@ class _OnlyFromHere:
     await self._app(scope, receive, send_with_policy)
 
 
-def main(args: flags.FlagValues) -> None:
-  """Runs the command."""
-  if importlib.util.find_spec('gradio') is None:
-    raise app.UsageError(
-      'The explorer needs Gradio: pip install "rvmae_jax[app]".'
-    )
+def main(args: flags.FlagValues) -> int:
+  """Runs the command; returns the exit code."""
   show_own_lines()
-  known = known_videos(args.videos)
-  page = build_page(load_networks(args.checkpoint), known)
-  launch(page, args.host, args.port)
+  try:
+    if importlib.util.find_spec('gradio') is None:
+      raise ImportError(
+        'The explorer needs Gradio: pip install "rvmae_jax[app]".'
+      )
+    known = known_videos(args.videos)
+    page = build_page(load_networks(args.checkpoint), known)
+    launch(page, args.host, args.port)
+  except (ImportError, OSError, ValueError) as error:
+    print(f'explore: {error}', file=sys.stderr)
+    return 2
+  return 0
 
 
 if __name__ == '__main__':
   flags.DEFINE_multi_string(
     'checkpoint',
     [],
-    'A run, a checkpoint or a file of weights; may be given several times.',
+    'A run, a checkpoint or a weights file.',
   )
   flags.DEFINE_string('videos', '', 'A folder of videos to choose from.')
-  flags.DEFINE_string('host', '127.0.0.1', 'Address to listen to.')
-  flags.DEFINE_integer('port', 0, 'To listen to; 0 takes a free one from 7860.')
+  flags.DEFINE_string('host', '127.0.0.1', 'Address to serve at.')
+  flags.DEFINE_integer(
+    'port', 0, 'Port to serve at; 0: the first free one from 7860.'
+  )
   run_command(main)

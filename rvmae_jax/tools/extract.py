@@ -3,9 +3,9 @@
   python -m rvmae_jax.tools.extract --checkpoint runs/rvm --input VIDEOS \\
     --output FEATURES [--features mean_std_8] [--read all] [--format npz]
 
-The checkpoint is a run, an exported, a released or an imported file. VIDEOS are
-a folder, a list, shards, or a source with its settings; left out, they are the
-run's own. `--features` says what is kept:
+The checkpoint is a run or a weights file: exported, released or imported.
+VIDEOS is a folder, a list, shards, or a source with its settings; without
+`--input`, the run's own videos are taken. `--features` says what is kept:
 
   mean, mean_2, mean_std_8, change_2 ..   one vector a video
   frames                                              [T, D], a vector a frame
@@ -230,10 +230,16 @@ def _parser() -> argparse.ArgumentParser:
     formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   add = parser.add_argument
-  add('--checkpoint', required=True, help='a run, a checkpoint, or a file')
-  add('--ema', action='store_true', help='use the moving average')
+  add(
+    '--checkpoint', required=True, help='a run, a checkpoint or a weights file'
+  )
+  add(
+    '--ema',
+    action='store_true',
+    help='use the moving average of the parameters',
+  )
   add('--input', default='', help=inputs.HELP)
-  add('--split', default='', help='split of the videos; see --input')
+  add('--split', default='', help='split of the videos; default: all of them')
   add('--output', required=True, help='folder to write to')
   add('--format', choices=files.SUFFIXES, default='arrayrecord')
   add('--dtype', choices=('float32', 'float16'), default='float32')
@@ -244,9 +250,14 @@ def _parser() -> argparse.ArgumentParser:
     '--num_frames',
     type=int,
     default=0,
-    help="frames of a clip; 0: the run's, or 16",
+    help='frames in a clip; 0: as in the run, or 16',
   )
-  add('--stride', type=int, default=0, help='in frames; 0, with clip: spread')
+  add(
+    '--stride',
+    type=int,
+    default=0,
+    help='frames between frames; 0: for clips, spread over the video',
+  )
   add('--batch_size', type=int, default=16, help='clips in a batch')
   add(
     '--window',
@@ -258,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     '--chunk',
     type=int,
     default=8,
-    help='frames encoded at once, recurrent models',
+    help='frames that a recurrent model encodes at once',
   )
   add(
     '--reset_every',
@@ -268,7 +279,10 @@ def _parser() -> argparse.ArgumentParser:
   )
   add('--videos_per_shard', type=int, default=128)
   add(
-    '--process_id', type=int, default=0, help='number of this process, from 0'
+    '--process_id',
+    type=int,
+    default=0,
+    help='which of the processes this is, from 0',
   )
   add('--num_processes', type=int, default=1)
   return parser

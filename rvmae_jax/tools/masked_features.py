@@ -4,10 +4,11 @@
     --config configs/compare_sprites.py --out train_eval_gap.json \\
     --checkpoints videomae=runs/videomae,rvmae=runs/rvmae [--masks 1,4,16]
 
-A masked autoencoder's encoder sees a few tokens in training and all of them
-afterwards. The same linear probe is trained on features of whole clips, on the
-mean of pooled features under several masks of the run's own, and, to compare
-with, on an untrained network's features of whole clips.
+The encoder of a masked autoencoder sees a few tokens of a clip in training and
+all of them afterwards. To see what that costs, the same linear probe is
+trained three times: on features of whole clips, on pooled features averaged
+over several masks drawn as in training and, as a baseline, on an untrained
+network's features of whole clips.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -211,7 +212,9 @@ if __name__ == '__main__':
     'Runs, as name=path; one with a comma goes into double quotes.',
   )
   flags.DEFINE_list(
-    'masks', ['1', '4', '16'], 'Numbers of masks to average over.'
+    'masks',
+    ['1', '4', '16'],
+    'How many masks to average over; one result for each.',
   )
   flags.mark_flags_as_required(['config', 'out', 'checkpoints'])
   run_command(main)

@@ -5,10 +5,10 @@
     [--intended_use TEXT] [--limits TEXT]
 
 Facts come from what the run and its evaluations wrote: config, command,
-environment, training manifest, metrics. Licences are those given here by alias
-of the source, or else those of the list, as are consent and where videos come
-from (docs/privacy.md). Parts about which nothing is known say so; no number,
-name or licence is made up. TEXT may hold Markdown; all else is shown as it is.
+environment, training manifest, metrics. Licences come from `--licence`, by the
+name that the config gives the source, or else from the list of videos, as do
+consent and origin (docs/privacy.md). Where nothing is known the card says so;
+no number, name or licence is made up. TEXT may hold Markdown.
 """
 
 import argparse
@@ -294,7 +294,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   add(
     '--evaluation',
     action='append',
-    help='workdir of an evaluation, may be repeated; WORKDIR/evaluation',
+    help='its workdir; may be repeated; default: WORKDIR/evaluation',
   )
   add('--out', default='', help='file to write; default: WORKDIR/MODEL_CARD.md')
   add(
@@ -302,7 +302,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     action='append',
     default=[],
     metavar='ALIAS=TEXT',
-    help='of the videos of a source, may be repeated',
+    help='licence of the videos of a source; may be repeated',
   )
   for name in ('name', 'weights_licence', 'intended_use', 'out_of_scope'):
     add(f'--{name}', default='')

@@ -1,13 +1,13 @@
-"""Can a method learn a few clips by heart? If not, no amount of data helps.
+"""Checks that methods can overfit a few clips; if not, more data cannot help.
 
   python -m rvmae_jax.tools.overfit --config configs/compare_sprites.py \\
     --out overfit.json [--clips 16] [--max_steps 2000] [--methods rvm,videomae]
 
-Every method of the comparison that rebuilds pixels is trained on one batch,
-the same clips under the same masks in each step, until the hidden patches are
-rebuilt at `--target_db`, or up to `--max_steps`. The learning rate falls to
-zero at that step, after a short warm-up, without weight decay; everything else
-is the recipe's.
+Trains every method of the comparison that rebuilds pixels on a single batch,
+with the same clips and masks in each step, until hidden patches are rebuilt at
+`--target_db` or `--max_steps` is reached. After a short warm-up, the learning
+rate falls to zero at `--max_steps`. There is no weight decay; everything else
+is as in the recipe.
 """
 
 import contextlib
@@ -135,10 +135,10 @@ def _write(args: Any, rows: Sequence, curves: Mapping[str, Sequence]) -> None:
 if __name__ == '__main__':
   config_utils.define_config_flag()
   flags.DEFINE_string('out', None, 'The JSON file to write.')
-  flags.DEFINE_integer('clips', 16, 'Clips to learn by heart.')
-  flags.DEFINE_integer('max_steps', 2000, 'Updates before giving up.')
+  flags.DEFINE_integer('clips', 16, 'Clips in the batch.')
+  flags.DEFINE_integer('max_steps', 2000, 'Steps before giving up.')
   flags.DEFINE_float('target_db', 30.0, 'PSNR of hidden patches to reach, dB.')
   flags.DEFINE_float('lr', 3e-3, 'Learning rate.')
-  flags.DEFINE_list('methods', [], 'Methods to try; empty = all.')
+  flags.DEFINE_list('methods', [], 'Methods to try; default: all.')
   flags.mark_flags_as_required(['config', 'out'])
   run_command(main)

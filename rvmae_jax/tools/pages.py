@@ -1,4 +1,4 @@
-"""Writes the parts of docs/ that come from the code: figures and recipes.
+"""Writes the parts of docs/ that come from code: figures and the recipe table.
 
   python -m rvmae_jax.tools.pages [--check]
   python -m rvmae_jax.tools.pages --checkpoint runs/quickstart

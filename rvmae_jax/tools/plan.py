@@ -1,24 +1,24 @@
-"""Plans a run on chips that are not here: what fits, and how long it takes.
+"""Plans a run on chips you do not have: what fits, and how long it takes.
 
   python -m rvmae_jax.tools.plan --config configs/rvm_pretrain.py:variant=H \\
     --topology v6e:16x16 [--global_batch 2048] [--mfu 0.4] [--json plan.json]
     [--against model.remat=full --against model.scan_layers=True]
 
-Compiles the training step itself with the compiler of TPUs or of NVIDIA's GPUs
-(h100:8; four machines are h100:4x8), for which neither need be there: pip
-install 'rvmae_jax[tpu]' or 'rvmae_jax[cuda]', Linux on x86_64. It tells memory,
-FLOPs, what goes over the network, and the time that each bounds a step to. If
-the config does not fit it tries, in this order, more microbatches
-(`accumulation_steps`), `remat`, and shards of the state (`mesh.fsdp`), and says
-what to set. A compile takes minutes; one or two with
-`--config.model.scan_layers=True`, for any size.
+Compiles the real training step with the TPU compiler or, for h100:8 (four
+such machines: h100:4x8), with NVIDIA's. No TPU or GPU is needed, only Linux on
+x86_64 and `pip install 'rvmae_jax[tpu]'` or `'rvmae_jax[cuda]'`. Prints memory,
+FLOPs, network traffic, and the least time that each of them allows for a step.
+If the config does not fit, it tries more microbatches (`accumulation_steps`),
+then `remat`, then sharding the state (`mesh.fsdp`), and says what to set. A
+compile takes minutes; with `--config.model.scan_layers=True` one or two,
+whatever the size.
 
-Of TPUs it says how long a step takes by the schedule that the compiler ends
-with: the cycles of each operation or, where that is longer, the bytes that it
-moves. No run is faster; waiting and exchanges come on top.
+For TPUs it also adds up the schedule that the compiler produced: for each
+operation its cycles or, where that takes longer, the bytes it moves. No real
+step is faster than that sum; waiting and communication come on top.
 
-With `--against` it compares the config with itself at other values instead, by
-memory and by that time.
+With `--against` it compares the config with variants of itself instead, by
+memory and by that sum.
 
 Exit code: 0 something fits, 1 nothing does, 2 the command itself is wrong.
 """
@@ -73,11 +73,13 @@ def main(args: flags.FlagValues) -> int:
 
 if __name__ == '__main__':
   define_config_flag()
-  flags.DEFINE_string('topology', None, 'Such as v6e:16x16 or h100:8.')
-  flags.DEFINE_integer('global_batch', 0, "Clips of a step; 0: the config's.")
-  flags.DEFINE_float('mfu', 0.4, 'Share of the peak that the run will reach.')
-  flags.DEFINE_integer('steps', 0, "Of the run; 0: the config's.")
-  flags.DEFINE_multi_string('against', [], 'The config with other values.')
-  flags.DEFINE_string('json', '', 'Write all of it to this file.')
+  flags.DEFINE_string('topology', None, 'Chips: v6e:16x16, h100:8.')
+  flags.DEFINE_integer('global_batch', 0, "Clips per step; 0: the config's.")
+  flags.DEFINE_float('mfu', 0.4, 'Share of peak FLOP/s to assume.')
+  flags.DEFINE_integer('steps', 0, "Steps of the run; 0: the config's.")
+  flags.DEFINE_multi_string(
+    'against', [], 'A variant to compare with: model.remat=full,batch_size=8.'
+  )
+  flags.DEFINE_string('json', '', 'Also write everything to this file.')
   flags.mark_flags_as_required(['config', 'topology'])
   run_command(main)

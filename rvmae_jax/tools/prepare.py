@@ -1,4 +1,4 @@
-"""Videos to ArrayRecord shards: small frames, ready to be read at random.
+"""Makes ArrayRecord shards of videos: small frames that are fast to read.
 
   python -m rvmae_jax.tools.prepare --input VIDEOS --output SHARDS
 
@@ -200,7 +200,7 @@ def plan(
       shards.append(Shard(path, split, part, root, encoding, anonymise))
   if not shards:
     raise ValueError(
-      f'No video of {input_path!r} has what is required; left out are: '
+      f'No video of {input_path!r} meets --require; left out: '
       f'{"; ".join(map(show_counts, left_out.values()))}.'
     )
   identity = json.dumps(
@@ -391,21 +391,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
   add('--input', required=True, help='folder or list of videos')
   add('--output', required=True, help='folder of the shards')
   add('--codec', choices=('h264', 'jpeg'), default='h264')
-  add('--short_side', type=int, default=256, help='in pixels; 0: as it is')
+  add('--short_side', type=int, default=256, help='pixels; 0: unchanged')
   add('--gop', type=int, default=12, help='h264: frames between key frames')
   add('--crf', type=int, default=20, help='h264: lower is better and larger')
   add('--quality', type=int, default=90, help='jpeg: 1 to 95')
-  add('--max_seconds', type=float, default=0, help='keep the start; 0: all')
-  add('--records_per_shard', type=int, default=0, help='0: chosen, 8 to 256')
+  add(
+    '--max_seconds',
+    type=float,
+    default=0,
+    help='trim longer videos to this; 0: none',
+  )
+  add('--records_per_shard', type=int, default=0, help='0: automatic, 8 to 256')
   add('--workers', type=int, default=os.cpu_count(), help='processes')
   add(
     '--require',
     action='append',
     default=[],
     metavar='COLUMN=VALUE',
-    help='only videos whose list says so; may be repeated',
+    help='keep only videos with this value in the list; may be repeated',
   )
-  add('--anonymise', choices=('faces',), default='', help='blur them')
+  add('--anonymise', choices=('faces',), default='', help='what to blur')
   add('--runner', choices=('local', 'beam'), default='local')
   args, others = parser.parse_known_args(arguments)
   if others and args.runner != 'beam':

@@ -3,20 +3,19 @@
   python -m rvmae_jax.tools.prune --checkpoint runs/quickstart \\
     --share 0.25 --workdir runs/pruned [--steps 600]
 
-Takes `--share` of the attention heads and hidden units of every block of the
-encoder and of the core, and of the core's blocks: those that the loss depends
-on least, as measured on training clips. The decoder stays whole, as it is not
-needed once training has ended. `--sparsity` sets a share of each kernel's
-values to zero instead, the smallest ones, and keeps them there: the layers
-keep their sizes.
+Removes `--share` of the attention heads and hidden units in every block of the
+encoder and of the core, and `--share` of the core's blocks: those that matter
+least to the loss on training clips. The decoder stays whole, since nobody needs
+it after training. `--sparsity` instead sets the smallest values of each kernel
+to zero and keeps them there; layers keep their sizes.
 
 The workdir becomes a run like any other, with a checkpoint of the pruned
 network at step 0 and, after `--steps` of training, one of the recovered
-network. The same command again goes on where it stopped.
+network. Run the same command again to resume.
 
-How much the loss depends on a head or a unit is the expected square of the
-first-order change of the loss when it is left out (Molchanov et al., arXiv
-1906.10771); of a core's block it is the loss without it.
+A head or a unit matters by the expected square of the first-order change of the
+loss when it is removed (Molchanov et al., arXiv 1906.10771), a block of the
+core by the loss without it.
 """
 
 import contextlib
@@ -322,11 +321,11 @@ def main(args: flags.FlagValues) -> None:
 
 if __name__ == '__main__':
   flags.DEFINE_string('checkpoint', None, 'The run to prune.')
-  flags.DEFINE_string('workdir', None, 'Where the pruned run goes.')
-  flags.DEFINE_float('share', 0, 'Of heads, units and core blocks.')
-  flags.DEFINE_float('sparsity', 0, 'Of the values of each kernel.')
+  flags.DEFINE_string('workdir', None, 'Folder for the pruned run.')
+  flags.DEFINE_float('share', 0, 'Share of heads, units and core blocks.')
+  flags.DEFINE_float('sparsity', 0, 'Share of zeros in each kernel.')
   flags.DEFINE_integer('steps', 600, 'Steps of training afterwards.')
-  flags.DEFINE_float('lr_scale', 0.3, "Its peak rate, as a share of the run's.")
-  flags.DEFINE_integer('batches', 16, 'To measure importance on.')
+  flags.DEFINE_float('lr_scale', 0.3, 'Peak learning rate / that of the run.')
+  flags.DEFINE_integer('batches', 16, 'Batches to measure importance on.')
   flags.mark_flags_as_required(['checkpoint', 'workdir'])
   run_command(main)

@@ -1,33 +1,35 @@
-"""Puts measured numbers into the pages: tables and pictures from small JSON.
+"""Fills the tables and charts of docs/ from JSON files of measured numbers.
 
   python -m rvmae_jax.tools.results [--docs docs] [--check]
   python -m rvmae_jax.tools.results --from runs/compare --name rvmae_study \\
     [--draw psnr_hidden,core/state_change] [--turned]
 
-Every file docs/results/NAME.json is one table, and perhaps a picture. Pages
-(README.md and docs/*.md) show it where they have these two lines:
+Each docs/results/NAME.json holds one table and, optionally, a chart. A page
+(README.md or docs/*.md) shows it where it has these two lines:
 
   <!-- results: NAME -->
   <!-- end -->
 
-What stands between them is written by this command; do not edit it.
-`--check` writes nothing, and fails if something is out of date. `--from` makes
-such a file of a comparison (`tools/compare`), with each run's config, numbers
-and curves; `notes` already in the file are kept.
+This command writes what is between them; do not edit that by hand. `--check`
+writes nothing and fails if a page is out of date. `--from` makes such a file
+from a comparison (`tools/compare`), with each run's config, numbers and curves;
+`notes` that the file already has are kept.
 
 A file holds
 
-  command, date, machine, commit   where the numbers come from; date 2026-11-28
+  command, date, machine, commit   where the numbers come from; a date is
+                                   written 2026-11-28
   columns                          headings
   rows                             cells: a number, text, null for none, or
                                    [number, number] for a value and its ±
-  digits   (optional)              after the point: a number for all columns, or
-                                   a list with one, or null, for each; else 1
-  turned   (optional)              true shows columns as rows: many, of few rows
+  digits   (optional)              decimals: a number for all columns, or a list
+                                   with a number or null for each; default 1
+  turned   (optional)              true swaps rows and columns, for tables of
+                                   many columns and few rows
   notes    (optional)              Markdown below the table
   picture  (optional)              see `visualize.lines.draw_lines`
 
-and whatever else is worth keeping.
+and anything else worth keeping.
 """
 
 import datetime
@@ -228,11 +230,15 @@ def main(args: flags.FlagValues) -> None:
 
 if __name__ == '__main__':
   flags.DEFINE_string('docs', 'docs', 'Folder of the pages.')
-  flags.DEFINE_bool('check', False, 'Write nothing; fail if out of date.')
-  flags.DEFINE_string('from', None, 'Workdir of a comparison to keep.')
-  flags.DEFINE_string('name', None, 'Name of the file, without .json.')
   flags.DEFINE_bool(
-    'turned', False, 'Show figures as rows, methods as columns.'
+    'check', False, 'Write nothing; fail if a page is out of date.'
   )
-  flags.DEFINE_list('draw', [], 'Curves of training to draw, by their names.')
+  flags.DEFINE_string(
+    'from', None, 'Workdir of a comparison to make a file from.'
+  )
+  flags.DEFINE_string('name', None, 'Name of that file, without .json.')
+  flags.DEFINE_bool(
+    'turned', False, 'Show metrics as rows and methods as columns.'
+  )
+  flags.DEFINE_list('draw', [], 'Names of the training curves to draw.')
   run_command(main)

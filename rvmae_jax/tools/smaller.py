@@ -1,15 +1,15 @@
-"""What smaller networks cost and what they lose, side by side.
+"""Measures what smaller networks save and what they lose, side by side.
 
   python -m rvmae_jax.tools.smaller --config configs/eval_smaller.py \\
     --checkpoint runs/quickstart --out docs/results/smaller.json \\
     [--pruned runs/pruned_25,runs/pruned_50]
 
-The network of a run in float32, in bfloat16 and quantised
-(`layers.quantised_products`), and runs that tools/prune made of it. Of each:
-bytes of the parameters that features need, milliseconds a frame of a stream
-(medians of rounds in turns), FLOPs of a frame, how alike features are to those
-in float32 (mean cosine of tokens in the last frame), and what the config asks.
-Rows are written as they come.
+Compares a run's network in float32, in bfloat16 and quantised
+(`layers.quantised_products`), and the runs that tools/prune made from it. A row
+has the bytes of the parameters that features need, milliseconds per streamed
+frame (median over rounds that take turns), FLOPs per frame, how close features
+are to those in float32 (mean cosine over the tokens of the last frame), and the
+config's evaluations. Each row is written as soon as it is measured.
 """
 
 import statistics

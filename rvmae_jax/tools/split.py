@@ -3,16 +3,16 @@
   python -m rvmae_jax.tools.split --input labels.csv --group signer \\
     --output splits.csv
 
-No group (a signer, a recording, a place) is in two splits, each label has the
-same share in all of them as nearly as groups allow, and files with the same
-content stay together. The output is a list that the source `listing` reads: the
-input's columns, `split`, and `sha256` of each file, so that the division can be
-repeated and checked. Beside it, `splits.summary.json` says how it was made.
-The same input and seed give the same output.
+No group (a signer, a recording, a place) is in two splits, files with the same
+content stay together, and labels are spread as evenly as the groups allow. The
+output is a list that the source `listing` reads: the input's columns, `split`,
+and the `sha256` of each file, so that anyone can check the split. Beside it,
+`splits.summary.json` says how it was made. The same input and seed give the
+same output.
 
-Groups come from columns (`--group signer,recording`: videos that share either
-are kept together), or from file names (`--group_pattern '_g(\\d+)_'`: what the
-brackets match). `doctor videos` finds copies that are not equal byte for byte.
+Groups come from columns (`--group signer,recording` keeps videos together that
+share either), or from file names (`--group_pattern '_g(\\d+)_'`: what the
+parentheses match). `doctor videos` also finds copies that were encoded anew.
 """
 
 import argparse
@@ -235,20 +235,20 @@ def main(argv: Sequence[str] | None = None) -> int:
   )
   add('--output', required=True, help='the .csv file to write')
   add(
-    '--group', default='', help='columns that name groups, with commas between'
+    '--group', default='', help='columns that name groups, separated by commas'
   )
   add(
     '--group_pattern',
     default='',
-    help='regular expression with the group in brackets',
+    help='regular expression with the group in parentheses',
   )
   add('--label', default='label', help='column whose classes are balanced')
   add(
     '--shares',
     default=','.join(map(str, SHARES)),
-    help='of train, val and test',
+    help='shares of train, val and test',
   )
-  add('--seed', type=int, default=0, help='another seed gives another split')
+  add('--seed', type=int, default=0, help='another seed, another split')
   add(
     '--root',
     default='',
@@ -260,7 +260,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   add(
     '--allow_absent',
     action='store_true',
-    help='let a label be absent from a split',
+    help='accept a split that lacks a label',
   )
   arguments = parser.parse_args(argv)
   try:

@@ -1,13 +1,13 @@
-"""Trains Hugging Face's PyTorch network and ours, and compares the curves.
+"""Trains Hugging Face's PyTorch network and ours, and compares the losses.
 
   python -m rvmae_jax.tools.train_hugging_face \\
     --config configs/compare_hugging_face.py:method=videomae \\
     --out torch_videomae.json [--config.total_steps=50]
 
 Both start from the same weights and see the same clips and masks, in float32.
-Network, loss, gradient, clipping and AdamW of the one are PyTorch's, with the
-schedule and the exclusions from weight decay of the published VideoMAE
-(parameters with one dimension and the learned tokens do not decay).
+On PyTorch's side the network, loss, gradients, clipping and AdamW are
+PyTorch's; the schedule is the published VideoMAE's, and so is what weight decay
+leaves out (parameters of one dimension and learned tokens).
 
 Needs `pip install torch transformers` and the extra [interop].
 """

@@ -55,5 +55,5 @@ def test_small_videos_are_not_enlarged():
 def test_what_cannot_be_read_is_an_error():
   with pytest.raises(VideoError, match='bad: Invalid data'):
     encode_record({'path': 'bad', 'label': 0, 'video': b'x' * 99}, Encoding())
-  with pytest.raises(ValueError, match="codec='av1' is none of"):
+  with pytest.raises(ValueError, match="codec='av1' is not one of"):
     encode_record(RECORD, Encoding(codec='av1'))

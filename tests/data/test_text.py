@@ -50,7 +50,7 @@ def test_what_is_no_unicode_is_read_as_windows_1252_and_said(
 @pytest.mark.parametrize(
   ('data', 'message'),
   [
-    ('path'.encode('utf-16-le'), 'bytes of 0'),
+    ('path'.encode('utf-16-le'), 'zero bytes'),
     (b'a\n\x81\xff', 'neither UTF-8 .see line 2. nor'),
     (codecs.BOM_UTF16_LE + b'abc', 'begins as utf-16 and then is not'),
   ],

@@ -266,7 +266,7 @@ def test_the_state_dict_is_found_inside_of_a_checkpoint():
 
 
 def test_foreign_names_are_refused():
-  with pytest.raises(ValueError, match='no known origin'):
+  with pytest.raises(ValueError, match='no known program'):
     hugging_face.find_origin({'conv1.weight': 0, 'bn1.bias': 0})
 
 

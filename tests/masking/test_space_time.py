@@ -30,5 +30,5 @@ def test_the_first_slot_is_shown_and_the_others_equally_often():
 
 def test_a_frame_ratio_that_hides_no_or_every_slot_is_refused():
   for frame_ratio in (0.0, 0.9):
-    with pytest.raises(ValueError, match=r'frame_ratio.* of 8 tokens'):
+    with pytest.raises(ValueError, match=r'frame_ratio.* of 8 time slots'):
       SpaceTimeMask((8, 4, 4), frame_ratio=frame_ratio)

@@ -111,7 +111,7 @@ def test_a_video_that_is_too_short_for_its_pooling_is_listed(tmp_path):
   _extract(tmp_path, read='all', kind='mean_std_8')
   assert not FeatureFolder(tmp_path).rows
   bad = (tmp_path / 'bad_videos.csv').read_text()
-  assert bad.count('A pooling over 8 frames, and a clip has 6') == 8
+  assert bad.count('A pooling over 8 frames does not fit clips of 6') == 8
 
 
 def test_clips_that_are_too_short_for_a_pooling_are_refused(tmp_path):

@@ -119,7 +119,10 @@ class Blur:
     self, sigma: tuple[float, float] = (0.1, 2.0), probability: float = 0.5
   ):
     if not 0 <= sigma[0] <= sigma[1]:
-      raise ValueError(f'blur: sigma={tuple(sigma)} must be positive, rising.')
+      raise ValueError(
+        f'blur: sigma={tuple(sigma)} must be two positive numbers, the larger '
+        'last.'
+      )
     self.sigma = sigma
     self.probability = check_probability('blur', probability)
 

@@ -41,7 +41,8 @@ class RandomResizedCrop:
     for name, (low, high) in {'area': area, 'ratio': ratio}.items():
       if not 0 < low <= high:
         raise ValueError(
-          f'crop.{name}={(low, high)} must be positive and rising.'
+          f'crop.{name}={(low, high)} must be two positive numbers, the '
+          'larger last.'
         )
     if area[1] > 1:
       raise ValueError(f'crop.area={tuple(area)}: at most 1, the whole frame.')

@@ -31,7 +31,8 @@ class Erase:
     for name, (low, high) in {'area': area, 'ratio': ratio}.items():
       if not 0 < low <= high:
         raise ValueError(
-          f'erase: {name}={(low, high)} must be positive and rising.'
+          f'erase: {name}={(low, high)} must be two positive numbers, the '
+          'larger last.'
         )
     self.area = area
     self.log_ratio = np.log(ratio)

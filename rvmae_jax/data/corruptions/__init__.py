@@ -70,4 +70,4 @@ def check_corruption(name: str, severity: int = 1) -> None:
   """
   check_known('corruption', CORRUPTIONS, name)
   if severity not in SEVERITIES:
-    raise ValueError(f'severity={severity} is none of {SEVERITIES}.')
+    raise ValueError(f'severity={severity} is not one of {SEVERITIES}.')

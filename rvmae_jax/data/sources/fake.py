@@ -30,7 +30,7 @@ class Fake:
     seed: int = 0,
   ):
     if split not in SPLITS:
-      raise ValueError(f'fake: split={split!r} is none of {SPLITS}.')
+      raise ValueError(f'fake: split={split!r} is not one of {SPLITS}.')
     self.class_names = [f'class_{i}' for i in range(num_classes)]
     self._split = split
     self._num_videos = num_videos

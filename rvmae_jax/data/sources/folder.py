@@ -57,7 +57,9 @@ class Folder:
   ):
     split = canonical_split(split)
     if split not in (*SPLITS, 'all'):
-      raise ValueError(f'folder: split={split!r} is none of {SPLITS} or all.')
+      raise ValueError(
+        f'folder: split={split!r} is not one of {SPLITS} or all.'
+      )
     self._path = os.path.abspath(path)
     names = find_videos(self._path)
     classes, splits = read_folders(names, path)

@@ -105,8 +105,8 @@ def assign_groups(
   if cost >= _ABSENT:
     absent = search.absent(places)
     raise ValueError(
-      'No division was found that keeps groups together and puts every label '
-      'in every split; missing are: '
+      'No split was found that keeps groups together and has every label in '
+      'every part; missing: '
       + '; '.join(
         f'{([*names, "any video"])[label]!r} in {SPLITS[used[split]]}'
         for split, label in absent[:5]

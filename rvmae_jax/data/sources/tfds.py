@@ -166,7 +166,7 @@ def _only_key(features: Any, key: str, kind: type) -> str:
   keys = [k for k, feature in features.items() if isinstance(feature, kind)]
   if key and key not in keys:
     raise ValueError(
-      f'tfds: {kind.__name__} feature {key!r} is none of {keys}.'
+      f'tfds: {kind.__name__} feature {key!r} is not one of {keys}.'
     )
   if not key and len(keys) > 1:
     raise ValueError(f'tfds: choose one {kind.__name__} feature of {keys}.')

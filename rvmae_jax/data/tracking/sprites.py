@@ -41,7 +41,7 @@ class TrackedSprites:
   ):
     if labels not in _LABELS:
       raise ValueError(
-        f'sprites: labels={labels!r} is none of {list(_LABELS)}.'
+        f'sprites: labels={labels!r} is not one of {list(_LABELS)}.'
       )
     self.kind = _LABELS[labels]
     self.size = (size, size)

@@ -345,7 +345,9 @@ def _shapes(arrays: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 def add_command(commands: Any) -> None:
   """Adds `doctor checkpoint PATH`."""
-  command = commands.add_parser('checkpoint', help='what weights are there')
+  command = commands.add_parser(
+    'checkpoint', help='identify weights and check them'
+  )
   command.set_defaults(run=_run)
   command.add_argument(
     'path', help='a run, a checkpoint, a weights file or a folder with one'

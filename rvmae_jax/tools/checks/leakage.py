@@ -81,7 +81,7 @@ def _signatures(
 def add_command(commands: argparse._SubParsersAction) -> None:
   """Adds `doctor leakage`."""
   command = commands.add_parser(
-    'leakage', help='compare training and test videos'
+    'leakage', help='find test videos that are also training videos'
   )
   command.set_defaults(run=_run)
   add = command.add_argument

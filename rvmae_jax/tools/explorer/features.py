@@ -88,10 +88,8 @@ def encode(network: Network, video: np.ndarray) -> Iterator[Encoded]:
   """
   functions = network.functions
   watched = _WatchedCore(network) if is_watched(network) else None
-  clip = network.config.data.clip
-  window = clip.get('num_frames', 16) if 'clip' not in clip else 16
   grid = tuple(side // network.patch_size for side in video.shape[1:3])
-  for part in DenseEncoder(watched or functions, window=window)(video):
+  for part in DenseEncoder(watched or functions, window=network.window)(video):
     courses = watched.courses if watched else {}
     yield Encoded(
       part.reshape(len(part), *grid, -1),

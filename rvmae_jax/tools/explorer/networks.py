@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from rvmae_jax import weights
 from rvmae_jax.config_utils import model_title
+from rvmae_jax.data.clips import unwrapped
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.models import build_model
 from rvmae_jax.objectives import build_objective
@@ -44,6 +45,16 @@ class Network:
     """Shorter edge of the frames that it learned from, in pixels."""
     return min(self.config.data.crop.size)
 
+  @property
+  def clip(self) -> dict[str, Any]:
+    """How its clips are sampled, without wrappers that matter in training."""
+    return dict(unwrapped(self.config.data.clip))
+
+  @property
+  def window(self) -> int:
+    """Frames that it encodes together, if it carries no state."""
+    return self.clip.get('num_frames', 16)
+
   @functools.cached_property
   def title(self) -> str:
     """What it is, in a line."""
@@ -67,7 +78,7 @@ def make_network(name: str, params: Any, config: ConfigDict) -> Network:
 
 
 def load_networks(paths: Sequence[str]) -> dict[str, Network]:
-  """Networks by name: the shortest ends of their paths that differ.
+  """Networks by name: the last part of each path, or the path if two are alike.
 
   Args:
     paths: of runs, checkpoints or files, see `weights.load`; empty takes the

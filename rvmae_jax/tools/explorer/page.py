@@ -33,6 +33,9 @@ _NO_NETWORK = (
   '--config configs/rvm_quickstart.py --workdir runs/quickstart`, or name one '
   'with `--checkpoint`.'
 )
+_NO_STATE = (
+  'carries no state from frame to frame, so there are no gates to show.'
+)
 _SECONDS_KEPT = 3600
 
 
@@ -60,6 +63,13 @@ class _Read(NamedTuple):
   network: str
 
 
+def _given(read: _Read | None) -> _Read:
+  """What was read; ValueError if nothing was, or it was too long ago."""
+  if read is None:
+    raise ValueError('Encode a video first.')
+  return read
+
+
 def build_page(
   networks: Mapping[str, Network], known: Mapping[str, str]
 ) -> Any:
@@ -82,10 +92,13 @@ def build_page(
     with gr.Tab('Masks'):
       _masks_tab(page, chosen, known)
     with gr.Tab('Rebuild') as tab:
-      if any(map(rebuild.can_rebuild, networks.values())):
-        _rebuild_tab(tab, chosen, known, networks)
-      else:
+      reasons = {name: rebuild.why_not(networks[name]) for name in networks}
+      able = {n: net for n, net in networks.items() if not reasons[n]}
+      if able:
+        _rebuild_tab(tab, chosen, known, able)
+      elif not networks:
         gr.Markdown(_NO_NETWORK)
+      gr.Markdown('\n\n'.join(filter(None, reasons.values())))
     with gr.Tab('Features'):
       if networks:
         _features_tab(chosen, known, networks)
@@ -112,8 +125,11 @@ def _choose_video(known: Mapping[str, str]) -> _Chosen:
   uploads = gr.State({})
 
   def take(path, uploads):
-    with _told():
+    try:
       uploads = {**uploads, videos.check_video(path): path}
+    except _MISTAKES as error:  # What was chosen before stays.
+      gr.Warning(f'{error}')
+      return gr.skip(), gr.skip()
     names = [*known, *uploads]
     return gr.update(choices=names, value=names[-1]), uploads
 
@@ -134,30 +150,39 @@ def _masks_tab(page, chosen: _Chosen, known: Mapping[str, str]) -> None:
   shared = [*chosen, side, patch_size, tubelet_size, seed]
 
   def draw(strategy, *given):
+    try:
+      return drawn(strategy, *given)
+    except _MISTAKES as error:  # In place of pictures of other settings.
+      return f'{error}', '', '', '', gr.update(visible=False), ''
+
+  def drawn(strategy, *given):
     (name, uploads, num_frames, stride, side, patch_size, z, seed) = given[:8]
-    with _told():
-      wanted = masks.settings_of(strategy)
-      settings = {
-        key: _value(key, value)
-        for key, value in zip(all_settings, given[8:])
-        if key in wanted
-      }
-      path = {**known, **uploads}[name]
-      video = videos.read_video(path, side, patch_size, num_frames, stride)
-      video = video[: len(video) // z * z]
-      masked = masks.mask_video(video, strategy, settings, patch_size, z, seed)
-      frames = {'video': video, strategy: masked.masked}
-      flow = ''
-      if masked.flow is not None:
-        flow = _picture(masks.draw_flow(video, masked.flow))
-      return (
-        masked.summary,
-        _film(side_by_side(frames)),
-        _picture(masks.draw_sheet(video, masked.masked)),
-        _picture(masks.draw_tokens(masked.tokens)),
-        gr.update(visible=bool(flow)),
-        flow,
+    wanted = masks.settings_of(strategy)
+    settings = {
+      key: _value(key, value)
+      for key, value in zip(all_settings, given[8:])
+      if key in wanted
+    }
+    path = {**known, **uploads}[name]
+    video = videos.read_video(path, side, patch_size, num_frames, stride)
+    if len(video) < z:
+      raise ValueError(
+        f'{name} gives {len(video)} frames, too few for a token of {z}.'
       )
+    video = video[: len(video) // z * z]
+    masked = masks.mask_video(video, strategy, settings, patch_size, z, seed)
+    frames = {'video': video, f'masked: {strategy}': masked.masked}
+    flow = ''
+    if masked.flow is not None:
+      flow = _picture(masks.draw_flow(video, masked.flow))
+    return (
+      masked.summary,
+      _film(side_by_side(frames)),
+      _picture(masks.draw_sheet(video, masked.masked)),
+      _picture(masks.draw_tokens(masked.tokens)),
+      gr.update(visible=bool(flow)),
+      flow,
+    )
 
   all_settings = {}
   for strategy in MASKS.names():
@@ -204,16 +229,27 @@ def _masks_tab(page, chosen: _Chosen, known: Mapping[str, str]) -> None:
 def _rebuild_tab(tab, chosen: _Chosen, known, networks) -> None:
   import gradio as gr
 
-  able = [n for n, network in networks.items() if rebuild.can_rebuild(network)]
-  first = networks[able[0]]
+  able = [*networks]
+  ratios = {n: rebuild.trained_ratio(net) for n, net in networks.items()}
+  of_targets = [n for n in able if rebuild.rebuilds_targets(networks[n])]
   with gr.Row():
-    gap = gr.Slider(1, 48, 4, step=1, label='Gap, frames')
+    gap = gr.Slider(
+      1,
+      48,
+      4,
+      step=1,
+      label='Gap, frames',
+      info=f'For {", ".join(of_targets)}, which rebuild later frames.',
+      visible=bool(of_targets),
+    )
     ratio = gr.Slider(
-      0.25,
+      0,
       0.9875,
-      first.config.data.mask.get('ratio', 0.9),
+      ratios[able[0]],
       step=0.0125,
       label='Ratio hidden',
+      info='In training: '
+      + ', '.join(f'{name} {share:.4g}' for name, share in ratios.items()),
     )
     seed = gr.Slider(0, 99, 0, step=1, label='Seed')
     with gr.Column(min_width=150):
@@ -233,20 +269,23 @@ def _rebuild_tab(tab, chosen: _Chosen, known, networks) -> None:
 
   def draw(video, uploads, gap, ratio, seed, *names, progress=bar):
     outputs = [gr.skip()] * (2 * len(names))
-    with _told():
-      path = {**known, **uploads}[video]
-      for number, name in enumerate(names):
-        progress((number, len(names)), desc=f'Rebuilding with {name}')
-        texts = '', ''
-        if name:
-          network = networks[name]
+    path = {**known, **uploads}[video]
+    for number, name in enumerate(names):
+      progress((number, len(names)), desc=f'Rebuilding with {name}')
+      view = '', ''
+      if name:
+        network = networks[name]
+        try:
           found = rebuild.rebuild(network, path, gap, ratio, seed)
-          texts = (
+        except _MISTAKES as error:  # The other network may do it.
+          view = f'{error}', ''
+        else:
+          view = (
             f'{video}. {network.title}.\n\n{_score_table(found.scores)}',
             _picture(rebuild.draw_rebuilt(found)),
           )
-        outputs[2 * number : 2 * number + 2] = texts
-        yield outputs
+      outputs[2 * number : 2 * number + 2] = view
+      yield outputs
 
   # Its clip is the network's own, so frames and stride above do not count.
   inputs = [chosen.name, chosen.uploads, gap, ratio, seed]
@@ -284,8 +323,8 @@ def _features_tab(chosen: _Chosen, known, networks) -> None:
     num_clusters = gr.Slider(2, 12, 5, step=1, label='Clusters of k-means')
     less_places = gr.Checkbox(
       True,
-      label='Less the mean of each place',
-      info='Or colours tell of places in the frame and little else.',
+      label='Subtract the mean of each place',
+      info='Otherwise colours show little but where a patch is.',
     )
     time = gr.Slider(0, 63, 0, step=1, label='Frame to click on')
   film = gr.HTML(elem_classes='film')
@@ -309,7 +348,7 @@ def _features_tab(chosen: _Chosen, known, networks) -> None:
         'principal components': features.colour_pca(values, p),
         'k-means': features.colour_clusters(values, num_clusters, p),
       }
-      drawn = ''
+      drawn = f'<p>{read.network} {_NO_STATE}</p>'
       if found.courses:
         drawn = _image(features.draw_courses(found.courses))
       return _film(side_by_side(panels)), drawn
@@ -322,7 +361,7 @@ def _features_tab(chosen: _Chosen, known, networks) -> None:
 
   def click(read, time, less_places, place: gr.SelectData):
     with _told():
-      values = read.encoded.features
+      values = _given(read).encoded.features
       if less_places:
         values = features.without_places(values)
       time = min(time, len(values) - 1)
@@ -375,7 +414,12 @@ def _track_tab(chosen: _Chosen, known, networks) -> None:
         buttons=[],
       )
       warm_up = gr.Slider(
-        0, 8, 4, step=1, label='Times that the first frame is shown before'
+        0,
+        8,
+        4,
+        step=1,
+        label='Warm-up: times to show the first frame first',
+        info='Lets the state of a recurrent network settle.',
       )
       with gr.Row():
         follow = gr.Button('Follow what is painted', variant='primary')
@@ -383,27 +427,23 @@ def _track_tab(chosen: _Chosen, known, networks) -> None:
       mask_film = gr.HTML(elem_classes='film')
 
   def begin(read):
-    picture = enlarged(read.video[:1])[0]
-    return picture, picture, [], '', ''
+    with _told():
+      picture = enlarged(_given(read).video[:1])[0]
+      return picture, picture, [], '', ''
 
   def click(read, points, place: gr.SelectData):
-    height, width = enlarged(read.video[:1]).shape[1:3]
-    x, y = place.index
-    points = [*points, (x / width, y / height)]
-    return points, *drawn_points(read, points)
-
-  def drawn_points(read, points):
     with _told():
+      height, width = enlarged(_given(read).video[:1]).shape[1:3]
+      x, y = place.index
+      points = [*points, (x / width, y / height)]
       frames = track.follow_points(read.video, read.encoded.features, points)
-      return frames[0], _film(frames)
+      return points, frames[0], _film(frames)
 
   bar = gr.Progress()
 
   def paint(read, painted, warm_up, progress=bar):
     with _told():
-      if read is None:
-        raise ValueError('Encode a video first.')
-      video = read.video
+      video = _given(read).video
       mask = track.painted_mask(painted['layers'], video.shape[1:3])
       frames = []
       for frame in track.follow_mask(
@@ -471,6 +511,8 @@ def _encoder(chosen: _Chosen, known, networks) -> tuple[Any, Any]:
 
 # One event at a time; see the module's docstring.
 _WORK = {'concurrency_id': 'work', 'concurrency_limit': 1}
+# What an input that makes no sense raises; the message says why.
+_MISTAKES = (ValueError, VideoError, OSError, ImportError)
 
 
 @contextlib.contextmanager
@@ -480,7 +522,7 @@ def _told() -> Iterator[None]:
 
   try:
     yield
-  except (ValueError, VideoError, OSError, ImportError) as error:
+  except _MISTAKES as error:
     raise gr.Error(f'{error}', print_exception=False) from error
 
 

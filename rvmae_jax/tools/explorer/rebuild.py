@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rvmae_jax.config_utils import token_size
-from rvmae_jax.data.clips import unwrapped
 from rvmae_jax.data.loader import make_loader
 from rvmae_jax.data.pipeline import check_config
 from rvmae_jax.evals.clip_reconstruction import ClipReconstructionEval
@@ -13,6 +12,7 @@ from rvmae_jax.evals.rebuilding import Clips, rebuilt_clips
 from rvmae_jax.evals.reconstruction import ReconstructionEval
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.parts import rebuilt_frames
+from rvmae_jax.tools.explorer.masks import settings_of
 from rvmae_jax.tools.explorer.networks import Network
 from rvmae_jax.visualize.clip_reconstructions import draw_clip_reconstructions
 from rvmae_jax.visualize.psnr import METHODS
@@ -37,9 +37,31 @@ class Rebuilt(NamedTuple):
   scores: dict[str, tuple[float, float]]
 
 
-def can_rebuild(network: Network) -> bool:
-  """Whether it was trained to rebuild pixels."""
-  return bool(rebuilt_frames(network.config))
+def why_not(network: Network) -> str:
+  """Why a network cannot rebuild pixels; '' if it can."""
+  if not rebuilt_frames(network.config):
+    name = network.config.objective.name
+    return (
+      f'{network.name} was not trained to rebuild pixels: its objective is '
+      f'{name!r}.'
+    )
+  _, params, _ = network.functions.trainable
+  if 'decoder' not in params:
+    return (
+      f'{network.name} has no decoder: these weights are of an encoder alone.'
+    )
+  return ''
+
+
+def rebuilds_targets(network: Network) -> bool:
+  """Whether it rebuilds later frames, and not parts of the clip it sees."""
+  return rebuilt_frames(network.config) == 'target'
+
+
+def trained_ratio(network: Network) -> float:
+  """The share of tokens that was hidden in training."""
+  mask = network.config.data.mask
+  return mask.get('ratio', settings_of(mask.name)['ratio'])
 
 
 def rebuild(
@@ -55,28 +77,23 @@ def rebuild(
     seed: of the mask.
 
   Raises:
-    ValueError: the network rebuilds no pixels, or nothing would be left visible
-      or hidden.
+    ValueError: the network cannot rebuild, see `why_not`; or nothing would be
+      left visible or hidden.
     VideoError: the video cannot be read.
   """
-  config = network.config
-  hides = rebuilt_frames(config)
-  if not hides:
-    raise ValueError(
-      f'{network.name} was not trained to rebuild pixels: its objective is '
-      f'{config.objective.name}.'
-    )
+  if reason := why_not(network):
+    raise ValueError(reason)
+  config, has_targets = network.config, rebuilds_targets(network)
   videos = Videos(
     # One file, which the loader is given; no source is opened.
     sources={'video': {'path': path}},
-    # Wrappers change nothing in evaluation.
-    clip=dict(unwrapped(config.data.clip)),
+    clip=network.clip,
     crop={'size': tuple(config.data.crop.size)},
     mask={**config.data.mask, 'ratio': ratio},
     batch_size=1,
     **token_size(config.model),
   )
-  if hides == 'target':
+  if has_targets:
     evaluation = ReconstructionEval(videos=videos, gaps=(int(gap),))
   else:
     evaluation = ClipReconstructionEval(videos=videos)
@@ -90,7 +107,7 @@ def rebuild(
   found = evaluation.metrics(
     {key: values[0] for key, values in evaluation.scores(clips).items()}
   )
-  prefix = f'gap_{gap}/' if hides == 'target' else ''
+  prefix = f'gap_{gap}/' if has_targets else ''
   scores = {
     title: (
       found[f'{prefix}{method}/psnr_hidden'],
@@ -99,7 +116,7 @@ def rebuild(
     for method, title in METHODS.items()
     if f'{prefix}{method}/psnr_hidden' in found
   }
-  return Rebuilt(clips, int(gap) if hides == 'target' else 0, scores)
+  return Rebuilt(clips, int(gap) if has_targets else 0, scores)
 
 
 @styled

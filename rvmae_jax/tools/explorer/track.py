@@ -87,7 +87,11 @@ def follow_mask(
     [H, W, 3] uint8, objects in colour.
   """
   grid = tuple(side // network.patch_size for side in video.shape[1:3])
-  encode = DenseEncoder(network.functions, warm_up=warm_up)
+  encode = DenseEncoder(
+    network.functions,
+    window=network.window,
+    warm_up=warm_up,
+  )
   track = Tracker(encode, Propagation(), video.shape[1:3], grid)
   record = {'path': 'video', 'label': NO_LABEL, 'frames': video}
   for frame, label in track(TrackedVideo('video', record, {0: mask})):

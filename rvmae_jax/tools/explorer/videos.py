@@ -68,8 +68,8 @@ def read_video(
 
   Args:
     path: a video file or a folder of images.
-    side: of the shorter edge in pixels; the longer one keeps the shape of the
-      frame, but for less than a patch.
+    side: of the shorter edge in pixels. Each edge becomes the multiple of the
+      patch that is nearest to it in the frame's own shape.
     patch_size: what both edges are multiples of.
     num_frames: at most.
     stride: every so many frames.
@@ -78,15 +78,8 @@ def read_video(
     [T, H, W, 3] uint8.
 
   Raises:
-    ValueError: patches do not tile the shorter edge.
     VideoError: the video cannot be read.
   """
-  if side % patch_size:
-    near = max(round(side / patch_size), 1) * patch_size
-    raise ValueError(
-      f'Patches of {patch_size} pixels do not tile an edge of {side}; use '
-      f'{near}.'
-    )
   first = next(read_frames(path))
   scale = side / min(first.shape[:2])
   size = tuple(

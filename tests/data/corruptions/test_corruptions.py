@@ -139,5 +139,5 @@ def test_half_speed_shows_every_frame_twice():
 def test_wrong_names_and_severities_are_answered(video):
   with pytest.raises(ValueError, match=r"'nois'.*'noise'"):
     corrupt(video, 'nois', 1, (0,))
-  with pytest.raises(ValueError, match='severity=6 is none of'):
+  with pytest.raises(ValueError, match='severity=6 is not one of'):
     corrupt(video, 'noise', 6, (0,))

@@ -50,7 +50,9 @@ def test_segments_and_labels(tmp_path, class_list):
 def test_the_other_subset(tmp_path):
   [video] = thumos14(_copy(tmp_path), 'test').videos
   assert video.labels.tolist() == [1]
-  with pytest.raises(ValueError, match="'train' is none of validation, test"):
+  with pytest.raises(
+    ValueError, match="'train' is not one of validation, test"
+  ):
     thumos14(str(tmp_path), 'train')
 
 

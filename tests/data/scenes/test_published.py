@@ -358,7 +358,7 @@ def test_waymo_boxes_of_one_camera(waymo):
 def test_another_layout_of_waymo_is_shown(waymo):
   with pytest.raises(FileNotFoundError, match='camera_image, camera_box in'):
     build(BOXES, 'waymo', waymo, split='')
-  with pytest.raises(ValueError, match="camera='rear' is none of front"):
+  with pytest.raises(ValueError, match="camera='rear' is not one of front"):
     build(BOXES, 'waymo', waymo, camera='rear')
   with pytest.raises(ValueError, match='no image of the side_left camera'):
     build(BOXES, 'waymo', waymo, camera='side_left')[0]

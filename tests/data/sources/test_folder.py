@@ -124,7 +124,7 @@ def test_what_is_missing_is_said_with_what_was_found(tmp_path):
   _touch(tmp_path / 'one', 'a.mp4')
   with pytest.raises(FileNotFoundError, match=r"split 'val' .*'train': 1"):
     Folder(str(tmp_path / 'one'), 'val')
-  with pytest.raises(ValueError, match="split='dev' is none of"):
+  with pytest.raises(ValueError, match="split='dev' is not one of"):
     Folder(str(tmp_path / 'one'), 'dev')
 
 

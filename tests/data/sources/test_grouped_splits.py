@@ -73,7 +73,7 @@ def test_what_cannot_be_is_an_error_that_names_it():
   # Each label has 3 groups, and yet all of them would have to be apart twice.
   labels = ['a'] * 3 + ['b'] * 3 + ['c'] * 3
   groups = [0, 1, 2, 0, 1, 3, 2, 3, 0]
-  with pytest.raises(ValueError, match='No division was found'):
+  with pytest.raises(ValueError, match='No split was found'):
     assign_groups(labels, groups)
   with pytest.raises(ValueError, match='must be three numbers'):
     assign_groups(['a'], [0], (1, 1))

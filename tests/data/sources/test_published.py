@@ -256,10 +256,12 @@ def test_a_wrong_layout_says_what_was_looked_for_and_found(
   'name', ['ucf101', 'hmdb51', 'kinetics', 'ssv2', 'diving48']
 )
 def test_unknown_splits_and_folds_are_named(name, tmp_path):
-  with pytest.raises(ValueError, match=f"{name}: split='dev' is none of train"):
+  with pytest.raises(
+    ValueError, match=f"{name}: split='dev' is not one of train"
+  ):
     _records(tmp_path, name, split='dev')
   if name in ('ucf101', 'hmdb51'):
-    with pytest.raises(ValueError, match='fold=4 is none of 1, 2, 3'):
+    with pytest.raises(ValueError, match='fold=4 is not one of 1, 2, 3'):
       _records(tmp_path, name, fold=4)
 
 

@@ -140,7 +140,7 @@ def test_a_foreign_file_is_unknown(tmp_path):
   safetensors.write(path, {'conv1/weight': np.zeros(3, np.float32)})
   report = check_checkpoint(path)
   assert (report.kind, report.loads) == ('unknown', 'not at all')
-  assert 'no known origin' in report.error
+  assert 'no known program' in report.error
 
 
 @pytest.mark.parametrize('suffix', ['npz', 'safetensors', 'pth', 'bin'])

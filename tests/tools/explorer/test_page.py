@@ -128,6 +128,14 @@ def test_two_networks_rebuild_beside_each_other(open_window):
   wait_for_text(window, 'leaves 0 of 16 tokens visible')
 
 
+def test_what_a_network_cannot_rebuild_is_said_in_the_tab(make_method):
+  gr = pytest.importorskip('gradio')
+  page = build_page({'moco': make_method('moco_v3')}, {'video': 'video.mp4'})
+  texts = [b.value for b in page.blocks.values() if isinstance(b, gr.Markdown)]
+  assert any("its objective is 'contrastive'" in text for text in texts)
+  assert not any('There is no network' in text for text in texts)
+
+
 def test_features_are_shown_and_compared_with_a_clicked_patch(open_window):
   window = open_window()
   open_tab(window, 'Features')
@@ -145,8 +153,10 @@ def test_features_are_shown_and_compared_with_a_clicked_patch(open_window):
 def test_points_and_painted_objects_are_followed(open_window):
   window = open_window()
   open_tab(window, 'Track')
-  press(window, 'Follow what is painted')
-  wait_for_text(window, 'Encode a video first')
+  text = "document.body.innerText.split('Encode a video first').length"
+  for count, button in enumerate(('Clear the points', 'Follow what is'), 1):
+    press(window, button)
+    window.wait_for_function(f'{text} > {count}')
   press(window, 'Encode')
   picture = window.locator('.image-frame img >> visible=true')
   picture.wait_for()
