@@ -25,6 +25,7 @@ from collections.abc import Sequence
 import av
 import numpy as np
 
+from rvmae_jax.data.encoding import repeatable_x264
 from rvmae_jax.data.processes import end_with_parent
 from rvmae_jax.data.sprites import motions
 from rvmae_jax.data.sprites import render as rendering
@@ -234,8 +235,13 @@ def encode_mp4(frames: np.ndarray, fps: int) -> bytes:
     stream.height, stream.width = frames.shape[1:3]
     stream.pix_fmt = 'yuv444p'
     stream.options = {
-      'crf': '2', 'preset': 'veryfast', 'bf': '0', 'g': '16', 'threads': '1'
-    }  # fmt: skip
+      'crf': '2',
+      'preset': 'veryfast',
+      'bf': '0',
+      'g': '16',
+      'threads': '1',
+      **repeatable_x264(),
+    }
     for frame in frames:
       image = av.VideoFrame.from_ndarray(frame, format='rgb24')
       container.mux(stream.encode(image))
