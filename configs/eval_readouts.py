@@ -3,11 +3,10 @@
   python -m rvmae_jax.evaluate --config configs/eval_readouts.py \\
     --checkpoint runs/quickstart --workdir runs/quickstart/readouts
 
-For comparison, the table has fresh parameters of the same network, its encoder
-without recurrence, the colours of patches, and an answer that ignores the
-video: the mean depth, points that stand still, the first box. Points are also
-followed by the similarity of features alone (`points_zero_shot`), without
-training. By default, scenes are drawn (`parallax`). Sprites and published sets:
+For comparison, the table has fresh parameters of the same network, features of
+each frame alone, the colours of patches, and an answer that ignores the video:
+the mean depth, points that stand still, the first box. Points are also followed
+by the similarity of features alone (`points_zero_shot`), without training. By default, scenes are drawn (`parallax`). Sprites and published sets:
 
   ... --config configs/eval_readouts.py:dataset=sprites
   ... --config configs/eval_readouts.py:dataset=tap_vid,path=DAVIS.pkl
