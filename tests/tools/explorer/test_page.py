@@ -131,7 +131,8 @@ def test_two_networks_rebuild_beside_each_other(open_window):
 def test_what_a_network_cannot_rebuild_is_said_in_the_tab(make_method):
   gr = pytest.importorskip('gradio')
   page = build_page({'moco': make_method('moco_v3')}, {'video': 'video.mp4'})
-  texts = [b.value for b in page.blocks.values() if isinstance(b, gr.Markdown)]
+  blocks = page.blocks.values()
+  texts = [b.value or '' for b in blocks if isinstance(b, gr.Markdown)]
   assert any("its objective is 'contrastive'" in text for text in texts)
   assert not any('There is no network' in text for text in texts)
 
