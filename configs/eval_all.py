@@ -9,7 +9,8 @@ Any network that was trained on sprites of 32 pixels will do. Evaluations that
 do not apply to it are skipped, and the log says why. `--untrained` evaluates
 fresh parameters of the same network.
 
-Arguments: source=the run's name for its source (videos).
+Arguments: source=the run's name for its source (videos); only=some of the
+evaluations below, joined by +.
 Cost: 7 minutes on one CPU core.
 Expect, for the quick start: linear probe (mean and std of the last 8 frames)
 81 % of 12 motions, attentive probe 75; mean mAP of localization 21 %.
@@ -23,11 +24,12 @@ from rvmae_jax.configs import (
   eval_readouts,
   eval_sprites,
 )
+from rvmae_jax.registry import check_known
 
 
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
-  arg = parse_arg(arg, source='videos')
+  arg = parse_arg(arg, source='videos', only='')
   config = eval_sprites.get_config(arg)
   quickstart = config.evals
   readouts = eval_readouts.get_config('dataset=sprites').evals
@@ -144,4 +146,8 @@ def get_config(arg=None):
   localization = config.evals.localization
   localization.train.num_videos, localization.test.num_videos = 48, 24
   localization.head.num_steps = 300
+  if arg.only:
+    names = arg.only.split('+')
+    check_known('evaluation', config.evals, *names)
+    config.evals = {name: config.evals[name] for name in names}
   return config
