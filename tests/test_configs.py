@@ -145,11 +145,20 @@ def test_what_only_the_paper_s_ablations_take(argument):
     ('finetune.py:dataset=kinetic', "Unknown dataset.*mean 'kinetics'"),
     ('arvideo.py:clusters=spatal', "Unknown clusters 'spatal'.*mean 'spatial'"),
     ('mgmae.py:motion=farnback', "Unknown motion.*mean 'farneback'"),
+    ('eval_all.py:only=knn+cots', "Unknown evaluation 'cots'.*mean 'cost'"),
   ],
 )
 def test_an_unknown_choice_is_answered_with_near_ones(spec, message):
   with pytest.raises(ValueError, match=message):
     load_config(f'{CONFIGS}/{spec}')
+
+
+def test_some_of_all_evaluations():
+  every = load_config(f'{CONFIGS}/eval_all.py').evals
+  some = load_config(f'{CONFIGS}/eval_all.py:only=knn+cost').evals
+  assert some.to_dict() == {
+    key: every[key].to_dict() for key in ('knn', 'cost')
+  }
 
 
 @pytest.mark.parametrize('name', ['kinetics', 'ssv2', 'ucf101', 'diving48'])
