@@ -6,7 +6,8 @@
 For comparison, the table has fresh parameters of the same network, features of
 each frame alone, the colours of patches, and an answer that ignores the video:
 the mean depth, points that stand still, the first box. Points are also followed
-by the similarity of features alone (`points_zero_shot`), without training. By default, scenes are drawn (`parallax`). Sprites and published sets:
+by the similarity of features alone (`points_zero_shot`), without training. By
+default, scenes are drawn (`parallax`). Sprites and published sets:
 
   ... --config configs/eval_readouts.py:dataset=sprites
   ... --config configs/eval_readouts.py:dataset=tap_vid,path=DAVIS.pkl
