@@ -6,6 +6,7 @@ import types
 from typing import Any
 
 import jax
+import numpy as np
 
 from rvmae_jax.artifacts.program import Program
 from rvmae_jax.artifacts.stablehlo import PLATFORMS
@@ -27,6 +28,7 @@ def write_saved_model(program: Program, path: pathlib.Path) -> dict[str, Any]:
 
   Raises:
     ImportError: TensorFlow is not installed.
+    ValueError: TensorFlow is too old for what JAX writes.
   """
   tf = _save(program, path, program.specs(), PLATFORMS)
   return {
@@ -45,7 +47,8 @@ def write_tflite(program: Program, path: pathlib.Path) -> dict[str, Any]:
 
   Raises:
     ImportError: TensorFlow is not installed.
-    ValueError: LiteRT has no operation for something in the program.
+    ValueError: LiteRT has no operation for something in the program, or
+      TensorFlow is too old for what JAX writes.
   """
   with tempfile.TemporaryDirectory() as folder:
     tf = _save(program, folder, program.specs(is_fixed=True), ('cpu',))
@@ -107,6 +110,19 @@ def _save(
       for name, spec in zip(program.inputs, specs)
     ],
   )
+  zeros = [
+    np.zeros([n if isinstance(n, int) else 1 for n in spec.shape], spec.dtype)
+    for spec in specs
+  ]
+  try:
+    function(*zeros)
+  except tf.errors.OpError as error:
+    raise ValueError(
+      f'TensorFlow {tf.__version__} cannot read what JAX {jax.__version__} '
+      'writes. Install a newer TensorFlow or an older JAX (TensorFlow 2.21 '
+      'reads JAX 0.10.2), or export to .stablehlo or .onnx. TensorFlow says: '
+      f'{str(error)[:500]}'
+    ) from error
   # An attribute of the module, too, would hold all weights a second time.
   tf.saved_model.save(
     tf.Module(), str(folder), signatures=function.get_concrete_function()

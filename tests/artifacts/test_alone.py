@@ -60,8 +60,10 @@ def _write(network, out, function='step'):
   'name', ['rvm.stablehlo', 'saved_model', 'rvm.onnx', 'rvm.tflite']
 )
 def test_a_step_equals_the_stream_after_200_frames(
-  network, frames, streamed, tmp_path, name
+  network, frames, streamed, tmp_path, name, request
 ):
+  if name in ('saved_model', 'rvm.tflite'):
+    request.getfixturevalue('tensorflow_reads_jax')
   for package in RUNTIMES.get((tmp_path / name).suffix, ()):
     pytest.importorskip(package)
   note = _write(network, tmp_path / name)

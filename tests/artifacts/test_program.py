@@ -151,7 +151,7 @@ def test_what_has_no_such_function_is_refused(rvm):
 
 def test_a_clip_shorter_than_what_a_probe_pools_is_refused(rvm):
   with pytest.raises(
-    ValueError, match='pooling over 2 frames, and a clip has 1'
+    ValueError, match='pooling over 2 frames does not fit clips of 1 frames'
   ):
     build_program(
       RVM, rvm[1], 'classify', size=(16, 24), num_frames=1, probe=PROBE
@@ -180,5 +180,7 @@ def test_quantised_kernels_are_those_of_the_network(rvm, kind):
   model, params = rvm
   got = _run(_build(RVM, params, 'step', kernels=kind), *START)
   small, params = quantise(kind, model, params, *START, method='step')
-  _, want = small.apply({'params': params}, *START, method='step')
+  # Compiled as a whole too: else a token is rounded the other way now and then.
+  step = jax.jit(lambda *inputs: small.apply(*inputs, method='step'))
+  _, want = step({'params': params}, *START)
   np.testing.assert_allclose(got, want, atol=1e-5)

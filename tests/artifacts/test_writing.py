@@ -10,21 +10,6 @@ import numpy as np
 import pytest
 
 from rvmae_jax.artifacts import WRITERS, kind_of, writing
-from rvmae_jax.artifacts.program import Array, Program
-
-
-@pytest.fixture(name='program')
-def _program():
-  """Twice a number."""
-  return Program(
-    'encode',
-    lambda video: {'features': 2 * video},
-    {'video': Array(('batch', 3), 'float32', 'numbers')},
-    {'features': Array(('batch', 3), 'float32', 'twice as much')},
-    num_frames=1,
-    num_parameters=0,
-    kernels='float32',
-  )
 
 
 def test_a_note_lies_beside_and_a_file_is_replaced(program, tmp_path):
@@ -92,6 +77,19 @@ def test_a_converter_that_is_missing_is_named_with_its_extra(
   assert list(tmp_path.iterdir()) == []
 
 
+def test_what_tensorflow_cannot_read_is_refused(program, tmp_path, monkeypatch):
+  tf = pytest.importorskip('tensorflow')
+  from jax.experimental import jax2tf
+
+  def too_new(*_):
+    raise tf.errors.InvalidArgumentError(None, None, 'Cannot deserialize')
+
+  monkeypatch.setattr(jax2tf, 'convert', lambda *_, **__: too_new)
+  with pytest.raises(ValueError, match=r'cannot read what JAX .*deserialize'):
+    writing.write(program, tmp_path / 'saved_model', {})
+  assert not list(tmp_path.iterdir())
+
+
 def test_paths_name_kinds():
   names = ['a.onnx', 'b/saved_model', 'a.npz', 'saved_model.npz', 'other']
   assert [kind_of(name) for name in names] == [
@@ -111,6 +109,7 @@ def test_what_onnx_runtime_cannot_multiply_is_refused(program, tmp_path):
   assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures('tensorflow_reads_jax')
 def test_the_log_of_the_caller_is_as_it_was(program, tmp_path):
   log = logging.getLogger('absl')
   level = log.level
