@@ -28,4 +28,4 @@ def tensorflow_reads_jax(tmp_path_factory):
   try:
     writing.write(_DOUBLE, tmp_path_factory.mktemp('tf') / 'saved_model', {})
   except ValueError as error:
-    pytest.skip(str(error).partition('.')[0])
+    pytest.skip(str(error).partition('. ')[0])
