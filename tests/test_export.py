@@ -158,7 +158,7 @@ def test_positions_that_no_array_tells_are_warned_of_and_kept(
     checkpointer.save(1, state, None)
   with caplog.at_level('WARNING'):
     export_lib.export(tmp_path / 'run', out, part=part)
-  assert "no array tells that position='sincos_2d'" in caplog.text
+  assert "position='sincos_2d', which no array shows" in caplog.text
   model, loaded = weights.load_model(out)
   assert {field: getattr(model, field) for field in places} == places
   video = np.zeros((1, 1, 16, 24, 3), np.uint8)
