@@ -46,4 +46,4 @@ def test_all_of_it_runs_on_a_cpu(tmp_path):
   assert all('pip install torch' in line for line in failed), printed
   measured = {'step', 'parts', 'run', 'stream'}
   assert measured <= {path.stem for path in tmp_path.glob('*.json')}
-  assert 'waiting for data' in printed
+  assert 'data wait' in printed

@@ -13,7 +13,7 @@ from rvmae_jax.config_utils import load_config
 from rvmae_jax.models import build_model
 from rvmae_jax.parts import build_parts
 
-RECIPE = str(pathlib.Path(__file__).parents[2] / 'tiny_recipe.py')
+RECIPE = str(pathlib.Path(__file__).parents[1] / 'tiny_recipe.py')
 
 
 def _plain(config):
