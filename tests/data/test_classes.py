@@ -132,7 +132,8 @@ def test_labels_are_there_where_they_are_learned(warnings):
   check_labelled({'a': _source(-1, -1), 'b': _source(-1, 0)})
   assert warnings == ['No video of a has a label: they count for nothing.']
   with pytest.raises(
-    ValueError, match=r'no video of a or b .*`class` or `target` .this one has kind.'
+    ValueError,
+    match=r'no video of a or b .*`class` or `target` .this one has kind.',
   ):
     check_labelled({'a': _source(-1, columns={'kind': 'x'}), 'b': _source(-1)})
 

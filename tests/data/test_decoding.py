@@ -186,7 +186,9 @@ def test_a_damaged_png_is_a_bad_video():
   second = image.index(b'IDAT', image.index(b'IDAT') + 1)
   image = image[:second] + b'\0\1\2\3' + image[second + 4 :]
   reader = open_record({'path': 'a', 'label': -1, 'jpegs': [image]})
-  with pytest.raises(VideoError, match=r'a: holds a damaged image: broken PNG file'):
+  with pytest.raises(
+    VideoError, match=r'a: holds a damaged image: broken PNG file'
+  ):
     reader.read([0])
 
 

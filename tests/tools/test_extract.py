@@ -115,7 +115,9 @@ def test_a_video_that_is_too_short_for_its_pooling_is_listed(tmp_path):
 
 
 def test_clips_that_are_too_short_for_a_pooling_are_refused(tmp_path):
-  with pytest.raises(ValueError, match='over 8 frames, and a clip has 2'):
+  with pytest.raises(
+    ValueError, match='over 8 frames does not fit clips of 2 frames'
+  ):
     _extract(tmp_path, kind='mean_std_8', num_frames=2)
 
 
