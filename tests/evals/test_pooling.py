@@ -64,7 +64,7 @@ def test_spans_that_no_clip_has_are_refused(
   if is_right:
     Pooling.named(name).check(num_frames, tubelet_size)
     return
-  with pytest.raises(ValueError, match=f'a clip has {num_frames}'):
+  with pytest.raises(ValueError, match=f'not fit clips of {num_frames} frames'):
     Pooling.named(name).check(num_frames, tubelet_size)
 
 

@@ -111,7 +111,7 @@ def test_what_was_chosen_is_told():
 
 @pytest.mark.parametrize(
   ('pooling', 'message'),
-  [('means', 'Unknown pooling'), ('mean_9', 'a clip has 8 .* up to 8')],
+  [('means', 'Unknown pooling'), ('mean_9', 'clips of 8 frames .* up to 8')],
 )
 def test_poolings_that_cannot_be_are_refused(pooling, message):
   with pytest.raises(ValueError, match=message):
