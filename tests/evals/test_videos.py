@@ -68,7 +68,7 @@ _DATASET = {'name': 'long_video', 'dataset': {'name': 'sprites'}}
     ({'num_batch': 2}, r"'num_batch'"),
     ({'data': {**_KNN['data'], 'mask': 'run'}}, r"data\.mask='run' does noth"),
     ({'test': {'repeats': 2}}, r'data\.repeats=2 does nothing'),
-    ({'test': {'sources': {'other': {'name': 'run'}}}}, "no source 'other' "),
+    ({'test': {'sources': {'other': {'name': 'run'}}}}, "no source 'other';"),
     ({'data': {'clip': 'run'}}, r'The run has no data\.clip'),
     (_DATASET | {'data': {'sources': {}}}, r'data\.sources={} does nothing'),
   ],

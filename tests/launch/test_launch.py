@@ -262,7 +262,7 @@ def test_a_python_that_does_not_run_is_passed_over(stand_in):
     }
   )
   find = f'source {LAUNCH}/environment.sh; find_python'
-  assert _bash('-c', find, **environment) == 'python3.13\n'
+  assert _bash('-c', find, **environment, PYTHON='') == 'python3.13\n'
   assert _bash('-c', find, **environment, PYTHON=sys.executable) == (
     f'{sys.executable}\n'
   )
