@@ -370,15 +370,22 @@ def test_a_run_whose_workdir_was_taken_over_stops(tmp_path, monkeypatch):
   monkeypatch.setattr(locking, '_FIRST_BEAT_S', 0.01)
   monkeypatch.setattr(locking, '_BEAT_S', 0.01)
 
+  stopped = threading.Event()
+
   def take_over():
     _wait_for_rows(tmp_path, 3)
-    (tmp_path / 'train.lock').write_text('{}')
+    # Again and again: a beat that had read the lock before writes its own.
+    while not stopped.wait(0.01):
+      (tmp_path / 'train.lock').write_text('{}')
 
   thread = threading.Thread(target=take_over)
   thread.start()
-  with pytest.raises(InUseError, match='taken over by an unknown writer'):
-    train(_config(10_000), str(tmp_path))
-  thread.join()
+  try:
+    with pytest.raises(InUseError, match='taken over by an unknown writer'):
+      train(_config(10_000), str(tmp_path))
+  finally:
+    stopped.set()
+    thread.join()
   assert (tmp_path / 'train.lock').read_text() == '{}'
 
 
