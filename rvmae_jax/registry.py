@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -43,6 +43,15 @@ def check_counts(settings: Any, *names: str) -> None:
   for name in names:
     if getattr(settings, name) < 1:
       raise ValueError(f'{name}={getattr(settings, name)} must be at least 1.')
+
+
+def check_range(name: str, ends: Sequence[float]) -> None:
+  """Raises ValueError unless both ends are positive and in order."""
+  low, high = ends
+  if not 0 < low <= high:
+    raise ValueError(
+      f'{name}={(low, high)} must be two positive numbers, the larger last.'
+    )
 
 
 class Registry:

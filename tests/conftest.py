@@ -67,6 +67,25 @@ def one_device(monkeypatch):
   monkeypatch.setattr(jax, 'devices', lambda: jax.local_devices()[:1])
 
 
+@pytest.fixture
+def noise_config():
+  """What a recipe says of data, for random videos and masked targets."""
+  import ml_collections
+
+  return ml_collections.ConfigDict(
+    {
+      'seed': 0,
+      'model': {'patch_size': 4},
+      'data': {
+        'sources': {'noise': {'name': 'fake', 'num_videos': 4}},
+        'clip': {'name': 'source_target', 'num_target': 2},
+        'crop': {'size': (8, 12)},
+        'mask': {'name': 'target', 'ratio': 0.5},
+      },
+    }
+  )
+
+
 @pytest.fixture(scope='session')
 def shared_dir() -> pathlib.Path:
   """Golden values and real videos, which live beside the checkout."""

@@ -110,13 +110,14 @@ def _save(
       for name, spec in zip(program.inputs, specs)
     ],
   )
+  # What TensorFlow cannot read fails when it is called, not when it is saved.
   zeros = [
     np.zeros([n if isinstance(n, int) else 1 for n in spec.shape], spec.dtype)
     for spec in specs
   ]
   try:
     function(*zeros)
-  except tf.errors.OpError as error:
+  except tf.errors.InvalidArgumentError as error:
     raise ValueError(
       f'TensorFlow {tf.__version__} cannot read what JAX {jax.__version__} '
       'writes. Install a newer TensorFlow or an older JAX (TensorFlow 2.21 '

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rvmae_jax.data.clips import CLIPS, Clip
+from rvmae_jax.registry import check_range
 
 
 class Playback:
@@ -38,11 +39,7 @@ class Playback:
     jitter_frames: int = 0,
     reverse: float = 0.0,
   ):
-    if not 0 < speed[0] <= speed[1]:
-      raise ValueError(
-        f'playback.speed={tuple(speed)} must be two positive numbers, the '
-        'larger last.'
-      )
+    check_range('playback.speed', speed)
     if not (0 <= skip < 1 and 0 <= reverse <= 1 and jitter_frames >= 0):
       raise ValueError(
         f'playback: skip={skip} must lie in [0, 1), reverse={reverse} in '

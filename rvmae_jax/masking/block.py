@@ -6,6 +6,7 @@ import numpy as np
 
 from rvmae_jax.batch import MaskLayout, Slots
 from rvmae_jax.masking.tokens import count_visible, split_slots
+from rvmae_jax.registry import check_range
 
 
 class BlockMask:
@@ -35,12 +36,8 @@ class BlockMask:
     area: tuple[float, float] = (0.15, 0.15),
     aspect: tuple[float, float] = (0.75, 1.5),
   ):
-    for name, (low, high) in {'area': area, 'aspect': aspect}.items():
-      if not 0 < low <= high:
-        raise ValueError(
-          f'mask.{name}={(low, high)} must be two positive numbers, the '
-          'larger last.'
-        )
+    check_range('mask.area', area)
+    check_range('mask.aspect', aspect)
     self.num_slots, *self.frame = grid
     num_places = self.frame[0] * self.frame[1]
     self.num_keep = count_visible(num_places, ratio, round_down='hidden')

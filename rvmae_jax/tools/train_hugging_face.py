@@ -12,6 +12,7 @@ leaves out (parameters of one dimension and learned tokens).
 Needs `pip install torch transformers` and the extra [interop].
 """
 
+import contextlib
 import functools
 import math
 from collections.abc import Mapping, Sequence
@@ -155,21 +156,20 @@ def train_both(config: ConfigDict) -> dict[str, np.ndarray]:
   state = jax.jit(parts.init)()
   theirs = TorchTraining(config, jax.device_get(state.params))
   step = jax.jit(parts.train_step, donate_argnums=0)
-  batches = training_batches(config)
   curves = {f'{m}/{who}': [] for m in _METRICS for who in ('ours', 'theirs')}
-  for number in range(config.total_steps):
-    batch = next(batches)
-    state, metrics = step(state, batch)
-    found = theirs.step(batch)
-    for metric in _METRICS:
-      curves[f'{metric}/ours'].append(float(metrics[metric]))
-      curves[f'{metric}/theirs'].append(found[metric])
-    if number % 100 == 0:
-      print(
-        f'step {number}: loss {curves["loss/ours"][-1]:.6f}, '
-        f'theirs {curves["loss/theirs"][-1]:.6f}',
-        flush=True,
-      )
+  with contextlib.closing(training_batches(config)) as batches:
+    for number, batch in zip(range(config.total_steps), batches):
+      state, metrics = step(state, batch)
+      found = theirs.step(batch)
+      for metric in _METRICS:
+        curves[f'{metric}/ours'].append(float(metrics[metric]))
+        curves[f'{metric}/theirs'].append(found[metric])
+      if number % 100 == 0:
+        print(
+          f'step {number}: loss {curves["loss/ours"][-1]:.6f}, '
+          f'theirs {curves["loss/theirs"][-1]:.6f}',
+          flush=True,
+        )
   return {name: np.array(values) for name, values in curves.items()}
 
 

@@ -1,4 +1,3 @@
-import ml_collections
 import pytest
 from PIL import Image
 
@@ -6,21 +5,11 @@ from rvmae_jax.tools.show_batch import show_batch
 
 
 @pytest.mark.parametrize('repeats', [1, 2])
-def test_writes_a_picture_and_prints_the_shapes(tmp_path, capsys, repeats):
-  config = ml_collections.ConfigDict(
-    {
-      'seed': 0,
-      'model': {'patch_size': 4},
-      'data': {
-        'sources': {'noise': {'name': 'fake', 'num_videos': 4}},
-        'clip': {'name': 'source_target', 'num_target': 2},
-        'crop': {'size': (8, 12)},
-        'mask': {'name': 'target', 'ratio': 0.5},
-        'repeats': repeats,
-      },
-    }
-  )
-  show_batch(config, str(tmp_path / 'batch.png'), num=3)
+def test_writes_a_picture_and_prints_the_shapes(
+  noise_config, tmp_path, capsys, repeats
+):
+  noise_config.data.repeats = repeats
+  show_batch(noise_config, str(tmp_path / 'batch.png'), num=3)
   with Image.open(tmp_path / 'batch.png') as picture:
     assert min(picture.size) > 100
   lines = capsys.readouterr().out.splitlines()

@@ -7,6 +7,7 @@ of the clips; switch it off where left and right matter.
 import numpy as np
 
 from rvmae_jax.data.augmentation.geometry import Box, Crop, centre_box
+from rvmae_jax.registry import check_range
 
 _TRIES = 10
 # Where boxes of `MultiScaleCrop` lie, as shares of the space that is left.
@@ -38,12 +39,8 @@ class RandomResizedCrop:
     flip: bool = True,
   ):
     _check_size(size)
-    for name, (low, high) in {'area': area, 'ratio': ratio}.items():
-      if not 0 < low <= high:
-        raise ValueError(
-          f'crop.{name}={(low, high)} must be two positive numbers, the '
-          'larger last.'
-        )
+    check_range('crop.area', area)
+    check_range('crop.ratio', ratio)
     if area[1] > 1:
       raise ValueError(f'crop.area={tuple(area)}: at most 1, the whole frame.')
     self.size = tuple(size)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from rvmae_jax.data.augmentation.colour import check_probability
+from rvmae_jax.registry import check_range
 
 _TRIES = 10
 
@@ -28,12 +29,8 @@ class Erase:
     ratio: tuple[float, float] = (0.3, 1 / 0.3),
     probability: float = 0.25,
   ):
-    for name, (low, high) in {'area': area, 'ratio': ratio}.items():
-      if not 0 < low <= high:
-        raise ValueError(
-          f'erase: {name}={(low, high)} must be two positive numbers, the '
-          'larger last.'
-        )
+    check_range('erase: area', area)
+    check_range('erase: ratio', ratio)
     self.area = area
     self.log_ratio = np.log(ratio)
     self.probability = check_probability('erase', probability)

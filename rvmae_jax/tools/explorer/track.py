@@ -88,9 +88,7 @@ def follow_mask(
   """
   grid = tuple(side // network.patch_size for side in video.shape[1:3])
   encode = DenseEncoder(
-    network.functions,
-    window=network.window,
-    warm_up=warm_up,
+    network.functions, window=network.window, warm_up=warm_up
   )
   track = Tracker(encode, Propagation(), video.shape[1:3], grid)
   record = {'path': 'video', 'label': NO_LABEL, 'frames': video}
