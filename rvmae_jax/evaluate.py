@@ -16,6 +16,7 @@ fresh parameters. Written to the workdir:
 
 import contextlib
 import dataclasses
+import datetime
 import hashlib
 import json
 import time
@@ -113,6 +114,7 @@ def evaluate(
           evaluation, functions, workdir / alias if is_writing else None
         ) | {
           'description': describe(alias, evaluation).splitlines(),
+          'date': datetime.date.today().isoformat(),
           'key': keys[alias],
         }
         number = todo.index(alias) + 1

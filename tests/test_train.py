@@ -517,15 +517,15 @@ def test_typo_is_answered_with_the_near_name(tmp_path):
 @pytest.mark.slow
 def test_kill_9_and_start_again_equals_an_uninterrupted_run(tmp_path):
   whole, killed = tmp_path / 'whole', tmp_path / 'killed'
-  _finish(_start(whole, num_steps=40))
-  process = _start(killed, num_steps=40)
-  _wait_for_rows(killed, 10)
+  _finish(_start(whole, num_steps=16))
+  process = _start(killed, num_steps=16)
+  _wait_for_rows(killed, 5)
   process.kill()
   process.wait()
-  assert len(_rows(killed)) < 40
-  output = _finish(_start(killed, num_steps=40))
+  assert len(_rows(killed)) < 16
+  output = _finish(_start(killed, num_steps=16))
   assert 'Resuming after step' in output
-  assert [row['step'] for row in _rows(killed)] == list(range(1, 41))
+  assert [row['step'] for row in _rows(killed)] == list(range(1, 17))
   assert _losses(killed) == _losses(whole)
   jax.tree.map(
     np.testing.assert_array_equal,
@@ -534,8 +534,8 @@ def test_kill_9_and_start_again_equals_an_uninterrupted_run(tmp_path):
   )
 
 
-def _start_two(workdir, num_steps, *arguments, first=()):
-  """Two processes of four devices; `first` are arguments of one alone."""
+def _start_two(workdir, num_steps, *arguments, first=(), devices=1):
+  """Two processes of some devices; `first` are arguments of one alone."""
   with contextlib.closing(socket.socket()) as free:
     free.bind(('localhost', 0))
     port = free.getsockname()[1]
@@ -547,7 +547,7 @@ def _start_two(workdir, num_steps, *arguments, first=()):
       f'--process_id={process_id}',
       *arguments,
       *(() if process_id else first),
-      devices=4,
+      devices=devices,
       num_steps=num_steps,
     )
     for process_id in range(2)
@@ -563,7 +563,8 @@ def test_two_processes_equal_one_which_goes_on_with_their_run(
 ):
   """Also where rows of both meet in the loss, and both hold a part of all."""
   two, one = tmp_path / 'two', tmp_path / 'one'
-  for process in _start_two(two, f'3,{method}', f'--config.mesh.fsdp={fsdp}'):
+  mesh = f'--config.mesh.fsdp={fsdp}'
+  for process in _start_two(two, f'3,{method}', mesh, devices=4):
     _finish(process)
   for workdir in (two, one):
     train(_config(f'4,{method}'), str(workdir))

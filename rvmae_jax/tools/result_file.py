@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import math
 import os
 import pathlib
 import platform
@@ -13,6 +14,7 @@ from rvmae_jax.data.writing import write_whole
 from rvmae_jax.training.environment import environment, typed_command
 
 _DEFAULT_DIGITS = 1
+_NUM_DIGITS = 5  # Of kept numbers.
 
 
 def write_result(
@@ -86,6 +88,25 @@ def format_cell(cell: Any, digits: int | None = None) -> str:
   if cell and not round(cell, digits):
     return f'{cell:.1e}'
   return f'{cell:,.{digits}f}'
+
+
+def needed_digits(cells: Sequence[Any]) -> int:
+  """After the point, so that the largest number has three or four in all."""
+  values = [c[0] if isinstance(c, list) else c for c in cells if c is not None]
+  largest = max(map(abs, values), default=0)
+  return max(0, 2 - math.floor(math.log10(largest))) if largest else 1
+
+
+def rounded(value: float | None) -> float | None:
+  """As many digits as are worth keeping."""
+  if value is None or isinstance(value, int):
+    return value
+  return float(f'{value:.{_NUM_DIGITS}g}')
+
+
+def machine_of(environment: Mapping[str, str]) -> str:
+  """What a run's `environment.json` tells of its machine."""
+  return f'{environment["device"]}, jax {environment["jax"]}'
 
 
 def _block(start: str, items: list[str], end: str) -> str:

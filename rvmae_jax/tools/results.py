@@ -3,6 +3,8 @@
   python -m rvmae_jax.tools.results [--docs docs] [--check]
   python -m rvmae_jax.tools.results --from runs/compare --name rvmae_study \\
     [--draw psnr_hidden,core/state_change] [--turned]
+  python -m rvmae_jax.tools.results --from runs/quickstart/evaluation \\
+    --name quickstart --column 'probe=linear_probe/*/mean_std_8/top1' ...
 
 Each docs/results/NAME.json holds one table and, optionally, a chart. A page
 (README.md or docs/*.md) shows it where it has these two lines:
@@ -12,8 +14,9 @@ Each docs/results/NAME.json holds one table and, optionally, a chart. A page
 
 This command writes what is between them; do not edit that by hand. `--check`
 writes nothing and fails if a page is out of date. `--from` makes such a file
-from a comparison (`tools/compare`), with each run's config, numbers and curves;
-`notes` that the file already has are kept.
+from a comparison (`tools/compare`), with each run's config, numbers and curves,
+or, given a `--column` or more, from one evaluation, with a row for each network
+and trivial answer; `notes` that the file already has are kept.
 
 A file holds
 
@@ -48,6 +51,7 @@ from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.registry import check_known
 from rvmae_jax.tools.card import markdown
 from rvmae_jax.tools.comparison.summary import summarize
+from rvmae_jax.tools.evaluation_summary import summarize_evaluation
 from rvmae_jax.tools.result_file import format_cell, format_json
 from rvmae_jax.visualize.lines import draw_lines, drawn_from
 
@@ -209,13 +213,17 @@ def _filled(text: str) -> str:
 def main(args: flags.FlagValues) -> None:
   """Runs the command."""
   docs = pathlib.Path(args.docs).resolve()
-  comparison = args['from'].value
-  if bool(comparison) != bool(args.name):
+  measured = args['from'].value
+  if bool(measured) != bool(args.name):
     raise app.UsageError('--from and --name belong together.')
-  if comparison:
+  if measured:
     path = docs / 'results' / f'{args.name}.json'
     path.parent.mkdir(parents=True, exist_ok=True)
-    result = summarize(pathlib.Path(comparison), args.draw)
+    measured = pathlib.Path(measured)
+    if args.column:
+      result = summarize_evaluation(measured, args.column)
+    else:
+      result = summarize(measured, args.draw)
     result['turned'] = args.turned
     if path.exists():  # What was written by hand stays.
       result['notes'] = files.read_json(path).get('notes', result['notes'])
@@ -234,7 +242,10 @@ if __name__ == '__main__':
     'check', False, 'Write nothing; fail if a page is out of date.'
   )
   flags.DEFINE_string(
-    'from', None, 'Workdir of a comparison to make a file from.'
+    'from', None, 'Workdir of a comparison or evaluation to make a file from.'
+  )
+  flags.DEFINE_multi_string(
+    'column', [], 'Of an evaluation: HEADING=FIGURE, * for the network.'
   )
   flags.DEFINE_string('name', None, 'Name of that file, without .json.')
   flags.DEFINE_bool(

@@ -1,6 +1,5 @@
 """A comparison as a small table with all that is needed to check it."""
 
-import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,10 +8,10 @@ import numpy as np
 
 from rvmae_jax import files
 from rvmae_jax.tools.comparison.table import COSTS, is_share
+from rvmae_jax.tools.result_file import machine_of, needed_digits, rounded
 from rvmae_jax.visualize.curves import read_history
 
 _NUM_POINTS = 20  # Of a curve.
-_NUM_DIGITS = 5  # Of kept numbers.
 # Curves that are kept: these, terms of the loss, and what the core does.
 _CURVES = 'loss', 'psnr_hidden', 'grad_norm'
 
@@ -79,7 +78,7 @@ def summarize(
   return {
     'command': table['command'],
     'date': last['date'],
-    'machine': _machine(last['environment']),
+    'machine': machine_of(last['environment']),
     'commit': last['environment'].get('commit', 'unknown'),
     'columns': columns,
     'digits': digits,
@@ -92,7 +91,7 @@ def summarize(
       for name, config in configs.items()
     },
     'figures': {
-      name: [_rounded(r['figures'].get(name)) for r in results.values()]
+      name: [rounded(r['figures'].get(name)) for r in results.values()]
       for name in names
     },
     'curves': curves,
@@ -111,7 +110,7 @@ def _table(
   for name, _, share in figures:
     unit = 100 if share else 1
     found = [_cell(row, name, unit) for row in rows]
-    digits.append(1 if share else _needed_digits(found))
+    digits.append(1 if share else needed_digits(found))
     for row, cell in zip(cells, found):
       row.append(cell)
   for name, (heading, unit, form) in COSTS.items():
@@ -119,26 +118,15 @@ def _table(
     digits.append(int(form.split('.')[1][0]))
     for row, cell in zip(cells, rows):
       mean = cell['mean'].get(name)
-      row.append(None if mean is None else _rounded(mean / unit))
+      row.append(None if mean is None else rounded(mean / unit))
   return ['method', 'seeds', *headings], cells, digits
 
 
 def _cell(row: Mapping[str, Any], name: str, unit: float) -> Any:
   if name not in row['mean']:
     return None
-  mean, std = _rounded(unit * row['mean'][name]), row['std'][name]
-  return mean if std is None else [mean, _rounded(unit * std)]
-
-
-def _needed_digits(cells: Sequence[Any]) -> int:
-  """After the point, so that the largest number has three or four in all."""
-  values = [c[0] if isinstance(c, list) else c for c in cells if c is not None]
-  largest = max(map(abs, values), default=0)
-  return max(0, 2 - math.floor(math.log10(largest))) if largest else 1
-
-
-def _machine(environment: Mapping[str, str]) -> str:
-  return f'{environment["device"]}, jax {environment["jax"]}'
+  mean, std = rounded(unit * row['mean'][name]), row['std'][name]
+  return mean if std is None else [mean, rounded(unit * std)]
 
 
 def _curves(
@@ -156,7 +144,7 @@ def _curves(
   for name, (found_at, values) in history.items():
     is_wanted = name in wanted or name.startswith('core/')
     if is_wanted and np.array_equal(found_at, steps):
-      curves[name] = [_rounded(v) for v in values[picked].tolist()]
+      curves[name] = [rounded(v) for v in values[picked].tolist()]
   return curves
 
 
@@ -176,10 +164,10 @@ def _panel(
     line = {
       'name': method,
       'x': [step * batch_size for step in of_seeds[0]['step']],
-      'y': [_rounded(v) for v in values.mean(0).tolist()],
+      'y': [rounded(v) for v in values.mean(0).tolist()],
     }
     if len(values) > 1:
-      line['spread'] = [_rounded(v) for v in values.std(0, ddof=1).tolist()]
+      line['spread'] = [rounded(v) for v in values.std(0, ddof=1).tolist()]
     lines.append(line)
   return {'x': 'clips', 'y': name, 'lines': lines}
 
@@ -193,9 +181,3 @@ def _flat(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
     else:
       flat[f'{prefix}{key}'] = value
   return flat
-
-
-def _rounded(value: float | None) -> float | None:
-  if value is None or isinstance(value, int):
-    return value
-  return float(f'{value:.{_NUM_DIGITS}g}')
