@@ -41,8 +41,8 @@ def summarize_evaluation(
   results = written['evaluations']
   if not all('date' in result for result in results.values()):
     raise ValueError(
-      f'An older version of evaluate wrote {path}, without dates; delete it and '
-      'evaluate again.'
+      f'An older version of evaluate wrote {path}, without dates; delete it '
+      'and evaluate again.'
     )
   figures = {
     f'{alias}/{name}': value
