@@ -349,6 +349,8 @@ def test_two_processes_find_what_one_does(tmp_path):
     'one': [[]],
     'two': [[*coordinator, f'--process_id={number}'] for number in range(2)],
   }
+  two_devices = '--xla_force_host_platform_device_count=2'
+  xla_flags = f'{os.environ["XLA_FLAGS"]} {two_devices}'
   found = {}
   for name, processes in commands.items():
     running = [
@@ -360,8 +362,7 @@ def test_two_processes_find_what_one_does(tmp_path):
           *arguments,
         ],
         cwd=_ROOT,
-        env=os.environ
-        | {'XLA_FLAGS': '--xla_force_host_platform_device_count=2'},
+        env=os.environ | {'XLA_FLAGS': xla_flags},
       )
       for arguments in processes
     ]

@@ -48,7 +48,7 @@ def _train(run: _Run, workdir: str) -> None:
   """What the killed process does."""
   from rvmae_jax.train import train
 
-  os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=2'
+  os.environ['XLA_FLAGS'] += ' --xla_force_host_platform_device_count=2'
   config = get_config(f'steps={_NUM_STEPS}')
   config.data.num_workers = run.num_workers
   config.accumulation_steps = run.accumulation_steps

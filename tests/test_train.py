@@ -109,7 +109,10 @@ def _no_process_outlives_its_test():
 
 def _start(workdir, *arguments, devices=1, num_steps=4):
   """Starts the command in a process of its own."""
-  flag = f'--xla_force_host_platform_device_count={devices}'
+  xla_flags = (
+    f'{os.environ["XLA_FLAGS"]} '
+    f'--xla_force_host_platform_device_count={devices}'
+  )
   process = subprocess.Popen(
     [
       sys.executable,
@@ -121,7 +124,7 @@ def _start(workdir, *arguments, devices=1, num_steps=4):
       *arguments,
     ],
     cwd=pathlib.Path(RECIPE).parents[1],
-    env={**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': flag},
+    env={**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': xla_flags},
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,
     text=True,

@@ -33,7 +33,8 @@ def test_what_failed_or_has_no_figures_is_one_line():
 @pytest.mark.slow
 def test_all_of_it_runs_on_a_cpu(tmp_path):
   command = [sys.executable, '-m', 'rvmae_jax.benchmarks', 'gpu', '--quick']
-  one_device = {**os.environ, 'XLA_FLAGS': ''}
+  flags = f'{os.environ["XLA_FLAGS"]} --xla_force_host_platform_device_count=1'
+  one_device = {**os.environ, 'XLA_FLAGS': flags}
   printed = subprocess.run(
     [*command, f'--out={tmp_path}'],
     env=one_device,
