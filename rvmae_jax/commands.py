@@ -7,6 +7,7 @@
 Exit codes and signals are those of the module that runs.
 """
 
+import argparse
 import importlib.metadata
 import importlib.util
 import sys
@@ -43,6 +44,15 @@ def program(module: str) -> str:
   if sys.argv[0] == typed:
     return typed
   return f'python -m {module.removesuffix(".__main__")}'
+
+
+def command_line(module: str, doc: str) -> argparse.ArgumentParser:
+  """A command line of argparse; its help is the docstring of the module."""
+  return argparse.ArgumentParser(
+    prog=program(module),
+    description=doc,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
 
 
 def main() -> int:

@@ -132,7 +132,7 @@ class _RecipeParser(config_flags.ConfigFileFlagParser):
 
 
 def define_config_flag() -> None:
-  """Defines `--config=RECIPE` and `--config.x=y`, see `find_recipe`."""
+  """Defines `--config=RECIPE`, which is needed, and `--config.x=y`."""
   config_flags.DEFINE_config_file(
     'config',
     lock_config=True,
@@ -140,6 +140,7 @@ def define_config_flag() -> None:
     'arguments: rvm_pretrain.py:variant=S,runlocal.',
   )
   flags.FLAGS['config'].parser = _RecipeParser('config')
+  flags.mark_flag_as_required('config')
 
 
 def load_recipe(path: str | pathlib.Path) -> types.ModuleType:

@@ -304,5 +304,5 @@ if __name__ == '__main__':
     'dry_run', False, 'Print what would be read, pooled and trained; then stop.'
   )
   define_process_flags()
-  flags.mark_flags_as_required(['config', 'checkpoint'])
+  flags.mark_flag_as_required('checkpoint')
   run_command(main)

@@ -27,7 +27,6 @@ Only --out itself is replaced. Nothing is written if its folder holds the
 settings of another network, or weights that programs would load instead.
 """
 
-import argparse
 import itertools
 import json
 import pathlib
@@ -43,7 +42,7 @@ import rvmae_jax
 from rvmae_jax import artifacts, config_utils, weights
 from rvmae_jax.artifacts import writing
 from rvmae_jax.artifacts.program import build_program, usual_function
-from rvmae_jax.commands import program
+from rvmae_jax.commands import command_line
 from rvmae_jax.data import manifest
 from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.data.writing import whole_file, write_whole
@@ -410,11 +409,7 @@ def _check_equal(
 
 def main(argv: Sequence[str] | None = None) -> None:
   """Exports what the command line says and prints what the file holds."""
-  parser = argparse.ArgumentParser(
-    prog=program('rvmae_jax.export'),
-    description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-  )
+  parser = command_line('rvmae_jax.export', __doc__)
   parser.add_argument(
     '--checkpoint',
     required=True,

@@ -344,7 +344,6 @@ def main(args: flags.FlagValues) -> None:
 
 if __name__ == '__main__':
   config_utils.define_config_flag()
-  flags.mark_flag_as_required('config')
   flags.DEFINE_string('workdir', None, 'Folder for everything the run writes.')
   flags.DEFINE_bool(
     'dry_run', False, 'Print parameters, batch and FLOPs; then stop.'

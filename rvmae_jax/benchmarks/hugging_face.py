@@ -146,7 +146,6 @@ def main(args: flags.FlagValues) -> None:
 
 if __name__ == '__main__':
   define_config_flag()
-  flags.mark_flag_as_required('config')
   flags.DEFINE_bool(
     'compile', False, 'Also measure theirs under torch.compile.'
   )

@@ -160,7 +160,6 @@ def main(args: flags.FlagValues) -> None:
 
 if __name__ == '__main__':
   define_config_flag()
-  flags.mark_flag_as_required('config')
   flags.DEFINE_string('shards', '', 'Measure these shards as well.')
   flags.DEFINE_float('seconds', 20, 'Seconds to measure for.')
   flags.DEFINE_integer('batch_size', 8, 'Rows in a batch.')

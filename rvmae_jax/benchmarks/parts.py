@@ -234,6 +234,5 @@ def main(args: flags.FlagValues) -> None:
 
 if __name__ == '__main__':
   define_config_flag()
-  flags.mark_flag_as_required('config')
   flags.DEFINE_float('seconds', 20, 'Seconds to measure for, in total.')
   run_command(main)

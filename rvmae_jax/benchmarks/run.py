@@ -123,7 +123,7 @@ def main(args: flags.FlagValues) -> None:
 if __name__ == '__main__':
   define_config_flag()
   flags.DEFINE_string('workdir', None, 'Folder for videos, shards and the run.')
-  flags.mark_flags_as_required(['config', 'workdir'])
+  flags.mark_flag_as_required('workdir')
   flags.DEFINE_string('videos', '', HELP)
   flags.DEFINE_integer('sprites', 256, 'Number of videos of moving sprites.')
   flags.DEFINE_integer('steps', 200, 'Training steps.')

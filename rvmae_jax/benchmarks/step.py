@@ -197,7 +197,6 @@ def main(args: flags.FlagValues) -> None:
 
 if __name__ == '__main__':
   define_config_flag()
-  flags.mark_flag_as_required('config')
   flags.DEFINE_multi_string(
     'against', [], 'Other values, comma-separated; may be repeated.'
   )

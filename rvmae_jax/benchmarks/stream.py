@@ -127,7 +127,6 @@ def main(args: flags.FlagValues) -> None:
 
 if __name__ == '__main__':
   define_config_flag()
-  flags.mark_flag_as_required('config')
   flags.DEFINE_string('size', '256x256', 'HEIGHTxWIDTH of frames.')
   flags.DEFINE_list('streams', ['1', '4'], 'Numbers of videos side by side.')
   flags.DEFINE_integer('frames', 50, 'Frames that each takes in a round.')

@@ -13,19 +13,10 @@ from rvmae_jax.layers.positions import ClipPositions
 from rvmae_jax.layers.transformer import CrossEncoder, Encoder
 from rvmae_jax.models import flops, videomae
 from rvmae_jax.models.tubelets import SeesTubelets
-from rvmae_jax.models.variants import build_variant
+from rvmae_jax.models.variants import builder
 
 # Sizes are VideoMAE's, those of the decoder too: the paper's own were not seen.
 VARIANTS = {size: videomae.VARIANTS[size] for size in ('tiny', 'S', 'B')}
-
-
-def build_arvideo(*, variant: str = 'B', **fields) -> 'ARVideo':
-  """An ARVideo of a named size; `fields` override the size's or add options.
-
-  Raises:
-    ValueError: an unknown variant or field; near names are shown.
-  """
-  return build_variant(ARVideo, VARIANTS, variant, fields)
 
 
 class ARVideo(SeesTubelets, nn.Module):
@@ -231,3 +222,6 @@ class ARVideo(SeesTubelets, nn.Module):
     queries = self.query_token()[0].astype(self.dtype) + table[ids_mask]
     context = self.decoder_embedding(features) + table[seen]
     return self.output(self.decoder(queries, context))
+
+
+build_arvideo = builder(ARVideo, VARIANTS, usual='B')

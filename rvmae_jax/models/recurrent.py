@@ -12,35 +12,31 @@ from rvmae_jax.layers.recurrence import CORES
 from rvmae_jax.layers.transformer import CrossEncoder
 from rvmae_jax.models import flops
 from rvmae_jax.models.frame_encoder import FrameEncoder
+from rvmae_jax.models.variants import size
 
 _POSITIONS = ('flat', 'sincos_2d')
 
 
-def _variant(
-  width: int,
-  encoder: tuple[int, int, int],
-  core: tuple[int, int, int],
-  decoder: tuple[int, int, int] = (8, 16, 2048),
-  decoder_width: int = 512,
-) -> dict[str, int]:
-  """Fields of a size; of each stack blocks, heads and hidden width (MLP)."""
-  fields = {'width': width, 'decoder_width': decoder_width}
-  stacks = {'encoder': encoder, 'core': core, 'decoder': decoder}
-  for stack, (blocks, heads, mlp_dim) in stacks.items():
-    fields[f'{stack}_blocks'] = blocks
-    fields[f'{stack}_heads'] = heads
-    fields[f'{stack}_mlp_dim'] = mlp_dim
-  return fields
-
-
+# Of all sizes of RVM's paper.
+_DECODER = (8, 16, 2048)
 # Sizes S to H are those of RVM's paper; `tiny` is for debugging and the quick
 # start.
 VARIANTS = {
-  'tiny': _variant(128, (2, 4, 512), (1, 4, 512), (2, 4, 512), 128),
-  'S': _variant(384, (12, 6, 1536), (4, 8, 2048)),
-  'B': _variant(768, (12, 12, 3072), (4, 12, 3072)),
-  'L': _variant(1024, (24, 16, 4096), (4, 16, 4096)),
-  'H': _variant(1280, (32, 16, 5120), (4, 16, 5120)),
+  'tiny': size(
+    128, 128, encoder=(2, 4, 512), core=(1, 4, 512), decoder=(2, 4, 512)
+  ),
+  'S': size(
+    384, 512, encoder=(12, 6, 1536), core=(4, 8, 2048), decoder=_DECODER
+  ),
+  'B': size(
+    768, 512, encoder=(12, 12, 3072), core=(4, 12, 3072), decoder=_DECODER
+  ),
+  'L': size(
+    1024, 512, encoder=(24, 16, 4096), core=(4, 16, 4096), decoder=_DECODER
+  ),
+  'H': size(
+    1280, 512, encoder=(32, 16, 5120), core=(4, 16, 5120), decoder=_DECODER
+  ),
 }
 
 

@@ -11,16 +11,7 @@ from rvmae_jax.batch import MaskLayout
 from rvmae_jax.layers import patches
 from rvmae_jax.models import flops
 from rvmae_jax.models.recurrent import VARIANTS, RecurrentAutoencoder
-from rvmae_jax.models.variants import build_variant
-
-
-def build_rvm(*, variant: str = 'S', **fields) -> 'RVM':
-  """An RVM of a named size; `fields` override the size's or add options.
-
-  Raises:
-    ValueError: an unknown variant or field; near names are shown.
-  """
-  return build_variant(RVM, VARIANTS, variant, fields)
+from rvmae_jax.models.variants import builder
 
 
 class RVM(RecurrentAutoencoder):
@@ -141,3 +132,6 @@ class RVM(RecurrentAutoencoder):
     context = context.reshape(len(context), -1, self.width)
     decoded = self.decoder(queries, self.decoder_embedding(context))
     return self.output(decoded[:, :, 1:])
+
+
+build_rvm = builder(RVM, VARIANTS, usual='S')

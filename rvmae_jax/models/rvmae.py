@@ -10,16 +10,7 @@ from rvmae_jax.batch import MaskLayout, Slots
 from rvmae_jax.layers import patches, positions
 from rvmae_jax.models import flops
 from rvmae_jax.models.recurrent import VARIANTS, RecurrentAutoencoder
-from rvmae_jax.models.variants import build_variant
-
-
-def build_rvmae(*, variant: str = 'S', **fields) -> 'RVMAE':
-  """An R-VMAE of a named size; `fields` override the size's or add options.
-
-  Raises:
-    ValueError: an unknown variant or field; near names are shown.
-  """
-  return build_variant(RVMAE, VARIANTS, variant, fields)
+from rvmae_jax.models.variants import builder
 
 
 class RVMAE(RecurrentAutoencoder):
@@ -162,6 +153,9 @@ class RVMAE(RecurrentAutoencoder):
     # [B, T, N, W] -> [B, T*N, W]
     decoded = decoded.reshape(batch_size, -1, wide)
     return self.output(patches.take_tokens(decoded, ids_mask))
+
+
+build_rvmae = builder(RVMAE, VARIANTS, usual='S')
 
 
 def _num_shown(batch: Mapping[str, Any]) -> int:

@@ -13,50 +13,14 @@ from rvmae_jax.layers.positions import sincos_2d_xy
 from rvmae_jax.layers.transformer import CrossEncoder
 from rvmae_jax.models import flops
 from rvmae_jax.models.frame_encoder import FrameEncoder
-from rvmae_jax.models.variants import build_variant
+from rvmae_jax.models.variants import builder, size
 
 # S and B are the paper's; `tiny` is for tests and small videos.
 VARIANTS = {
-  'tiny': {
-    'width': 128,
-    'encoder_blocks': 2,
-    'encoder_heads': 4,
-    'encoder_mlp_dim': 512,
-    'decoder_width': 128,
-    'decoder_blocks': 2,
-    'decoder_heads': 4,
-    'decoder_mlp_dim': 512,
-  },
-  'S': {
-    'width': 384,
-    'encoder_blocks': 12,
-    'encoder_heads': 6,
-    'encoder_mlp_dim': 1536,
-    'decoder_width': 256,
-    'decoder_blocks': 4,
-    'decoder_heads': 8,
-    'decoder_mlp_dim': 1024,
-  },
-  'B': {
-    'width': 768,
-    'encoder_blocks': 12,
-    'encoder_heads': 12,
-    'encoder_mlp_dim': 3072,
-    'decoder_width': 512,
-    'decoder_blocks': 8,
-    'decoder_heads': 16,
-    'decoder_mlp_dim': 2048,
-  },
+  'tiny': size(128, 128, encoder=(2, 4, 512), decoder=(2, 4, 512)),
+  'S': size(384, 256, encoder=(12, 6, 1536), decoder=(4, 8, 1024)),
+  'B': size(768, 512, encoder=(12, 12, 3072), decoder=(8, 16, 2048)),
 }
-
-
-def build_siammae(*, variant: str = 'S', **fields) -> 'SiamMAE':
-  """A SiamMAE of a named size; `fields` override the size's or add options.
-
-  Raises:
-    ValueError: an unknown variant or field; near names are shown.
-  """
-  return build_variant(SiamMAE, VARIANTS, variant, fields)
 
 
 class SiamMAE(FrameEncoder):
@@ -206,3 +170,6 @@ class SiamMAE(FrameEncoder):
     # [B, T, 1+N, W] -> [B, T*(1+N), W]
     context = context.reshape(len(context), -1, self.decoder_width)
     return self.output(self.decoder(queries, context)[:, :, 1:])
+
+
+build_siammae = builder(SiamMAE, VARIANTS, usual='S')

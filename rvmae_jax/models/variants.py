@@ -1,41 +1,56 @@
 """Building networks of named sizes."""
 
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
 from rvmae_jax.layers.attention import Heads
-from rvmae_jax.registry import check_known, near_names
+from rvmae_jax.registry import check_known
 
 
-def build_variant(
+def size(
+  width: int, decoder_width: int, **stacks: tuple[int, int, int]
+) -> dict[str, int]:
+  """Fields of a size; of each stack blocks, heads and hidden width (MLP)."""
+  return {'width': width, 'decoder_width': decoder_width} | {
+    f'{stack}_{name}': number
+    for stack, numbers_of in stacks.items()
+    for name, number in zip(('blocks', 'heads', 'mlp_dim'), numbers_of)
+  }
+
+
+def builder(
   network: type[nn.Module],
   variants: Mapping[str, Mapping[str, Any]],
-  variant: str,
-  fields: Mapping[str, Any],
-) -> nn.Module:
-  """A network of a named size; `fields` override the size's or add options.
+  usual: str,
+) -> Callable[..., nn.Module]:
+  """What builds a network of a named size, `usual` unless another is named."""
 
-  Raises:
-    ValueError: an unknown variant or field; near names are shown.
-  """
-  kind = network.__name__
-  check_known(f'{kind} variant', variants, variant)
-  known = set(network.__dataclass_fields__) - {'parent', 'name'}
-  for field in fields:
-    if field not in known:
-      raise ValueError(
-        f'{kind} has no field {field!r}. {near_names(field, known)}'
-      )
-  fields = {**variants[variant], **fields}
-  for field, value in fields.items():
-    _check_field(kind, field, value, network.__dataclass_fields__[field].type)
-  if 'dtype' in fields:
-    fields['dtype'] = jnp.dtype(fields['dtype'])
-  return network(**fields)
+  def build(*, variant: str = usual, **fields: Any) -> nn.Module:
+    """The network; `fields` override the size's or add options.
+
+    Raises:
+      ValueError: an unknown variant or field; near names are shown.
+    """
+    kind = network.__name__
+    check_known(f'{kind} variant', variants, variant)
+    types = {
+      field: known.type
+      for field, known in network.__dataclass_fields__.items()
+      if field not in ('parent', 'name')
+    }
+    check_known(f'{kind} field', types, *fields)
+    fields = {**variants[variant], **fields}
+    for field, value in fields.items():
+      _check_field(kind, field, value, types[field])
+    if 'dtype' in fields:
+      fields['dtype'] = jnp.dtype(fields['dtype'])
+    return network(**fields)
+
+  return build
 
 
 # No network is deeper: a typing error, which would take days to build.

@@ -25,41 +25,18 @@ from rvmae_jax.layers.transformer import (
 from rvmae_jax.models import flops
 from rvmae_jax.models.pixel_decoder import PixelDecoder
 from rvmae_jax.models.tubelets import SeesTubelets
-from rvmae_jax.models.variants import build_variant
-
-
-def _variant(
-  encoder: tuple[int, int, int, int], decoder: tuple[int, int, int, int]
-) -> dict[str, int]:
-  """Width, blocks, heads and hidden width of the MLP, of both stacks."""
-  names = ('blocks', 'heads', 'mlp_dim')
-  return {
-    'width': encoder[0],
-    'decoder_width': decoder[0],
-    **{f'encoder_{name}': n for name, n in zip(names, encoder[1:])},
-    **{f'decoder_{name}': n for name, n in zip(names, decoder[1:])},
-  }
-
+from rvmae_jax.models.variants import builder, size
 
 # S to H are VideoMAE's, g is that of V2 (patches of 14); `tiny` is for tests
 # and small videos.
 VARIANTS = {
-  'tiny': _variant((128, 2, 4, 512), (96, 2, 4, 384)),
-  'S': _variant((384, 12, 6, 1536), (192, 4, 3, 768)),
-  'B': _variant((768, 12, 12, 3072), (384, 4, 6, 1536)),
-  'L': _variant((1024, 24, 16, 4096), (512, 4, 8, 2048)),
-  'H': _variant((1280, 32, 16, 5120), (640, 4, 8, 2560)),
-  'g': _variant((1408, 40, 16, 6144), (512, 4, 8, 2048)),
+  'tiny': size(128, 96, encoder=(2, 4, 512), decoder=(2, 4, 384)),
+  'S': size(384, 192, encoder=(12, 6, 1536), decoder=(4, 3, 768)),
+  'B': size(768, 384, encoder=(12, 12, 3072), decoder=(4, 6, 1536)),
+  'L': size(1024, 512, encoder=(24, 16, 4096), decoder=(4, 8, 2048)),
+  'H': size(1280, 640, encoder=(32, 16, 5120), decoder=(4, 8, 2560)),
+  'g': size(1408, 512, encoder=(40, 16, 6144), decoder=(4, 8, 2048)),
 }
-
-
-def build_videomae(*, variant: str = 'B', **fields) -> 'VideoMAE':
-  """A VideoMAE of a named size; `fields` override the size's or add options.
-
-  Raises:
-    ValueError: an unknown variant or field; near names are shown.
-  """
-  return build_variant(VideoMAE, VARIANTS, variant, fields)
 
 
 # Fields with a fixed choice.
@@ -328,3 +305,6 @@ class VideoMAE(SeesTubelets, nn.Module):
         f'{grid[0]} time slots, which space_time={self.space_time!r} needs; '
         'use a mask that draws slot by slot, such as tube.'
       )
+
+
+build_videomae = builder(VideoMAE, VARIANTS, usual='B')

@@ -12,7 +12,6 @@ bfloat16 kernels have no bound unless `--tolerance` sets one. `--out` writes the
 table as JSON, see docs/artifacts.md.
 """
 
-import argparse
 import itertools
 import pathlib
 import subprocess
@@ -26,7 +25,7 @@ import numpy as np
 
 from rvmae_jax import files, weights
 from rvmae_jax.artifacts.writing import note_path
-from rvmae_jax.commands import program
+from rvmae_jax.commands import command_line
 from rvmae_jax.data.frames import read_frames
 from rvmae_jax.evals import kept_probe
 from rvmae_jax.layers.quantised_products import KINDS, quantise
@@ -179,11 +178,7 @@ def _first_frames(
 
 def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command."""
-  parser = argparse.ArgumentParser(
-    prog=program('rvmae_jax.tools.check_artifact'),
-    description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-  )
+  parser = command_line('rvmae_jax.tools.check_artifact', __doc__)
   add = parser.add_argument
   as_exported = 'as given to rvmae_jax.export'
   add('--checkpoint', required=True, help=as_exported)

@@ -228,5 +228,5 @@ if __name__ == '__main__':
   )
   flags.DEFINE_string('only', '', 'Do only this run: METHOD/seed_N.')
   flags.DEFINE_integer('parent', 0, 'Id of a process to end with; 0: none.')
-  flags.mark_flags_as_required(['config', 'workdir'])
+  flags.mark_flag_as_required('workdir')
   run_command(main)

@@ -8,14 +8,13 @@
 Exit code: 0 all is well, 1 there are problems, 2 the command itself is wrong.
 """
 
-import argparse
 import collections
 import dataclasses
 import json
 import sys
 from collections.abc import Sequence
 
-from rvmae_jax.commands import program
+from rvmae_jax.commands import command_line
 from rvmae_jax.tools.checks import checkpoints as checkpoint_checks
 from rvmae_jax.tools.checks import leakage
 from rvmae_jax.tools.checks import videos as video_checks
@@ -25,11 +24,7 @@ _TABLE_ROWS = 200
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Runs a subcommand; returns the exit code."""
-  parser = argparse.ArgumentParser(
-    prog=program('rvmae_jax.tools.doctor'),
-    description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-  )
+  parser = command_line('rvmae_jax.tools.doctor', __doc__)
   commands = parser.add_subparsers(required=True, metavar='COMMAND')
   _add_videos(commands)
   checkpoint_checks.add_command(commands)

@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rvmae_jax import config_utils, weights
-from rvmae_jax.commands import program
+from rvmae_jax.commands import command_line
 from rvmae_jax.data import features as files
 from rvmae_jax.data.locking import FolderLock, InUseError
 from rvmae_jax.data.readers import VideoError
@@ -224,11 +224,7 @@ def fill_options(
 
 
 def _parser() -> argparse.ArgumentParser:
-  parser = argparse.ArgumentParser(
-    prog=program('rvmae_jax.tools.extract'),
-    description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-  )
+  parser = command_line('rvmae_jax.tools.extract', __doc__)
   add = parser.add_argument
   add(
     '--checkpoint', required=True, help='a run, a checkpoint or a weights file'

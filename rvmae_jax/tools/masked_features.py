@@ -216,5 +216,5 @@ if __name__ == '__main__':
     ['1', '4', '16'],
     'How many masks to average over; one result for each.',
   )
-  flags.mark_flags_as_required(['config', 'out', 'checkpoints'])
+  flags.mark_flags_as_required(['out', 'checkpoints'])
   run_command(main)

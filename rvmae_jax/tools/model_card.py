@@ -11,7 +11,6 @@ consent and origin (docs/privacy.md). Where nothing is known the card says so;
 no number, name or licence is made up. TEXT may hold Markdown.
 """
 
-import argparse
 import json
 import pathlib
 import sys
@@ -22,7 +21,7 @@ import jax
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils
-from rvmae_jax.commands import program
+from rvmae_jax.commands import command_line
 from rvmae_jax.data import manifest as manifests
 from rvmae_jax.parts import Parts, build_parts
 from rvmae_jax.tools.card import data as card_data
@@ -284,11 +283,7 @@ def _commands(workdir: pathlib.Path, measured) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
   """The command line; returns the exit code."""
-  parser = argparse.ArgumentParser(
-    prog=program('rvmae_jax.tools.model_card'),
-    description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-  )
+  parser = command_line('rvmae_jax.tools.model_card', __doc__)
   add = parser.add_argument
   add('--workdir', required=True, help='workdir of the run')
   add(

@@ -140,5 +140,5 @@ if __name__ == '__main__':
   flags.DEFINE_float('target_db', 30.0, 'PSNR of hidden patches to reach, dB.')
   flags.DEFINE_float('lr', 3e-3, 'Learning rate.')
   flags.DEFINE_list('methods', [], 'Methods to try; default: all.')
-  flags.mark_flags_as_required(['config', 'out'])
+  flags.mark_flag_as_required('out')
   run_command(main)

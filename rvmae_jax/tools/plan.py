@@ -81,5 +81,5 @@ if __name__ == '__main__':
     'against', [], 'A variant to compare with: model.remat=full,batch_size=8.'
   )
   flags.DEFINE_string('json', '', 'Also write everything to this file.')
-  flags.mark_flags_as_required(['config', 'topology'])
+  flags.mark_flag_as_required('topology')
   run_command(main)

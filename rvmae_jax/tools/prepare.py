@@ -25,7 +25,6 @@ it misses some. See docs/privacy.md.
 folder that every worker sees; arguments unknown here go to Beam.
 """
 
-import argparse
 import collections
 import concurrent.futures
 import concurrent.futures.process
@@ -39,7 +38,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rvmae_jax.commands import program
+from rvmae_jax.commands import command_line
 from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.encoding import Encoding, encode_record
 from rvmae_jax.data.faces import FaceDetector, find_faces
@@ -382,11 +381,7 @@ def _manifest(
 
 def main(arguments: Sequence[str] | None = None) -> None:
   """The command line; see the top of the file."""
-  parser = argparse.ArgumentParser(
-    prog=program('rvmae_jax.tools.prepare'),
-    description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-  )
+  parser = command_line('rvmae_jax.tools.prepare', __doc__)
   add = parser.add_argument
   add('--input', required=True, help='folder or list of videos')
   add('--output', required=True, help='folder of the shards')

@@ -39,7 +39,6 @@ def main(args: flags.FlagValues) -> None:
 
 if __name__ == '__main__':
   define_config_flag()
-  flags.mark_flag_as_required('config')
   flags.DEFINE_string('out', 'batch.png', 'Picture to write.')
   flags.DEFINE_integer('num', 4, 'Clips to draw.', lower_bound=1)
   run_command(main)

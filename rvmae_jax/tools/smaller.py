@@ -175,5 +175,5 @@ if __name__ == '__main__':
     'Runs of tools/prune; a path with a comma goes into double quotes.',
   )
   flags.DEFINE_string('out', None, 'The JSON file to write.')
-  flags.mark_flags_as_required(['config', 'checkpoint', 'out'])
+  flags.mark_flags_as_required(['checkpoint', 'out'])
   run_command(main)

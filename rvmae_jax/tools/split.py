@@ -28,7 +28,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rvmae_jax.commands import program
+from rvmae_jax.commands import command_line
 from rvmae_jax.data.classes import clean_label
 from rvmae_jax.data.fingerprints import content_sha256
 from rvmae_jax.data.sources.folder import find_videos, read_folders
@@ -224,11 +224,7 @@ def split_videos(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
   """The command line; returns the exit code, 2 where it is not possible."""
-  parser = argparse.ArgumentParser(
-    prog=program('rvmae_jax.tools.split'),
-    description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-  )
+  parser = command_line('rvmae_jax.tools.split', __doc__)
   add = parser.add_argument
   add(
     '--input', required=True, help='a .csv, .json or .jsonl list, or a folder'

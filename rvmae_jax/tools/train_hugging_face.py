@@ -269,5 +269,5 @@ def main(args: flags.FlagValues) -> None:
 if __name__ == '__main__':
   config_utils.define_config_flag()
   flags.DEFINE_string('out', None, 'The JSON file to write.')
-  flags.mark_flags_as_required(['config', 'out'])
+  flags.mark_flag_as_required('out')
   run_command(main)

@@ -6,6 +6,7 @@ RandAugment (1909.13719) with the ranges of timm's 'increasing' set, in which
 strength 0 means no change wherever that is possible.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -24,12 +25,13 @@ _FILL = (124, 116, 104)
 _Change = Callable[[np.ndarray, float], np.ndarray]
 
 
+@dataclasses.dataclass
 class RandAugment:
   """Applies `num_changes` changes, drawn with replacement.
 
   The defaults are m7-n4-mstd0.5, with which VideoMAE is fine-tuned.
 
-  Args:
+  Attributes:
     magnitude: mean strength, from 0 to 10.
     num_changes: how many to draw.
     magnitude_std: standard deviation of each one's strength.
@@ -42,27 +44,25 @@ class RandAugment:
     ValueError: a number is out of range.
   """
 
-  def __init__(
-    self,
-    magnitude: float = 7,
-    num_changes: int = 4,
-    magnitude_std: float = 0.5,
-    probability: float = 0.5,
-    geometric: bool = True,
-  ):
-    if not 0 <= magnitude <= 10 or magnitude_std < 0 or num_changes < 1:
+  magnitude: float = 7
+  num_changes: int = 4
+  magnitude_std: float = 0.5
+  probability: float = 0.5
+  geometric: bool = True
+
+  def __post_init__(self):
+    check_probability('rand_augment', self.probability)
+    if (
+      not 0 <= self.magnitude <= 10
+      or self.magnitude_std < 0
+      or self.num_changes < 1
+    ):
       raise ValueError(
-        f'rand_augment: magnitude={magnitude} must lie in [0, 10], '
-        f'magnitude_std={magnitude_std} must not be negative and num_changes='
-        f'{num_changes} must be at least 1.'
+        f'{self}: magnitude must lie in [0, 10], magnitude_std must not be '
+        'negative and num_changes must be at least 1.'
       )
-    self.magnitude = magnitude
-    self.num_changes = num_changes
-    self.magnitude_std = magnitude_std
-    self.probability = check_probability('rand_augment', probability)
-    self.geometric = geometric
     self.changes = [*COLOUR_CHANGES.values()]
-    if geometric:
+    if self.geometric:
       self.changes += GEOMETRIC_CHANGES.values()
 
   def __call__(
@@ -87,14 +87,6 @@ def _on_clip(change: Callable[[Image.Image, float], Image.Image]) -> _Change:
 
 def _enhance(enhancer, image: Image.Image, strength: float) -> Image.Image:
   return enhancer(image).enhance(1 + 0.9 * strength)
-
-
-def _posterise(image: Image.Image, strength: float) -> Image.Image:
-  return ImageOps.posterize(image, max(1, 4 - int(abs(strength) * 4)))
-
-
-def _solarise(image: Image.Image, strength: float) -> Image.Image:
-  return ImageOps.solarize(image, 256 - int(abs(strength) * 256))
 
 
 def _lift_dark(image: Image.Image, strength: float) -> Image.Image:
@@ -139,8 +131,12 @@ COLOUR_CHANGES = {
   'auto_contrast': _on_clip(lambda image, _: ImageOps.autocontrast(image)),
   'equalise': _on_clip(lambda image, _: ImageOps.equalize(image)),
   'invert': _on_clip(lambda image, _: ImageOps.invert(image)),
-  'posterise': _on_clip(_posterise),
-  'solarise': _on_clip(_solarise),
+  'posterise': _on_clip(
+    lambda image, s: ImageOps.posterize(image, max(1, 4 - int(abs(s) * 4)))
+  ),
+  'solarise': _on_clip(
+    lambda image, s: ImageOps.solarize(image, 256 - int(abs(s) * 256))
+  ),
   'lift_dark': _on_clip(_lift_dark),
   'brightness': _on_clip(functools.partial(_enhance, ImageEnhance.Brightness)),
   'contrast': _on_clip(functools.partial(_enhance, ImageEnhance.Contrast)),
