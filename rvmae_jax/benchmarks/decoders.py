@@ -22,7 +22,7 @@ from absl import app, flags
 
 from rvmae_jax.commands import run_command
 from rvmae_jax.data.decoding import VideoError, open_record
-from rvmae_jax.data.encoded import open_container
+from rvmae_jax.data.packets import open_container
 from rvmae_jax.data.records import NO_LABEL
 from rvmae_jax.data.sources.folder import find_videos
 

@@ -8,21 +8,14 @@ damaged files, two frames at one time, AVI with B-frames) the file is decoded
 once to see what comes out.
 
 A read seeks to the last key frame that is shown no later than the wanted frame
-and decodes from there, so that it costs a group of pictures and not a film. A
-packet is believed to be the one in the table only if it is the same to the bit:
-a seek that lands elsewhere is noticed, and the file is read in order.
+and decodes from there, so that it costs a group of pictures and not a film.
 """
 
 import bisect
-import collections
-import contextlib
 import dataclasses
-import functools
 import hashlib
-import io
 import itertools
 import os
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -32,6 +25,7 @@ from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
 from rvmae_jax.data.display import orientation, to_rgb
+from rvmae_jax.data.packets import Packets, is_url
 from rvmae_jax.data.readers import (
   IMAGES_PER_SECOND,
   Reader,
@@ -80,55 +74,20 @@ class _Entry(NamedTuple):
   Attributes:
     index: of a frame.
     position: of its packet among those of the stream, in decoding order.
-    seek_to: times to seek to, one after the other, until one serves.
+    seeks: whether to try to seek to it.
   """
 
   index: int
   position: int
-  seek_to: tuple[int, ...]
+  seeks: bool = True
 
 
-# Metadata may be cut off within a character. From version 19 on PyAV keeps such
-# bytes as surrogates; before, it fails unless told to keep them.
-_KEEP_METADATA = {'metadata_errors': 'surrogateescape'}
-if int(av.__version__.partition('.')[0]) >= 19:
-  _KEEP_METADATA = {}
-
-# Seconds that a server may be silent, while opening and while reading.
-_TIMEOUT_S = 30.0
+_START = _Entry(0, 0, seeks=False)
 
 # Orders of frames that took a full decode: file -> positions of packets. A
 # process opens its files over and over; the oldest go first.
 _DECODED_ORDERS: dict[tuple, list[int] | int] = {}
 _NUM_DECODED_ORDERS = 10_000
-
-
-def open_container(source: str | io.IOBase) -> av.container.InputContainer:
-  """Opens a video file, whatever bytes its metadata hold.
-
-  Args:
-    source: a path, a URL or an open file.
-
-  Raises:
-    av.FFmpegError: it is no file that FFmpeg reads.
-  """
-  if isinstance(source, str) and is_url(source):
-    return av.open(source, timeout=_TIMEOUT_S, **_KEEP_METADATA)
-  return av.open(source, **_KEEP_METADATA)
-
-
-def is_url(path: str) -> bool:
-  """Whether a name is an address such as https://HOST/FILE."""
-  return '://' in path
-
-
-def video_stream(
-  container: av.container.InputContainer,
-) -> av.video.stream.VideoStream | None:
-  """The first video stream that is no cover picture, None without one."""
-  cover = av.stream.Disposition.attached_pic
-  videos = container.streams.video
-  return next((s for s in videos if not s.disposition & cover), None)
 
 
 class EncodedReader(Reader):
@@ -143,24 +102,29 @@ class EncodedReader(Reader):
     self, path: str, source: str | bytes, num_threads: int = 1, **trim
   ):
     self.path = path
-    self._source = source
-    self._num_threads = num_threads
-    self._container = None
     self._convert = VideoReformatter()
     with video_errors(path):
-      self._open()
+      self._packets = Packets(path, source, num_threads)
       times_s = self._index()
     super().__init__(path, times_s, **trim)
+
+  @property
+  def slow_because(self) -> str:
+    if self._doubt:
+      return f'{self._doubt}: the whole file is decoded to open it'
+    reason = self._packets.in_order_because
+    return f'{reason}: it is read from the start' if reason else ''
 
   def info(self) -> VideoInfo:
     """What the container and the first frame say."""
     with video_errors(self.path):
       frame = self._video_frame(self._first)
     turned = orientation(frame)
-    fps = float(self._stream.average_rate or self._stream.guessed_rate or 0)
+    stream = self._packets.stream
+    fps = float(stream.average_rate or stream.guessed_rate or 0)
     return VideoInfo(
-      container=self._container.format.name,
-      codec=self._stream.codec_context.name,
+      container=self._packets.container.format.name,
+      codec=stream.codec_context.name,
       pixel_format=frame.format.name,
       width=frame.width,
       height=frame.height,
@@ -170,35 +134,11 @@ class EncodedReader(Reader):
       start_s=self._start_s + float(self._times_s[self._first]),
       rotation_degrees=turned.degrees,
       is_mirrored=turned.is_mirrored,
-      pixel_aspect=float(self._stream.sample_aspect_ratio or 1),
+      pixel_aspect=float(stream.sample_aspect_ratio or 1),
     )
 
   def close(self) -> None:
-    if self._container is not None:
-      self._container.close()
-
-  def _open(self) -> None:
-    """Opens the file, again if need be, at its first packet."""
-    self.close()
-    source = self._source
-    if not _num_bytes(source):
-      raise VideoError(self.path, 'the file is empty')
-    self._container = open_container(
-      io.BytesIO(source) if isinstance(source, bytes) else source
-    )
-    self._stream = video_stream(self._container)
-    if self._stream is None:
-      raise VideoError(self.path, 'no video stream')
-    codec = self._stream.codec_context
-    if codec is None:
-      raise VideoError(
-        self.path,
-        'no decoder for its codec in this FFmpeg; convert it, to H.264 for '
-        'example',
-      )
-    check_pixels(self.path, codec.width, codec.height)
-    codec.thread_count = self._num_threads
-    codec.thread_type = 'AUTO'
+    self._packets.close()
 
   # ------------------------------------------------------------ which frames
 
@@ -208,130 +148,84 @@ class EncodedReader(Reader):
     Returns:
       When each frame is shown, in seconds from the first.
     """
-    is_vp8 = self._stream.codec_context.name == 'vp8'
-    rows = [
-      (
-        packet.pts,
-        packet.dts,
-        _identity(packet),
-        packet.is_keyframe,
-        not (packet.is_discard or (is_vp8 and _is_hidden_vp8(packet))),
-        packet.is_corrupt,
-      )
-      for packet in self._packets()
-    ]
-    # What is known of the packets, each a tuple in decoding order.
-    self._pts, self._dts, self._identities, is_key, is_shown, is_corrupt = (
-      zip(*rows) if rows else [()] * 6
-    )
-    self._entries = [self._entry(0, 0)] if rows else []
+    packets = self._packets
+    self._seekable = [_Entry(0, 0)]
     self._index_of: dict[int, int] = {}
     self._is_counted = False
     self._wanted = -1
     self._shown = np.inf
-    shown = [*itertools.compress(range(len(rows)), is_shown)]
-    doubt = 'a part of it is damaged or missing'
-    if True not in is_corrupt:
-      doubt = self._doubt([self._pts[i] for i in shown])
+    shown = [*itertools.compress(itertools.count(), packets.is_shown)]
+    self._doubt = 'a part of it is damaged or missing'
+    if True not in packets.is_corrupt:
+      self._doubt = _doubt(packets, [packets.pts[i] for i in shown])
     # Frames on the way to the wanted one that nothing builds on need not be
     # decoded. Only H.264 marks them without exceptions.
-    self._skips = self._stream.codec.name == 'h264' and not doubt
-    if doubt:
+    codec = packets.stream.codec.name
+    self._skips = codec == 'h264' and not self._doubt
+    if self._doubt:
       order = self._decoded_order()
       self._is_counted = len({*order} - {None}) < len(order)
-      self.slow_because = f'{doubt}: the whole file is decoded to open it'
     else:
-      order = sorted(shown, key=self._pts.__getitem__)
-      order = self._without_lost_head(order, is_key)
+      order = sorted(shown, key=packets.pts.__getitem__)
+      order = self._without_lost_head(order)
     if not self._is_counted:
       self._index_of = {position: i for i, position in enumerate(order)}
-      self._entries += self._key_entries(is_key)
+      self._seekable += self._key_entries()
     return self._shown_at(order)
-
-  def _doubt(self, pts: Sequence[int | None]) -> str:
-    """Why times do not tell which frames come and in what order; or ''."""
-    dts = [time for time in self._dts if time is not None]
-    if None in pts:
-      return 'frames have no times'
-    if len({*pts}) < len(pts):
-      return 'two frames have the same time'
-    if dts != sorted(dts):
-      return 'times go back, as where files were joined'
-    if not self._stream.codec_context.has_b_frames or len(pts) < 2:
-      return ''
-    # With B-frames times rise and fall, unless they are those of decoding. AVI
-    # has no others, and Matroska would not show the difference.
-    container = self._container.format.name
-    is_one = container == 'matroska,webm' or all(
-      dts in (None, pts) for dts, pts in zip(self._dts, self._pts)
-    )
-    if container == 'avi' or (is_one and pts == sorted(pts)):
-      return 'times do not tell in what order frames are shown'
-    return ''
 
   def _decoded_order(self) -> list[int | None]:
     """Positions of the packets of all frames, by decoding all of them."""
-    source = _source_key(self._source)
+    source = _source_key(self._packets.source)
     order = _DECODED_ORDERS.get(source)
     # With threads an error may take other frames along.
-    self._stream.codec_context.thread_count = self._num_threads = 1
+    self._packets.set_threads(1)
     if order is None:
-      start = self._entries[0]._replace(seek_to=())
-      order = [frame.pts for frame in self._decode(start)]
+      order = [frame.pts for frame in self._decode(_START)]
       if source is not None:
         _DECODED_ORDERS[source] = order
         while len(_DECODED_ORDERS) > _NUM_DECODED_ORDERS:
           del _DECODED_ORDERS[next(iter(_DECODED_ORDERS))]
     return order
 
-  def _without_lost_head(
-    self, order: list[int], is_key: Sequence[bool]
-  ) -> list[int]:
+  def _without_lost_head(self, order: list[int]) -> list[int]:
     """Leaves out frames at the start whose key frame was cut off.
 
     What is stored before the first key frame, or shown before it, may need one
     that is not there; whether it comes is seen by decoding up to there.
     """
+    pts, is_key = self._packets.pts, self._packets.is_key
     first = is_key.index(True) if True in is_key else len(is_key)
     # A key frame that is hidden may lack a time; those shown have one.
-    start = self._pts[first] if first in order else -np.inf
-    doubtful = {i for i in order if i < first or self._pts[i] < start}
+    start = pts[first] if first in order else -np.inf
+    doubtful = {i for i in order if i < first or pts[i] < start}
     if not doubtful:
       return order
     came = set()
-    for frame in self._decode(self._entries[0]._replace(seek_to=())):
+    for frame in self._decode(_START):
       came.add(frame.pts)
       if frame.pts not in doubtful:
         break
     return [i for i in order if i in came or i not in doubtful]
 
-  def _key_entries(self, is_key: Sequence[bool]) -> Iterator[_Entry]:
+  def _key_entries(self) -> Iterator[_Entry]:
     """Key frames before which no frame is stored that is shown after them."""
+    is_key = self._packets.is_key
     indices = [self._index_of.get(i, -1) for i in range(len(is_key))]
     latest = [*itertools.accumulate(indices, max)]
     for position in itertools.compress(range(len(is_key)), is_key):
       if position and indices[position] > latest[position - 1]:
-        yield self._entry(indices[position], position)
-
-  def _entry(self, index: int, position: int) -> _Entry:
-    # MPEG program streams give other times to the first packets after a seek:
-    # if the packet is not found, seek to one well before it.
-    positions = (position, max(0, position - _PACKETS_BACK))
-    times = [
-      self._pts[i] if self._dts[i] is None else self._dts[i] for i in positions
-    ]
-    seek_to = tuple(t for t in dict.fromkeys(times) if t is not None)
-    return _Entry(index, position, seek_to)
+        yield _Entry(indices[position], position)
 
   def _shown_at(self, order: Sequence[int | None]) -> np.ndarray:
     """When frames are shown: the times of their packets, made to rise."""
-    rate = self._stream.guessed_rate or IMAGES_PER_SECOND
-    tick = self._stream.time_base
+    pts = self._packets.pts
+    rate = self._packets.stream.guessed_rate or IMAGES_PER_SECOND
+    tick = self._packets.stream.time_base
     ticks = []
     if not self._is_counted:
-      ticks = [self._pts[i] for i in order]
+      ticks = [pts[i] for i in order]
       if None not in ticks and ticks != sorted(ticks):
-        stored = [self._pts[i] for i in sorted(order)]
+        stored = [pts[i] for i in sorted(order)]
         if stored == sorted(stored):
           ticks = stored  # Times of decoding: as many, one for each frame.
     if not ticks or None in ticks:
@@ -360,19 +254,25 @@ class EncodedReader(Reader):
     return to_rgb(frame, self._convert)
 
   def _video_frame(self, index: int) -> av.VideoFrame:
-    at = bisect.bisect(self._entries, index, key=lambda entry: entry.index) - 1
-    entry = self._entries[at]
+    entries = self._entries()
+    at = bisect.bisect(entries, index, key=lambda entry: entry.index) - 1
+    entry = entries[at]
     # Going on beats seeking, except backwards or over a key frame.
     if index <= self._shown or entry.position > self._fed + 1:
       self._start(entry)
     frame = self._advance(index)
-    if frame is None and self._entry_now != self._entries[0]:
+    first, *_ = self._entries()
+    if frame is None and self._entry_now != first:
       # The key frame was not enough (gradual refresh): take all before it too.
-      self._start(self._entries[0])
+      self._start(first)
       frame = self._advance(index)
     if frame is None:
       raise VideoError(self.path, f'frame {index} cannot be decoded')
     return frame
+
+  def _entries(self) -> list[_Entry]:
+    """Where decoding may start, as far as is known by now."""
+    return [_START] if self._packets.in_order_because else self._seekable
 
   def _start(self, entry: _Entry) -> None:
     """Lets decoding begin at an entry."""
@@ -401,7 +301,8 @@ class EncodedReader(Reader):
       if index is None:
         continue
       if position == entry.position != 0 and _builds_on_others(frame):
-        self._read_in_order('frames that it calls key frames are none')
+        reason = 'frames that it calls key frames are none'
+        self._packets.in_order_because = reason
         return
       if frame.key_frame and position > self._damaged:
         self._damaged = np.inf
@@ -421,7 +322,7 @@ class EncodedReader(Reader):
     frame builds on them: they are left out.
     """
     has_begun, was_early = False, None
-    for position, packet in self._packets_from(entry):
+    for position, packet in self._packets.read(entry.position, entry.seeks):
       self._fed = position
       index = self._index_of.get(position, np.inf)
       if index < entry.index:
@@ -429,7 +330,7 @@ class EncodedReader(Reader):
       if self._skips and (index < self._wanted) is not was_early:
         was_early = index < self._wanted
         skipped = 'NONREF' if was_early else 'DEFAULT'
-        self._stream.codec_context.skip_frame = skipped
+        self._packets.stream.codec_context.skip_frame = skipped
       packet.pts = position
       try:
         frames = packet.decode()
@@ -440,94 +341,35 @@ class EncodedReader(Reader):
         continue
       has_begun = has_begun or bool(frames)
       yield from frames
-    yield from self._stream.decode(None)  # Those that wait for their turn.
-
-  # ------------------------------------------------------------ packets
-
-  def _packets_from(self, entry: _Entry) -> Iterator[tuple[int, av.Packet]]:
-    """Yields (position, packet) in decoding order."""
-    position = entry.position
-    for time in entry.seek_to:
-      with contextlib.suppress(av.FFmpegError):
-        self._container.seek(time, stream=self._stream)
-        for packet in self._known_packets(position):
-          yield position, packet
-          position += 1
-      if position > entry.position or position == len(self._pts):
-        break
-    if position < len(self._pts):
-      # It does not seek, or leads astray: read it in order.
-      if entry.position or position:
-        self._read_in_order('seeks do not land where they should')
-      if position > entry.position:
-        return  # The decoder would miss what it was given: begin anew.
-      self._open()
-      yield from itertools.islice(enumerate(self._packets()), position, None)
-
-  def _read_in_order(self, reason: str) -> None:
-    """Lets decoding begin at the start of the file from now on."""
-    self._entries = [self._entries[0]._replace(seek_to=())]
-    if not self.slow_because:
-      self.slow_because = f'{reason}: it is read from the start'
-
-  @functools.cached_property
-  def _position_of(self) -> dict[tuple, int]:
-    """Positions of the packets that are like no other, by identity."""
-    return _unique_positions(self._identities)
-
-  def _known_packets(self, position: int) -> Iterator[av.Packet]:
-    """Yields packets from `position` on, as long as they are the right ones."""
-    at = None
-    for packet in self._packets():
-      identity = _identity(packet)
-      if at is None or identity != self._identities[at]:
-        at = self._position_of.get(identity)  # Not known at once after a seek.
-      if at is None:
-        continue
-      if at > position:
-        return
-      if at == position:
-        yield packet
-        position += 1
-      at += 1
-      if at == len(self._pts):
-        return
-
-  def _packets(self) -> Iterator[av.Packet]:
-    return (p for p in self._container.demux(self._stream) if p.size)
+    yield from self._packets.stream.decode(None)  # Those that wait.
 
 
-# A little more than a group of pictures usually has.
-_PACKETS_BACK = 16
-
-
-def _identity(packet: av.Packet) -> tuple[int | None, int, int]:
-  """Tells a packet from others by its time, size and content."""
-  return packet.pts, packet.size, zlib.crc32(packet)
-
-
-def _is_hidden_vp8(packet: av.Packet) -> bool:
-  """Whether a picture is there only for others to build on."""
-  return not memoryview(packet)[0] & 0x10  # The bit show_frame.
-
-
-def _unique_positions(identities: Sequence[tuple]) -> dict[tuple, int]:
-  """Positions of what is there only once."""
-  counts = collections.Counter(identities)
-  return {key: i for i, key in enumerate(identities) if counts[key] == 1}
+def _doubt(packets: Packets, pts: Sequence[int | None]) -> str:
+  """Why times `pts` do not tell which frames come in what order; or ''."""
+  dts = [time for time in packets.dts if time is not None]
+  if None in pts:
+    return 'frames have no times'
+  if len({*pts}) < len(pts):
+    return 'two frames have the same time'
+  if dts != sorted(dts):
+    return 'times go back, as where files were joined'
+  if not packets.stream.codec_context.has_b_frames or len(pts) < 2:
+    return ''
+  # With B-frames times rise and fall, unless they are those of decoding. AVI
+  # has no others, and Matroska would not show the difference.
+  container = packets.container.format.name
+  is_one = container == 'matroska,webm' or all(
+    dts in (None, pts) for dts, pts in zip(packets.dts, packets.pts)
+  )
+  if container == 'avi' or (is_one and pts == sorted(pts)):
+    return 'times do not tell in what order frames are shown'
+  return ''
 
 
 def _builds_on_others(frame: av.VideoFrame) -> bool:
   """Whether the decoder says that a frame is no key frame."""
   predicted = (PictureType.P, PictureType.B)
   return not frame.key_frame and PictureType(frame.pict_type) in predicted
-
-
-def _num_bytes(source: str | bytes) -> int:
-  """Size of a file; 1 of a URL, which is not asked."""
-  if isinstance(source, bytes):
-    return len(source)
-  return 1 if is_url(source) else os.path.getsize(source)
 
 
 def _source_key(source: str | bytes) -> tuple | None:

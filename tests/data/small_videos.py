@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from rvmae_jax.data.encoded import open_container
+from rvmae_jax.data.packets import open_container
 
 SIZE = 64
 NUM_FRAMES = 48

@@ -9,8 +9,8 @@ import av
 import numpy as np
 
 from rvmae_jax.data.decoding import Reader, VideoError, open_record, probe
-from rvmae_jax.data.encoded import open_container, video_stream
 from rvmae_jax.data.fingerprints import size_bytes
+from rvmae_jax.data.packets import open_container, video_stream
 from rvmae_jax.data.readers import video_errors
 from rvmae_jax.data.records import NO_LABEL
 from rvmae_jax.data.sources.folder import find_videos
