@@ -286,7 +286,7 @@ _LEARNED = _SCENES | {
   'num_epochs': 1,
 }
 _SMALL = {'width': 32, 'num_heads': 2}
-# On several devices in tests/evals/test_readouts.py.
+# On several devices in tests/evals/readouts/test_readout_networks.py.
 _READOUTS = {
   'depth': _LEARNED
   | {'name': 'depth', 'head': _SMALL | {'patch_shape': (2, 16, 16)}},
