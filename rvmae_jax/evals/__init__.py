@@ -49,6 +49,7 @@ class Evaluation(abc.ABC):
       and not from its own.
     is_of_device: whether it has to be done again on another device.
     num_trainings: of heads, those included that are not chosen.
+    trivial_name: of the answer that ignores the video; '' where it has none.
   """
 
   sides: ClassVar[Sequence[str]] = ('videos',)
@@ -58,6 +59,7 @@ class Evaluation(abc.ABC):
   asks_classifier: ClassVar[bool] = False
   is_of_device: ClassVar[bool] = False
   num_trainings = 0
+  trivial_name = ''
 
   @abc.abstractmethod
   def run(self, functions: Any) -> Result:
@@ -66,6 +68,12 @@ class Evaluation(abc.ABC):
   def test_files(self) -> list[str]:
     """What is asked about of a dataset of its own, which is no source."""
     return []
+
+  def first_frames(self) -> Any:
+    """As `Videos.first_frames`, of a dataset of its own that it cuts into
+    clips; None without one.
+    """
+    return None
 
   def videos_by_side(self) -> dict[str, Any]:
     """The `Videos` that are read."""

@@ -19,28 +19,30 @@ def describe(alias: str, evaluation: Evaluation) -> str:
     alias: its name in the config.
     evaluation: see `rvmae_jax.evals`.
   """
-  lines = [f'{alias}: {EVALS.name_of(type(evaluation))}']
-  if hasattr(evaluation, 'first_frames'):
-    lines += _of_first(evaluation)
-  elif files := evaluation.test_files():
-    lines.append(f'  {len(files)} files, the first {files[0]}')
+  names = [field.name for field in dataclasses.fields(evaluation)]
+  settings = {name: getattr(evaluation, name) for name in names}
+  lines = [*_of_first(evaluation)]
+  if not lines and (files := evaluation.test_files()):
+    lines = [f'  {len(files)} files, the first {files[0]}']
+  lines.insert(0, f'{alias}: {EVALS.name_of(type(evaluation))}')
   sides = evaluation.videos_by_side()
-  if not sides and not hasattr(evaluation, 'size'):
+  if not sides and 'size' not in settings:
     lines.append('  pixels: {} x {}'.format(*evaluation.videos.size))
   for side, videos in sides.items():
     lines += _of_videos(side, videos)
-  for name in getattr(evaluation, 'poolings', ()):
+  for name in settings.get('poolings', ()):
     *_, videos = sides.values()
-    num_frames = videos.num_frames // getattr(evaluation, 'num_clips', 1)
+    num_frames = videos.num_frames // settings.get('num_clips', 1)
     text = Pooling.named(name).describe(num_frames, videos.tubelet_size)
     lines.append(f'  pooled {name}: {text}')
-  if hasattr(evaluation, 'trivial_name'):
+  if evaluation.trivial_name:
     lines.append(f'  answer that ignores the video: {evaluation.trivial_name}')
   lines.append(f'  trainings: {evaluation.num_trainings}')
-  for field in dataclasses.fields(evaluation):
-    value = getattr(evaluation, field.name)
-    if not isinstance(value, Videos):
-      lines.append(f'  {field.name}: {value}')
+  lines += [
+    f'  {name}: {value}'
+    for name, value in settings.items()
+    if not isinstance(value, Videos)
+  ]
   return '\n'.join(lines)
 
 
@@ -60,13 +62,16 @@ def _of_videos(side: str, videos: Videos) -> Iterator[str]:
   yield from _of_first(videos)
 
 
-def _of_first(videos: Any) -> Iterator[str]:
-  """Frames and their times of what has `first_frames`."""
+def _of_first(reader: Evaluation | Videos) -> Iterator[str]:
+  """Its `first_frames` and their times, if it reads any."""
   try:
-    path, frames = videos.first_frames()
+    first = reader.first_frames()
   except VideoError as error:
     yield f'    the first cannot be read: {error}'
     return
+  if first is None:
+    return
+  path, frames = first
   yield f'    of the first, {path}:'
   for key, (indices, times_s) in frames.items():
     pairs = [f'{i} ({t:.3f} s)' for i, t in zip(indices, times_s)]

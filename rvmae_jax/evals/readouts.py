@@ -92,11 +92,10 @@ class ReadoutEval(SceneClips):
     num_pictures: test clips that are kept for pictures.
   """
 
-  # Of a subclass: the score that chooses (and what does among equals), whether
-  # less of it is better, and the name of an answer that ignores the video.
+  # Of a subclass: the score that chooses (and what does among equals), and
+  # whether less of it is better.
   chosen_by: ClassVar[tuple[str, ...]]
   less_is_better: ClassVar = False
-  trivial_name: ClassVar[str]
 
   encoders: Sequence[str] = ('trained', 'random', 'per_frame', 'pixels')
   learns: str = 'head'

@@ -100,21 +100,25 @@ class KeptRows:
   def __init__(
     self, networks: Networks, videos: Videos, free_bytes: float | None = None
   ):
-    blank = videos.blank_clip.repeat(videos.batch_size, axis=0)
-    size = sum(tokens.nbytes for tokens in networks.tokens(blank).values())
-    size *= videos.num_videos / len(blank)
-    check_room(
-      2 * size,  # While they are joined they are there twice.
-      f'The tokens of {videos.num_videos} videos (twice for a moment)',
-      'Set cache=False of the attentive probe, to encode them again every '
-      'epoch.',
-      free_bytes,
-    )
-    tokens, labels, places = gather(
-      lambda batch: networks.tokens(batch['video']),
-      progress(videos.batches(), videos.num_videos, 'tokens'),
-      Views(),
-    )
+    size = 0
+
+    def tokens_of(batch):
+      nonlocal size
+      found = networks.tokens(batch['video'])
+      if not size:  # The first batch tells how large all will be.
+        size = sum(tokens[0].nbytes for tokens in found.values())
+        size *= videos.num_videos
+        check_room(
+          2 * size,  # While they are joined they are there twice.
+          f'The tokens of {videos.num_videos} videos (twice for a moment)',
+          'Set cache=False of the attentive probe, to encode them again every '
+          'epoch.',
+          free_bytes,
+        )
+      return found
+
+    batches = progress(videos.batches(), videos.num_videos, 'tokens')
+    tokens, labels, places = gather(tokens_of, batches, Views())
     tokens = {name: values[:, 0] for name, values in tokens.items()}
     self._rows, self._seed = Rows(tokens, labels, places), videos.seed
     self.num_videos = len(labels)
