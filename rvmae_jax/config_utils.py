@@ -210,6 +210,19 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
   return {k: v for k, v in found.items() if v is not None}
 
 
+def by_path(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+  """Nested settings by their path: {'a': {'b': 1}} -> {'a.b': 1}."""
+  flat = {}
+  for key, value in config.items():
+    if isinstance(value, Mapping) and value:
+      flat |= by_path(value, f'{prefix}{key}.')
+    else:
+      flat[f'{prefix}{key}'] = (
+        list(value) if isinstance(value, tuple) else value
+      )
+  return flat
+
+
 def token_size(model: ml_collections.ConfigDict) -> dict[str, int]:
   """How many pixels and frames make a token of `config.model`.
 

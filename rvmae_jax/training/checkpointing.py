@@ -8,7 +8,7 @@ workdir/checkpoints/<step>/state    parameters, optimizer, counts
 import contextlib
 import importlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -283,7 +283,7 @@ def find_checkpoint(path: epath.PathLike) -> epath.Path:
 
 def config_changes(old: ConfigDict, new: ConfigDict) -> list[str]:
   """One line `key: old -> new` for each value in which two configs differ."""
-  old, new = _flat(old.to_dict()), _flat(new.to_dict())
+  old, new = (config_utils.by_path(c.to_dict()) for c in (old, new))
   absent = '(absent)'
   return [
     f'{key}: {old.get(key, absent)!r} -> {new.get(key, absent)!r}'
@@ -355,13 +355,3 @@ def _read_config(directory: epath.Path) -> ConfigDict:
   path = directory / 'config' / 'metadata'
   with files.naming(path, 'is not a config of a run, or is damaged'):
     return config_utils.from_json(path.read_text())
-
-
-def _flat(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-  flat = {}
-  for key, value in config.items():
-    if isinstance(value, Mapping) and value:
-      flat |= _flat(value, f'{prefix}{key}.')
-    else:
-      flat[prefix + key] = list(value) if isinstance(value, tuple) else value
-  return flat

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
+from flax.traverse_util import flatten_dict
 
 from rvmae_jax import files, parts, weights
 from rvmae_jax.interop import (
@@ -107,11 +108,11 @@ def _check_run(path: pathlib.Path, report: CheckpointReport) -> None:
   report.kind = 'run of rvmae_jax' if is_run else 'checkpoint of rvmae_jax'
   if directory.name.isdecimal():
     report.step = int(directory.name)
-  arrays = _flatten(params)
+  arrays = flatten_dict(params, sep='/')
   _count(arrays, report)
   _describe(config, report)
   wanted = parts.build_parts(config).shapes.params
-  _compare(arrays, _flatten(wanted), report)
+  _compare(arrays, flatten_dict(wanted, sep='/'), report)
   if config.get('ema_decay'):
     report.note = 'It has a moving average of the parameters besides (--ema).'
 
@@ -326,14 +327,6 @@ def _plain(value: Any) -> str:
 
 def _some(names: Sequence[str]) -> str:
   return f'{len(names)}: {some_names(names, between="; ")}' if names else ''
-
-
-def _flatten(params: Any) -> dict[str, Any]:
-  leaves = jax.tree_util.tree_leaves_with_path(params)
-  return {
-    jax.tree_util.keystr(path, simple=True, separator='/'): leaf
-    for path, leaf in leaves
-  }
 
 
 def _shapes(arrays: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

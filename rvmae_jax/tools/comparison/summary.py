@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rvmae_jax import files
+from rvmae_jax.config_utils import by_path
 from rvmae_jax.tools.comparison.table import COSTS, is_share
 from rvmae_jax.tools.result_file import machine_of, needed_digits, rounded
 from rvmae_jax.visualize.curves import read_history
@@ -49,7 +50,7 @@ def summarize(
     for row in rows
     for seed in row['seeds']
   }
-  configs = {name: _flat(result['config']) for name, result in results.items()}
+  configs = {k: by_path(result['config']) for k, result in results.items()}
   first, *others = configs.values()
   common = {
     key: value
@@ -170,14 +171,3 @@ def _panel(
       line['spread'] = [rounded(v) for v in values.std(0, ddof=1).tolist()]
     lines.append(line)
   return {'x': 'clips', 'y': name, 'lines': lines}
-
-
-def _flat(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-  """Nested settings by path."""
-  flat = {}
-  for key, value in config.items():
-    if isinstance(value, dict) and value:
-      flat |= _flat(value, f'{prefix}{key}.')
-    else:
-      flat[f'{prefix}{key}'] = value
-  return flat
