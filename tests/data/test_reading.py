@@ -20,6 +20,7 @@ from rvmae_jax.data.decoding import VideoError, open_record
 from rvmae_jax.data.encoded import EncodedReader
 from rvmae_jax.data.encoding import Encoding, encode_record
 from rvmae_jax.data.frames import read_frames
+from rvmae_jax.data.packets import Packets
 from tests.data import small_videos
 from tests.data.small_videos import NUM_FRAMES
 
@@ -499,7 +500,7 @@ def test_a_file_is_decoded_once_to_find_its_frames(videos, monkeypatch):
 
 def test_a_seek_that_leads_astray_halfway_is_noticed(videos, monkeypatch):
   path, plain = videos('mkv-libx264-b')
-  known = EncodedReader._known_packets
+  known = Packets._known
 
   def astray(self, position):
     for number, packet in enumerate(known(self, position)):
@@ -507,6 +508,6 @@ def test_a_seek_that_leads_astray_halfway_is_noticed(videos, monkeypatch):
         return
       yield packet
 
-  monkeypatch.setattr(EncodedReader, '_known_packets', astray)
+  monkeypatch.setattr(Packets, '_known', astray)
   record = {'path': str(path), 'label': -1}
   assert 'seeks do not land' in assert_reads_like_plain(record, plain)
