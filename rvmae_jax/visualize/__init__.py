@@ -1,5 +1,6 @@
 """Pictures as functions of arrays; matplotlib is imported when one is drawn.
 
+What begins with `draw_` gives a matplotlib Figure unless it says otherwise.
 How an evaluation's results are drawn is one line in `FIGURES`: its name -> a
 function `(arrays, metrics) -> {picture name: matplotlib Figure or Film}`.
 """

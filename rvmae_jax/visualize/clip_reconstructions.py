@@ -42,9 +42,6 @@ def draw_clip_reconstructions(
     rebuilt: [n, T, H, W, 3].
     visible: [n, T, H, W] bool.
     hidden: [n, T, H, W] bool, to be rebuilt.
-
-  Returns:
-    A matplotlib Figure.
   """
   num_clips, num_frames, height, width, _ = video.shape
   frames = np.linspace(0, num_frames - 1, min(num_frames, _MOST_FRAMES))

@@ -21,9 +21,6 @@ def draw_comparison(
     rows: with `method`, and `mean` and `std` by figure; drawn from the top.
     metrics: figure -> what it is called, for up to four accuracies in [0, 1].
     cost: the figure on the right, 'flops' or 'clips'.
-
-  Returns:
-    A matplotlib Figure.
   """
   first, *_ = metrics
   rows = [row for row in rows if first in row['mean']]

@@ -52,9 +52,6 @@ def draw_confusion(
     reliability: [3, bins], count, confidence and accuracy.
     class_names: of the classes.
     title: what was measured.
-
-  Returns:
-    A matplotlib Figure.
   """
   num_classes = len(confusion)
   class_names = [name.replace('_', ' ') for name in class_names]

@@ -65,9 +65,6 @@ def draw_cost(panels: Mapping[tuple[str, str], Curves]) -> Any:
 
   Args:
     panels: (horizontal axis, vertical axis) -> curves.
-
-  Returns:
-    A matplotlib Figure.
   """
   from matplotlib.ticker import LogLocator
 

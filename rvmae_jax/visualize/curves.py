@@ -49,9 +49,6 @@ def draw_curves(
     panels: title -> {label: name in the history}. Curves that the history
       lacks are left out, and so are panels without any.
 
-  Returns:
-    A matplotlib Figure.
-
   Raises:
     ValueError: nothing is left to draw.
   """

@@ -35,9 +35,6 @@ def draw_spectrum(
     spectra: kind of features -> singular values, falling, the first is 1.
     deviations: kind -> of each dimension, falling; 1 fills all directions.
     ranks: kind -> effective rank, for the legend.
-
-  Returns:
-    A matplotlib Figure.
   """
   figure = new_figure(8.5, 3)
   left, right = figure.subplots(1, 2)

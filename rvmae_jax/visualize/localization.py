@@ -42,9 +42,6 @@ def draw_timelines(
     encoders: what proposals come from.
     class_names: by label.
     video_names: [videos]; the first few are drawn.
-
-  Returns:
-    A matplotlib Figure.
   """
   numbers = range(min(len(video_names), _NUM_VIDEOS))
   rows = []

@@ -37,9 +37,6 @@ def draw_courses(courses: Courses) -> Any:
 
   Args:
     courses: measure -> run -> length -> value; `copy` is a dashed line.
-
-  Returns:
-    A matplotlib Figure.
   """
   panels = [measure for measure in _PANELS if measure in courses]
   figure = new_figure(2.8 * len(panels), 2.9)

@@ -45,9 +45,6 @@ def draw_method(
     hidden: [H, W] bool.
     rebuilt: [H, W, 3].
     gap: steps from the last source frame to the target.
-
-  Returns:
-    A matplotlib Figure.
   """
   num_frames = len(video)
   aspect = video.shape[1] / video.shape[2]
@@ -105,9 +102,6 @@ def draw_masks(clips: Mapping[str, np.ndarray]) -> Any:
 
   Args:
     clips: name -> [T, H, W, 3] uint8, with what is hidden greyed out.
-
-  Returns:
-    A matplotlib Figure.
   """
   num_frames = max(len(frames) for frames in clips.values())
   height, width = next(iter(clips.values())).shape[1:3]

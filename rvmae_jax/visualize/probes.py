@@ -58,9 +58,6 @@ def draw_accuracies(
     accuracies: (encoder, pooling) -> accuracy in [0, 1].
     chance: accuracy of always giving one class.
     deviations: of those accuracies, over seeds.
-
-  Returns:
-    A matplotlib Figure.
   """
   encoders = _ordered(accuracies, 0)
   poolings = _ordered(accuracies, 1)

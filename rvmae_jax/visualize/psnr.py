@@ -55,9 +55,6 @@ def draw_psnr(panels: Mapping[str, Curves]) -> Any:
 
   Args:
     panels: what the horizontal axis counts -> curves.
-
-  Returns:
-    A matplotlib Figure.
   """
   figure = new_figure(4.9 * len(panels), 2.8)
   all_axes = figure.subplots(1, len(panels), squeeze=False)[0]

@@ -47,9 +47,6 @@ def draw_reconstructions(
     rebuilt: [n, S, H, W, 3].
     hidden: [n, S, H, W] bool.
     gaps: [S] steps from the last source frame.
-
-  Returns:
-    A matplotlib Figure.
   """
   num_clips, num_source = video.shape[:2]
   columns = num_source + len(gaps)

@@ -40,9 +40,6 @@ def draw_pca(video: np.ndarray, features: np.ndarray) -> Any:
   Args:
     video: [n, T, H, W, 3] in [0, 1].
     features: [n, T, h, w, D].
-
-  Returns:
-    A matplotlib Figure.
   """
   # A token's place in the frame outweighs all else in its features.
   colours = pca_colours(features - features.mean((0, 1)))
@@ -61,9 +58,6 @@ def draw_gates(
   Args:
     video: [n, T, H, W, 3] in [0, 1].
     update_gate, reset_gate: [n, T, h, w] in [0, 1], means over channels.
-
-  Returns:
-    A matplotlib Figure.
   """
   both = np.stack([update_gate, reset_gate])
   low, high = both.min(), both.max()

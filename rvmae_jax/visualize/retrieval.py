@@ -34,9 +34,6 @@ def draw_recalls(metrics: Mapping[str, float]) -> Any:
 
   Args:
     metrics: `<encoder>/<pooling>/recall_at_<k>` and `chance/recall_at_<k>`.
-
-  Returns:
-    A matplotlib Figure.
   """
   curves: dict[str, dict[int, float]] = {}
   for key, value in metrics.items():
@@ -98,9 +95,6 @@ def draw_neighbours(
     query_labels: [n] int.
     neighbour_labels: [n, neighbours] int.
     class_names: of the labels; numbers stand in where there are none.
-
-  Returns:
-    A matplotlib Figure.
   """
   num_queries, num_neighbours, _, height, width, _ = neighbour_frames.shape
   columns = 1 + num_neighbours

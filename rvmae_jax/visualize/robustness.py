@@ -53,9 +53,6 @@ def draw_robustness(
     similarity: [corruptions, severities], at most 1.
     clean_top1: in %.
     chance: in %, a dashed line.
-
-  Returns:
-    A matplotlib Figure.
   """
   figure = new_figure(10.5, 4.2)
   panels = {
@@ -131,9 +128,6 @@ def draw_corruptions(
     names: of the corruptions.
     severities: rising.
     examples: [corruptions, 1 + severities, H, W, 3].
-
-  Returns:
-    A matplotlib Figure.
   """
   rows, columns, height, width, _ = examples.shape
   cell = 1.0

@@ -159,9 +159,6 @@ def draw_depth(
     true: [T, h, w] in metres, NaN where unknown.
     predicted: source -> [T, h, w] in metres.
     title: above all.
-
-  Returns:
-    A matplotlib Figure.
   """
   import matplotlib
 

@@ -32,9 +32,6 @@ def draw_strata(
   Args:
     panels: what was measured -> column -> value -> `top1`, `low` and `high` in
       [0, 1], and `count`.
-
-  Returns:
-    A matplotlib Figure.
   """
   most = max(
     sum(len(values) + 1 for values in columns.values())

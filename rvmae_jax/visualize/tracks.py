@@ -62,9 +62,6 @@ def draw_tracks(drawn: Mapping[str, np.ndarray], title: str = '') -> Any:
   Args:
     drawn: encoder -> [T, H, W, 3] frames with their labels.
     title: above all.
-
-  Returns:
-    A matplotlib Figure.
   """
   num_frames, height, width, _ = next(iter(drawn.values())).shape
   columns = min(_COLUMNS, num_frames)

@@ -40,9 +40,6 @@ def draw_maps(
   Args:
     true, mean: [n, S, H, W, 3] in [0, 1].
     error, spread: [n, S, H, W].
-
-  Returns:
-    A matplotlib Figure.
   """
   num_clips, num_frames, height, width, _ = true.shape
   columns = min(num_frames, max(1, _MOST_COLUMNS // num_clips))
@@ -77,9 +74,6 @@ def draw_bins(spread: np.ndarray, error: np.ndarray, correlation: float) -> Any:
   Args:
     spread, error: [tenths], rising spread.
     correlation: of ranks, over all patches.
-
-  Returns:
-    A matplotlib Figure.
   """
   figure = new_figure(4.6, 3)
   axes = figure.subplots()

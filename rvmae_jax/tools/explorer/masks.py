@@ -165,9 +165,6 @@ def draw_sheet(video: np.ndarray, masked: np.ndarray) -> Any:
 
   Args:
     video, masked: [T, H, W, 3] uint8.
-
-  Returns:
-    A matplotlib Figure.
   """
   times = _spread(len(video))
   figure = new_figure(
@@ -203,9 +200,6 @@ def draw_flow(video: np.ndarray, flow: np.ndarray) -> Any:
   Args:
     video: [T, H, W, 3] uint8.
     flow: [T, H, W, 2] right and down, in pixels.
-
-  Returns:
-    A matplotlib Figure.
   """
   times = _spread(len(video))
   height, width = video.shape[1:3]
