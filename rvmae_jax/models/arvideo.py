@@ -34,12 +34,8 @@ class ARVideo(SeesTubelets, nn.Module):
     patch_size, tubelet_size: a token is so many pixels wide and frames long.
     position, position_base: see `layers.positions.ClipPositions`.
     pixel_mean, pixel_std: for each colour; `(pixels - mean) / std` is encoded.
-    dtype: of the computation; parameters, norms and softmax are float32.
-    attention: see `layers.attention.dot_product_attention`.
-    remat: see `layers.transformer.REMAT_POLICIES`.
-    scan_layers: compile one block instead of all.
-    drop_path: of the encoder, see `layers.transformer.Encoder`; `encode` alone
-      has it.
+    drop_path: of the encoder; `encode` alone has it.
+    others: see `models.frame_encoder.FrameEncoder`.
   """
 
   width: int

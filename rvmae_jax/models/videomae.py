@@ -70,11 +70,7 @@ class VideoMAE(SeesTubelets, nn.Module):
     decoder_norm_eps: by the norm that ends the decoder, if not `norm_eps`.
     pixel_mean, pixel_std: for each colour; `(pixels - mean) / std` is encoded.
     rebuild: 'hidden' predicts hidden tokens, 'all' visible ones too.
-    dtype: of the computation; parameters, norms and softmax are float32.
-    attention: see `layers.attention.dot_product_attention`.
-    remat: see `layers.transformer.REMAT_POLICIES`.
-    scan_layers: compile one block instead of all.
-    drop_path: of the encoder, see `layers.transformer.Encoder`.
+    others: see `models.frame_encoder.FrameEncoder`.
   """
 
   width: int

@@ -21,9 +21,8 @@ class Diving48(Published):
   Args:
     path: the folder of both.
     split: 'train' or 'test'.
-    lists: folder of the lists, if it is elsewhere.
     version: of the lists: 'V2', or '' for the first.
-    max_missing: greatest share of the list that may have no video.
+    lists, max_missing: see `Published`.
 
   Raises:
     FileNotFoundError: lists or videos are not there.

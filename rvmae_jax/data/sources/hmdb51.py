@@ -20,8 +20,7 @@ class Hmdb51(Published):
     path: the folder of both.
     split: 'train' (70 videos a class) or 'test' (30).
     fold: which of the three published splits, from 1.
-    lists: folder of the lists, if it is elsewhere.
-    max_missing: greatest share of the lists that may have no video.
+    lists, max_missing: see `Published`.
 
   Raises:
     FileNotFoundError: lists or videos are not there.

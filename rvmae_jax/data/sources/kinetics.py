@@ -29,8 +29,7 @@ class Kinetics(Published):
   Args:
     path: the folder of both.
     split: 'train', 'val' or 'test'.
-    lists: folder of the lists, if it is elsewhere.
-    max_missing: greatest share of the list that may have no video.
+    lists, max_missing: see `Published`.
 
   Raises:
     FileNotFoundError: list or videos are not there.

@@ -17,6 +17,9 @@ from rvmae_jax.registry import some_names
 class Published:
   """The videos that the official list of a split names.
 
+  What is made of it takes `lists`, the folder of the lists if they do not lie
+  beside the videos.
+
   Args:
     dataset: its name, for messages.
     folder: holds the videos, however deep.

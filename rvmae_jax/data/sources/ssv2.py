@@ -30,8 +30,7 @@ class Ssv2(Published):
   Args:
     path: the folder of both.
     split: 'train', 'val' or 'test'.
-    lists: folder of the lists, if it is elsewhere.
-    max_missing: greatest share of the list that may have no video.
+    lists, max_missing: see `Published`.
 
   Raises:
     FileNotFoundError: lists or videos are not there.

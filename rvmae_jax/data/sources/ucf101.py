@@ -19,8 +19,7 @@ class Ucf101(Published):
     path: the folder of both.
     split: 'train' or 'test'.
     fold: which of the three published splits, from 1.
-    lists: folder of the lists, if it is elsewhere.
-    max_missing: greatest share of the list that may have no video.
+    lists, max_missing: see `Published`.
 
   Raises:
     FileNotFoundError: lists or videos are not there.
