@@ -1,5 +1,6 @@
 """Attention: one function with an implementation switch, and projections."""
 
+import functools
 import math
 import re
 
@@ -14,7 +15,8 @@ from rvmae_jax.target_device import target_device
 # How many, side by side as wide as the tokens; or how many of which width.
 Heads = int | tuple[int, int]
 IMPLEMENTATIONS = ('auto', 'xla', 'blockwise', 'headwise', 'cudnn')
-# What attention gives, before its last projection.
+# What attention gives, before its last projection, and what else its backward
+# pass needs for not computing it again.
 OUTPUT = 'attention_output'
 # What 'auto' means there; on GPUs it depends on the tokens.
 BEST_ON = {'cpu': 'blockwise', 'tpu': 'headwise'}
@@ -40,7 +42,8 @@ def dot_product_attention(
     num_clusters: more than one is not for cuDNN; see `cluster_mask`.
 
   Returns:
-    [..., Q, heads, d] in the query's dtype.
+    [..., Q, heads, d] in the query's dtype, called `OUTPUT` for policies of
+    `remat`.
 
   Raises:
     ValueError: an unknown implementation, or one without clusters.
@@ -63,15 +66,16 @@ def dot_product_attention(
     )
     return mixed.reshape(query.shape)
   if implementation == 'cudnn':
-    return padded_attention(query, key, value, implementation='cudnn')
+    return _named(padded_attention(query, key, value, implementation='cudnn'))
   mask = None
   if num_clusters > 1:
     mask = cluster_mask(query.shape[1], key.shape[1], num_clusters)
-  if implementation == 'blockwise':
-    return blockwise_attention(query, key, value, mask)
   if implementation == 'headwise':
     return headwise_attention(query, key, value, mask)
-  return plain_attention(query, key, value, mask)
+  attend = plain_attention
+  if implementation == 'blockwise':
+    attend = blockwise_attention
+  return _named(attend(query, key, value, mask))
 
 
 def cluster_mask(
@@ -177,40 +181,110 @@ def headwise_attention(
     max_logits: of a row, at once; one head may have more.
 
   Returns:
-    [B, Q, heads, d] in the query's dtype.
+    [B, Q, heads, d] in the query's dtype, called `OUTPUT`.
   """
-  num_heads, head_width = query.shape[2:]
+  num_heads = query.shape[2]
   most = max(1, max_logits // (query.shape[1] * key.shape[1]))
   at_once = max(
     n for n in range(1, num_heads + 1) if num_heads % n == 0 and n <= most
   )
   if at_once == num_heads:
-    return plain_attention(query, key, value, mask)
+    return _named(plain_attention(query, key, value, mask))
+  return _in_groups(query, key, value, mask, at_once)
 
-  def split(tokens):
-    # [B, N, heads, d] -> [B, N, groups, g, d] -> [groups, B, g, N, d]
-    groups = tokens.reshape(*tokens.shape[:2], -1, at_once, head_width)
-    return groups.transpose(2, 0, 3, 1, 4)
 
-  attend = jax.checkpoint(
-    lambda query, key, value: _attend(query, key.swapaxes(-1, -2), value, mask)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def _in_groups(
+  query: jax.Array,
+  key: jax.Array,
+  value: jax.Array,
+  mask: np.ndarray | None,
+  at_once: int,
+) -> jax.Array:
+  """`headwise_attention` over so many heads at once."""
+  return _in_groups_forward(query, key, value, mask, at_once)[0]
+
+
+def _in_groups_forward(query, key, value, mask, at_once):
+  def attend(parts):
+    query, key, value = parts
+    logits = _logits(query, key.swapaxes(-1, -2), mask)
+    largest = logits.max(-1, keepdims=True)
+    weights = jnp.exp(logits - largest)
+    total = weights.sum(-1, keepdims=True)
+    mixed = (weights / total).astype(value.dtype) @ value
+    return mixed, (largest + jnp.log(total))[..., 0]
+
+  parts = (_split(tokens, at_once) for tokens in (query, key, value))
+  mixed, log_sums = jax.lax.map(attend, tuple(parts))
+  mixed = _named(_merge(mixed))
+  log_sums = checkpoint_name(log_sums, OUTPUT)
+  return mixed, (query, key, value, mask, mixed, log_sums)
+
+
+def _in_groups_backward(at_once, kept, gradient):
+  query, key, value, mask, mixed, log_sums = kept
+
+  def attend(parts):
+    query, key, value, mixed, log_sum, gradient = parts
+    # In one step from the logits; softmax itself would take three.
+    weights = jnp.exp(
+      _logits(query, key.swapaxes(-1, -2), mask) - log_sum[..., None]
+    )
+    by_weight = jnp.matmul(
+      gradient, value.swapaxes(-1, -2), preferred_element_type=jnp.float32
+    )
+    # The mean of `by_weight` over the keys, as they are weighted.
+    mean = gradient.astype(jnp.float32) * mixed.astype(jnp.float32)
+    by_logit = weights * (by_weight - mean.sum(-1, keepdims=True))
+    by_product = (by_logit / query.shape[-1] ** 0.5).astype(query.dtype)
+    weights = weights.astype(gradient.dtype)
+    return (
+      by_product @ key,
+      by_product.swapaxes(-1, -2) @ query,
+      weights.swapaxes(-1, -2) @ gradient,
+    )
+
+  split = functools.partial(_split, at_once=at_once)
+  query, key, value, mixed, gradient = map(
+    split, (query, key, value, mixed, gradient)
   )
-  mixed = jax.lax.map(
-    lambda group: attend(*group), (split(query), split(key), split(value))
-  )
-  # [groups, B, g, Q, d] -> [B, Q, groups, g, d] -> [B, Q, heads, d]
-  return mixed.transpose(1, 3, 0, 2, 4).reshape(query.shape)
+  parts = query, key, value, mixed, log_sums, gradient
+  return *map(_merge, jax.lax.map(attend, parts)), None
+
+
+_in_groups.defvjp(_in_groups_forward, _in_groups_backward)
+
+
+def _split(tokens: jax.Array, at_once: int) -> jax.Array:
+  """[B, N, heads, d] -> [groups, B, g, N, d], g heads at once."""
+  groups = tokens.reshape(*tokens.shape[:2], -1, at_once, tokens.shape[-1])
+  return groups.transpose(2, 0, 3, 1, 4)
+
+
+def _merge(groups: jax.Array) -> jax.Array:
+  """[groups, B, g, N, d] -> [B, N, heads, d]."""
+  tokens = groups.transpose(1, 3, 0, 2, 4)
+  return tokens.reshape(*tokens.shape[:2], -1, tokens.shape[-1])
 
 
 def _attend(
   query: jax.Array, key: jax.Array, value: jax.Array, mask: np.ndarray | None
 ) -> jax.Array:
   """[..., Q, d], [..., d, L], [..., L, d] and [Q, L] -> [..., Q, d]."""
+  weights = jax.nn.softmax(_logits(query, key, mask))
+  return weights.astype(value.dtype) @ value
+
+
+def _logits(
+  query: jax.Array, key: jax.Array, mask: np.ndarray | None
+) -> jax.Array:
+  """[..., Q, d], [..., d, L] and [Q, L] -> [..., Q, L] float32."""
   logits = jnp.matmul(query, key, preferred_element_type=jnp.float32)
   logits /= query.shape[-1] ** 0.5
   if mask is not None:
     logits = jnp.where(mask, logits, -jnp.inf)
-  return jax.nn.softmax(logits).astype(value.dtype) @ value
+  return logits
 
 
 def padded_attention(
@@ -310,7 +384,7 @@ class SelfAttention(nn.Module):
       num_clusters=self.num_clusters,
     )
     return nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name='out')(
-      _named(mixed)
+      mixed
     )
 
 
@@ -341,7 +415,7 @@ class CrossAttention(nn.Module):
       num_clusters=self.num_clusters,
     )
     return nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name='out')(
-      _named(mixed)
+      mixed
     )
 
 

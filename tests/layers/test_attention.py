@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rvmae_jax.benchmarks.program import exponentials
 from rvmae_jax.layers import attention
 from rvmae_jax.target_device import compiling_for, target_device
 
@@ -97,6 +98,48 @@ def test_parts_change_neither_values_nor_gradients(attend, num_clusters):
   np.testing.assert_allclose(out, whole_out, atol=1e-6)
   for a, b in zip(got, want):
     np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_heads_apart_are_as_near_to_float32_as_plain_attention():
+  """In bfloat16; the backward pass takes its weights from the logits again."""
+  *inputs, cotangent = (
+    2 * jax.random.normal(key, (2, 65, 4, 8))
+    for key in jax.random.split(jax.random.key(1), 4)
+  )
+
+  def run(attend, dtype):
+    out, back = jax.vjp(attend, *(x.astype(dtype) for x in inputs))
+    return out, *back(cotangent.astype(dtype))
+
+  def error(attend):
+    return [
+      np.linalg.norm(got.astype(jnp.float32) - want) / np.linalg.norm(want)
+      for got, want in zip(run(attend, jnp.bfloat16), exact)
+    ]
+
+  exact = run(attention.plain_attention, jnp.float32)
+  own = error(attention.plain_attention)
+  for ours, plain in zip(error(IN_PARTS['each head']), own):
+    assert ours < 1.1 * plain < 0.02
+
+
+@pytest.mark.parametrize(
+  ('policy', 'times'),
+  [
+    # In the forward pass and, for the gradient, in the backward pass.
+    (jax.checkpoint_policies.save_only_these_names(attention.OUTPUT), 2),
+    # Once more for the output.
+    (jax.checkpoint_policies.nothing_saveable, 3),
+  ],
+)
+def test_how_often_exponentials_of_heads_apart_are_taken(policy, times):
+  query, key, value = make_inputs(4, 5, num_heads=2)
+  attend = jax.checkpoint(IN_PARTS['each head'], policy=policy)
+  program = jax.make_jaxpr(jax.grad(lambda *x: attend(*x).sum(), (0, 1, 2)))(
+    query, key, value
+  )
+  # Of two rows and two heads.
+  assert exponentials(program) == times * 2 * 2 * 4 * 5
 
 
 def test_memory_of_parts_does_not_hold_all_logits():
