@@ -18,8 +18,10 @@ that were trained on sprites:
 
 Arguments: shards; size of their frames (64), a multiple of 8; runlocal stops
 after a few steps.
-Cost: 2.45 GFLOP a clip of 64 pixels, 2,000 steps of 16; rendering takes 0.1 s a
-video, once.
+Cost: 45 minutes on one CPU core, 3 of them for rendering, once; 2.45 GFLOP a
+clip.
+Expect: hidden patches rebuilt 2.4 dB better than by copying the last frame at
+gap 2, 3.1 at gap 4; for probes and tracking see eval_midsize.py.
 """
 
 from rvmae_jax.config_utils import parse_arg
