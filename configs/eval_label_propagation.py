@@ -76,6 +76,9 @@ def get_config(arg=None):
       'reset_every': 0,
       # Times that it sees the first frame before that counts.
       'warm_up': 0,
+      # Takes away what features of all videos have in common; see
+      # `rvmae_jax.evals.dense.Standardised`.
+      'standardise': False,
       'save_to': arg.save_to,
       'num_pictures': 1,
     }

@@ -35,6 +35,15 @@ def get_config(arg=None):
   points = readouts.evals.points_zero_shot
   points.dataset.update(rvm_midsize.LOOK)
   config.evals.label_propagation = tracking
-  config.evals.label_propagation_warm = {**tracking, 'warm_up': 8}
+  # What hides the objects: the state's beginning, what it has in common in all
+  # videos, all that it keeps of earlier frames.
+  warm = {**tracking, 'warm_up': 8}
+  config.evals.label_propagation_warm = warm
+  config.evals.label_propagation_standardised = {**warm, 'standardise': True}
+  config.evals.label_propagation_forgetful = {
+    **tracking,
+    'standardise': True,
+    'reset_every': 1,
+  }
   config.evals.points_zero_shot = points
   return config

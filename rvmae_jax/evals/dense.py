@@ -105,6 +105,56 @@ class DenseEncoder:
       yield features[: len(clip), self.functions.num_prefix_tokens :]
 
 
+class Standardised:
+  """Features without what videos have in common, in units of their deviation.
+
+  Much of a feature may say where in the frame it is and, of a recurrent
+  network, how many frames have been seen. That is the same in all videos and
+  outweighs, in a cosine, what tells one thing from another.
+
+  Args:
+    encode: of features as they are.
+    videos: the frames of each, all of one size. They are read once; others that
+      are encoded later may not be longer.
+
+  Attributes:
+    share_in_common: of the variance, which is that of the mean over videos at a
+      frame and place.
+  """
+
+  def __init__(
+    self, encode: Encode, videos: Iterable[Iterable[np.ndarray]]
+  ) -> None:
+    self._encode = encode
+    sums, counts, squares = [], [], 0
+    for frames in videos:
+      parts = encode(frames)
+      for number, features in enumerate(itertools.chain.from_iterable(parts)):
+        if number == len(sums):
+          sums.append(np.zeros_like(features))
+          counts.append(0)
+        sums[number] += features
+        counts[number] += 1
+        squares += np.square(features, dtype=np.float64).mean(0)
+    self._means = [total / count for total, count in zip(sums, counts)]
+    mean = np.average([m.mean(0) for m in self._means], 0, counts)
+    of_means = [np.square(m - mean).mean(0) for m in self._means]
+    variance = squares / sum(counts) - mean**2
+    self.share_in_common = float(
+      np.average(of_means, 0, counts).sum() / variance.sum()
+    )
+    deviation = np.sqrt(np.maximum(variance, 0))
+    self._deviation = np.where(deviation > 0, deviation, 1).astype(np.float32)
+
+  def __call__(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """As of `DenseEncoder`."""
+    number = 0
+    for part in self._encode(frames):
+      means = np.stack(self._means[number : number + len(part)])
+      number += len(part)
+      yield (part - means) / self._deviation
+
+
 def _take(frames: Iterator[np.ndarray], count: int) -> np.ndarray:
   """Up to `count` frames, [n, H, W, 3]; n is 0 at the end."""
   taken = list(itertools.islice(frames, count))

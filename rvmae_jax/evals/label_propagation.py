@@ -2,17 +2,17 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from absl import logging
 
-from rvmae_jax.data.frames import path_of
+from rvmae_jax.data.frames import path_of, read_frames
 from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.data.tracking.videos import TrackedVideo
 from rvmae_jax.evals import Evaluation, Result
-from rvmae_jax.evals.dense import DenseEncoder
+from rvmae_jax.evals.dense import DenseEncoder, Standardised
 from rvmae_jax.evals.features import ENCODERS, make_encoder, patch_colours
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
@@ -54,6 +54,9 @@ class LabelPropagationEval(Evaluation):
     window, chunk, reset_every: see `evals.dense.DenseEncoder`.
     warm_up: see there. Without it the labels of the first frame, the only true
       ones, find no match in later ones; published numbers have none.
+    standardise: see `evals.dense.Standardised`; the videos are read twice, and
+      what they have in common is taken from them. Published numbers have it
+      off.
     save_to: a folder for the labels that the network predicts; '' saves none.
     num_pictures: videos whose labels are kept for pictures.
   """
@@ -73,6 +76,7 @@ class LabelPropagationEval(Evaluation):
   chunk: int = 8
   reset_every: int = 0
   warm_up: int = 0
+  standardise: bool = False
   save_to: str = ''
   num_pictures: int = 1
 
@@ -82,6 +86,11 @@ class LabelPropagationEval(Evaluation):
     size, top_k = tuple(self.size or dataset.size), self.top_k or dataset.top_k
     self.resolve(size=size, top_k=top_k)
     self.videos.check_tiled(self.size, 'size')
+    if self.standardise and self._count < 2:
+      raise ValueError(
+        'standardise=True takes away what videos have in common, but the '
+        f'{self.dataset["name"]} dataset has only one here; set it to False.'
+      )
 
   @functools.cached_property
   def _dataset(self) -> Any:
@@ -92,7 +101,8 @@ class LabelPropagationEval(Evaluation):
 
     Objects have `J&F`, `J`, `F` and recalls, parts `mIoU`, keypoints `PCK@0.1`
     to `PCK@0.5`. Also `seconds_per_frame/<encoder>` (the median, with reading
-    and encoding) and `memory_mb/<encoder>` of a step of propagation.
+    and encoding) and `memory_mb/<encoder>` of a step of propagation, and, where
+    features are standardised, `share_in_common/<encoder>`.
 
     `gain_over/<encoder>/...` is how far `trained` is above the others, as mean
     over videos, with the ends `_low` and `_high` of its 95 % bootstrap interval
@@ -103,6 +113,11 @@ class LabelPropagationEval(Evaluation):
     """
     grid = tuple(side // self.videos.patch_size for side in self.size)
     encoders = {name: self._encoder(name, functions) for name in self.encoders}
+    if self.standardise:
+      encoders = {
+        name: encode and Standardised(encode, self._frames())
+        for name, encode in encoders.items()
+      }
     propagation = Propagation(
       num_previous=self.num_previous,
       radius=self.radius,
@@ -116,10 +131,8 @@ class LabelPropagationEval(Evaluation):
     scores = {encoder: SCORES[self._dataset.kind]() for encoder in encoders}
     main = SCORES[self._dataset.kind].main
     pictures = Pictures(self.num_pictures)
-    count = min(len(self._dataset), self.num_videos or len(self._dataset))
     names, by_video = [], []
-    videos = (self._dataset[index] for index in range(count))
-    for video in progress(videos, count, 'Label propagation'):
+    for video in progress(self._videos(), self._count, 'Label propagation'):
       names.append(video.name)
       by_video.append(
         [
@@ -136,7 +149,7 @@ class LabelPropagationEval(Evaluation):
       'scores': np.array(by_video).T,
       **pictures.arrays,
     }
-    metrics = {'num_videos': count}
+    metrics = {'num_videos': self._count}
     for encoder in trackers:
       numbers = scores[encoder].summary()
       metrics |= {f'{encoder}/{name}': v for name, v in numbers.items()}
@@ -146,12 +159,25 @@ class LabelPropagationEval(Evaluation):
       metrics[f'seconds_per_frame/{name}'] = float(np.median(tracker.seconds))
     for name, tracker in timed.items():
       metrics[f'memory_mb/{name}'] = tracker.memory_bytes / 1e6
+    for name, encode in encoders.items():
+      if isinstance(encode, Standardised):
+        metrics[f'share_in_common/{name}'] = encode.share_in_common
     return Result(metrics, arrays)
 
   def test_files(self) -> list[str]:
     """Where the videos come from; see `evals.leakage`."""
     count = len(self._dataset)
     return [path_of(self._dataset[i].video) for i in range(count)]
+
+  @property
+  def _count(self) -> int:
+    return min(len(self._dataset), self.num_videos or len(self._dataset))
+
+  def _videos(self) -> Iterator[TrackedVideo]:
+    return (self._dataset[index] for index in range(self._count))
+
+  def _frames(self) -> Iterator[Iterator[np.ndarray]]:
+    return (read_frames(video.video, self.size) for video in self._videos())
 
   def _encoder(
     self, name: str, functions: ModelFunctions

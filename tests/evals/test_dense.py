@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from rvmae_jax.evals.dense import DenseEncoder
+from rvmae_jax.evals.dense import DenseEncoder, Standardised
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.models import build_model
 from rvmae_jax.training.sharding import make_mesh
@@ -169,3 +169,33 @@ def test_a_warm_up_fills_the_state_and_gives_no_features(warm_up):
   found = np.concatenate(list(encoder(frames)))
   expected = warm_up + np.array([1, 11, 111])
   np.testing.assert_array_equal(found[:, 0, 0], expected)
+
+
+def test_what_videos_have_in_common_is_taken_away():
+  """A clock and a place, 10 times as large as what differs."""
+  rng = np.random.default_rng(0)
+  common = 10 * rng.normal(size=(5, NUM_PLACES, 3))
+  own = rng.normal(size=(4, 5, NUM_PLACES, 3)) * (1, 2, 0.5)
+  own -= own.mean(0)
+
+  def encode(features):
+    yield features[:2]
+    yield features[2:]
+
+  encoder = Standardised(encode, own + common)
+  found = np.stack([np.concatenate([*encoder(f)]) for f in own + common])
+  both = (own + common).reshape(-1, 3)
+  np.testing.assert_allclose(found, own / both.std(0), rtol=1e-5)
+  expected = common.reshape(-1, 3).var(0).sum() / both.var(0).sum()
+  assert encoder.share_in_common == pytest.approx(expected)
+
+
+def test_videos_may_differ_in_length_and_features_may_stand_still():
+  """Means are those of the videos that are so long."""
+  videos = [np.ones((2, 1, 2)) * (1, 7), np.ones((3, 1, 2)) * (3, 7)]
+  encoder = Standardised(lambda features: iter([features]), videos)
+  short, long = (next(iter(encoder(video))) for video in videos)
+  deviation = np.std([1, 1, 3, 3, 3])
+  np.testing.assert_allclose(short[:, 0, 0], -1 / deviation, rtol=1e-6)
+  np.testing.assert_allclose(long[:, 0, 0], np.array([1, 1, 0]) / deviation)
+  np.testing.assert_array_equal(long[..., 1], 0)

@@ -1,6 +1,7 @@
 """The evaluation as a whole: perfect features track, useless ones do not."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -172,6 +173,47 @@ def test_keypoints_are_tracked_and_saved(squares, tmp_path):
   assert saved[0] == {'frame': '0', 'keypoint': '0', 'x': '8.00', 'y': '8.00'}
 
 
+class Placed(Colours):
+  """Knows the colours, but says most of all where a patch is, and when."""
+
+  def encode(self, video):
+    tokens = super().encode(video)
+    place = np.random.default_rng(0).normal(size=tokens.shape[1:])
+    return tokens + 2000 * place
+
+
+def test_what_videos_have_in_common_does_not_hide_objects():
+  dataset = {
+    'name': 'sprites',
+    'labels': 'masks',
+    'num_videos': 8,
+    'num_frames': 4,
+    'num_sprites': 2,
+    'size': 64,
+  }
+  evaluation = LabelPropagationEval(
+    videos=Videos(patch_size=PATCH, batch_size=1),
+    dataset=dataset,
+    encoders=('trained', 'copy'),
+    window=4,
+  )
+  plain, placed, standardised = (
+    each.run(network).metrics
+    for each, network in (
+      (evaluation, Colours()),
+      (evaluation, Placed()),
+      (dataclasses.replace(evaluation, standardise=True), Placed()),
+    )
+  )
+  # A little of each video goes with what is common to eight.
+  best = plain['trained/J']
+  assert placed['trained/J'] < 0.1 * best
+  assert standardised['trained/J'] > 0.8 * best
+  assert 0.99 < standardised['share_in_common/trained'] < 1
+  assert standardised['copy/J'] == placed['copy/J']
+  assert 'share_in_common/copy' not in standardised
+
+
 def test_without_truth_there_is_nothing_to_score(squares):
   evaluation = tracked(squares, 'masks/000.png', encoders=('trained', 'copy'))
   metrics, arrays = evaluation.run(Colours())
@@ -188,6 +230,8 @@ def test_wrong_settings_are_answered(squares):
     tracked(squares, encoders=('pixel',))
   with pytest.raises(ValueError, match=r'size=\(48, 64\)'):
     tracked(squares, size=(50, 64))
+  with pytest.raises(ValueError, match='only one here; set it to False'):
+    tracked(squares, standardise=True)
 
 
 def test_it_is_built_from_a_config(squares):
