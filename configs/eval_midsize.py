@@ -8,7 +8,7 @@ of the same kind, propagated by the similarity of features alone. For
 comparison, the table has the encoder without recurrence, fresh parameters, raw
 colours, and an answer that ignores the video. Points are followed for 16
 frames.
-Cost: 10 minutes on one CPU core, 2 of them for rendering, once.
+Cost: 12 minutes on one CPU core, 2 of them for rendering, once.
 Expect: linear probe (mean and std of the last 8 frames) 50 % of 12 motions;
 random weights 27, per-frame features 26, raw pixels 13. For all else see
 docs/results.md.
