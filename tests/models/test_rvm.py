@@ -237,7 +237,10 @@ def test_non_square_frames_and_small_positions():
   ('config', 'message'),
   [
     ({'variant': 'XL'}, "Unknown RVM variant 'XL'"),
-    ({'pach_size': 8}, "no field 'pach_size'. Did you mean 'patch_size'"),
+    (
+      {'pach_size': 8},
+      "Unknown RVM field 'pach_size'. Did you mean 'patch_size'",
+    ),
     ({'encoder_blocks': None}, 'RVM: encoder_blocks=None is not of type int'),
     ({'patch_size': '16'}, "RVM: patch_size='16' is not of type int"),
     ({'width': True}, 'RVM: width=True is not of type int'),
