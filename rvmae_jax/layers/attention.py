@@ -43,7 +43,7 @@ def dot_product_attention(
 
   Returns:
     [..., Q, heads, d] in the query's dtype, called `OUTPUT` for policies of
-    `remat`.
+    `remat` where it pays to keep it.
 
   Raises:
     ValueError: an unknown implementation, or one without clusters.
@@ -181,7 +181,8 @@ def headwise_attention(
     max_logits: of a row, at once; one head may have more.
 
   Returns:
-    [B, Q, heads, d] in the query's dtype, called `OUTPUT`.
+    [B, Q, heads, d] in the query's dtype, called `OUTPUT` unless all heads fit
+    at once.
   """
   num_heads = query.shape[2]
   most = max(1, max_logits // (query.shape[1] * key.shape[1]))
@@ -189,7 +190,8 @@ def headwise_attention(
     n for n in range(1, num_heads + 1) if num_heads % n == 0 and n <= most
   )
   if at_once == num_heads:
-    return _named(plain_attention(query, key, value, mask))
+    # Its backward pass needs the logits even where its output is kept.
+    return plain_attention(query, key, value, mask)
   return _in_groups(query, key, value, mask, at_once)
 
 
