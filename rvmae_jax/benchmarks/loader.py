@@ -28,11 +28,7 @@ from ml_collections import ConfigDict
 
 from rvmae_jax.benchmarks.measurement import format_table
 from rvmae_jax.commands import run_command
-from rvmae_jax.config_utils import (
-  define_config_flag,
-  token_size,
-  with_values,
-)
+from rvmae_jax.config_utils import define_config_flag, token_size, with_values
 from rvmae_jax.data.bad_videos import read_or_replace
 from rvmae_jax.data.batching import concatenate_rows
 from rvmae_jax.data.loader import make_loader
