@@ -1,7 +1,7 @@
 """Every network is asked the same: frames, spans of time, settings."""
 
 import pathlib
-import types
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -116,7 +116,8 @@ def _resolved(evaluation, entry):
 def test_two_runs_are_asked_the_same(name, monkeypatch):
   """By every shipped config, whatever clips, strides and masks they had."""
   # Nothing is rendered.
-  unread = types.SimpleNamespace(kind='objects', size=(64, 64), top_k=7)
+  unread = mock.MagicMock(kind='objects', size=(64, 64), top_k=7)
+  unread.__len__.return_value = 2
   monkeypatch.setattr(TRACKING, 'build', lambda dataset: unread)
   config = load_config(f'{_CONFIGS}/{name}:{_ARGUMENTS.get(name, "")}')
   found = []
