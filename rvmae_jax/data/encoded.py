@@ -261,8 +261,7 @@ class EncodedReader(Reader):
     if index <= self._shown or entry.position > self._fed + 1:
       self._start(entry)
     frame = self._advance(index)
-    first, *_ = self._entries()
-    if frame is None and self._entry_now != first:
+    if frame is None and self._entry_now != (first := self._entries()[0]):
       # The key frame was not enough (gradual refresh): take all before it too.
       self._start(first)
       frame = self._advance(index)
