@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from rvmae_jax.evals.linear_probe import LinearProbeEval
 from rvmae_jax.evaluate import build_evaluations, evaluate, fresh_params
 from rvmae_jax.train import train
 from rvmae_jax.training import sharding
+from tests.simulated import with_devices
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _CLIP = {'name': 'uniform', 'num_frames': 8}
@@ -349,8 +349,6 @@ def test_two_processes_find_what_one_does(tmp_path):
     'one': [[]],
     'two': [[*coordinator, f'--process_id={number}'] for number in range(2)],
   }
-  two_devices = '--xla_force_host_platform_device_count=2'
-  xla_flags = f'{os.environ["XLA_FLAGS"]} {two_devices}'
   found = {}
   for name, processes in commands.items():
     running = [
@@ -362,7 +360,7 @@ def test_two_processes_find_what_one_does(tmp_path):
           *arguments,
         ],
         cwd=_ROOT,
-        env=os.environ | {'XLA_FLAGS': xla_flags},
+        env=with_devices(2),
       )
       for arguments in processes
     ]

@@ -17,6 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from tests.simulated import with_devices
 from tests.tiny_recipe import get_config
 
 _NUM_KILLS = int(os.environ.get('RVMAE_KILLS', '3'))
@@ -48,7 +49,7 @@ def _train(run: _Run, workdir: str) -> None:
   """What the killed process does."""
   from rvmae_jax.train import train
 
-  os.environ['XLA_FLAGS'] += ' --xla_force_host_platform_device_count=2'
+  os.environ.update(with_devices(2))
   config = get_config(f'steps={_NUM_STEPS}')
   config.data.num_workers = run.num_workers
   config.accumulation_steps = run.accumulation_steps

@@ -29,6 +29,7 @@ from rvmae_jax.training import sharding
 from rvmae_jax.training.checkpointing import load_params
 from rvmae_jax.training.guards import Interrupted
 from rvmae_jax.transfer import start_from
+from tests.simulated import with_devices
 from tests.weights_file import write_videomae
 
 RECIPE = str(pathlib.Path(__file__).with_name('tiny_recipe.py'))
@@ -109,10 +110,6 @@ def _no_process_outlives_its_test():
 
 def _start(workdir, *arguments, devices=1, num_steps=4):
   """Starts the command in a process of its own."""
-  xla_flags = (
-    f'{os.environ["XLA_FLAGS"]} '
-    f'--xla_force_host_platform_device_count={devices}'
-  )
   process = subprocess.Popen(
     [
       sys.executable,
@@ -124,7 +121,7 @@ def _start(workdir, *arguments, devices=1, num_steps=4):
       *arguments,
     ],
     cwd=pathlib.Path(RECIPE).parents[1],
-    env={**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': xla_flags},
+    env=with_devices(devices),
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,
     text=True,

@@ -1,12 +1,12 @@
 """The whole of the GPU's measurements, tiny, on a CPU."""
 
-import os
 import subprocess
 import sys
 
 import pytest
 
 from rvmae_jax.benchmarks.gpu import format_result
+from tests.simulated import with_devices
 
 
 def test_a_table_of_one_measurement():
@@ -33,11 +33,9 @@ def test_what_failed_or_has_no_figures_is_one_line():
 @pytest.mark.slow
 def test_all_of_it_runs_on_a_cpu(tmp_path):
   command = [sys.executable, '-m', 'rvmae_jax.benchmarks', 'gpu', '--quick']
-  flags = f'{os.environ["XLA_FLAGS"]} --xla_force_host_platform_device_count=1'
-  one_device = {**os.environ, 'XLA_FLAGS': flags}
   printed = subprocess.run(
     [*command, f'--out={tmp_path}'],
-    env=one_device,
+    env=with_devices(1),
     stdout=subprocess.PIPE,
     text=True,
     check=True,
