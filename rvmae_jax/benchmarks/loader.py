@@ -76,8 +76,13 @@ class Reading:
 
   def batches(self, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
     """Batches without end; those of an evaluation pass after pass."""
-    if not self.evaluation:
-      yield from training_dataset(self.training_config, batch_size)
+    if self.evaluation:
+      return self._evaluation_batches(batch_size)
+    return iter(training_dataset(self.training_config, batch_size))
+
+  def _evaluation_batches(
+    self, batch_size: int
+  ) -> Iterator[dict[str, np.ndarray]]:
     data = check_config(self.config.data)
     evaluation = build_eval(
       self.config.evals[self.evaluation],

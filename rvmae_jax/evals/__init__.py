@@ -70,9 +70,7 @@ class Evaluation(abc.ABC):
     return []
 
   def first_frames(self) -> Any:
-    """As `Videos.first_frames`, of a dataset of its own that it cuts into
-    clips; None without one.
-    """
+    """As `Videos.first_frames`, of a dataset of its own; None without one."""
     return None
 
   def videos_by_side(self) -> dict[str, Any]:

@@ -132,7 +132,7 @@ class LabelPropagationEval(Evaluation):
     main = SCORES[self._dataset.kind].main
     pictures = Pictures(self.num_pictures)
     names, by_video = [], []
-    for video in progress(self._videos(), self._count, 'Label propagation'):
+    for video in progress(self._tracked(), self._count, 'Label propagation'):
       names.append(video.name)
       by_video.append(
         [
@@ -173,11 +173,11 @@ class LabelPropagationEval(Evaluation):
   def _count(self) -> int:
     return min(len(self._dataset), self.num_videos or len(self._dataset))
 
-  def _videos(self) -> Iterator[TrackedVideo]:
+  def _tracked(self) -> Iterator[TrackedVideo]:
     return (self._dataset[index] for index in range(self._count))
 
   def _frames(self) -> Iterator[Iterator[np.ndarray]]:
-    return (read_frames(video.video, self.size) for video in self._videos())
+    return (read_frames(video.video, self.size) for video in self._tracked())
 
   def _encoder(
     self, name: str, functions: ModelFunctions

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rvmae_jax import files
-from rvmae_jax.tools.comparison.table import is_share
-from rvmae_jax.tools.result_file import machine_of, needed_digits, rounded
+from rvmae_jax.tools.comparison.table import shown_column
+from rvmae_jax.tools.result_file import machine_of, rounded
 
 # What rebuilds is called the model there, and a trained encoder elsewhere.
 _SAME_ROW = {'model': 'trained'}
@@ -59,10 +59,10 @@ def summarize_evaluation(
         f'network, as in probe=linear_probe/*/mean/top1; {path} has '
         f'{", ".join(figures)}.'
       )
-    share = is_share(figure)
-    headings.append(f'{heading}, %' if share else heading)
-    digits.append(1 if share else needed_digits([*cells.values()]))
-    found.append(cells)
+    heading, places, shown = shown_column(heading, figure, [*cells.values()])
+    headings.append(heading)
+    digits.append(places)
+    found.append(dict(zip(cells, shown)))
   names = dict.fromkeys(name for cells in found for name in cells)
   return {
     'command': written['command'],
@@ -84,12 +84,10 @@ def _column(figures: Mapping[str, float], pattern: str) -> dict[str, Any]:
   if not star:
     return {}
   fits = re.compile(f'{re.escape(before)}([^/]+){re.escape(after)}')
-  unit = 100 if is_share(pattern) else 1
   cells = {}
   for path, value in figures.items():
     if match := fits.fullmatch(path):
-      cell = rounded(unit * value)
-      if f'{path}_se' in figures:
-        cell = [cell, rounded(unit * figures[f'{path}_se'])]
+      error = figures.get(f'{path}_se')
+      cell = value if error is None else [value, error]
       cells[_SAME_ROW.get(match[1], match[1])] = cell
   return cells

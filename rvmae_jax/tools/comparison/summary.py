@@ -8,8 +8,8 @@ import numpy as np
 
 from rvmae_jax import files
 from rvmae_jax.config_utils import by_path
-from rvmae_jax.tools.comparison.table import COSTS, is_share
-from rvmae_jax.tools.result_file import machine_of, needed_digits, rounded
+from rvmae_jax.tools.comparison.table import COSTS, shown_column
+from rvmae_jax.tools.result_file import machine_of, rounded
 from rvmae_jax.visualize.curves import read_history
 
 _NUM_POINTS = 20  # Of a curve.
@@ -104,14 +104,14 @@ def _table(
   rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, str]]
 ) -> tuple[list[str], list[list[Any]], list[int | None]]:
   """Headings, cells and digits; shares are shown in per cent."""
-  figures = [(name, title, is_share(name)) for name, title in columns]
-  headings = [f'{title}, %' if share else title for _, title, share in figures]
+  headings, digits = ['method', 'seeds'], [None, None]
   cells = [[row['method'], len(row['seeds'])] for row in rows]
-  digits = [None, None]
-  for name, _, share in figures:
-    unit = 100 if share else 1
-    found = [_cell(row, name, unit) for row in rows]
-    digits.append(1 if share else needed_digits(found))
+  for name, title in columns:
+    heading, places, found = shown_column(
+      title, name, [_cell(row, name) for row in rows]
+    )
+    headings.append(heading)
+    digits.append(places)
     for row, cell in zip(cells, found):
       row.append(cell)
   for name, (heading, unit, form) in COSTS.items():
@@ -120,14 +120,13 @@ def _table(
     for row, cell in zip(cells, rows):
       mean = cell['mean'].get(name)
       row.append(None if mean is None else rounded(mean / unit))
-  return ['method', 'seeds', *headings], cells, digits
+  return headings, cells, digits
 
 
-def _cell(row: Mapping[str, Any], name: str, unit: float) -> Any:
-  if name not in row['mean']:
-    return None
-  mean, std = rounded(unit * row['mean'][name]), row['std'][name]
-  return mean if std is None else [mean, rounded(unit * std)]
+def _cell(row: Mapping[str, Any], name: str) -> Any:
+  """Mean and deviation over seeds; of one seed its number alone."""
+  mean, std = row['mean'].get(name), row['std'].get(name)
+  return mean if std is None else [mean, std]
 
 
 def _curves(

@@ -3,10 +3,11 @@
 import math
 import statistics
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rvmae_jax.tools.card import markdown
+from rvmae_jax.tools.result_file import needed_digits, rounded
 
 # What training cost: figure -> heading, divisor, format.
 COSTS = {
@@ -99,6 +100,33 @@ def is_share(name: str) -> bool:
   last = name.rpartition('/')[2]
   is_mean = 'top1/' in name and last == 'mean'  # Over severities.
   return is_mean or bool({'top1', 'top5', 'recall', 'map'} & {*last.split('_')})
+
+
+def shown_column(
+  title: str, name: str, cells: Sequence[Any]
+) -> tuple[str, int, list[Any]]:
+  """An evaluation's figure as a column of a result: shares in per cent.
+
+  Args:
+    title: of the column.
+    name: of the figure.
+    cells: of each row, a number, a number with its ±, or None.
+
+  Returns:
+    The heading, the digits, and the cells as they are shown.
+  """
+  if not is_share(name):
+    shown = [_rounded_cell(cell, 1) for cell in cells]
+    return title, needed_digits(shown), shown
+  return f'{title}, %', 1, [_rounded_cell(cell, 100) for cell in cells]
+
+
+def _rounded_cell(cell: Any, unit: float) -> Any:
+  if cell is None:
+    return None
+  if isinstance(cell, list):
+    return [rounded(unit * number) for number in cell]
+  return rounded(unit * cell)
 
 
 def _measured(row: Mapping[str, Any], name: str) -> str:
