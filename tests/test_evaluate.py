@@ -360,7 +360,7 @@ def test_two_processes_find_what_one_does(tmp_path):
           *arguments,
         ],
         cwd=_ROOT,
-        env=with_devices(2),
+        env=with_devices(1),
       )
       for arguments in processes
     ]

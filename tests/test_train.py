@@ -580,17 +580,20 @@ def test_two_processes_fail_together(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-def test_two_processes_stop_together(tmp_path, number):
+def test_two_processes_stop_together(tmp_path):
   """A signal to one of them; both save the same step and leave."""
-  processes = _start_two(tmp_path, 1000)
-  _wait_for_rows(tmp_path, 3)
-  processes[1].send_signal(number)
-  for process in processes:
-    output = _finish(process, expected=128 + signal.SIGTERM)
-    assert 'the same command resumes there' in output
-  last = _rows(tmp_path)[-1]['step']
-  assert last < 1000
+  last = 0
+  for number in (signal.SIGTERM, signal.SIGINT):
+    processes = _start_two(tmp_path, 1000)
+    _wait_for_rows(tmp_path, last + 3)
+    processes[1].send_signal(number)
+    resumed_at = f'Resuming after step {last}' if last else ''
+    for process in processes:
+      output = _finish(process, expected=128 + signal.SIGTERM)
+      assert 'the same command resumes there' in output
+      assert resumed_at in output
+    last = _rows(tmp_path)[-1]['step']
+    assert last < 1000
   for process in _start_two(tmp_path, last + 2):
     assert f'Resuming after step {last}' in _finish(process)
   steps = [row['step'] for row in _rows(tmp_path)]
