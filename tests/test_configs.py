@@ -190,8 +190,22 @@ def _shapes(tree):
 
 @pytest.mark.parametrize('path', CONFIGS.glob('*.py'), ids=lambda p: p.name)
 def test_a_config_survives_json(path):
-  config = load_config(str(path))
+  needed = ':videos=DIR' if path.stem == 'eval_domain' else ''
+  config = load_config(f'{path}{needed}')
   assert from_json(to_json(config)).to_dict() == config.to_dict()
+
+
+def test_another_domain_is_asked_what_there_are_videos_for():
+  spec = f'{CONFIGS}/eval_domain.py'
+  tracked = load_config(f'{spec}:tracked=DAVIS').evals
+  assert {entry.dataset.path for entry in tracked.values()} == {'DAVIS'}
+  both = load_config(f'{spec}:videos=a.csv,labelled=DIR,split=all').evals
+  assert set(both) == {'reconstruction', 'knn', 'linear_probe'}
+  rebuilt = both.reconstruction.data.sources.videos.to_dict()
+  assert rebuilt == {'name': 'listing', 'path': 'a.csv', 'split': 'all'}
+  assert both.knn.test.sources.videos.name == 'folder'
+  with pytest.raises(ValueError, match='Nothing is asked; add videos='):
+    load_config(spec)
 
 
 @pytest.mark.parametrize('path', CONFIGS.glob('*.py'), ids=lambda p: p.name)

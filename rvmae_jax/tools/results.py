@@ -15,8 +15,9 @@ Each docs/results/NAME.json holds one table and, optionally, a chart. A page
 This command writes what is between them; do not edit that by hand. `--check`
 writes nothing and fails if a page is out of date. `--from` makes such a file
 from a comparison (`tools/compare`), with each run's config, numbers and curves,
-or, given a `--column` or more, from one evaluation, with a row for each network
-and trivial answer; `notes` that the file already has are kept.
+or, given a `--column` or more, from an evaluation, with a row for each network
+and trivial answer, or from several, each `--from NAME=WORKDIR`; `notes` that
+the file already has are kept.
 
 A file holds
 
@@ -51,7 +52,7 @@ from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.registry import check_known
 from rvmae_jax.tools.card import markdown
 from rvmae_jax.tools.comparison.summary import summarize
-from rvmae_jax.tools.evaluation_summary import summarize_evaluation
+from rvmae_jax.tools.evaluation_summary import summarize_evaluations
 from rvmae_jax.tools.result_file import format_cell, format_json
 from rvmae_jax.visualize.lines import draw_lines, drawn_from
 
@@ -210,20 +211,37 @@ def _filled(text: str) -> str:
   )
 
 
+def _workdirs(measured: list[str]) -> dict[str, pathlib.Path]:
+  """Of evaluations, by name; a single one needs none."""
+  if len(measured) == 1:
+    return {'': pathlib.Path(measured[0])}
+  workdirs = {}
+  for given in measured:
+    name, _, path = given.partition('=')
+    if not path or name in workdirs:
+      raise app.UsageError(
+        f'--from {given}: several need names that differ, as in --from '
+        'before=runs/before --from after=runs/after.'
+      )
+    workdirs[name] = pathlib.Path(path)
+  return workdirs
+
+
 def main(args: flags.FlagValues) -> None:
   """Runs the command."""
   docs = pathlib.Path(args.docs).resolve()
   measured = args['from'].value
+  if len(measured) > 1 and not args.column:
+    raise app.UsageError('Several --from are of evaluations; add --column.')
   if bool(measured) != bool(args.name):
     raise app.UsageError('--from and --name belong together.')
   if measured:
     path = docs / 'results' / f'{args.name}.json'
     path.parent.mkdir(parents=True, exist_ok=True)
-    measured = pathlib.Path(measured)
     if args.column:
-      result = summarize_evaluation(measured, args.column)
+      result = summarize_evaluations(_workdirs(measured), args.column)
     else:
-      result = summarize(measured, args.draw)
+      result = summarize(pathlib.Path(measured[0]), args.draw)
     result['turned'] = args.turned
     if path.exists():  # What was written by hand stays.
       result['notes'] = files.read_json(path).get('notes', result['notes'])
@@ -241,8 +259,8 @@ if __name__ == '__main__':
   flags.DEFINE_bool(
     'check', False, 'Write nothing; fail if a page is out of date.'
   )
-  flags.DEFINE_string(
-    'from', None, 'Workdir of a comparison or evaluation to make a file from.'
+  flags.DEFINE_multi_string(
+    'from', [], 'Workdir of a comparison or evaluation to make a file from.'
   )
   flags.DEFINE_multi_string(
     'column', [], 'Of an evaluation: HEADING=FIGURE, * for the network.'

@@ -88,7 +88,10 @@ def test_every_network_sees_the_same_seconds(name, monkeypatch):
 
 
 # Arguments of shipped configs that need some.
-_ARGUMENTS = {'eval_recognition.py': 'dataset=ssv2'}
+_ARGUMENTS = {
+  'eval_domain.py': 'videos=DIR,tracked=DIR,labelled=DIR',
+  'eval_recognition.py': 'dataset=ssv2',
+}
 
 
 def _resolved(evaluation, entry):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rvmae_jax.tools import result_file, results
-from rvmae_jax.tools.evaluation_summary import summarize_evaluation
+from rvmae_jax.tools.evaluation_summary import summarize_evaluations
 
 COLUMNS = [
   'probe=probe/*/mean/top1',
@@ -44,7 +44,7 @@ def workdir(tmp_path):
 
 
 def test_networks_are_rows_and_trivial_answers_too(workdir):
-  summary = summarize_evaluation(workdir, COLUMNS)
+  summary = summarize_evaluations({'': workdir}, COLUMNS)
   assert summary['columns'] == ['network', 'probe, %', 'AJ, first', 'PSNR, dB']
   assert summary['rows'] == [
     ['trained', 50.0, [0.04, 0.002], 22.346],
@@ -56,9 +56,29 @@ def test_networks_are_rows_and_trivial_answers_too(workdir):
   assert summary['figures']['rebuilt/gap_4/model/psnr'] == 20.0
 
 
+def test_of_several_a_row_says_whose_it_is(workdir):
+  after = workdir / 'after'
+  after.mkdir()
+  written = json.loads((workdir / 'metrics.json').read_text())
+  written['command'] = 'evaluate that'
+  written['evaluations']['probe']['metrics']['trained/mean/top1'] = 0.625
+  (after / 'metrics.json').write_text(json.dumps(written))
+  both = {'before': workdir, 'after': after}
+  summary = summarize_evaluations(both, COLUMNS)
+  assert summary['rows'] == [
+    ['before', 50.0, [0.04, 0.002], 22.346],
+    ['after', 62.5, [0.04, 0.002], 22.346],
+    ['random', 37.5, None, None],
+    ['stand_still', None, 0.03, None],
+  ]
+  assert summary['command'] == 'evaluate it; evaluate that'
+  assert summary['run_config'] == {'before': {'seed': 0}, 'after': {'seed': 0}}
+  assert summary['figures']['after']['probe/trained/mean/top1'] == 0.625
+
+
 def test_it_is_a_result_that_pages_can_show(workdir):
   path = workdir / 'study.json'
-  summary = summarize_evaluation(workdir, COLUMNS)
+  summary = summarize_evaluations({'': workdir}, COLUMNS)
   path.write_text(result_file.format_json(summary))
   text = results.format_result('study', results.read_result(path), 'results')
   assert '| trained | 50.0 | 0.0400 ± 0.0020 | 22.3 |' in text
@@ -71,7 +91,7 @@ def test_it_is_a_result_that_pages_can_show(workdir):
 )
 def test_a_column_that_fits_nothing_is_named(workdir, column):
   with pytest.raises(ValueError, match='HEADING=FIGURE') as error:
-    summarize_evaluation(workdir, [column])
+    summarize_evaluations({'': workdir}, [column])
   assert repr(column) in str(error.value)
   assert 'probe/trained/mean/top1' in str(error.value)
 
@@ -80,9 +100,9 @@ def test_an_evaluation_without_dates_is_to_be_repeated(workdir):
   path = workdir / 'metrics.json'
   path.write_text(path.read_text().replace('"date"', '"day"'))
   with pytest.raises(ValueError, match='older version of evaluate'):
-    summarize_evaluation(workdir, COLUMNS)
+    summarize_evaluations({'': workdir}, COLUMNS)
 
 
 def test_a_folder_without_an_evaluation_is_refused(tmp_path):
   with pytest.raises(FileNotFoundError, match='workdir of evaluate'):
-    summarize_evaluation(tmp_path, COLUMNS)
+    summarize_evaluations({'': tmp_path}, COLUMNS)
