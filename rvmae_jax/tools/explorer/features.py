@@ -3,7 +3,7 @@
 import functools
 import io
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,11 @@ from rvmae_jax.evals.dense import DenseEncoder
 from rvmae_jax.metrics.features import unit_rows
 from rvmae_jax.models.backbone import OnBackbone
 from rvmae_jax.models.recurrent import RecurrentAutoencoder
-from rvmae_jax.tools.explorer.networks import Network
+from rvmae_jax.tools.explorer.networks import (
+  NUM_SIZES,
+  Network,
+  functions_of_size,
+)
 from rvmae_jax.visualize.lines import draw_lines
 from rvmae_jax.visualize.pca import pca_colours
 from rvmae_jax.visualize.tracks import LABEL_COLOURS
@@ -40,17 +44,17 @@ class _WatchedCore:
 
   is_recurrent = True
 
-  def __init__(self, network: Network):
-    model, params, _ = network.functions.trainable
-    if isinstance(model, OnBackbone):
-      model, params = model.backbone, params['backbone']
-    self._model, self._params = model, params
+  def __init__(self, network: Network, height: int, width: int):
+    _, params, _ = network.functions.trainable
+    model = _backbone(network)
+    self._params = params.get('backbone', params)
+    self._run = _core_of_size(model, height, width)
     self.num_prefix_tokens = model.num_prefix_tokens
     self.init_state = network.functions.init_state
     self.courses: dict[str, np.ndarray] = {}
 
   def encode_from(self, state, video):
-    features, state, stats = _run_core(self._model, self._params, state, video)
+    features, state, stats = self._run(self._params, state, video)
     # [1, n] or [1, n, tokens] -> [n]
     self.courses = {
       name: np.asarray(values).reshape(video.shape[1], -1).mean(1)
@@ -59,20 +63,30 @@ class _WatchedCore:
     return np.asarray(features), state
 
 
-# Models are frozen dataclasses, so that equal ones share what is compiled.
-@functools.partial(jax.jit, static_argnums=0)
-def _run_core(model, params, state, video):
+# Models are frozen dataclasses, so that equal ones share what is compiled. A
+# function for each size of frames: what it compiled is freed with it.
+@functools.lru_cache(maxsize=NUM_SIZES)
+def _core_of_size(model, height, width):
+  del height, width
+
   def run(model, state, video):
     tokens = model.encode_frames(video)
     return model.core.run(tokens, model.time_unroll, jnp.asarray(state))
 
-  return model.apply({'params': params}, state, video, method=run)
+  def apply(params, state, video):
+    return model.apply({'params': params}, state, video, method=run)
+
+  return jax.jit(apply)
+
+
+def _backbone(network: Network) -> Any:
+  model, *_ = network.functions.trainable
+  return model.backbone if isinstance(model, OnBackbone) else model
 
 
 def is_watched(network: Network) -> bool:
   """Whether gates and state of its core can be seen."""
-  model = network.functions.trainable[0]
-  model = getattr(model, 'backbone', model)
+  model = _backbone(network)
   return isinstance(model, RecurrentAutoencoder) and model.is_recurrent
 
 
@@ -86,10 +100,11 @@ def encode(network: Network, video: np.ndarray) -> Iterator[Encoded]:
   Raises:
     ValueError: patches do not tile the frames.
   """
-  functions = network.functions
-  watched = _WatchedCore(network) if is_watched(network) else None
-  grid = tuple(side // network.patch_size for side in video.shape[1:3])
-  for part in DenseEncoder(watched or functions, window=network.window)(video):
+  size = video.shape[1:3]
+  watched = _WatchedCore(network, *size) if is_watched(network) else None
+  encoder = watched or functions_of_size(network, *size)
+  grid = tuple(side // network.patch_size for side in size)
+  for part in DenseEncoder(encoder, window=network.window)(video):
     courses = watched.courses if watched else {}
     yield Encoded(
       part.reshape(len(part), *grid, -1),

@@ -19,9 +19,11 @@ from rvmae_jax.parts import model_functions
 from rvmae_jax.training import checkpointing, sharding
 
 QUICK_START = 'runs/quickstart'
+# Sizes of arrays for which programs are kept, of all networks together.
+NUM_SIZES = 6
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Network:
   """A network with its parameters.
 
@@ -67,14 +69,33 @@ class Network:
 
 def make_network(name: str, params: Any, config: ConfigDict) -> Network:
   """A network of its parameters and the config of its run."""
-  functions = model_functions(
+  return Network(name, config, _make_functions(params, config))
+
+
+@functools.lru_cache(maxsize=NUM_SIZES)
+def functions_of_size(network: Network, *size: int) -> ModelFunctions:
+  """The functions of a network for arrays of one size.
+
+  Every number of visible tokens and every size of frames compiles a program of
+  its own, of about 20 MB for a small network. Those of the sizes that were used
+  last are kept; the others are freed with the functions that hold them.
+
+  Args:
+    network: whose parameters they share.
+    *size: of what they are given; tells one from another, no more.
+  """
+  _, params, _ = network.functions.trainable
+  return _make_functions(params, network.config)
+
+
+def _make_functions(params: Any, config: ConfigDict) -> ModelFunctions:
+  return model_functions(
     build_model(config.model),
     build_objective(config),
     params,
     # A clip at a time has no rows to spread.
     sharding.make_mesh(devices=jax.devices()[:1]),
   )
-  return Network(name, config, functions)
 
 
 def load_networks(paths: Sequence[str]) -> dict[str, Network]:

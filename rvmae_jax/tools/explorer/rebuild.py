@@ -13,7 +13,7 @@ from rvmae_jax.evals.reconstruction import ReconstructionEval
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.parts import rebuilt_frames
 from rvmae_jax.tools.explorer.masks import settings_of
-from rvmae_jax.tools.explorer.networks import Network
+from rvmae_jax.tools.explorer.networks import Network, functions_of_size
 from rvmae_jax.visualize.clip_reconstructions import draw_clip_reconstructions
 from rvmae_jax.visualize.psnr import METHODS
 from rvmae_jax.visualize.reconstructions import GREY
@@ -103,7 +103,8 @@ def rebuild(
   )
   rows = loader({'path': path, 'label': -1}, np.random.default_rng(seed))
   batch = {**rows, 'valid': np.ones(1, bool)}
-  clips = rebuilt_clips(network.functions, batch, videos)
+  functions = functions_of_size(network, *rows['ids_keep'].shape)
+  clips = rebuilt_clips(functions, batch, videos)
   found = evaluation.metrics(
     {key: values[0] for key, values in evaluation.scores(clips).items()}
   )

@@ -1,5 +1,6 @@
 """The tab Track: points that were clicked, or a mask that was painted."""
 
+import functools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -7,16 +8,18 @@ import numpy as np
 from rvmae_jax.data.records import NO_LABEL
 from rvmae_jax.data.tracking.videos import TrackedVideo
 from rvmae_jax.evals.dense import DenseEncoder
+from rvmae_jax.evals.readouts import in_chunks
 from rvmae_jax.evals.tracking.labels import resize_mask
 from rvmae_jax.evals.tracking.points import track_points
 from rvmae_jax.evals.tracking.propagation import Propagation
 from rvmae_jax.evals.tracking.tracker import Tracker
-from rvmae_jax.tools.explorer.networks import Network
+from rvmae_jax.tools.explorer.networks import Network, functions_of_size
 from rvmae_jax.visualize.scenes import point_frames
 from rvmae_jax.visualize.tracks import LABEL_COLOURS, overlay
 
 # What a mask may be painted with; each is an object of its own.
 NUM_COLOURS = 4
+_POINTS_AT_ONCE = 8
 
 
 def follow_points(
@@ -38,7 +41,9 @@ def follow_points(
     return point_frames(
       video, np.zeros((0, len(video), 2)), np.zeros((0, len(video)), bool)
     )
-  return point_frames(video, *track_points(features, queries))
+  # So many at a time: each number would compile another program.
+  follow = functools.partial(track_points, features)
+  return point_frames(video, *in_chunks(follow, queries, _POINTS_AT_ONCE))
 
 
 def painted_mask(
@@ -88,7 +93,9 @@ def follow_mask(
   """
   grid = tuple(side // network.patch_size for side in video.shape[1:3])
   encode = DenseEncoder(
-    network.functions, window=network.window, warm_up=warm_up
+    functions_of_size(network, *video.shape[1:3]),
+    window=network.window,
+    warm_up=warm_up,
   )
   track = Tracker(encode, Propagation(), video.shape[1:3], grid)
   record = {'path': 'video', 'label': NO_LABEL, 'frames': video}

@@ -1,12 +1,14 @@
 """What is rebuilt, and how its rivals score."""
 
+import gc
 import math
 
+import jax
 import numpy as np
 import pytest
 
 from rvmae_jax.tools.explorer import rebuild
-from rvmae_jax.tools.explorer.networks import Network
+from rvmae_jax.tools.explorer.networks import NUM_SIZES, Network
 from tests import tiny_recipe
 
 
@@ -33,6 +35,16 @@ def test_a_ratio_that_hides_all_is_refused(network, write_images):
   path = write_images(np.zeros((8, 32, 32, 3), np.uint8))
   with pytest.raises(ValueError, match='leaves 0 of 16 tokens visible'):
     rebuild.rebuild(network, path, gap=1, ratio=0.99)
+
+
+def test_programs_of_few_shares_are_kept(network, write_images):
+  path = write_images(np.zeros((8, 32, 32, 3), np.uint8))
+  client = jax.devices()[0].client
+  for num_visible in range(1, NUM_SIZES + 3):
+    rebuild.rebuild(network, path, gap=1, ratio=1 - num_visible / 16)
+  gc.collect()
+  programs = [program.name for program in client.live_executables()]
+  assert programs.count('jit_predict') <= NUM_SIZES
 
 
 def test_a_network_that_rebuilds_nothing_says_so():
