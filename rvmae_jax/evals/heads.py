@@ -18,6 +18,9 @@ from rvmae_jax.registry import check_known
 # How a head learns, given its learning rate (a schedule) and weight decay.
 OPTIMIZERS = {
   'adamw': lambda rate, decay: optax.adamw(rate, weight_decay=decay),
+  'clipped_adamw': lambda rate, decay: optax.chain(
+    optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=decay)
+  ),
   'sgd': lambda rate, decay: optax.chain(
     optax.add_decayed_weights(decay), optax.sgd(rate, momentum=0.9)
   ),
@@ -92,8 +95,8 @@ class TrainedHeads:
   Args:
     head: a module.
     inputs: what it takes, each [B, ...]; any rows, for their shape.
-    loss: of its outputs and of the truth, in as many arrays as `train` is
-      given; a scalar. A function of a module, so that it is compiled once.
+    loss: of its outputs and of the truth that `train` is given; a scalar. A
+      function of a module, so that it is compiled once.
     optimizer: one of `OPTIMIZERS`.
     rates: learning rates.
     decays: weight decays; every rate is combined with each.
@@ -140,17 +143,18 @@ class TrainedHeads:
     return len(self._settings)
 
   def train(
-    self, inputs: Sequence[np.ndarray], truth: Sequence[np.ndarray]
-  ) -> None:
-    """A step of all heads on some rows.
+    self, inputs: Sequence[np.ndarray], truth: Sequence[Any]
+  ) -> jax.Array:
+    """A step of all heads on some rows; their losses before it, [heads].
 
     Args:
       inputs: of the head, each [B, ...].
       truth: that the loss takes beside the head's outputs.
     """
-    self._state = _update(
+    self._state, losses = _update(
       self._method, self._rates, self._decays, self._state, inputs, truth
     )
+    return losses
 
   def answer(self, *inputs: np.ndarray, number: int | None = None) -> Any:
     """What one head puts out, arrays [B, ...], or all: [heads, B, ...]."""
@@ -256,16 +260,18 @@ def _start(method, rates, decays, key, inputs, known):
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=3)
 def _update(method, rates, decays, state, inputs, truth):
-  """A step of each head by its own rate and decay, on the same rows."""
+  """A step of each head by its own rate and decay, on the same rows; losses."""
 
   def loss_of(params):
     return method.loss(method.head.apply({'params': params}, *inputs), *truth)
 
   def update(state, rate, decay):
+    loss, gradient = jax.value_and_grad(loss_of)(state.params)
     updates, moments = method.transform(rate, decay).update(
-      jax.grad(loss_of)(state.params), state.moments, state.params
+      gradient, state.moments, state.params
     )
-    return _State(optax.apply_updates(state.params, updates), moments)
+    params = optax.apply_updates(state.params, updates)
+    return _State(params, moments), loss
 
   return jax.vmap(update)(state, rates, decays)
 

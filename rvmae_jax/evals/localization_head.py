@@ -6,9 +6,7 @@ and how far away the start and the end of it are.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -16,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from rvmae_jax.evals.heads import TrainedHeads
 from rvmae_jax.metrics.localization import AMBIGUOUS, Truth
 
 # Videos are padded to a multiple of this, so that few lengths are compiled.
@@ -124,10 +123,22 @@ class LocalizationHead:
       for rows, target in zip(features, targets)
     ]
     rng = np.random.default_rng(self.seed)
-    state, losses = _start(self, self._crops(videos, rng)), []
+    first = self._crops(videos, rng)
+    heads = TrainedHeads(
+      LocalizationNetwork(self.num_classes, self.width, self.num_blocks),
+      *(first['features'], first['valid']),
+      loss=detection_loss,
+      optimizer='clipped_adamw',
+      rates=(self.learning_rate,),
+      decays=(self.weight_decay,),
+      num_steps=self.num_steps,
+      num_warmup=self.num_steps // 10,
+      seed=self.seed,
+    )
+    losses = []
     for _ in range(self.num_steps):
-      state, loss = _update(self, state, self._crops(videos, rng))
-      losses.append(loss)
+      batch = self._crops(videos, rng)
+      losses.append(heads.train([batch['features'], batch['valid']], [batch]))
 
     def localize(features):
       end = len(features)
@@ -135,41 +146,13 @@ class LocalizationHead:
         {'features': (features - mean) / deviation},
         -(-end // _LENGTH) * _LENGTH,
       )
-      logits, distances = _apply(self.network, state[0], video)
-      scores = jax.nn.sigmoid(logits[:end])
-      return np.asarray(scores), reach * np.asarray(distances[:end])
+      logits, distances = heads.answer(
+        *(video['features'][None], video['valid'][None]), number=0
+      )
+      scores = jax.nn.sigmoid(logits[0, :end])
+      return np.asarray(scores), reach * np.asarray(distances[0, :end])
 
-    return localize, np.array(losses, np.float32)
-
-  @property
-  def network(self) -> LocalizationNetwork:
-    """Without parameters."""
-    return LocalizationNetwork(self.num_classes, self.width, self.num_blocks)
-
-  @property
-  def optimizer(self) -> optax.GradientTransformation:
-    """AdamW, its gradient clipped."""
-    schedule = optax.warmup_cosine_decay_schedule(
-      0.0, self.learning_rate, self.num_steps // 10, self.num_steps
-    )
-    return optax.chain(
-      optax.clip_by_global_norm(1.0),
-      optax.adamw(schedule, weight_decay=self.weight_decay),
-    )
-
-  def loss(self, params: Any, batch: dict[str, jax.Array]) -> jax.Array:
-    """Focal loss of the classes and DIoU loss of the boundaries."""
-    logits, distances = self.network.apply(
-      params, batch['features'], batch['valid']
-    )
-    counts = batch['valid'] & batch['counts']
-    focal = optax.sigmoid_focal_loss(
-      logits, batch['classes'], alpha=0.25, gamma=2.0
-    ).sum(-1)
-    found = batch['valid'] & batch['found']
-    error = diou_loss(distances, batch['distances'])
-    total = jnp.where(counts, focal, 0).sum() + jnp.where(found, error, 0).sum()
-    return total / jnp.maximum(found.sum(), 1)
+    return localize, np.concatenate(losses)
 
   def _crops(
     self, videos: Sequence[dict[str, np.ndarray]], rng: np.random.Generator
@@ -228,6 +211,26 @@ def step_targets(
   }
 
 
+def detection_loss(
+  outputs: tuple[jax.Array, jax.Array], batch: dict[str, jax.Array]
+) -> jax.Array:
+  """Focal loss of the classes and DIoU loss of the boundaries.
+
+  Args:
+    outputs: of `LocalizationNetwork`.
+    batch: of `step_targets`, and `valid`, each [B, T, ...].
+  """
+  logits, distances = outputs
+  counts = batch['valid'] & batch['counts']
+  focal = optax.sigmoid_focal_loss(
+    logits, batch['classes'], alpha=0.25, gamma=2.0
+  ).sum(-1)
+  found = batch['valid'] & batch['found']
+  error = diou_loss(distances, batch['distances'])
+  total = jnp.where(counts, focal, 0).sum() + jnp.where(found, error, 0).sum()
+  return total / jnp.maximum(found.sum(), 1)
+
+
 def diou_loss(first: jax.Array, second: jax.Array) -> jax.Array:
   """1 - tIoU of segments around one point, and how far apart their centres are.
 
@@ -249,31 +252,6 @@ def _shift(x: jax.Array, count: int) -> jax.Array:
   """[B, T, D] so many steps later, with zeros where nothing was."""
   padded = jnp.pad(x, ((0, 0), (max(count, 0), max(-count, 0)), (0, 0)))
   return padded[:, : x.shape[1]] if count > 0 else padded[:, -x.shape[1] :]
-
-
-# At module level, so that all heads of the same settings are compiled once.
-@functools.partial(jax.jit, static_argnums=0)
-def _start(head, batch):
-  """Fresh parameters, and the state of their optimizer."""
-  params = head.network.init(
-    jax.random.key(head.seed), batch['features'], batch['valid']
-  )
-  return params, head.optimizer.init(params)
-
-
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
-def _update(head, state, batch):
-  params, moments = state
-  loss, gradient = jax.value_and_grad(head.loss)(params, batch)
-  change, moments = head.optimizer.update(gradient, moments, params)
-  return (optax.apply_updates(params, change), moments), loss
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _apply(network, params, video):
-  """The network on a single video, [T, ...]."""
-  outputs = network.apply(params, video['features'][None], video['valid'][None])
-  return [output[0] for output in outputs]
 
 
 def _pad(video: dict[str, np.ndarray], length: int) -> dict[str, np.ndarray]:
