@@ -134,8 +134,7 @@ def write_table(
 ) -> list[dict[str, Any]]:
   """Writes table.md, table.json and accuracy.png; returns the rows."""
   workdir.mkdir(parents=True, exist_ok=True)
-  columns = dict(config.columns)
-  first, *_ = columns
+  (first, _), *_ = config.columns
   rows = compare_table.make_rows(
     {(job.method, job.seed): result for job, result in results.items()},
     sort_by=first,
@@ -149,7 +148,7 @@ def write_table(
     'rows': rows,
   }
   (workdir / 'table.json').write_text(json.dumps(table, indent=2))
-  text = compare_table.format_markdown(rows, columns)
+  text = compare_table.format_markdown(rows, config.columns)
   (workdir / 'table.md').write_text(text)
   # Where all spent the same FLOPs, they differ in clips.
   cost = 'clips' if config.budget.unit == 'flops' else 'flops'

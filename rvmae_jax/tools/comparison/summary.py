@@ -8,7 +8,7 @@ import numpy as np
 
 from rvmae_jax import files
 from rvmae_jax.config_utils import by_path
-from rvmae_jax.tools.comparison.table import COSTS, shown_column
+from rvmae_jax.tools.comparison.table import make_table
 from rvmae_jax.tools.result_file import machine_of, rounded
 from rvmae_jax.visualize.curves import read_history
 
@@ -59,7 +59,7 @@ def summarize(
   }
   names = dict.fromkeys(n for r in results.values() for n in r['figures'])
   last = max(results.values(), key=lambda result: result['date'])
-  columns, cells, digits = _table(rows, table['columns'])
+  columns, cells, digits = make_table(rows, table['columns'])
   curves = {
     name: curve
     for name, result in results.items()
@@ -98,35 +98,6 @@ def summarize(
     'curves': curves,
     **picture,
   }
-
-
-def _table(
-  rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, str]]
-) -> tuple[list[str], list[list[Any]], list[int | None]]:
-  """Headings, cells and digits; shares are shown in per cent."""
-  headings, digits = ['method', 'seeds'], [None, None]
-  cells = [[row['method'], len(row['seeds'])] for row in rows]
-  for name, title in columns:
-    heading, places, found = shown_column(
-      title, name, [_cell(row, name) for row in rows]
-    )
-    headings.append(heading)
-    digits.append(places)
-    for row, cell in zip(cells, found):
-      row.append(cell)
-  for name, (heading, unit, form) in COSTS.items():
-    headings.append(heading)
-    digits.append(int(form.split('.')[1][0]))
-    for row, cell in zip(cells, rows):
-      mean = cell['mean'].get(name)
-      row.append(None if mean is None else rounded(mean / unit))
-  return headings, cells, digits
-
-
-def _cell(row: Mapping[str, Any], name: str) -> Any:
-  """Mean and deviation over seeds; of one seed its number alone."""
-  mean, std = row['mean'].get(name), row['std'].get(name)
-  return mean if std is None else [mean, std]
 
 
 def _curves(

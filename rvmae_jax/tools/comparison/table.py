@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rvmae_jax.tools.card import markdown
-from rvmae_jax.tools.result_file import needed_digits, rounded
+from rvmae_jax.tools.result_file import format_cell, needed_digits, rounded
 
-# What training cost: figure -> heading, divisor, format.
-COSTS = {
-  'parameters': ('parameters, M', 1e6, '.2f'),
-  'flops_per_clip': ('GFLOPs / clip', 1e9, '.2f'),
-  'gib': ('memory, GiB', 1, '.2f'),
-  'clips_per_s': ('clips / s', 1, '.0f'),
-  'clips': ('clips', 1, ',.0f'),
-  'flops': ('TFLOPs', 1e12, '.1f'),
+# What training cost: figure -> heading, divisor, digits.
+_COSTS = {
+  'parameters': ('parameters, M', 1e6, 2),
+  'flops_per_clip': ('GFLOPs / clip', 1e9, 2),
+  'gib': ('memory, GiB', 1, 2),
+  'clips_per_s': ('clips / s', 1, 0),
+  'clips': ('clips', 1, 0),
+  'flops': ('TFLOPs', 1e12, 1),
 }
 
 
@@ -67,32 +67,60 @@ def make_rows(
 
 
 def format_markdown(
-  rows: list[Mapping[str, Any]], columns: Mapping[str, str]
+  rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, str]]
 ) -> str:
-  """The rows as a Markdown table.
+  """The rows as a Markdown table, with a note on what failed.
+
+  Args:
+    rows, columns: see `make_table`.
+  """
+  headings, table, digits = make_table(rows, columns)
+  table = [
+    [format_cell(cell, n) for cell, n in zip(cells, digits)] for cells in table
+  ]
+  notes = [_notes(row) for row in rows]
+  if any(notes):
+    headings.append('note')
+    table = [[*cells, note] for cells, note in zip(table, notes)]
+  return markdown.table(headings, table, align='---:') + '\n'
+
+
+def make_table(
+  rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, str]]
+) -> tuple[list[str], list[list[Any]], list[int | None]]:
+  """The rows as a result, see `tools.results`.
 
   Args:
     rows: from `make_rows`.
-    columns: evaluation figure -> heading, in this order; shares are shown in
-      per cent, see `is_share`.
+    columns: evaluation figure and heading; shares are shown in per cent, see
+      `is_share`.
+
+  Returns:
+    Headings, cells and digits.
   """
-  headings = [heading for heading, _, _ in COSTS.values()]
-  headings = ['method', 'seeds', *columns.values(), *headings]
-  notes = [_notes(row) for row in rows]
-  table = []
-  for row, note in zip(rows, notes):
-    cells = [row['method'], str(len(row['seeds']))]
-    cells += [_measured(row, name) for name in columns]
-    cells += [
-      f'{row["mean"][name] / unit:{form}}' if name in row['mean'] else ''
-      for name, (_, unit, form) in COSTS.items()
-    ]
-    table.append([*cells, note])
-  if any(notes):
-    headings.append('note')
-  else:
-    table = [cells[:-1] for cells in table]
-  return markdown.table(headings, table, align='---:') + '\n'
+  headings, digits = ['method', 'seeds'], [None, None]
+  table = [[row['method'], len(row['seeds'])] for row in rows]
+  for name, title in columns:
+    heading, places, found = shown_column(
+      title, name, [_cell(row, name) for row in rows]
+    )
+    headings.append(heading)
+    digits.append(places)
+    for cells, cell in zip(table, found):
+      cells.append(cell)
+  for name, (heading, unit, places) in _COSTS.items():
+    headings.append(heading)
+    digits.append(places)
+    for cells, row in zip(table, rows):
+      mean = row['mean'].get(name)
+      cells.append(None if mean is None else rounded(mean / unit))
+  return headings, table, digits
+
+
+def _cell(row: Mapping[str, Any], name: str) -> Any:
+  """Mean and deviation over seeds; of one seed its number alone."""
+  mean, std = row['mean'].get(name), row['std'].get(name)
+  return mean if std is None else [mean, std]
 
 
 def is_share(name: str) -> bool:
@@ -127,17 +155,6 @@ def _rounded_cell(cell: Any, unit: float) -> Any:
   if isinstance(cell, list):
     return [rounded(unit * number) for number in cell]
   return rounded(unit * cell)
-
-
-def _measured(row: Mapping[str, Any], name: str) -> str:
-  """`mean ± deviation` of an evaluation."""
-  if name not in row['mean']:
-    return ''
-  unit, form = (100, '.1f') if is_share(name) else (1, '.2f')
-  text = f'{unit * row["mean"][name]:{form}}'
-  if row['std'][name] is not None:
-    text += f' ± {unit * row["std"][name]:{form}}'
-  return text
 
 
 def _notes(row: Mapping[str, Any]) -> str:

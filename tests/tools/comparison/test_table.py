@@ -18,16 +18,18 @@ def test_the_table_is_markdown():
     },
     sort_by='a/top1',
   )
-  text = compare_table.format_markdown(rows, {'a/top1': 'top', 'psnr': 'dB'})
+  text = compare_table.format_markdown(
+    rows, (('a/top1', 'top'), ('psnr', 'dB'))
+  )
   heading, rule, *lines = text.splitlines()
-  assert heading.startswith('| method | seeds | top | dB | parameters, M |')
+  assert heading.startswith('| method | seeds | top, % | dB | parameters, M |')
   assert rule.startswith('| --- | ---: |')
   assert {line.replace('\\|', '').count('|') for line in text.splitlines()} == {
     heading.count('|')
   }
   # Deviations of the sample: 0.1 * sqrt(2) and sqrt(2).
-  assert lines[0].startswith('| two | 2 | 60.0 ± 14.1 | 21.00 ± 1.41 | 1.50 |')
-  assert lines[1].startswith('| one | 1 | 10.0 | 20.00 | 1.50 |')
+  assert lines[0].startswith('| two | 2 | 60.0 ± 14.1 | 21.0 ± 1.4 | 1.50 |')
+  assert lines[1].startswith('| one | 1 | 10.0 | 20.0 | 1.50 |')
   assert lines[2].startswith('| fails | 0 |  |  |  |')
   assert lines[2].endswith('| seed 0 failed: E: a\\|b c |')
 
@@ -37,5 +39,5 @@ def test_a_run_that_may_have_collapsed_is_told():
   rows = compare_table.make_rows(
     {('one', 0): done, ('one', 1): {**done, 'problems': []}}, sort_by='a/top1'
   )
-  text = compare_table.format_markdown(rows, {'a/top1': 'top'})
+  text = compare_table.format_markdown(rows, (('a/top1', 'top'),))
   assert text.endswith('| seed 0: Steps 50 to 90: stuck. |\n')
