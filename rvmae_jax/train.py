@@ -241,14 +241,14 @@ def _train(
 
       # What is due after this step.
       is_last = step == config.total_steps
-      is_evaluating = evaluations.is_due(step)
-      is_stopping = stop.received(step) and (is_evaluating or not is_last)
+      due = evaluations.due(step)
+      is_stopping = stop.received(step) and (due or not is_last)
       every_steps = config.log.every_steps  # 0: at the last step only.
       is_logging = is_last or (every_steps and step % every_steps == 0)
       is_saving = is_last or is_stopping or checkpointer.is_due(step)
       is_drawing = pictures.is_due(step)
       is_quiet = step > first_step and not (
-        is_logging or is_saving or is_evaluating or is_drawing
+        is_logging or is_saving or due or is_drawing
       )
 
       # Read back; the device stays a few steps ahead while nothing is due.
@@ -279,9 +279,11 @@ def _train(
           f'saved step {step} of {config.total_steps} in {workdir}; the same '
           'command resumes there.'
         )
-      if is_evaluating:
+      if due:
         with progress.paused():
-          numbers = evaluations.run(functions.with_params(state.params), step)
+          numbers = evaluations.run(
+            functions.with_params(state.params), step, due
+          )
         writer.write(step, numbers)
         writer.flush()
       if is_drawing:

@@ -329,9 +329,7 @@ def test_settings_of_another_network_are_refused(folder, settings, message):
 def test_settings_that_cannot_be_read_are_named(folder, name, text):
   (folder / 'config.json').write_text(json.dumps(HEADS))
   (folder / name).write_text(text)
-  with pytest.raises(
-    ValueError, match=f'{name} (is not valid JSON|holds no settings)'
-  ):
+  with pytest.raises(ValueError, match=f'{name} is not valid JSON'):
     weights.load_model(folder)
 
 

@@ -89,7 +89,7 @@ class DenseEncoder:
       if state is None:
         state = self.functions.init_state(1, *clip.shape[1:3])
       features, state = self.functions.encode_from(
-        state, _filled(clip, self.chunk)[None]
+        state, filled(clip, self.chunk)[None]
       )
       counted = slice(max(self.warm_up - num_seen, 0), len(clip))
       num_seen += len(clip)
@@ -98,7 +98,7 @@ class DenseEncoder:
 
   def _windowed(self, frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     while len(clip := _take(frames, self.window)):
-      video = _filled(clip, self.window)[None]
+      video = filled(clip, self.window)[None]
       features = self.functions.encode(video)[0]
       # [t, P+h*w, D] -> [T, P+h*w, D]
       features = features.repeat(self.window // len(features), axis=0)
@@ -161,7 +161,6 @@ def _take(frames: Iterator[np.ndarray], count: int) -> np.ndarray:
   return np.stack(taken) if taken else np.zeros(0)
 
 
-def _filled(clip: np.ndarray, length: int) -> np.ndarray:
-  """A clip made as long as that by repeating its last frame."""
-  missing = length - len(clip)
-  return np.concatenate([clip, clip[-1:].repeat(missing, axis=0)])
+def filled(rows: np.ndarray, length: int) -> np.ndarray:
+  """Rows made as many as that by repeating the last of them."""
+  return np.concatenate([rows, rows[-1:].repeat(length - len(rows), axis=0)])

@@ -20,6 +20,7 @@ from absl import logging
 
 from rvmae_jax.evals import Result
 from rvmae_jax.evals.answers import over_seeds
+from rvmae_jax.evals.dense import filled
 from rvmae_jax.evals.features import check_encoders, make_encoder, patch_colours
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.heads import TrainedHeads, shuffled
@@ -351,10 +352,9 @@ class ReadoutEval(SceneClips):
     kept = np.zeros(0, np.float16)
     starts = range(0, len(clips), size)
     for start in progress(starts, len(starts), 'features', unit='batches'):
-      frames = clips[start : start + size]
+      frames = np.stack(clips[start : start + size])
       # Filled up, so that the network is compiled once.
-      video = np.stack([*frames, *frames[-1:] * (size - len(frames))])
-      grid = encoder.encode(video)[
+      grid = encoder.encode(filled(frames, size))[
         : len(frames), :, encoder.num_prefix_tokens :
       ]
       if not start:
@@ -378,11 +378,9 @@ def in_chunks(
     queries: any number of them but none.
     size: of a chunk; what is missing from the last is filled up.
   """
-  missing = -len(queries) % size
-  filled = np.concatenate([queries, queries[-1:].repeat(missing, axis=0)])
   parts = [
-    function(filled[start : start + size])
-    for start in range(0, len(filled), size)
+    function(filled(queries[start : start + size], size))
+    for start in range(0, len(queries), size)
   ]
   return [np.concatenate(part)[: len(queries)] for part in zip(*parts)]
 

@@ -54,23 +54,12 @@ class ScheduledEvals:
       if is_last or step % every_steps == 0
     ]
 
-  def is_due(self, step: int) -> bool:
-    """Whether any evaluation belongs after this step."""
-    return bool(self.due(step))
-
   def run(
-    self,
-    functions: ModelFunctions,
-    step: int,
-    aliases: Sequence[str] | None = None,
+    self, functions: ModelFunctions, step: int, aliases: Sequence[str]
   ) -> dict[str, float]:
-    """Runs what is due after this step, or of that only `aliases`.
-
-    Returns:
-      Numbers named `<alias>/<metric>`.
-    """
+    """Runs some evaluations; numbers named `<alias>/<metric>`."""
     numbers = {}
-    for alias in self.due(step) if aliases is None else aliases:
+    for alias in aliases:
       start = time.perf_counter()
       values = self._evals[alias].run(functions).metrics
       seconds = time.perf_counter() - start

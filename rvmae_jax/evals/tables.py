@@ -33,7 +33,10 @@ def format_tables(metrics: Mapping[str, float]) -> str:
   lines = []
   for columns, rows in pivot(metrics):
     names = ['', *rows]
-    cells = [columns, *([_format(v) for v in row] for row in rows.values())]
+    cells = [
+      columns,
+      *([format_number(v) for v in row] for row in rows.values()),
+    ]
     first = max(map(len, names))
     widths = [max(map(len, column)) for column in zip(*cells)]
     for name, row in zip(names, cells):
@@ -43,5 +46,6 @@ def format_tables(metrics: Mapping[str, float]) -> str:
   return '\n'.join(lines)
 
 
-def _format(value: float) -> str:
-  return str(value) if isinstance(value, int) else f'{value:.4g}'
+def format_number(value: float) -> str:
+  """A number in four digits, whole ones whole."""
+  return f'{value:,}' if isinstance(value, int) else f'{value:.4g}'

@@ -4,10 +4,11 @@ Whatever in them changes what a network computes is read, or refused by name.
 Dropout, initial values and the like only matter to a training of theirs.
 """
 
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
+
+from rvmae_jax import files
 
 CONFIG = 'config.json'
 # How pixels are made ready, and the section that says it where there are some.
@@ -154,14 +155,4 @@ def _pixel_fields(settings: Mapping[str, Any], path: Any) -> dict[str, Any]:
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
   """A JSON object; {} where there is no file."""
-  if not path.exists():
-    return {}
-  try:
-    content = json.loads(path.read_text(encoding='utf-8'))
-  except ValueError as error:
-    raise ValueError(
-      f'{path} is not valid JSON ({error}). Copy or download it again.'
-    ) from error
-  if not isinstance(content, dict):
-    raise ValueError(f'{path} holds no settings but {str(content)[:40]!r}.')
-  return content
+  return files.read_json(path) if path.exists() else {}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rvmae_jax.evals import leakage
-from rvmae_jax.evals.tables import pivot
+from rvmae_jax.evals.tables import format_number, pivot
 from rvmae_jax.metrics.intervals import wilson_interval
 from rvmae_jax.tools.card.markdown import (
   Markdown,
@@ -118,9 +118,7 @@ def _number(name: str, value: float, counted: float | None) -> str:
 
 
 def _plain(value: float | None) -> str:
-  if value is None:
-    return ''
-  return f'{value:,}' if isinstance(value, int) else f'{value:.4g}'
+  return '' if value is None else format_number(value)
 
 
 def _leakage(result: Mapping[str, Any]) -> list[str]:

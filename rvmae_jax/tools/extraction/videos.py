@@ -13,7 +13,7 @@ from rvmae_jax.data.frames import read_frames
 from rvmae_jax.data.loader import ClipLoader, make_loader
 from rvmae_jax.data.pipeline import check_config
 from rvmae_jax.data.records import Record
-from rvmae_jax.evals.dense import DenseEncoder
+from rvmae_jax.evals.dense import DenseEncoder, filled
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.pooling import Pooling
 
@@ -111,14 +111,13 @@ class ClipExtractor:
       return error
 
   def _encode(self, records, video) -> Iterator[Extracted]:
-    missing = self.batch_size - len(video)
-    filled = np.concatenate([video, video[-1:].repeat(missing, axis=0)])
+    clips = filled(video, self.batch_size)
     if self.kind in BY_FRAME:
-      tokens = self.functions.encode(filled)
+      tokens = self.functions.encode(clips)
       tokens = tokens[:, :, self.functions.num_prefix_tokens :]
       found = [reduce_tokens(of_clip, self.kind) for of_clip in tokens]
     else:  # Tokens stay on the device.
-      found = self.functions.pooled(filled, (self.kind,))[self.kind]
+      found = self.functions.pooled(clips, (self.kind,))[self.kind]
     for record, features in zip(records, found):
       yield Extracted(record['path'], record['label'], features, video.shape[1])
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from rvmae_jax.evals.tables import pivot
+from rvmae_jax.evals.tables import format_number, pivot
 from rvmae_jax.visualize import page
 from rvmae_jax.visualize.probes import ENCODER_NAMES, POOLING_NAMES
 
@@ -58,11 +58,6 @@ def _row_name(name: str) -> str:
     for part in name.split('/')
   )
   return ', '.join(parts)
-
-
-def format_number(value: float) -> str:
-  """A number in four digits, whole ones whole."""
-  return f'{value:,}' if isinstance(value, int) else f'{value:.4g}'
 
 
 def reconstruction_tables(results: Mapping[str, Any]) -> str:
