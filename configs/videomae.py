@@ -18,6 +18,7 @@ Expect (paper, ViT-B fine-tuned, 800 epochs): K400 80.0, SSv2 69.6; UCF101 91.3.
 import ml_collections
 
 from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.configs import rvm_pretrain
 from rvmae_jax.registry import check_known
 
 # Recipes that change this one take them, too.
@@ -146,24 +147,12 @@ def get_config(arg=None):
 
 
 def get_source(arg, split):
-  """The videos of a split: shards, a folder, or the embedded sprites."""
-  if arg.shards:
-    return {'name': 'shards', 'path': arg.shards, 'split': split}
-  if arg.videos and arg.published:
+  """The videos of a split: a published one, or as `rvm_pretrain` has them."""
+  if arg.videos and arg.published and not arg.shards:
     if split == 'val' and arg.dataset in TESTED_ON_TEST:
       split = 'test'
     return {'name': arg.dataset, 'path': arg.videos, 'split': split}
-  if arg.videos:
-    return {'name': 'folder', 'path': arg.videos, 'split': split}
-  # Rendering takes about a quarter of a second a video, once.
-  num_videos = {'train': 2_000, 'val': 200}[split]
-  return {
-    'name': 'moving_sprites',
-    'split': split,
-    'num_videos': 32 if arg.runlocal else num_videos,
-    'size': 64 if arg.runlocal else 256,
-    'num_frames': 64,
-  }
+  return rvm_pretrain.get_source(arg, split)
 
 
 def run_locally(config):

@@ -14,15 +14,16 @@ _DIGEST = 'Description'  # A name that PNG knows for text.
 
 
 @styled
-def draw_lines(picture: Mapping[str, Any], path: pathlib.Path) -> None:
-  """Writes panels of lines, side by side, as a PNG.
+def draw_panels(picture: Mapping[str, Any]) -> Any:
+  """Panels of lines, side by side.
 
   Args:
     picture: `panels`, a list of {`title`, `x`, `y`: what the axes show,
       `lines`: a list of {`name`, `x`, `y`: numbers, `spread`: numbers or
-      absent, drawn as a band}}; `width` and `height` in inches if other than
-      usual. A name has the same colour in all panels.
-    path: where to.
+      absent, drawn as a band}, `log`: 'x', 'xy' or absent, the axes that double
+      from mark to mark, `y_from`: least value shown, or absent}; `width` and
+      `height` in inches if other than usual. A name has the same colour in all
+      panels.
   """
   panels = picture['panels']
   names = dict.fromkeys(
@@ -52,7 +53,13 @@ def draw_lines(picture: Mapping[str, Any], path: pathlib.Path) -> None:
     axes.set_title(panel.get('title', ''))
     axes.set_xlabel(panel['x'])
     axes.set_ylabel(panel['y'])
+    axes.set_ylim(bottom=panel.get('y_from'))
     axes.grid(axis='y')
+    for axis in panel.get('log', ''):
+      scale = axes.set_xscale if axis == 'x' else axes.set_yscale
+      scale('log', base=2)
+      getattr(axes, f'{axis}axis').set_major_formatter('{x:g}')
+      axes.minorticks_off()
   handles = {}
   for axes in axes_of:
     for handle, name in zip(*axes.get_legend_handles_labels()):
@@ -60,7 +67,12 @@ def draw_lines(picture: Mapping[str, Any], path: pathlib.Path) -> None:
   figure.legend(
     handles.values(), handles.keys(), ncols=4, loc='outside upper center'
   )
-  figure.savefig(
+  return figure
+
+
+def draw_lines(picture: Mapping[str, Any], path: pathlib.Path) -> None:
+  """Writes `draw_panels` as a PNG that knows what it was drawn from."""
+  draw_panels(picture).savefig(
     path, dpi=110, format='png', metadata={_DIGEST: _digest(picture)}
   )
 

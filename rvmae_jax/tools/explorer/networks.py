@@ -20,7 +20,7 @@ from rvmae_jax.training import checkpointing, sharding
 
 QUICK_START = 'runs/quickstart'
 # Sizes of arrays for which programs are kept, of all networks together.
-NUM_SIZES = 6
+NUM_SIZES = 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
