@@ -3,7 +3,7 @@
 from rvmae_jax.data.classes import clean_label, number_labels
 from rvmae_jax.data.layout import check_choice, list_finder
 from rvmae_jax.data.records import NO_LABEL
-from rvmae_jax.data.sources.listing import is_plain, read_plain
+from rvmae_jax.data.sources.plain_list import is_plain, read_plain
 from rvmae_jax.data.sources.published import Published, video_stem
 from rvmae_jax.data.text import Row, read_table
 
