@@ -20,6 +20,7 @@ from absl import logging
 from rvmae_jax import config_utils, weights
 from rvmae_jax.interop import (
   hugging_face,
+  hugging_face_model,
   hugging_face_settings,
   state_dict,
 )
@@ -108,7 +109,7 @@ def read_file(
   settings = hugging_face_settings.read_config(path, origin.model_types)
   fields = {
     **origin.fields,
-    **hugging_face.unseen_fields(settings),
+    **hugging_face_model.unseen_fields(settings),
     **hugging_face_settings.read_pixel_fields(path),
   }
   return params, {f: fields[f] for f in _UNSEEN if f in fields}

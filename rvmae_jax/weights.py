@@ -30,6 +30,7 @@ from rvmae_jax import config_utils, files
 from rvmae_jax.interop import (
   hub,
   hugging_face,
+  hugging_face_model,
   hugging_face_settings,
   npz,
   published,
@@ -293,7 +294,7 @@ def config_of(
 
   Raises:
     ValueError: nobody knows the arrays' names, or the settings beside do not
-      fit; see `interop.hugging_face`.
+      fit; see `interop.hugging_face_model`.
   """
   if 'config' in metadata:
     return config_utils.from_json(metadata['config'])
@@ -303,7 +304,7 @@ def config_of(
   else:
     origin, arrays = hugging_face.find_origin(arrays)
     settings = hugging_face_settings.read_config(path, origin.model_types)
-    model = hugging_face.model_config(arrays, origin, settings)
+    model = hugging_face_model.model_config(arrays, origin, settings)
     pixels = hugging_face_settings.read_pixel_fields(path)
     if not pixels and settings.get('model_type') == 'vit':
       logging.warning(

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from rvmae_jax.interop.hugging_face import ATTENTION_TYPES
-from rvmae_jax.interop.hugging_face_settings import ACTIVATIONS
+from rvmae_jax.interop.hugging_face_settings import (
+  ACTIVATIONS,
+  ATTENTION_TYPES,
+)
 
 # Our activation -> theirs: of several names the one that all versions know.
 _HIDDEN_ACTS = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}

@@ -52,6 +52,11 @@ ACTIVATIONS = {
   'silu': 'silu',
   'swish': 'silu',
 }
+# Our `space_time` -> TimeSformer's attention_type.
+ATTENTION_TYPES = {
+  'divided': 'divided_space_time',
+  'joint': 'joint_space_time',
+}
 # The only values of settings that networks here have.
 _ONLY = {
   'hidden_act': tuple(ACTIVATIONS),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rvmae_jax.interop import hugging_face
+from rvmae_jax.interop import hugging_face, hugging_face_model
 from rvmae_jax.interop.state_dict import from_state_dict, to_state_dict
 from rvmae_jax.models import build_model
 from rvmae_jax.objectives.masked_reconstruction import MaskedReconstruction
@@ -39,7 +39,7 @@ class Golden:
     self.origin, _ = hugging_face.find_origin(self.theirs)
     config = json.loads(str(arrays['config_json']))
     self.model = build_model(
-      hugging_face.model_config(self.theirs, self.origin, config) | fields
+      hugging_face_model.model_config(self.theirs, self.origin, config) | fields
     )
 
   def load(self, *inputs):
