@@ -49,6 +49,7 @@ MEETING_PLACES = {
   'perceptual',
   'transfer',
   'weights',
+  'write_weights',
 }
 # Every room may import these.
 COMMON = {

@@ -18,8 +18,8 @@ import pytest
 from rvmae_jax.benchmarks.__main__ import BENCHMARKS
 from rvmae_jax.commands import COMMANDS as BY_NAME
 from rvmae_jax.config_utils import load_config
-from rvmae_jax.export import export_params
 from rvmae_jax.parts import build_parts
+from rvmae_jax.write_weights import write_params
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SITE = ROOT / 'launch' / 'mkdocs.yml'
@@ -244,7 +244,7 @@ def folder(tmp_path_factory):
   )
   # A folder with weights is read as a run is.
   for path in ('runs/quickstart/model.safetensors', 'rvm.npz'):
-    export_params(params, config, folder / path)
+    write_params(params, config, folder / path)
   small_videos.write(
     folder / 'clip.mp4', 'libx264', 'yuv420p', numbers=range(5)
   )

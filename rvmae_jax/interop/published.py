@@ -66,7 +66,7 @@ def run_config(
   """A config of ours for a network of others.
 
   Args:
-    model: `config.model` of a released RVM, or as `hugging_face_model` gives it.
+    model: `config.model` of a released RVM or of `hugging_face_model`.
     sizes: what `hugging_face_settings.read_config` gives: `image_size`,
       `num_frames`, `mask_ratio`, and `norm_pix_loss`, false where networks were
       taught pixels as they are; without a `config.json` the paper's hold.

@@ -7,9 +7,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from rvmae_jax.export import export_params
 from rvmae_jax.interop.hugging_face_config import config_json
 from rvmae_jax.models import build_model
+from rvmae_jax.write_weights import write_params
 
 
 def build_network(
@@ -51,7 +51,7 @@ def build_network(
   )
   if params is not None:
     with tempfile.TemporaryDirectory() as folder:
-      export_params(params, config, pathlib.Path(folder, 'model.safetensors'))
+      write_params(params, config, pathlib.Path(folder, 'model.safetensors'))
       loaded = network_class.from_pretrained(folder)
     # Not the loaded network itself: `from_pretrained` of transformers 5 makes
     # the fixed position tables of ViTMAE trainable.
