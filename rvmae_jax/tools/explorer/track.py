@@ -7,7 +7,7 @@ import numpy as np
 
 from rvmae_jax.data.records import NO_LABEL
 from rvmae_jax.data.tracking.videos import TrackedVideo
-from rvmae_jax.evals.dense import DenseEncoder
+from rvmae_jax.evals.dense import DenseEncoder, filled
 from rvmae_jax.evals.readouts import in_chunks
 from rvmae_jax.evals.tracking.labels import resize_mask
 from rvmae_jax.evals.tracking.points import track_points
@@ -19,7 +19,7 @@ from rvmae_jax.visualize.tracks import LABEL_COLOURS, overlay
 
 # What a mask may be painted with; each is an object of its own.
 NUM_COLOURS = 4
-_POINTS_AT_ONCE = 8
+_POINTS_AT_ONCE, _FRAMES_AT_ONCE = 8, 16
 
 
 def follow_points(
@@ -41,9 +41,12 @@ def follow_points(
     return point_frames(
       video, np.zeros((0, len(video), 2)), np.zeros((0, len(video)), bool)
     )
-  # So many at a time: each number would compile another program.
+  # Filled up, so that few programs serve all numbers of frames and points.
+  length = len(features)
+  features = filled(features, -(-length // _FRAMES_AT_ONCE) * _FRAMES_AT_ONCE)
   follow = functools.partial(track_points, features)
-  return point_frames(video, *in_chunks(follow, queries, _POINTS_AT_ONCE))
+  found = in_chunks(follow, queries, _POINTS_AT_ONCE)
+  return point_frames(video, *(rows[:, :length] for rows in found))
 
 
 def painted_mask(
