@@ -1,6 +1,5 @@
 """The tab Features: what a network tells apart in a video, through time."""
 
-import functools
 import io
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,9 +14,9 @@ from rvmae_jax.metrics.features import unit_rows
 from rvmae_jax.models.backbone import OnBackbone
 from rvmae_jax.models.recurrent import RecurrentAutoencoder
 from rvmae_jax.tools.explorer.networks import (
-  NUM_SIZES,
   Network,
   functions_of_size,
+  of_few_sizes,
 )
 from rvmae_jax.visualize.lines import draw_lines
 from rvmae_jax.visualize.pca import pca_colours
@@ -63,9 +62,8 @@ class _WatchedCore:
     return np.asarray(features), state
 
 
-# Models are frozen dataclasses, so that equal ones share what is compiled. A
-# function for each size of frames: what it compiled is freed with it.
-@functools.lru_cache(maxsize=NUM_SIZES)
+# Models are frozen dataclasses, so that equal ones share what is compiled.
+@of_few_sizes
 def _core_of_size(model, height, width):
   del height, width
 

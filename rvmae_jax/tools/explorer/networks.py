@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
+import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -72,13 +73,27 @@ def make_network(name: str, params: Any, config: ConfigDict) -> Network:
   return Network(name, config, _make_functions(params, config))
 
 
-@functools.lru_cache(maxsize=NUM_SIZES)
-def functions_of_size(network: Network, *size: int) -> ModelFunctions:
-  """The functions of a network for arrays of one size.
+def of_few_sizes(make: Callable[..., Any]) -> Callable[..., Any]:
+  """Keeps what a function makes, for the sizes that it was asked for last.
 
   Every number of visible tokens and every size of frames compiles a program of
-  its own, of about 20 MB for a small network. Those of the sizes that were used
-  last are kept; the others are freed with the functions that hold them.
+  its own, of about 20 MB for a small network, which is freed with the jitted
+  function that holds it. So each size gets a jitted function of its own.
+  """
+
+  @functools.lru_cache(maxsize=NUM_SIZES)
+  @functools.wraps(make)
+  def kept(*args):
+    # What was dropped lies in cycles, which Python seldom looks for.
+    gc.collect()
+    return make(*args)
+
+  return kept
+
+
+@of_few_sizes
+def functions_of_size(network: Network, *size: int) -> ModelFunctions:
+  """The functions of a network for arrays of one size.
 
   Args:
     network: whose parameters they share.
