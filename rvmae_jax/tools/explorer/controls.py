@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rvmae_jax.data.decoding import VideoError
+from rvmae_jax.memory import give_back
 from rvmae_jax.tools.explorer.videos import check_video
 from rvmae_jax.visualize.film import Film
 
@@ -89,6 +90,7 @@ def changed(component: Any) -> Any:
 
 def film(frames: np.ndarray) -> str:
   """A film in the page itself: no file is left behind."""
+  give_back()  # Of frames, which are many and live for a moment.
   data = base64.b64encode(Film(frames, _FPS).encode()).decode()
   return (
     '<video autoplay loop muted playsinline controls '
@@ -98,6 +100,7 @@ def film(frames: np.ndarray) -> str:
 
 def picture(figure: Any) -> str:
   """A matplotlib figure in the page itself."""
+  give_back()
   file = io.BytesIO()
   figure.savefig(file, format='png', dpi=_DPI)
   return image(file.getvalue())

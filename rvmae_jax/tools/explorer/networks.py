@@ -14,6 +14,7 @@ from rvmae_jax import weights
 from rvmae_jax.config_utils import model_title
 from rvmae_jax.data.clips import unwrapped
 from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.memory import give_back
 from rvmae_jax.models import build_model
 from rvmae_jax.objectives import build_objective
 from rvmae_jax.parts import model_functions
@@ -86,6 +87,7 @@ def of_few_sizes(make: Callable[..., Any]) -> Callable[..., Any]:
   def kept(*args):
     # What was dropped lies in cycles, which Python seldom looks for.
     gc.collect()
+    give_back()
     return make(*args)
 
   return kept
