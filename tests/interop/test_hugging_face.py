@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from rvmae_jax.interop import hugging_face, torch_files
+from rvmae_jax.interop import hugging_face, hugging_face_model, torch_files
 from rvmae_jax.interop.hugging_face import ORIGINS
 from rvmae_jax.interop.state_dict import (
   from_state_dict,
@@ -108,7 +108,7 @@ def test_networks_without_a_head_have_shorter_names(key):
 def test_the_config_is_read_off_the_arrays(case):
   origin, model, _, params = case
   arrays = to_state_dict(params, origin)
-  config = hugging_face.model_config(
+  config = hugging_face_model.model_config(
     arrays,
     origin,
     {'num_attention_heads': 1, 'decoder_num_attention_heads': 1},
@@ -276,7 +276,7 @@ def test_a_class_told_from_the_first_patch_is_refused():
   arrays = to_state_dict(params, origin)
   arrays['classifier.weight'] = np.zeros((3, 64), np.float32)
   with pytest.raises(ValueError, match='first patch alone'):
-    hugging_face.model_config(
+    hugging_face_model.model_config(
       arrays,
       origin,
       {'num_attention_heads': 1, 'decoder_num_attention_heads': 1},
@@ -293,7 +293,7 @@ def test_heads_of_published_sizes_without_a_config(width, heads):
     'patch_embed.proj.weight': np.broadcast_to(0, (width, 3, 2, 16, 16)),
     'blocks.0.mlp.fc1.weight': np.broadcast_to(0, (4 * width, width)),
   }
-  fields = hugging_face.model_config(arrays, origin)
+  fields = hugging_face_model.model_config(arrays, origin)
   assert fields['encoder_heads'] == heads
 
 
@@ -305,10 +305,10 @@ def test_mae_pools_with_a_norm_of_its_own():
     'blocks.0.mlp.fc1.weight': np.broadcast_to(0, (768, 192)),
     'head.weight': np.broadcast_to(0, (10, 192)),
   }
-  of_cls = hugging_face.model_config(arrays, origin)
+  of_cls = hugging_face_model.model_config(arrays, origin)
   assert (of_cls['pool'], of_cls['norm']) == ('cls', False)
   arrays['fc_norm.weight'] = np.broadcast_to(0, (192,))
-  of_mean = hugging_face.model_config(arrays, origin)
+  of_mean = hugging_face_model.model_config(arrays, origin)
   assert (of_mean['pool'], of_mean['norm']) == ('mean', True)
 
 
@@ -339,12 +339,12 @@ def test_what_the_arrays_do_not_tell_is_named(changes, message):
     arrays[name] = shape and np.broadcast_to(0, shape)
   arrays = {name: array for name, array in arrays.items() if array is not None}
   with pytest.raises(ValueError, match=message):
-    hugging_face.model_config(arrays, ORIGINS['mae_original'])
+    hugging_face_model.model_config(arrays, ORIGINS['mae_original'])
 
 
 def test_a_config_tells_which_rectangle_the_places_are():
   arrays = BARE | {'pos_embed': np.broadcast_to(0, (1, 13, 192))}
-  fields = hugging_face.model_config(
+  fields = hugging_face_model.model_config(
     arrays, ORIGINS['mae_original'], {'image_size': [48, 64]}
   )
   assert fields['learned_grid'] == (1, 3, 4)
@@ -361,12 +361,12 @@ def test_other_attention_of_timesformer(kind):
   }
   config = {'num_attention_heads': 1}
   if kind == 'joint':
-    fields = hugging_face.model_config(arrays, origin, config)
+    fields = hugging_face_model.model_config(arrays, origin, config)
     assert fields['space_time'] == 'joint'
     return
   del arrays['timesformer.embeddings.time_embeddings']
   with pytest.raises(ValueError, match='attention_type=space_only'):
-    hugging_face.model_config(arrays, origin, config)
+    hugging_face_model.model_config(arrays, origin, config)
 
 
 @pytest.mark.parametrize('dtype', ['float16', 'float64', 'bfloat16'])
