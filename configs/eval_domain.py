@@ -23,6 +23,7 @@ import ml_collections
 from rvmae_jax.config_utils import parse_arg
 from rvmae_jax.configs import eval_label_propagation
 
+
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
   arg = parse_arg(
