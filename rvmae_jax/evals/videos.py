@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ from rvmae_jax.data.loader import make_loader
 from rvmae_jax.data.pipeline import build_sources, check_config, make_dataset
 from rvmae_jax.data.records import records_digest
 
+# Processes that load rows take seconds to start, and are started for each pass:
+# longer than threads take for so many videos.
+_FEW_VIDEOS = 300
 # A path; by key, indices of frames and their times in seconds.
 FirstFrames = tuple[str, dict[str, tuple[np.ndarray, np.ndarray]]]
 
@@ -40,6 +44,7 @@ class Videos:
     batch_size: clips at once, of all processes together.
     seed: of masks, and of whatever the evaluation draws.
     num_threads, num_workers: that decode; the frames do not depend on them.
+      A pass over few videos takes threads, as many as the larger of the two.
   """
 
   sources: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -186,12 +191,16 @@ class Videos:
     }
 
   def _read(self, num_batches, *, train):
+    data = self.data
+    if self._is_short(num_batches, train):
+      most = max(self.num_threads, self.num_workers)
+      data |= {'num_threads': most, 'num_workers': 0}
     num_processes = jax.process_count()
     # The rows of a batch are shared out, if they can be.
     is_shared = num_processes > 1 and self.batch_size % num_processes == 0
     batches = iter(
       make_dataset(
-        self.data,
+        data,
         seed=self.seed,
         batch_size=self.batch_size // (num_processes if is_shared else 1),
         train=train,
@@ -209,6 +218,11 @@ class Videos:
         yield batch
     finally:
       batches.close()
+
+  def _is_short(self, num_batches: int, train: bool) -> bool:
+    """Whether a pass is too short for processes to pay."""
+    most = num_batches * self.batch_size or math.inf
+    return min(most, math.inf if train else self.num_videos) < _FEW_VIDEOS
 
   @functools.cached_property
   def _sizes(self) -> list[int]:

@@ -129,6 +129,43 @@ def test_iterators_are_closed_when_batches_are_cut_short(monkeypatch):
   assert len(closed) == 2
 
 
+@pytest.mark.parametrize(
+  ('num_videos', 'num_batches', 'train', 'threads_and_workers'),
+  [
+    (299, 0, False, (5, 0)),
+    (300, 0, False, (3, 5)),
+    # 149 batches of two videos.
+    (300, 149, False, (5, 0)),
+    (300, 150, False, (3, 5)),
+    # Without end, however few there are.
+    (2, 0, True, (3, 5)),
+    (2, 149, True, (5, 0)),
+  ],
+)
+def test_passes_over_few_videos_start_no_processes(
+  num_videos, num_batches, train, threads_and_workers, monkeypatch
+):
+  given = []
+
+  def make_dataset(data, **unused):
+    given.append((data['num_threads'], data['num_workers']))
+    yield from ()
+
+  monkeypatch.setattr('rvmae_jax.evals.videos.make_dataset', make_dataset)
+  videos = Videos(
+    sources={'own': {'name': 'fake', 'num_videos': num_videos}},
+    clip={'name': 'uniform', 'num_frames': 2},
+    crop={'size': (16, 16)},
+    patch_size=8,
+    batch_size=2,
+    num_threads=3,
+    num_workers=5,
+  )
+  read = videos.training_batches if train else videos.batches
+  assert not list(read(num_batches))
+  assert given == [threads_and_workers]
+
+
 def test_other_labels_or_videos_are_other_videos(tmp_path):
   digests = []
   for name in 'ab':
