@@ -110,7 +110,7 @@ def build_program(
   if num_frames < 1:
     raise ValueError(f'num_frames={num_frames} must be at least 1.')
   # Attention that is made of plain products, whatever the device.
-  fields = {**config, 'dtype': 'float32', 'attention': 'blockwise'}
+  fields = {**config, 'dtype': 'float32', 'attention': 'heads_first'}
   if 'scan_layers' in fields:
     fields['scan_layers'] = False
   model, params = build_model(fields), unstack_blocks(dict(params))

@@ -3,6 +3,7 @@
 import functools
 import math
 import re
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -14,12 +15,16 @@ from rvmae_jax.target_device import target_device
 
 # How many, side by side as wide as the tokens; or how many of which width.
 Heads = int | tuple[int, int]
-IMPLEMENTATIONS = ('auto', 'xla', 'blockwise', 'headwise', 'cudnn')
+IMPLEMENTATIONS = (
+  *('auto', 'xla', 'blockwise', 'headwise', 'cudnn', 'heads_first'),
+)
 # What attention gives, before its last projection, and what else its backward
 # pass needs for not computing it again.
 OUTPUT = 'attention_output'
 # What 'auto' means there; on GPUs it depends on the tokens.
 BEST_ON = {'cpu': 'blockwise', 'tpu': 'headwise'}
+# Of queries in a block, where logits are parted for a CPU's cache.
+_FEW_QUERIES, _MANY_QUERIES = 32, 128
 
 
 def dot_product_attention(
@@ -38,7 +43,8 @@ def dot_product_attention(
     implementation: 'xla' anywhere; 'cudnn' for flash attention on NVIDIA, any
       token count (see `padded_attention`); 'blockwise' anywhere, best on CPUs
       (see `blockwise_attention`); 'headwise' anywhere, best on TPUs (see
-      `headwise_attention`); 'auto' takes what suits the `target_device`.
+      `headwise_attention`); 'heads_first' anywhere, for programs to export (see
+      `heads_first_attention`); 'auto' takes what suits the `target_device`.
     num_clusters: more than one is not for cuDNN; see `cluster_mask`.
 
   Returns:
@@ -72,9 +78,11 @@ def dot_product_attention(
     mask = cluster_mask(query.shape[1], key.shape[1], num_clusters)
   if implementation == 'headwise':
     return headwise_attention(query, key, value, mask)
-  attend = plain_attention
   if implementation == 'blockwise':
-    attend = blockwise_attention
+    return blockwise_attention(query, key, value, mask)
+  attend = plain_attention
+  if implementation == 'heads_first':
+    attend = heads_first_attention
   return _named(attend(query, key, value, mask))
 
 
@@ -115,50 +123,53 @@ def plain_attention(
   )
 
 
+def heads_first_attention(
+  query: jax.Array,
+  key: jax.Array,
+  value: jax.Array,
+  mask: np.ndarray | None = None,
+) -> jax.Array:
+  """Attention in which every product is a plain one of matrices.
+
+  Without loops, as programs are best exported; shapes as for
+  `blockwise_attention`.
+  """
+  # [B, N, heads, d] -> [B, heads, N, d], the key's with tokens last
+  query, value = query.swapaxes(1, 2), value.swapaxes(1, 2)
+  logits = _logits(query, key.transpose(0, 2, 3, 1), mask)
+  weights = jax.nn.softmax(logits).astype(value.dtype)
+  return (weights @ value).swapaxes(1, 2)
+
+
 def blockwise_attention(
   query: jax.Array,
   key: jax.Array,
   value: jax.Array,
   mask: np.ndarray | None = None,
-  block: int = 256,
+  max_logits: int = 2**18,
 ) -> jax.Array:
-  """Exact attention as CPUs like it: heads first, many queries in blocks.
+  """Exact attention as CPUs like it: few logits at once.
 
-  With heads before tokens every product is a plain one of matrices. More than
-  two blocks of queries are done one after the other, and their logits are
-  computed again in the backward pass: what is held at once fits into a cache,
-  and does not grow with the square of the tokens.
+  Few heads at once and, if need be, blocks of their queries: their logits fit
+  into a core's cache of 1 MiB. They are computed again in the backward pass.
 
   Args:
     query: [B, Q, heads, d].
     key, value: [B, L, heads, d].
     mask: [Q, L] bool, True where the query sees the key; None is everywhere.
-    block: queries in one block, about.
+    max_logits: at once, about; no block is smaller than 32 queries.
 
   Returns:
-    [B, Q, heads, d] in the query's dtype.
+    [B, Q, heads, d] in the query's dtype, called `OUTPUT`.
   """
-  # [B, N, heads, d] -> [B, heads, N, d], the key's with tokens last
-  query, value = query.swapaxes(1, 2), value.swapaxes(1, 2)
-  key = key.transpose(0, 2, 3, 1)
-  num_queries, head_width = query.shape[2:]
-  if num_queries <= 2 * block:
-    return _attend(query, key, value, mask).swapaxes(1, 2)
-  num_blocks = -(-num_queries // block)
-  missing = -num_queries % num_blocks
-  query = jnp.pad(query, ((0, 0), (0, 0), (0, missing), (0, 0)))
-  # [B, heads, Q, d] -> [B, heads, blocks, q, d] -> [blocks, B, heads, q, d]
-  query = query.reshape(*query.shape[:2], num_blocks, -1, head_width)
-  blocks = jnp.moveaxis(query, 2, 0), None
-  if mask is not None:
-    mask = np.pad(mask, ((0, missing), (0, 0)), constant_values=True)
-    blocks = blocks[0], mask.reshape(num_blocks, -1, mask.shape[1])
-  attend = jax.checkpoint(lambda query, mask: _attend(query, key, value, mask))
-  mixed = jax.lax.map(lambda part: attend(*part), blocks)
-  # [blocks, B, heads, q, d] -> [B, blocks, q, heads, d] -> [B, Q, heads, d]
-  mixed = mixed.transpose(1, 0, 3, 2, 4)
-  mixed = mixed.reshape(mixed.shape[0], -1, *mixed.shape[3:])
-  return mixed[:, :num_queries]
+  num_queries, num_heads = query.shape[1:3]
+  # Of one query in all rows, which stay together.
+  logits = key.shape[0] * key.shape[1]
+  # Products of fewer queries are slower, so heads are parted first.
+  most = max_logits // (logits * min(num_queries, _MANY_QUERIES))
+  at_once = _divisor(num_heads, most)
+  block = max(_FEW_QUERIES, max_logits // (logits * at_once))
+  return _in_parts(query, key, value, mask, at_once, block)
 
 
 def headwise_attention(
@@ -185,37 +196,52 @@ def headwise_attention(
     at once.
   """
   num_heads = query.shape[2]
-  most = max(1, max_logits // (query.shape[1] * key.shape[1]))
-  at_once = max(
-    n for n in range(1, num_heads + 1) if num_heads % n == 0 and n <= most
-  )
+  at_once = _divisor(num_heads, max_logits // (query.shape[1] * key.shape[1]))
   if at_once == num_heads:
     # Its backward pass needs the logits even where its output is kept.
     return plain_attention(query, key, value, mask)
-  return _in_groups(query, key, value, mask, at_once)
+  return _in_parts(query, key, value, mask, at_once, query.shape[1])
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
-def _in_groups(
+def _divisor(number: int, most: int) -> int:
+  """The largest divisor of a number that is at most so large, or 1."""
+  return max(
+    n for n in range(1, number + 1) if number % n == 0 and n <= max(most, 1)
+  )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def _in_parts(
   query: jax.Array,
   key: jax.Array,
   value: jax.Array,
   mask: np.ndarray | None,
   at_once: int,
+  block: int,
 ) -> jax.Array:
-  """`headwise_attention` over so many heads at once."""
-  return _in_groups_forward(query, key, value, mask, at_once)[0]
+  """Attention over so many heads, and about so many queries, at once."""
+  return _in_parts_forward(query, key, value, mask, at_once, block)[0]
 
 
-def _in_groups_forward(query, key, value, mask, at_once):
+def _in_parts_forward(query, key, value, mask, at_once, block):
   def attend(parts):
     query, key, value = parts
-    logits = _logits(query, key.swapaxes(-1, -2), mask)
-    largest = logits.max(-1, keepdims=True)
-    weights = jnp.exp(logits - largest)
-    total = weights.sum(-1, keepdims=True)
-    mixed = (weights / total).astype(value.dtype) @ value
-    return mixed, (largest + jnp.log(total))[..., 0]
+    key = key.swapaxes(-1, -2)
+
+    def of_queries(query, mask):
+      logits = _logits(query, key, mask)
+      largest = logits.max(-1, keepdims=True)
+      weights = jnp.exp(logits - largest)
+      total = weights.sum(-1, keepdims=True)
+      mixed = (weights / total).astype(value.dtype) @ value
+      return mixed, (largest + jnp.log(total))[..., 0]
+
+    num_queries = query.shape[2]
+    if block >= num_queries:
+      return of_queries(query, mask)
+    blocks = _blocks(block, mask, query)
+    found = jax.lax.map(lambda part: of_queries(part[1], part[0]), blocks)
+    return tuple(_joined(blocks, num_queries) for blocks in found)
 
   parts = (_split(tokens, at_once) for tokens in (query, key, value))
   mixed, log_sums = jax.lax.map(attend, tuple(parts))
@@ -224,27 +250,52 @@ def _in_groups_forward(query, key, value, mask, at_once):
   return mixed, (query, key, value, mask, mixed, log_sums)
 
 
-def _in_groups_backward(at_once, kept, gradient):
+def _in_parts_backward(at_once, block, kept, gradient):
   query, key, value, mask, mixed, log_sums = kept
 
   def attend(parts):
     query, key, value, mixed, log_sum, gradient = parts
-    # In one step from the logits; softmax itself would take three.
-    weights = jnp.exp(
-      _logits(query, key.swapaxes(-1, -2), mask) - log_sum[..., None]
-    )
-    by_weight = jnp.matmul(
-      gradient, value.swapaxes(-1, -2), preferred_element_type=jnp.float32
-    )
-    # The mean of `by_weight` over the keys, as they are weighted.
-    mean = gradient.astype(jnp.float32) * mixed.astype(jnp.float32)
-    by_logit = weights * (by_weight - mean.sum(-1, keepdims=True))
-    by_product = (by_logit / query.shape[-1] ** 0.5).astype(query.dtype)
-    weights = weights.astype(gradient.dtype)
+    num_queries = query.shape[2]
+    # What comes from several blocks is rounded once, when it is summed.
+    sums = key.dtype if block >= num_queries else jnp.float32
+
+    def of_queries(mask, query, mixed, log_sum, gradient):
+      # In one step from the logits; softmax itself would take three.
+      weights = jnp.exp(
+        _logits(query, key.swapaxes(-1, -2), mask) - log_sum[..., None]
+      )
+      by_weight = jnp.matmul(
+        gradient, value.swapaxes(-1, -2), preferred_element_type=jnp.float32
+      )
+      # The mean of `by_weight` over the keys, as they are weighted.
+      mean = gradient.astype(jnp.float32) * mixed.astype(jnp.float32)
+      by_logit = weights * (by_weight - mean.sum(-1, keepdims=True))
+      by_product = (by_logit / query.shape[-1] ** 0.5).astype(query.dtype)
+      weights = weights.astype(gradient.dtype)
+      return (
+        by_product @ key,
+        jnp.matmul(
+          by_product.swapaxes(-1, -2), query, preferred_element_type=sums
+        ),
+        jnp.matmul(
+          weights.swapaxes(-1, -2), gradient, preferred_element_type=sums
+        ),
+      )
+
+    if block >= num_queries:
+      return of_queries(mask, query, mixed, log_sum, gradient)
+
+    def add(total, part):
+      by_query, *by_context = of_queries(*part)
+      return jax.tree.map(jnp.add, total, by_context), by_query
+
+    zeros = [jnp.zeros(tokens.shape, sums) for tokens in (key, value)]
+    blocks = _blocks(block, mask, query, mixed, log_sum, gradient)
+    (by_key, by_value), by_query = jax.lax.scan(add, zeros, blocks)
     return (
-      by_product @ key,
-      by_product.swapaxes(-1, -2) @ query,
-      weights.swapaxes(-1, -2) @ gradient,
+      _joined(by_query, num_queries),
+      by_key.astype(key.dtype),
+      by_value.astype(value.dtype),
     )
 
   split = functools.partial(_split, at_once=at_once)
@@ -255,7 +306,38 @@ def _in_groups_backward(at_once, kept, gradient):
   return *map(_merge, jax.lax.map(attend, parts)), None
 
 
-_in_groups.defvjp(_in_groups_forward, _in_groups_backward)
+_in_parts.defvjp(_in_parts_forward, _in_parts_backward)
+
+
+def _blocks(
+  block: int, mask: np.ndarray | None, *arrays: jax.Array
+) -> tuple[Any, ...]:
+  """[Q, L] and [B, g, Q, ...] in even blocks of queries, the last one padded.
+
+  Returns:
+    [blocks, q, L] or None, and [blocks, B, g, q, ...] of each array.
+  """
+  num_queries = arrays[0].shape[2]
+  num_blocks = -(-num_queries // block)
+  missing = -num_queries % num_blocks
+  if mask is not None:
+    mask = np.pad(mask, ((0, missing), (0, 0)), constant_values=True)
+    mask = mask.reshape(num_blocks, -1, mask.shape[1])
+
+  def cut(array):
+    unpadded = [(0, 0)] * (array.ndim - 3)
+    array = jnp.pad(array, [(0, 0), (0, 0), (0, missing), *unpadded])
+    array = array.reshape(*array.shape[:2], num_blocks, -1, *array.shape[3:])
+    return jnp.moveaxis(array, 2, 0)
+
+  return mask, *map(cut, arrays)
+
+
+def _joined(blocks: jax.Array, num_queries: int) -> jax.Array:
+  """[blocks, B, g, q, ...] -> [B, g, Q, ...]."""
+  array = jnp.moveaxis(blocks, 0, 2)
+  array = array.reshape(*array.shape[:2], -1, *array.shape[4:])
+  return array[:, :, :num_queries]
 
 
 def _split(tokens: jax.Array, at_once: int) -> jax.Array:
@@ -268,14 +350,6 @@ def _merge(groups: jax.Array) -> jax.Array:
   """[groups, B, g, N, d] -> [B, N, heads, d]."""
   tokens = groups.transpose(1, 3, 0, 2, 4)
   return tokens.reshape(*tokens.shape[:2], -1, tokens.shape[-1])
-
-
-def _attend(
-  query: jax.Array, key: jax.Array, value: jax.Array, mask: np.ndarray | None
-) -> jax.Array:
-  """[..., Q, d], [..., d, L], [..., L, d] and [Q, L] -> [..., Q, d]."""
-  weights = jax.nn.softmax(_logits(query, key, mask))
-  return weights.astype(value.dtype) @ value
 
 
 def _logits(
