@@ -147,22 +147,27 @@ def blockwise_attention(
   value: jax.Array,
   mask: np.ndarray | None = None,
   max_logits: int = 2**18,
+  short: int = 512,
 ) -> jax.Array:
-  """Exact attention as CPUs like it: few logits at once.
+  """Exact attention as CPUs like it: of many queries, few logits at once.
 
   Few heads at once and, if need be, blocks of their queries: their logits fit
   into a core's cache of 1 MiB. They are computed again in the backward pass.
+  Few queries are not parted, which would gain less than it takes to compile.
 
   Args:
     query: [B, Q, heads, d].
     key, value: [B, L, heads, d].
     mask: [Q, L] bool, True where the query sees the key; None is everywhere.
     max_logits: at once, about; no block is smaller than 32 queries.
+    short: so many queries, or fewer, are not parted.
 
   Returns:
     [B, Q, heads, d] in the query's dtype, called `OUTPUT`.
   """
   num_queries, num_heads = query.shape[1:3]
+  if num_queries <= short:
+    return _named(heads_first_attention(query, key, value, mask))
   # Of one query in all rows, which stay together.
   logits = key.shape[0] * key.shape[1]
   # Products of fewer queries are slower, so heads are parted first.

@@ -68,12 +68,16 @@ def test_padding_changes_neither_values_nor_gradients(lengths):
 IN_PARTS = {
   'heads first': attention.heads_first_attention,
   # 105 queries in four blocks of 27: the last one is filled up.
-  'blocks': functools.partial(attention.blockwise_attention, max_logits=1),
+  'blocks': functools.partial(
+    attention.blockwise_attention, max_logits=1, short=0
+  ),
   # 2 rows * 2 heads * 105 queries * 9 keys are 3,780.
   'blocks of two heads': functools.partial(
-    attention.blockwise_attention, max_logits=4_000
+    attention.blockwise_attention, max_logits=4_000, short=104
   ),
-  'one block': attention.blockwise_attention,
+  'few queries': functools.partial(
+    attention.blockwise_attention, max_logits=1, short=105
+  ),
   'each head': functools.partial(attention.headwise_attention, max_logits=1),
   'two heads': functools.partial(
     attention.headwise_attention, max_logits=2_000
