@@ -315,7 +315,7 @@ _in_parts.defvjp(_in_parts_forward, _in_parts_backward)
 
 
 def _blocks(
-  block: int, mask: np.ndarray | None, *arrays: jax.Array
+  block: int, mask: jax.Array | np.ndarray | None, *arrays: jax.Array
 ) -> tuple[Any, ...]:
   """[Q, L] and [B, g, Q, ...] in even blocks of queries, the last one padded.
 
@@ -326,7 +326,7 @@ def _blocks(
   num_blocks = -(-num_queries // block)
   missing = -num_queries % num_blocks
   if mask is not None:
-    mask = np.pad(mask, ((0, missing), (0, 0)), constant_values=True)
+    mask = jnp.pad(mask, ((0, missing), (0, 0)), constant_values=True)
     mask = mask.reshape(num_blocks, -1, mask.shape[1])
 
   def cut(array):

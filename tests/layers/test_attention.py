@@ -92,6 +92,7 @@ def test_parts_change_neither_values_nor_gradients(attend, num_clusters):
   inputs = make_inputs(105, 9, num_heads=4)
   mask = attention.cluster_mask(105, 9, num_clusters)
 
+  @jax.checkpoint  # Where the mask too is traced.
   def in_parts(*inputs):
     out = attend(*inputs, mask)
     return (out**2).sum(), out
