@@ -17,12 +17,13 @@ def features_tab(chosen: controls.Chosen, known, networks) -> None:
   read, event = encoder(chosen, known, networks)
   with gr.Row():
     num_clusters = gr.Slider(2, 12, 5, step=1, label='Clusters of k-means')
-    less_places = gr.Checkbox(
-      True,
-      label='Subtract the mean of each place',
-      info='Otherwise colours show little but where a patch is.',
-    )
     time = gr.Slider(0, 63, 0, step=1, label='Frame to click on')
+  # In a row with others it has no room in a narrow window.
+  less_places = gr.Checkbox(
+    True,
+    label='Subtract the mean of each place',
+    info='Otherwise colours show little but where a patch is.',
+  )
   film = gr.HTML(elem_classes='film')
   curves = gr.HTML(elem_classes='picture')
   with gr.Row():
