@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 
 from rvmae_jax.layers.attention import (
-  OUTPUT,
   CrossAttention,
   Heads,
   SelfAttention,
   split_heads,
 )
+from rvmae_jax.layers.attention_functions import OUTPUT
 
 # What a rematerialised block keeps for the backward pass. 'dots' keeps the
 # outputs of projections and recomputes attention and elementwise work;
