@@ -20,7 +20,7 @@ labelled ones.
 
 import ml_collections
 
-from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.config_utils import folder_or_list, parse_arg
 from rvmae_jax.configs import eval_label_propagation
 
 
@@ -51,7 +51,7 @@ def get_config(arg=None):
     config.evals.reconstruction = {
       'name': 'reconstruction',
       'data': {
-        'sources': {'videos': get_source(arg.videos, arg.split)},
+        'sources': {'videos': folder_or_list(arg.videos, arg.split)},
         'clip': {
           'name': 'source_target',
           'num_source': 4,
@@ -75,18 +75,11 @@ def get_config(arg=None):
   if arg.labelled:
     probe = {
       'data': {'clip': {'name': 'uniform', 'num_frames': 16}},
-      'train': {'sources': {'videos': get_source(arg.labelled, 'train')}},
-      'test': {'sources': {'videos': get_source(arg.labelled, 'test')}},
+      'train': {'sources': {'videos': folder_or_list(arg.labelled, 'train')}},
+      'test': {'sources': {'videos': folder_or_list(arg.labelled, 'test')}},
       'encoders': ('trained', 'random', 'per_frame', 'pixels'),
       'poolings': ('mean', 'mean_std_8'),
     }
     config.evals.knn = {'name': 'knn', 'k': 20, 'temperature': 0.07, **probe}
     config.evals.linear_probe = {'name': 'linear_probe', **probe}
   return config
-
-
-def get_source(path, split):
-  """A folder, or a list of videos."""
-  if path.endswith(('.csv', '.json', '.jsonl')):
-    return {'name': 'listing', 'path': path, 'split': split}
-  return {'name': 'folder', 'path': path, 'split': split}

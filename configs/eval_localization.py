@@ -20,7 +20,7 @@ pixels 30, per-frame features 14, random weights 8.
 
 import ml_collections
 
-from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.config_utils import folder_or_list, parse_arg
 
 _SUBSETS = {
   'sprites': ('probe_train', 'probe_test'),
@@ -79,10 +79,9 @@ def get_config(arg=None):
       *(0.75, 0.8, 0.85, 0.9, 0.95),
     )
   if arg.clips:
-    kind = 'listing' if arg.clips.endswith('.csv') else 'folder'
     evaluation['train'] = {
       'name': 'composed',
-      'source': {'name': kind, 'path': arg.clips, 'split': 'train'},
+      'source': folder_or_list(arg.clips, 'train'),
     }
   if arg.folds:  # Of the test videos, which are learned from in turn.
     del evaluation['train']

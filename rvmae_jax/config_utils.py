@@ -249,6 +249,13 @@ def parse_size(text: str) -> tuple[int, int]:
   return int(height), int(width)
 
 
+def folder_or_list(path: str, split: str) -> dict[str, str]:
+  """The source of a folder of videos, or of a list by how its name ends."""
+  is_list = path.endswith(('.csv', '.json', '.jsonl'))
+  name = 'listing' if is_list else 'folder'
+  return {'name': name, 'path': path, 'split': split}
+
+
 def to_json(config: ml_collections.ConfigDict) -> str:
   """The config as readable JSON; `from_json` is its inverse."""
   return json.dumps(config.to_dict(), indent=2, default=list)

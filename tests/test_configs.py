@@ -208,6 +208,16 @@ def test_another_domain_is_asked_what_there_are_videos_for():
     load_config(spec)
 
 
+@pytest.mark.parametrize(
+  ('clips', 'name'),
+  [('a.csv', 'listing'), ('a.json', 'listing'), ('DIR', 'folder')],
+)
+def test_clips_to_join_are_of_a_folder_or_a_list(clips, name):
+  spec = f'{CONFIGS}/eval_localization.py:dataset=thumos14,path=P,clips={clips}'
+  source = load_config(spec).evals.localization.train.source.to_dict()
+  assert source == {'name': name, 'path': clips, 'split': 'train'}
+
+
 @pytest.mark.parametrize('path', CONFIGS.glob('*.py'), ids=lambda p: p.name)
 def test_the_header_gives_the_command(path):
   header = _header(path)

@@ -194,7 +194,7 @@ class Videos:
     data = self.data
     if self._is_short(num_batches, train):
       most = max(self.num_threads, self.num_workers)
-      data |= {'num_threads': most, 'num_workers': 0}
+      data = data | {'num_threads': most, 'num_workers': 0}
     num_processes = jax.process_count()
     # The rows of a batch are shared out, if they can be.
     is_shared = num_processes > 1 and self.batch_size % num_processes == 0
