@@ -24,8 +24,7 @@ on one and 101 on two, a vanilla MAE's 74 and 76 (the second core was not idle).
 
 import ml_collections
 
-from rvmae_jax.config_utils import parse_arg
-from rvmae_jax.registry import check_known
+from rvmae_jax.config_utils import named, parse_arg
 
 BUDGETS = {'clips': 9_600.0, 'flops': 5e12, 'seconds': 90.0}
 QUICK_BUDGETS = {'clips': 8_000.0, 'flops': 4e12, 'seconds': 60.0}
@@ -178,9 +177,7 @@ def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
   arg = parse_arg(arg, budget='clips', seeds=1, methods='', quick=False)
   config = ml_collections.ConfigDict()
-  names = arg.methods.split('+') if arg.methods else METHODS
-  check_known('method', METHODS, *names)
-  config.methods = {name: METHODS[name] for name in names}
+  config.methods = named(METHODS, arg.methods, 'method')
   config.seeds = tuple(range(arg.seeds))
   budgets = BUDGETS
   if arg.quick:

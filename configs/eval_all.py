@@ -16,7 +16,7 @@ Expect, for the quick start: linear probe (mean and std of the last 8 frames)
 81 % of 12 motions, attentive probe 75; mean mAP of localization 21 %.
 """
 
-from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.config_utils import named, parse_arg
 from rvmae_jax.configs import (
   eval_label_propagation,
   eval_localization,
@@ -24,7 +24,6 @@ from rvmae_jax.configs import (
   eval_readouts,
   eval_sprites,
 )
-from rvmae_jax.registry import check_known
 
 
 def get_config(arg=None):
@@ -146,8 +145,5 @@ def get_config(arg=None):
   localization = config.evals.localization
   localization.train.num_videos, localization.test.num_videos = 48, 24
   localization.head.num_steps = 300
-  if arg.only:
-    names = arg.only.split('+')
-    check_known('evaluation', config.evals, *names)
-    config.evals = {name: config.evals[name] for name in names}
+  config.evals = named(config.evals, arg.only, 'evaluation')
   return config

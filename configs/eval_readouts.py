@@ -18,8 +18,9 @@ default, scenes are drawn (`parallax`). Sprites and published sets:
 Arguments: dataset; path; train, test=what to train and test on: splits of
 ScanNet and Waymo, annotation files of Perception Test (all_train.json,
 all_valid.json), pickles of TAP-Vid (without `train`, no head is trained);
-size=the height and width of frames; frames, stride=of a clip; few=how many
-drawn videos to train on, for a quick try.
+learns=head, or all for the network too; size=the height and width of frames;
+frames, stride=of a clip; few=how many drawn videos to train on, for a quick
+try; only=some of the evaluations, joined by +.
 Cost: for each network in the table, on one CPU core: boxes 40 s, depth 80 s,
 points without a head 5 s.
 Expect, for the quick start: docs/readouts.md.
@@ -27,7 +28,8 @@ Expect, for the quick start: docs/readouts.md.
 
 import ml_collections
 
-from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.config_utils import named, parse_arg
+from rvmae_jax.evals.readouts import LEARNS
 from rvmae_jax.registry import check_known
 
 # What can be asked; what chooses videos, and its values for train and test.
@@ -60,15 +62,20 @@ def get_config(arg=None):
     path='',
     train='',
     test='',
+    learns='head',
     size=0,
     frames=0,
     stride=0,
     few=0,
+    only='',
   )
   check_known('dataset', DATASETS, arg.dataset)
+  check_known('value of learns', LEARNS, arg.learns)
   is_drawn = arg.dataset in DRAWN
   if not is_drawn and not arg.path:
     raise ValueError(f'dataset={arg.dataset} needs path; add path=... to it.')
+  if arg.learns == 'all' and arg.dataset == 'tap_vid' and not arg.train:
+    raise ValueError('learns=all needs videos to learn from; add train=...')
   tasks, key, train, test = DATASETS[arg.dataset]
   # Drawn scenes are as large as what the quick start learns from.
   size = arg.size or (32 if is_drawn else 224)
@@ -87,15 +94,19 @@ def get_config(arg=None):
     'num_pictures': 2,
   }
   learning = {'train': {key: arg.train or train}}
+  if arg.learns == 'all':
+    learning |= {'learns': 'all', 'encoders': ('trained', 'random')}
   heads = {task: {} for task in tasks}
   if is_drawn:
-    entry['test']['num_videos'] = 100
+    # Videos of a seed of their own: those of seed 0 were looked at while the
+    # recipe was made.
+    entry['test'] |= {'seed': 1, 'num_videos': 200}
     entry['dataset']['size'] = size
     learning['train']['num_videos'] = arg.few or 1_000
     learning['validation'] = {'split': 'val', 'num_videos': 60}
     # Some hundred steps pass before a head finds where to look: 32 epochs are
     # 2,000.
-    learning |= {'learning_rates': (3e-3,), 'num_epochs': 32}
+    learning |= {'learning_rates': (1e-3, 3e-3, 1e-2), 'num_epochs': 32}
     width = {'width': 128, 'num_heads': 4}
     heads = {
       'depth': {**width, 'patch_shape': (2, 8, 8)},
@@ -121,7 +132,7 @@ def get_config(arg=None):
       if is_drawn and task == 'points':
         # It takes 0.75 pixels of such frames, which is rarely reached.
         config.evals[task].needs_certain = False
-    if task == 'points':
+    if task == 'points' and arg.learns == 'head':
       config.evals.points_zero_shot = {
         'name': NAMES[task],
         **entry,
@@ -129,4 +140,5 @@ def get_config(arg=None):
       }
   if arg.dataset == 'perception_test' and not arg.stride:
     config.evals.boxes.stride = 30  # Of which only every 30th frame has any.
+  config.evals = named(config.evals, arg.only, 'evaluation')
   return config

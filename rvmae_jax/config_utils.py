@@ -13,7 +13,7 @@ import ml_collections
 from absl import flags
 from ml_collections.config_flags import config_flags
 
-from rvmae_jax.registry import near_names
+from rvmae_jax.registry import check_known, near_names
 
 # In the tree a link to configs/ at its top; a package of its own in a wheel.
 _RECIPES = pathlib.Path(__file__).parent / 'configs'
@@ -247,6 +247,22 @@ def parse_size(text: str) -> tuple[int, int]:
   if not (cross and height.isdecimal() and width.isdecimal()):
     raise ValueError(f'{text!r} is not HEIGHTxWIDTH, as 256x256.')
   return int(height), int(width)
+
+
+def named(table: Mapping[str, Any], names: str, what: str) -> dict[str, Any]:
+  """Some entries of a table, in the order asked for.
+
+  Args:
+    table: by name.
+    names: joined by +; an empty one is all of them.
+    what: an entry is, for the error.
+
+  Raises:
+    ValueError: an unknown name.
+  """
+  chosen = names.split('+') if names else list(table)
+  check_known(what, table, *chosen)
+  return {name: table[name] for name in chosen}
 
 
 def folder_or_list(path: str, split: str) -> dict[str, str]:

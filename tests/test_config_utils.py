@@ -148,3 +148,14 @@ def test_a_value_may_hold_commas(values):
 def test_wrong_changes_are_answered(values, changes, message):
   with pytest.raises(ValueError, match=message):
     config_utils.with_values(values, changes)
+
+
+def test_entries_are_taken_by_name_in_the_order_asked_for():
+  table = {'depth': 1, 'points': 2, 'boxes': 3}
+  assert config_utils.named(table, '', 'task') == table
+  assert list(config_utils.named(table, 'boxes+depth', 'task').values()) == [
+    3,
+    1,
+  ]
+  with pytest.raises(ValueError, match="task 'box'.*mean 'boxes'"):
+    config_utils.named(table, 'boxes+box', 'task')

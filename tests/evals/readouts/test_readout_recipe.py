@@ -36,11 +36,19 @@ def test_the_recipe_asks_two_runs_the_same(dataset):
   [
     ('dataset=paralax', "mean 'parallax'"),
     ('dataset=waymo', 'dataset=waymo needs path'),
+    ('learns=everything', "value of learns 'everything'"),
+    ('dataset=tap_vid,path=D.pkl,learns=all', 'add train='),
   ],
 )
 def test_the_recipe_says_what_is_missing(argument, message):
   with pytest.raises(ValueError, match=message):
     load_config(f'{_CONFIGS}/eval_readouts.py:{argument}')
+
+
+def test_networks_learn_too_where_they_are_asked_to():
+  config = load_config(f'{_CONFIGS}/eval_readouts.py:learns=all')
+  assert {e.learns for e in config.evals.values()} == {'all'}
+  assert {e.encoders for e in config.evals.values()} == {('trained', 'random')}
 
 
 @pytest.mark.parametrize(
