@@ -89,7 +89,9 @@ def get_config(arg=None):
   del evals.reconstruction
   test = 'probe_test'
   if arg.rates:
-    config.methods = _at_rates(config.methods, config.shared.optimizer)
+    config.methods = compare_sprites.at_rates(
+      config.methods, config.shared.optimizer
+    )
     test = 'val'
 
   probe = {
@@ -130,17 +132,6 @@ def _methods(text):
   ]
   check_known('method', known, *names)
   return {name: known[name] for name in names}
-
-
-def _at_rates(methods, optimizer):
-  """Each method at three rates."""
-  found = {}
-  for name, entry in methods.items():
-    for title, factor in (('third', 1 / 3), ('same', 1), ('triple', 3)):
-      rate = {'optimizer': {'lr_per_256': optimizer.lr_per_256 * factor}}
-      changes = {**entry['changes'], **rate}
-      found[f'{name}_{title}'] = {**entry, 'changes': changes}
-  return found
 
 
 def _more_evals(probe):

@@ -14,8 +14,9 @@ does. The PSNR of two methods can be compared only if they see, and rebuild, the
 same frames.
 
 Arguments: budget=clips, flops or seconds of training, the same for all;
-seeds=how many; methods=some of those below, joined by +; quick compares a few
-in a few minutes.
+seeds=how many; methods=some of those below, joined by +; rates: each of them at
+a third and at three times its learning rate too, tested on validation videos;
+quick compares a few in a few minutes.
 Cost: 74 minutes a seed on one CPU core, measured; two runs at once (--jobs 2)
 on two cores take half of that, and `quick` 9 minutes, both estimated. Networks
 as small as these gain nothing from a second core: RVM's step took 107 clips/s
@@ -175,7 +176,9 @@ QUICK_METHODS = ('rvm', 'vanilla_mae', 'videomae', 'random_rvm')
 
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
-  arg = parse_arg(arg, budget='clips', seeds=1, methods='', quick=False)
+  arg = parse_arg(
+    arg, budget='clips', seeds=1, methods='', rates=False, quick=False
+  )
   config = ml_collections.ConfigDict()
   config.methods = named(METHODS, arg.methods, 'method')
   config.seeds = tuple(range(arg.seeds))
@@ -283,7 +286,25 @@ def get_config(arg=None):
     ('reconstruction/gap_4/model/psnr_hidden', 'PSNR 4 ahead, dB'),
     ('clip_reconstruction/model/psnr_hidden', 'PSNR in clip, dB'),
   )
+  if arg.rates:
+    config.methods = at_rates(config.methods, config.shared.optimizer)
+    del config.finetune
+    for name in ('linear_probe', 'knn'):
+      config.evaluation.evals[name].test.sources.videos = sprites('val')
   return config
+
+
+def at_rates(methods, optimizer):
+  """Each method that is trained, at three rates around the optimizer's."""
+  found = {}
+  for name, entry in methods.items():
+    if not entry.get('is_trained', True):
+      continue
+    for title, factor in (('third', 1 / 3), ('same', 1), ('triple', 3)):
+      rate = {'optimizer': {'lr_per_256': optimizer.lr_per_256 * factor}}
+      changes = {**entry.get('changes', {}), **rate}
+      found[f'{name}_{title}'] = {**entry, 'changes': changes}
+  return found
 
 
 def sprites(split):

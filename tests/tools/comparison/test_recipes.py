@@ -86,8 +86,9 @@ def test_ablations_of_the_study_differ_from_each_other():
   assert len(recipes) == len(config.methods)
 
 
-def test_rates_are_three_and_asked_about_validation_videos():
-  config = load_config(f'{ROOT}/configs/compare_rvmae.py:methods=rvmae,rates')
+@pytest.mark.parametrize('comparison', ['compare_rvmae', 'compare_sprites'])
+def test_rates_are_three_and_asked_about_validation_videos(comparison):
+  config = load_config(f'{ROOT}/configs/{comparison}.py:methods=rvmae,rates')
   rates = [
     compare_recipes.run_recipe(config, f'rvmae_{name}', 0).optimizer.lr_per_256
     for name in ('third', 'same', 'triple')
@@ -125,6 +126,12 @@ def test_all_methods_rebuild_pixels_and_know_where():
     assert recipe.model.get('position', 'sincos_2d') != 'sincos_1d', name
     if recipe.model.get('position') != 'learned':
       assert recipe.model.position_base == 5.0, name
+
+
+def test_what_is_not_trained_has_no_rate():
+  methods = load_config(f'{_SPRITES}:rates').methods
+  assert 'rvm_third' in methods
+  assert not any(name.startswith('random_') for name in methods)
 
 
 def test_only_what_is_part_of_a_run_changes_its_key():
