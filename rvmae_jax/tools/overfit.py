@@ -7,18 +7,20 @@ Trains every method of the comparison that rebuilds pixels on a single batch,
 with the same clips and masks in each step, until hidden patches are rebuilt at
 `--target_db` or `--max_steps` is reached. After a short warm-up, the learning
 rate falls to zero at `--max_steps`. There is no weight decay; everything else
-is as in the recipe.
+is as in the recipe. The same command again goes on with the methods that the
+file does not have yet.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 from absl import flags
 from ml_collections import ConfigDict
 
-from rvmae_jax import config_utils
+from rvmae_jax import config_utils, files
 from rvmae_jax.commands import run_command
 from rvmae_jax.parts import build_parts, rebuilt_frames
 from rvmae_jax.tools.batches import training_batches
@@ -98,11 +100,37 @@ def table_row(
   return method, round(curve[0][1], 1), round(best, 1), reached
 
 
+def known_methods(
+  path: pathlib.Path, columns: Sequence[str], notes: str
+) -> tuple[list[Any], dict[str, Any]]:
+  """Rows and curves of a file that an earlier command wrote; none if none did.
+
+  Raises:
+    ValueError: it was written with other settings.
+  """
+  if not path.exists():
+    return [], {}
+  written = files.read_json(path)
+  if [written['columns'], written['notes']] != [list(columns), notes]:
+    raise ValueError(
+      f'{path} was written with other settings ({written["notes"]}); these are '
+      f'{notes} Take another --out, or delete it.'
+    )
+  return written['rows'], written['curves']
+
+
 def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  methods = args.methods or masked_methods(args.config)
-  rows, curves = [], {}
-  for method in methods:
+  reached = f'steps to {args.target_db:g} dB'
+  columns = 'method', 'PSNR before, dB', 'best PSNR, dB', reached
+  notes = (
+    f'{args.clips} clips under fixed masks, at most {args.max_steps} steps at '
+    f'a rate of {args.lr:g}.'
+  )
+  rows, curves = known_methods(pathlib.Path(args.out), columns, notes)
+  for method in args.methods or masked_methods(args.config):
+    if method in curves:
+      continue
     curve = overfit(
       run_recipe(args.config, method, seed=0),
       num_clips=args.clips,
@@ -113,23 +141,7 @@ def main(args: flags.FlagValues) -> None:
     rows.append(table_row(method, curve, args.target_db))
     curves[method] = curve
     print(rows[-1], flush=True)
-    _write(args, rows, curves)
-
-
-def _write(args: Any, rows: Sequence, curves: Mapping[str, Sequence]) -> None:
-  write_result(
-    args.out,
-    (
-      'method',
-      'PSNR before, dB',
-      'best PSNR, dB',
-      f'steps to {args.target_db:g} dB',
-    ),
-    rows,
-    f'{args.clips} clips under fixed masks, at most {args.max_steps} steps at '
-    f'a rate of {args.lr:g}.',
-    curves=curves,
-  )
+    write_result(args.out, columns, rows, notes, curves=curves)
 
 
 if __name__ == '__main__':

@@ -11,7 +11,13 @@ import pytest
 from rvmae_jax.config_utils import load_config, merged
 from rvmae_jax.data.clips import unwrapped
 from rvmae_jax.tools.comparison.recipes import run_recipe
-from rvmae_jax.tools.overfit import masked_methods, overfit, table_row
+from rvmae_jax.tools.overfit import (
+  known_methods,
+  masked_methods,
+  overfit,
+  table_row,
+)
+from rvmae_jax.tools.result_file import write_result
 
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = load_config(f'{ROOT}/configs/compare_sprites.py')
@@ -58,3 +64,15 @@ def test_a_row_tells_whether_the_target_was_reached():
   curve = [(0, 9.0), (10, 31.04), (20, 30.0)]
   assert table_row('rvm', curve, 30) == ('rvm', 9.0, 31.0, 10)
   assert table_row('rvm', curve, 32) == ('rvm', 9.0, 31.0, None)
+
+
+def test_methods_that_were_done_are_kept(tmp_path):
+  path, columns = tmp_path / 'overfit.json', ('method', 'steps')
+  assert known_methods(path, columns, '16 clips.') == ([], {})
+  write_result(path, columns, [('rvm', 10)], '16 clips.', curves={'rvm': [1]})
+  assert known_methods(path, columns, '16 clips.') == (
+    [['rvm', 10]],
+    {'rvm': [1]},
+  )
+  with pytest.raises(ValueError, match=r'other settings .16 clips.*8 clips'):
+    known_methods(path, columns, '8 clips.')
