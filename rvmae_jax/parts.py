@@ -40,7 +40,8 @@ class Parts(NamedTuple):
     update: (state, loss, metrics, gradient) -> (state, metrics).
     train_step: (state, batch, *frozen) -> (state, metrics), to be jitted: both
       of them.
-    flops_per_clip: of a training step, None where the model does not count.
+    flops_per_clip: of a training step, without those of the network that
+      judges; None where the model does not count.
   """
 
   model: Any
@@ -134,6 +135,8 @@ def build_parts(
     flops_per_clip = flops.training(forward)
     if needs_ema:  # One more forward pass.
       flops_per_clip += sum(forward.values())
+    if getattr(objective, 'encodes_view2', False):
+      flops_per_clip += flops.training(flops.features(forward))
   shapes = jax.eval_shape(init)
   return Parts(
     model=model,

@@ -5,8 +5,10 @@ import re
 import jax
 import numpy as np
 import pytest
+from jax.interpreters import partial_eval
 
 from rvmae_jax.batch import fake_batch
+from rvmae_jax.benchmarks.program import count
 from rvmae_jax.losses import LOSSES, family_of
 from rvmae_jax.masking import MASKS
 from rvmae_jax.models import MODELS
@@ -153,6 +155,20 @@ def test_no_network_becomes_constants_of_a_step(case, judge_path):
     parts.train_step, parts.shapes, parts.spec, *parts.frozen
   )
   assert constant <= 128 * 1024
+
+
+def test_the_features_of_a_second_view_count():
+  config = make_config({'name': 'rvmae', 'core_blocks': 1}, 'space_time')
+  config.model.update(attention='xla', core_remat='none')
+  config.losses = {'pixel_l2': 1.0, 'info_nce': 0.1}
+  config.data.clip = {'name': 'two_views', 'clip': config.data.clip}
+  parts = build_parts(config)
+  traced = jax.make_jaxpr(parts.train_step)(parts.shapes, parts.spec)
+  # Nobody asks for what the second view would be rebuilt as.
+  outputs = [True] * len(traced.jaxpr.outvars)
+  program, _ = partial_eval.dce_jaxpr(traced.jaxpr, outputs)
+  found = parts.flops_per_clip * config.batch_size
+  assert found == pytest.approx(count(program).flops, rel=0.01)
 
 
 def test_a_network_that_is_closed_over_is_found(judge_path):

@@ -35,8 +35,6 @@ from rvmae_jax.parts import Parts
 from rvmae_jax.training import devices, sharding
 
 _NUM_ROUNDS = 5
-# What of `flops_per_clip` the encoder does before the core or the decoder.
-_ENCODER = ('patch_embedding', 'encoder', 'source_encoder')
 
 
 def benchmark_parts(config: ConfigDict, seconds: float = 20) -> dict[str, Any]:
@@ -100,7 +98,7 @@ def flops_by_part(parts: Parts) -> dict[str, int]:
   """FLOPs of training on a clip: 'encoder', of RVM 'core', then 'decoder'.
 
   The core of R-VMAE counts as its encoder's; the encoding of visible patches of
-  target frames (RVM, SiamMAE) as the decoder's.
+  target frames (RVM, SiamMAE), and of a second view, as the decoder's.
 
   Raises:
     ValueError: a model without a decoder.
@@ -112,16 +110,11 @@ def flops_by_part(parts: Parts) -> dict[str, int]:
       f'{type(parts.model).__name__} has no decoder, so its step has no such '
       'parts; use the benchmark `step`.'
     )
-  is_rvm = isinstance(parts.model, RVM)
-  result = {'encoder': {}, 'core': {}, 'decoder': {}}
-  for name, number in forward.items():
-    part = 'encoder' if name in _ENCODER else 'decoder'
-    if name == 'core':
-      part = 'core' if is_rvm else 'encoder'
-    result[part][name] = number
-  return {
-    part: flops.training(counts) for part, counts in result.items() if counts
-  }
+  counts = {'encoder': flops.features(forward)}
+  if isinstance(parts.model, RVM):
+    counts['core'] = {'core': counts['encoder'].pop('core')}
+  result = {part: flops.training(count) for part, count in counts.items()}
+  return result | {'decoder': parts.flops_per_clip - sum(result.values())}
 
 
 def _programs(step: StepBenchmark) -> dict[str, Callable[[], Any]]:

@@ -57,6 +57,12 @@ def cross_keys_values(
   return dense(num_context, inputs, 2 * num_blocks * inner)
 
 
+def features(forward: dict[str, int]) -> dict[str, int]:
+  """What of a forward count is needed for features alone."""
+  parts = ('patch_embedding', 'encoder', 'source_encoder', 'core')
+  return {part: forward[part] for part in parts if part in forward}
+
+
 def training(forward: dict[str, int]) -> int:
   """Forward and backward of one clip, from the forward count by part.
 

@@ -33,6 +33,7 @@ class MaskedReconstruction:
     pixel_mean, pixel_std: for each colour; pixels are shifted and scaled by
       them before their patches are normalised, as ImageMAE does.
     needs_judge: whether a call needs `perceptual_features`.
+    encodes_view2: whether a call asks for the features of `view2` as well.
   """
 
   def __init__(
@@ -60,7 +61,8 @@ class MaskedReconstruction:
           f'takes {", ".join(_FAMILIES)}.'
         )
     # Contrastive losses compare rows: the trainer must not cut a batch.
-    self.needs_whole_batch = 'contrastive' in self.families.values()
+    self.encodes_view2 = 'contrastive' in self.families.values()
+    self.needs_whole_batch = self.encodes_view2
     self.needs_judge = 'perceptual' in self.families.values()
     self.losses = weighted_terms(losses)
     self.patch_size, self.tubelet_size = patch_size, tubelet_size
