@@ -109,12 +109,15 @@ class _Search:
     self.compile_step, self.tell = compile_step, tell
     parts = build_parts(config)
     self.shapes = parts.shapes
+    self.needs_whole_batch = getattr(
+      parts.objective, 'needs_whole_batch', False
+    )
     self.flops = (parts.flops_per_clip or 0) * config.batch_size
     self.work = least_work(config, chips.chip.matrix_side)
     self.usable_bytes = chips.usable_bytes
 
   def try_way(self, changes: Mapping[str, Any]) -> list[Attempt]:
-    """One way with more and more microbatches, until one fits."""
+    """One way with more and more microbatches, if it may, until one fits."""
     fixed = state_bytes(_with(self.config, changes), self.shapes, self.chips)
     if fixed > self.usable_bytes:
       reason = 'parameters and optimizer alone do not fit'
@@ -123,6 +126,8 @@ class _Search:
       return [attempt]
     attempts = []
     for steps, rows in _microbatches(self.config, len(self.chips.jax_devices)):
+      if attempts and self.needs_whole_batch:
+        break
       if attempts and self._is_hopeless(attempts, fixed, rows):
         continue
       if steps != self.config.accumulation_steps:
@@ -193,7 +198,7 @@ def _ways(config: ConfigDict, num_devices: int) -> Iterator[dict[str, Any]]:
       yield dict(changes)
   fsdp = 4
   while fsdp < num_devices:
-    if fsdp > config.mesh.fsdp:
+    if fsdp > config.mesh.fsdp and num_devices % fsdp == 0:
       changes['mesh.fsdp'] = fsdp
       yield dict(changes)
     fsdp *= 4

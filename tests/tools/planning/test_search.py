@@ -141,6 +141,22 @@ def test_then_remat(config):
   }
 
 
+def test_a_batch_that_must_stay_whole_is_not_cut():
+  """Else the second attempt, a contradiction, ended the search."""
+  recipe = RECIPE.with_name('rvmae.py')
+  config = config_utils.load_config(f'{recipe}:variant=tiny,runlocal,views')
+  with config.unlocked():
+    config.batch_size = 64
+  plan, log = _plan(config, hbm_mib=100, mib_a_clip=20)
+  assert log == [(1, 'none'), (1, 'attention')]
+  assert plan.chosen.changes == {'model.remat': 'attention'}
+
+
+def test_state_is_spread_evenly(config):
+  fsdp = [way.get('mesh.fsdp', 1) for way in search._ways(config, 24)]
+  assert fsdp == [1, 1, 1, 4, 24]  # Not 16.
+
+
 def test_two_attempts_tell_that_fewer_clips_will_not_help(config):
   """Seen with RVM-H: 18.7 GiB with 8 clips at once, and 18.2 with 4."""
   chips, log = _slice(16 * _MIB), []
