@@ -28,11 +28,13 @@ def count_visible(
   # Rounding first: 100 * (1 - 0.9) is 9.999999999999998 and means 10.
   num_visible = whole(round(num_tokens * (1 - ratio), 6))
   if not 0 < num_visible < num_tokens:
+    # Rounded inwards: what is advised must pass.
+    most = 10_000 * (num_tokens - 1) // num_tokens
+    least = -(-10_000 // num_tokens)
     raise ValueError(
       f'Mask ratio {ratio} leaves {num_visible} of {num_tokens} {of} '
       'visible; at least one must be visible and one hidden. Use a ratio of '
-      f'at most {(num_tokens - 1) / num_tokens:.4f} and at least '
-      f'{1 / num_tokens:.4f}, or more {of}.'
+      f'at most {most / 10_000} and at least {least / 10_000}, or more {of}.'
     )
   return num_visible
 

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,17 @@ def test_number_of_visible_tokens(num_tokens, ratio, visible_down, hidden_down):
 def test_a_ratio_without_visible_or_hidden_tokens_is_refused(ratio):
   with pytest.raises(ValueError, match=f'Mask ratio {ratio} leaves'):
     count_visible(16, ratio)
+
+
+@pytest.mark.parametrize('num_tokens', [4, 16, 196, 1568])
+@pytest.mark.parametrize('round_down', ['visible', 'hidden'])
+def test_the_ratios_that_an_error_names_are_good(num_tokens, round_down):
+  with pytest.raises(ValueError) as error:
+    count_visible(num_tokens, 1.0)
+  named = re.findall(r'at (?:most|least) (\d\.\d+)', str(error.value))
+  for ratio in map(float, named):
+    count_visible(num_tokens, ratio, round_down)
+  assert len(named) == 2
 
 
 def test_lowest_scores_stay_visible():

@@ -4,6 +4,7 @@ Archives are unpacked in many ways, so a video is looked for by its name alone,
 however deep below the folder, in whatever container, or as a folder of frames.
 """
 
+import math
 import os
 from collections.abc import Sequence
 
@@ -58,12 +59,13 @@ class Published:
       f'{dataset}: {len(self.missing)} of the {len(rows)} videos in the list '
       f'are not below {folder!r}: {some_names(self.missing)}.'
     )
-    if len(self.missing) > max_missing * len(rows):
+    if len(self.missing) / len(rows) > max_missing:
+      # Rounded up: what is advised must pass.
+      share = math.ceil(1000 * len(self.missing) / len(rows)) / 1000
       raise FileNotFoundError(
         f'{report} There are {len(names)} videos, such as {names[0]!r}. '
-        'Fetch the others, or continue without them: '
-        f'max_missing={len(self.missing) / len(rows):.3f} (it is '
-        f'{max_missing}).'
+        f'Fetch the others, or continue without them: max_missing={share} (it '
+        f'is {max_missing}).'
       )
     logging.warning(
       '%s They are left out (max_missing=%s).', report, max_missing

@@ -2,11 +2,12 @@
 
 import json
 import pickle
+import re
 
 import pytest
 
 from rvmae_jax.data.sources import SOURCES
-from rvmae_jax.data.sources.published import video_stem
+from rvmae_jax.data.sources.published import Published, video_stem
 
 
 def _write(root, files):
@@ -228,6 +229,18 @@ def test_missing_videos_are_counted_and_too_many_refused(ucf101, caplog):
     records, _ = _records(ucf101, 'ucf101', max_missing=0.5)
   assert len(records) == 1
   assert '1 of the 2 videos in the list are not below' in caplog.text
+
+
+@pytest.mark.parametrize('num_missing', range(1, 30))
+def test_the_share_that_an_error_names_is_enough(tmp_path, num_missing):
+  (tmp_path / 'a.mp4').touch()
+  rows = [
+    (name, 0) for name in ['a'] * (30 - num_missing) + ['b'] * num_missing
+  ]
+  with pytest.raises(FileNotFoundError) as error:
+    Published('set', str(tmp_path), rows, [], 0.0)
+  share = re.search(r'max_missing=(\S+)', str(error.value))[1]
+  Published('set', str(tmp_path), rows, [], float(share))
 
 
 @pytest.mark.parametrize(
