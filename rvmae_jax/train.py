@@ -183,7 +183,9 @@ def _train(
   progress = Progress(
     config.total_steps, config.batch_size, parts.flops_per_clip
   )
-  profiler = Profiler(workdir / 'profile', config.log.profile)
+  profiler = Profiler(
+    workdir / 'profile', config.log.profile, config.total_steps
+  )
   non_finite = guards.NonFiniteGuard(config.log.max_skipped)
   watch = health.Watch(config.losses, config.model.get('core_kind', ''))
   bad_videos = BadVideoGuard(

@@ -303,19 +303,33 @@ def _duration(seconds: float) -> str:
 class Profiler:
   """Records steps `first` to `last` with the JAX profiler.
 
+  A run that is resumed among them records the rest.
+
   Args:
     directory: where the trace goes; TensorBoard and Perfetto read it.
     steps: (first, last), both included and counted from 1; (0, 0) = off.
+    total_steps: of the run.
+
+  Raises:
+    ValueError: the steps are none of the run.
   """
 
-  def __init__(self, directory: epath.PathLike, steps: tuple[int, int]):
+  def __init__(
+    self, directory: epath.PathLike, steps: tuple[int, int], total_steps: int
+  ):
     self._directory = str(directory)
     self._first, self._last = steps
     self._running = False
+    if any(steps) and not 0 < self._first <= self._last <= total_steps:
+      raise ValueError(
+        f'config.log.profile={tuple(steps)} must be two steps from 1 to '
+        f'config.total_steps={total_steps}, the later one last, or (0, 0) for '
+        'no profile.'
+      )
 
   def before(self, step: int) -> None:
     """Call before each step."""
-    if step == self._first:
+    if self._first <= step <= self._last and not self._running:
       jax.profiler.start_trace(self._directory)
       self._running = True
 

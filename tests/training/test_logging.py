@@ -122,13 +122,20 @@ def test_parameter_table_works_on_shapes():
   assert 'Total: 15' in table
 
 
-def test_profile_of_the_steps_asked_for(tmp_path):
-  profiler = logging.Profiler(tmp_path, (2, 3))
-  for step in range(1, 5):
+@pytest.mark.parametrize('first_step', [1, 3])  # Resumed before and among them.
+def test_profile_of_the_steps_asked_for(tmp_path, first_step):
+  profiler = logging.Profiler(tmp_path, (2, 3), total_steps=4)
+  for step in range(first_step, 5):
     profiler.before(step)
     assert profiler._running == (step in (2, 3))
     profiler.after(step, jnp.ones(3) + step)
   assert list(tmp_path.rglob('*.xplane.pb'))
+
+
+@pytest.mark.parametrize('steps', [(3, 2), (0, 2), (4, 5), (6, 7)])
+def test_a_profile_that_would_never_end_is_refused(tmp_path, steps):
+  with pytest.raises(ValueError, match=r'profile=\(.*total_steps=4'):
+    logging.Profiler(tmp_path, steps, total_steps=4)
 
 
 def test_unknown_writers_are_answered(tmp_path):
