@@ -189,24 +189,15 @@ class Checkpointer:
         data=ocp.args.JsonRestore(),
       ),
     )
-    position = _in_records(restored.data, saved)
     batch_size = self._config.get('batch_size')
     if saved.get('batch_size') != batch_size:
       logging.warning(
         'config.batch_size: %d -> %d. Data continue at record %d: none is left '
         'out or read twice. total_steps, schedules and all that is due every '
         'few steps count steps of the new size, from step %d on.',
-        *(saved.batch_size, batch_size, position['next_record'], step),
+        *(saved.batch_size, batch_size, restored.data['next_record'], step),
       )
-    return restored.state, position
-
-
-def _in_records(position: Any, saved: ConfigDict) -> Any:
-  """A data position that counts records, as older runs counted batches."""
-  if not isinstance(position, dict) or 'next_batch' not in position:
-    return position
-  num_records = saved.batch_size // saved.data.get('repeats', 1)
-  return {'next_record': position['next_batch'] * num_records}
+    return restored.state, restored.data
 
 
 def load_params(

@@ -162,15 +162,11 @@ def test_a_folder_that_vanishes_is_told(tmp_path):
     checkpointer.save(1, state, None)
 
 
-@pytest.mark.parametrize('position', [{'next_record': 24}, {'next_batch': 6}])
-def test_another_batch_size_goes_on_at_the_same_record(
-  tmp_path, caplog, position
-):
-  """Also from where batches were counted, of 8 rows and 2 clips a video."""
-  former = CONFIG.to_dict() | {'batch_size': 8, 'data': {'repeats': 2}}
+def test_another_batch_size_goes_on_at_the_same_record(tmp_path, caplog):
+  former = CONFIG.to_dict() | {'batch_size': 8}
   state, _ = stand_in.run(1)
   with Checkpointer(tmp_path, ConfigDict(former)) as checkpointer:
-    checkpointer.save(6, state, position)
+    checkpointer.save(6, state, {'next_record': 24})
   later = ConfigDict(former | {'batch_size': 32})
   with Checkpointer(tmp_path, later) as checkpointer:
     _, restored = checkpointer.restore(_shapes(state))
