@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import pathlib
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -41,7 +40,7 @@ def naming(
     raise
   except Exception as error:
     is_own = isinstance(error, ValueError | OSError)
-    if is_own and pathlib.PurePath(path).name in str(error):
+    if is_own and os.fspath(path) in str(error):
       raise
     if isinstance(error, FileNotFoundError | PermissionError):
       raise

@@ -52,6 +52,14 @@ def test_what_tells_enough_is_left_as_it_is(error):
   assert raised.value is error
 
 
+def test_a_name_that_is_a_number_is_not_taken_for_that_of_a_line():
+  with (
+    pytest.raises(ValueError, match=r'^checkpoints/1 is bad \(JSONDecodeError'),
+    files.naming('checkpoints/1', 'is bad'),
+  ):
+    json.loads('{')
+
+
 @pytest.mark.parametrize(
   'content',
   [

@@ -8,6 +8,7 @@ workdir/checkpoints/<step>/state    parameters, optimizer, counts
 import contextlib
 import importlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -150,11 +151,10 @@ class Checkpointer:
       kept = 'There is no complete checkpoint'
       if step is not None:
         kept = f'The last complete checkpoint is that of step {step}'
-      reason, *_ = str(error).split(' [source locations')
       raise SaveError(
         f'Saving to {self._directory} has failed. {kept}. Make space, or make '
         'the folder writable again; the same command then resumes there. '
-        f'The reason: {type(error).__name__}: {reason}'
+        f'The reason: {_reason(error)}'
       ) from error
 
   def restore(self, shapes: TrainState) -> tuple[TrainState, Any]:
@@ -167,7 +167,8 @@ class Checkpointer:
       The state and the data position; the number of processes may change.
 
     Raises:
-      ValueError: arrays are missing, left over or shaped differently.
+      ValueError: arrays are missing, left over or shaped differently, or a file
+        is damaged.
     """
     step = self.latest_step()
     directory = self._directory / str(step)
@@ -182,13 +183,11 @@ class Checkpointer:
       remedy='Use the config that made it '
       f'({"; ".join(changes) or "which is the same"}), or another --workdir.',
     )
-    restored = self._manager.restore(
-      step,
-      args=ocp.args.Composite(
-        state=ocp.args.StandardRestore(shapes),
-        data=ocp.args.JsonRestore(),
-      ),
+    args = ocp.args.Composite(
+      state=ocp.args.StandardRestore(shapes), data=ocp.args.JsonRestore()
     )
+    with _reading(directory):
+      restored = self._manager.restore(step, args=args)
     batch_size = self._config.get('batch_size')
     if saved.get('batch_size') != batch_size:
       logging.warning(
@@ -239,7 +238,7 @@ def load_params(
   as_numpy = jax.tree.map(
     lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted
   )
-  with files.naming(directory, 'is not a checkpoint of a run, or is damaged'):
+  with _reading(directory):
     restored = ocp.PyTreeCheckpointHandler().restore(
       directory / 'state',
       args=ocp.args.PyTreeRestore(wanted, as_numpy, partial_restore=True),
@@ -311,6 +310,31 @@ def check_same_arrays(
     raise ValueError(f'The model does not fit {origin}: {shown}. {remedy}')
 
 
+@contextlib.contextmanager
+def _reading(directory: epath.Path) -> Iterator[None]:
+  """Names a checkpoint that cannot be read, and what to do.
+
+  `files.naming` leaves an error alone that names a file, and those of
+  TensorStore do, among much else.
+  """
+  try:
+    yield
+  except (ImportError, FileNotFoundError, PermissionError):
+    raise
+  except Exception as error:
+    raise ValueError(
+      f'{directory} is not a checkpoint of a run, or is damaged '
+      f'({_reason(error)}). Copy it again; or delete it, and the run resumes '
+      'from the checkpoint before it.'
+    ) from error
+
+
+def _reason(error: Exception) -> str:
+  """What an error says, without the pages that TensorStore adds."""
+  pages = r' \[(source locations|tensorstore_spec)|\. See full|\n'
+  return f'{type(error).__name__}: {re.split(pages, str(error))[0]}'
+
+
 def _shapes_by_name(tree: Any) -> dict[str, tuple[int, ...]]:
   leaves = jax.tree_util.tree_leaves_with_path(tree)
   return {
@@ -338,7 +362,7 @@ def _check_storage_client(path: epath.PathLike) -> None:
 
 def _saved_arrays(directory: epath.Path) -> Any:
   """The tree of a checkpoint with shapes and dtypes for leaves."""
-  with files.naming(directory, 'is not a checkpoint of a run, or is damaged'):
+  with _reading(directory):
     return ocp.PyTreeCheckpointHandler().metadata(directory / 'state').tree
 
 

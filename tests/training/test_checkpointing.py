@@ -162,6 +162,23 @@ def test_a_folder_that_vanishes_is_told(tmp_path):
     checkpointer.save(1, state, None)
 
 
+@pytest.mark.parametrize('part', ['data/metadata', 'state/manifest.ocdbt'])
+def test_a_damaged_checkpoint_is_named_with_a_remedy(tmp_path, part):
+  state, _ = stand_in.run(1)
+  with Checkpointer(tmp_path, CONFIG) as checkpointer:
+    checkpointer.save(1, state, {'next_record': 8})
+  file = tmp_path / 'checkpoints/1' / part
+  file.write_bytes(file.read_bytes()[:10])
+  with (
+    pytest.raises(
+      ValueError, match=r'checkpoints/1 is .* damaged \(.*or delete it'
+    ) as error,
+    Checkpointer(tmp_path, CONFIG) as checkpointer,
+  ):
+    checkpointer.restore(_shapes(state))
+  assert len(str(error.value)) < 1000
+
+
 def test_another_batch_size_goes_on_at_the_same_record(tmp_path, caplog):
   former = CONFIG.to_dict() | {'batch_size': 8}
   state, _ = stand_in.run(1)
