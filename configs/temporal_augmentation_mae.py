@@ -26,7 +26,7 @@ def get_config(arg=None):
     'clip': config.data.clip.to_dict(),
     'speed': (0.5, 2.0),
     'skip': 0.2,
-    # Below half of the clip's stride of 4: frames stay in order.
+    # Half of the clip's stride of 4 at half the speed: frames stay in order.
     'jitter_frames': 1,
     'reverse': 0.5,
   }

@@ -23,8 +23,8 @@ class Playback:
       frame is played, at 0.5 every frame twice.
     skip: probability of each frame to be lost; the others close ranks.
     jitter_frames: each frame is replaced by one up to so many frames away, so
-      that the strides of a clip differ; below half of the sampler's stride the
-      order of frames is kept.
+      that the strides of a clip differ; up to half of the sampler's stride
+      times the least speed, the order of frames is kept.
     reverse: probability of playing backwards.
 
   Raises:
