@@ -32,6 +32,7 @@ def get_config(arg=None):
   config.data.clip.num_target = 1
   config.data.crop.area = (0.5, 1.0)
 
+  # The norm of clipping is RVM's: the paper was not seen to state one.
   config.optimizer.lr_per_256 = 1e-4
   if not arg.runlocal:
     config.data.crop.size = (224, 224)
