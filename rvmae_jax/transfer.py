@@ -116,7 +116,10 @@ def read_file(
 
 
 # Settings that change what an encoder makes of its arrays, but none of them.
-_UNSEEN = ('encoder_heads', 'activation', 'pixel_mean', 'pixel_std')
+_UNSEEN = (
+  *('encoder_heads', 'activation', 'pixel_mean', 'pixel_std'),
+  *('position', 'position_base'),
+)
 
 
 def unseen_fields(model: nn.Module) -> dict[str, Any]:
@@ -128,7 +131,7 @@ def unseen_fields(model: nn.Module) -> dict[str, Any]:
     if hasattr(network, field)
   }
   return {
-    field: value if isinstance(value, int | str) else tuple(value)
+    field: tuple(value) if isinstance(value, list | tuple) else value
     for field, value in fields.items()
   }
 

@@ -41,7 +41,7 @@ class Bounds:
 
   @property
   def step_s(self) -> float:
-    """No step is faster, even if all three overlap."""
+    """No step is faster, even if all of them overlap."""
     return getattr(self, f'{self.limit}_s')
 
 
