@@ -69,7 +69,7 @@ def train(config: ConfigDict, workdir: str, command: str = '') -> TrainState:
 
   Args:
     config: a recipe; see `configs/rvm_pretrain.py`.
-    workdir: what the run leaves; a checkpoint there is gone on from.
+    workdir: of the run; it resumes from the newest checkpoint there.
     command: kept in `command.txt`, for whoever finds the workdir later.
 
   Returns:

@@ -116,7 +116,7 @@ class BadVideoGuard:
       )
 
   def _most(self) -> float:
-    """Bad rows that are borne, of those so far."""
+    """How many bad rows are tolerated, of those so far."""
     share, rows = self.max_share, self.num_rows
     deviation = math.sqrt(share * (1 - share) * rows * self.repeats)
     return share * rows + 4 * deviation

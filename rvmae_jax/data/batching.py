@@ -110,7 +110,7 @@ class BatchIterator(Iterator[Batch]):
     return batch
 
   def get_state(self) -> dict[str, int]:
-    """What `set_state` needs to go on with the batch that would be next."""
+    """What `set_state` needs to continue with the batch that would be next."""
     return {'next_record': self._next_record}
 
   def set_state(self, state: dict[str, int]) -> None:

@@ -99,7 +99,7 @@ def _at(places: Sequence[str], row: int) -> str:
 
 
 def _warn_of_spellings(names: Sequence[str]) -> None:
-  """Tells of classes that may well be the same one."""
+  """Warns of classes that may well be the same one."""
   alike = {}
   for name in names:
     key = unicodedata.normalize('NFKC', name).casefold().replace('_', ' ')

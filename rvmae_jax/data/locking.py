@@ -97,7 +97,7 @@ class FolderLock:
       logging.warning('%s is left behind: %s', self._path, error)
 
   def check(self) -> None:
-    """Looks whether the folder was still ours at the last beat.
+    """Checks whether the folder was still ours at the last beat.
 
     Raises:
       InUseError: another writer has taken it, or the lock is gone.
@@ -169,7 +169,7 @@ def _running_holder(holder, read) -> dict[str, Any] | None:
     if is_running is not None:
       return holder if is_running else None
   logging.warning(
-    'In use by %s, as it seems. Waiting up to %.0f s for a sign of life.',
+    'Apparently in use by %s. Waiting up to %.0f s for a sign of life.',
     *(_describe(holder), _PATIENCE_S),
   )
   end = time.monotonic() + _PATIENCE_S

@@ -118,7 +118,7 @@ class Checkpointer:
       )
 
   def check(self) -> None:
-    """Looks whether a save has failed in the background; takes no time.
+    """Checks whether a save has failed in the background; does not wait.
 
     Raises:
       SaveError: one has.
@@ -139,7 +139,7 @@ class Checkpointer:
 
   @contextlib.contextmanager
   def _explained(self) -> Iterator[None]:
-    """Says of an error while saving what is safe and what to do.
+    """Adds to an error while saving what is safe and what to do.
 
     Storage has many classes of errors: TensorStore reports a full disk as a
     ValueError.

@@ -155,7 +155,7 @@ class Watch:
     """Looks at one logged step.
 
     Returns:
-      Problems that have just lasted long enough to be told.
+      Problems that have just lasted long enough to be reported.
     """
     before, self._now = self._now, {}
     told = []

@@ -21,7 +21,7 @@ _BUCKET_FLUSH_S = 60
 
 
 def show_own_lines() -> None:
-  """Shows what this package tells; of libraries only warnings and errors."""
+  """Shows what this package logs; of libraries only warnings and errors."""
   logging.set_verbosity(logging.INFO)
   package = str(pathlib.Path(__file__).parents[1])
 
@@ -131,7 +131,7 @@ class MetricWriter:
 
 @contextlib.contextmanager
 def storage_errors(workdir: epath.PathLike) -> Iterator[None]:
-  """Says of an error while writing to a run's workdir what to do.
+  """Adds to an error while writing to a run's workdir what to do.
 
   Raises:
     OSError: of whatever was written; names the workdir and the remedy.
@@ -178,7 +178,7 @@ def _clu_writers(names: Sequence[str], workdir: epath.Path) -> list[Any]:
     )
   # Imported here: both load TensorFlow, which must keep off the accelerators.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
-  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # Else it tells so.
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # Else it says so.
   try:
     import tensorflow as tf
     from clu import metric_writers
