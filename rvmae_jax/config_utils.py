@@ -163,7 +163,8 @@ def with_values(
       `\,`.
 
   Raises:
-    ValueError: not of that form, or a key that the config does not have.
+    ValueError: not of that form, a key that the config does not have, or a text
+      where it has a number.
   """
   config = ml_collections.ConfigDict(config.to_dict()).lock()
   for change in split_at_commas(changes):
@@ -176,6 +177,9 @@ def with_values(
       value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
       value = text
+    old = by_path(config.to_dict()).get(key)
+    if isinstance(old, bool | int | float) and isinstance(value, str):
+      value = _cast(key, text, old)  # 'false' would count as true.
     try:
       with config.ignore_type():
         config.update_from_flattened_dict({key: value})

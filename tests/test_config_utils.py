@@ -137,9 +137,17 @@ def test_a_value_may_hold_commas(values):
   assert changed.weight_decay == (1, 2)
 
 
+@pytest.mark.parametrize('text', ['false', 'False', '0'])
+def test_what_is_false_is_false(text):
+  values = ml_collections.ConfigDict({'data': {'crop': {'flip': True}}})
+  changed = config_utils.with_values(values, f'data.crop.flip={text}')
+  assert not changed.data.crop.flip
+
+
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
+    ('weight_decay=much', "weight_decay='much' is not a valid float"),
     ('model.dtype', "'model.dtype' .* is not key=value.* is written '\\\\,'"),
     ('model.dtyp=bfloat16', 'dtyp=bfloat16.: (.|\n)*Did you mean "dtype"'),
     ('modle.dtype=bfloat16', "'modle.dtype=bfloat16': .*modle"),
@@ -157,5 +165,5 @@ def test_entries_are_taken_by_name_in_the_order_asked_for():
     3,
     1,
   ]
-  with pytest.raises(ValueError, match="task 'box'.*mean 'boxes'"):
+  with pytest.raises(ValueError, match=r"task 'box'.*mean 'boxes'"):
     config_utils.named(table, 'boxes+box', 'task')
