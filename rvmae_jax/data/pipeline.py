@@ -193,7 +193,7 @@ def check_config(data_config: Mapping[str, Any]) -> dict[str, Any]:
   """`config.data` with defaults filled in.
 
   Raises:
-    ValueError: an unknown or a missing key.
+    ValueError: an unknown or a missing key, or a number out of range.
   """
   for key in data_config:
     if key not in DEFAULTS:
@@ -204,6 +204,13 @@ def check_config(data_config: Mapping[str, Any]) -> dict[str, Any]:
       raise ValueError(f'The config needs data.{key}; it is {config[key]!r}.')
   if len(config['crop'].get('size', ())) != 2:
     raise ValueError('data.crop.size must be (height, width) in pixels.')
+  for key in ('num_threads', 'num_workers', 'prefetch', 'max_videos'):
+    if config[key] < 0:
+      raise ValueError(f'data.{key}={config[key]} must not be negative.')
+  if not 0 <= config['max_bad_share'] <= 1:
+    raise ValueError(
+      f'data.max_bad_share={config["max_bad_share"]} must lie in [0, 1].'
+    )
   return config
 
 

@@ -18,8 +18,12 @@ def check_divisible(
   Raises:
     ValueError: names all numbers and the nearest batch sizes that fit.
   """
+  sizes = {'batch_size': batch_size, 'accumulation_steps': accumulation_steps}
+  for name, number in sizes.items():
+    if number < 1:
+      raise ValueError(f'config.{name}={number} must be at least 1.')
   unit = math.lcm(devices, processes) * accumulation_steps
-  if batch_size % unit or not batch_size:
+  if batch_size % unit:
     below = batch_size // unit * unit
     raise ValueError(
       f'config.batch_size={batch_size} cannot be spread over {devices} devices '

@@ -407,6 +407,8 @@ def test_nothing_but_bad_videos_is_an_error():
     ({'crop': {'size': (8, 9)}}, 'multiples of 2'),
     ({'repeats': 2}, r'batch of 3 rows .* data.repeats=2'),
     ({'repeats': 0}, 'data.repeats=0'),
+    ({'num_workers': -1}, 'data.num_workers=-1 must not be negative'),
+    ({'max_bad_share': 2}, r'data.max_bad_share=2 must lie in \[0, 1\]'),
     ({'sources': {'a': {'weight': 0}}}, 'data.sources.a.weight=0'),
     ({'sources': {'a': {'num_videos': 0}}}, 'data.sources.a holds no video'),
     (

@@ -25,6 +25,16 @@ def test_divisibility_names_all_numbers():
     assert part in str(error.value)
 
 
+@pytest.mark.parametrize(
+  'wrong', [{'batch_size': 0}, {'batch_size': -8}, {'accumulation_steps': 0}]
+)
+def test_sizes_below_one_are_named(wrong):
+  sizes = {'batch_size': 8, 'accumulation_steps': 1, **wrong}
+  [(name, number)] = wrong.items()
+  with pytest.raises(ValueError, match=rf'config\.{name}={number} must be at'):
+    guards.check_divisible(**sizes, devices=1, processes=1)
+
+
 def test_too_many_skipped_steps_stop_with_metric_and_steps():
   guard = guards.NonFiniteGuard(max_skipped=2)
   nan = float('nan')
