@@ -43,9 +43,15 @@ class Checkpointer:
 
   Raises:
     ModuleNotFoundError: a bucket (gs://) needs a package that is not here.
+    ValueError: no checkpoint would stay.
   """
 
   def __init__(self, workdir: epath.PathLike, config: ConfigDict):
+    if config.checkpoint.keep_last < 1:
+      raise ValueError(
+        f'config.checkpoint.keep_last={config.checkpoint.keep_last} would '
+        'delete every checkpoint; it must be at least 1.'
+      )
     self._config = config
     self._is_saving = False
     self._directory = _absolute(workdir) / 'checkpoints'

@@ -191,6 +191,13 @@ def test_another_batch_size_goes_on_at_the_same_record(tmp_path, caplog):
   assert 'batch_size: 8 -> 32. Data continue at record 24' in caplog.text
 
 
+def test_a_run_that_would_keep_no_checkpoint_is_refused(tmp_path):
+  config = ConfigDict(CONFIG.to_dict())
+  config.checkpoint.keep_last = 0
+  with pytest.raises(ValueError, match='keep_last=0 would delete every'):
+    Checkpointer(tmp_path, config)
+
+
 def test_newest_and_every_kth_stay(tmp_path):
   state, _ = stand_in.run(1)
   with Checkpointer(tmp_path, CONFIG) as checkpointer:
