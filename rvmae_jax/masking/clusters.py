@@ -80,7 +80,7 @@ def cut(
   Raises:
     ValueError: clusters do not tile the grid.
   """
-  if len(cluster) != 3 or any(g % c for g, c in zip(grid, cluster)):
+  if len(cluster) != 3 or any(c < 1 or g % c for g, c in zip(grid, cluster)):
     raise ValueError(
       f'mask.cluster={tuple(cluster)} does not tile the grid of {tuple(grid)} '
       'tokens (slots, rows, columns): each number must divide its own.'

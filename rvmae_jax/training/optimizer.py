@@ -142,8 +142,12 @@ def make_optimizer(
     keep_zeros: values of kernels that are 0 stay 0, see `tools.prune`.
 
   Raises:
-    ValueError: unknown name, or see `rate_factors`.
+    ValueError: unknown name, a negative norm, or see `rate_factors`.
   """
+  if clip_norm < 0:  # It would turn every gradient round.
+    raise ValueError(
+      f'config.optimizer.clip_norm={clip_norm} must not be negative; 0 is off.'
+    )
   if name == 'adamw':
     parts = [
       optax.adamw(

@@ -77,6 +77,7 @@ def test_dropped_tokens_are_not_seen_but_predicted():
       r'cluster=\(3, 2, 3\) does not tile .*\(4, 4, 6\)',
     ),
     ({'cluster': (2, 2)}, 'does not tile'),
+    ({'cluster': (0, 2, 2)}, 'does not tile'),
     ({'cluster': (4, 4, 6)}, 'nothing is left to predict'),
     ({'cluster': (2, 2, 3), 'order': 'raster'}, "Unknown mask.order='raster'"),
   ],

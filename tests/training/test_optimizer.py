@@ -72,6 +72,11 @@ def test_senseless_ema_decays_are_refused():
     optimizer.make_ema_decay(0.5, 100, 'linear')
 
 
+def test_a_norm_that_would_turn_gradients_round_is_refused():
+  with pytest.raises(ValueError, match=r'clip_norm=-1 must not be negative'):
+    optimizer.make_optimizer(optax.constant_schedule(0.1), clip_norm=-1)
+
+
 def test_decay_touches_kernels_only():
   params = {
     'query': {'kernel': jnp.ones((4, 2, 2)), 'bias': jnp.ones((2, 2))},
