@@ -8,10 +8,10 @@ Compiles the real training step with the TPU compiler or, for h100:8 (four
 such machines: h100:4x8), with NVIDIA's. No TPU or GPU is needed, only Linux on
 x86_64 and `pip install 'rvmae_jax[tpu]'` or `'rvmae_jax[cuda]'`. Prints memory,
 FLOPs, network traffic, and the least time that each of them allows for a step.
-If the config does not fit, it tries more microbatches (`accumulation_steps`),
-then `remat`, then sharding the state (`mesh.fsdp`), and says what to set. A
-compile takes minutes; with `--config.model.scan_layers=True` one or two,
-whatever the size.
+If the config does not fit, it tries more microbatches (`accumulation_steps`, if
+the batch may be cut), then `remat`, then sharding the state (`mesh.fsdp`), and
+says what to set. A compile takes minutes; one or two with
+`--config.model.scan_layers=True`, whatever the size.
 
 For TPUs it also adds up the schedule that the compiler produced: for each
 operation its cycles or, where that takes longer, the bytes it moves. No real

@@ -36,14 +36,13 @@ def format_summary(plan: Plan, num_steps: int, mfu: float) -> str:
     f'{plan.slice_name}: {plan.num_chips} chips, {plan.batch_size} clips a step'
   )
   if chosen is None:
-    least = min(
-      (a.peak_bytes for a in plan.attempts if a.peak_bytes), default=0
-    )
+    # Of some attempts the compiler does not say what they take.
+    known = [a for a in plan.attempts if a.peak_bytes] or plan.attempts
+    least = min(known, key=lambda attempt: attempt.peak_bytes)
     return (
-      f'{title}: nothing fits. The least was {least / _GIB:.2f} GiB of '
-      f'{plan.hbm_bytes / _GIB:.0f}, at '
-      f'{min(a.rows for a in plan.attempts)} clips at once. Take a larger '
-      'slice, chips with more memory, a smaller variant or shorter clips.'
+      f'{title}: nothing fits. The least was '
+      f'{format_attempt(least, plan.hbm_bytes)}. Take a larger slice, chips '
+      'with more memory, a smaller variant or shorter clips.'
     )
   bounds, step = chosen.bounds, chosen.step
   rows = [

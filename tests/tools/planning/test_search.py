@@ -198,7 +198,9 @@ def test_nothing_fits_is_said_with_the_reason(config):
   plan, _ = _plan(config, hbm_mib=100, mib_a_clip=3000)
   assert plan.chosen is None
   text = format_summary(plan, num_steps=1000, mfu=0.4)
-  assert 'nothing fits' in text and 'Take a larger slice' in text
+  # 3,000 MiB a clip, a third of it with remat, one clip at once.
+  assert 'nothing fits. The least was --config.model.remat=' in text
+  assert '1 clips at once, 0.99 of 0 GiB, does not fit. Take a larger' in text
   json.dumps(to_json(plan, 1000, 0.4))
 
 
