@@ -56,7 +56,9 @@ def open_source(text: str, split: str = '') -> Source:
 
 
 def _value(text: str):
-  """A number, True or False as such; all else is text."""
+  """A number, true or false as such; all else is text."""
+  if text in ('true', 'false'):
+    return text == 'true'
   try:
     return ast.literal_eval(text)
   except (ValueError, SyntaxError):
