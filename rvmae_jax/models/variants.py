@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from rvmae_jax.layers.attention import Heads
 from rvmae_jax.registry import check_known
 
+DTYPES = ('bfloat16', 'float16', 'float32')
+
 
 def size(
   width: int, decoder_width: int, **stacks: tuple[int, int, int]
@@ -47,6 +49,8 @@ def builder(
     for field, value in fields.items():
       _check_field(kind, field, value, types[field])
     if 'dtype' in fields:
+      if isinstance(fields['dtype'], str):
+        check_known(f'{kind} dtype', DTYPES, fields['dtype'])
       fields['dtype'] = jnp.dtype(fields['dtype'])
     return network(**fields)
 

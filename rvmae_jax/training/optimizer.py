@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rvmae_jax.registry import near_names
+from rvmae_jax.registry import check_known, near_names
 from rvmae_jax.training.layer_rates import scale_by_layer
 
 SCHEDULES = ('constant', 'cosine', 'exponential', 'step')
 OPTIMIZERS = ('adamw', 'sgd')
+MOMENT_DTYPES = ('bfloat16', 'float32')
 
 
 def scaled_lr(lr_per_256: float, batch_size: int) -> float:
@@ -148,6 +149,7 @@ def make_optimizer(
     raise ValueError(
       f'config.optimizer.clip_norm={clip_norm} must not be negative; 0 is off.'
     )
+  check_known('optimizer.moment_dtype', MOMENT_DTYPES, moment_dtype)
   if name == 'adamw':
     parts = [
       optax.adamw(

@@ -282,3 +282,5 @@ def test_drop_path_is_on_in_training_alone(case):
 def test_a_wrong_field_is_answered(case):
   with pytest.raises(ValueError, match="Did you mean 'width'"):
     build_model({**case[0], 'widht': 64})
+  with pytest.raises(ValueError, match=r"dtype 'bf16'.*mean 'bfloat16'"):
+    build_model({**case[0], 'dtype': 'bf16'})

@@ -48,6 +48,8 @@ def test_unknown_names_are_answered_with_near_ones():
     optimizer.make_schedule(1.0, 10, name='cosin')
   with pytest.raises(ValueError, match=r"optimizer 'adam'.*mean 'adamw'"):
     optimizer.make_optimizer(lambda step: 1.0, name='adam')
+  with pytest.raises(ValueError, match=r"dtype 'bf16'.*mean 'bfloat16'"):
+    optimizer.make_optimizer(lambda step: 1.0, moment_dtype='bf16')
 
 
 def test_warmup_longer_than_the_run_is_refused():
