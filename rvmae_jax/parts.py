@@ -215,8 +215,10 @@ def describe(config: ConfigDict) -> str:
     for key, value in parts.spec.items()
   ]
   if parts.flops_per_clip:
+    judge = ', without the network that judges' if parts.frozen else ''
     lines.append(
       f'Training FLOPs: {parts.flops_per_clip / 1e9:.2f} G per clip, '
-      f'{parts.flops_per_clip * config.batch_size / 1e12:.2f} T per step.'
+      f'{parts.flops_per_clip * config.batch_size / 1e12:.2f} T per step'
+      f'{judge}.'
     )
   return '\n'.join(lines)

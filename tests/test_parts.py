@@ -13,7 +13,7 @@ from rvmae_jax.losses import LOSSES, family_of
 from rvmae_jax.masking import MASKS
 from rvmae_jax.models import MODELS
 from rvmae_jax.objectives.masked_reconstruction import MaskedReconstruction
-from rvmae_jax.parts import build_parts, rebuilt_frames
+from rvmae_jax.parts import build_parts, describe, rebuilt_frames
 from rvmae_jax.perceptual import load_judge
 from tests import tiny_recipe
 from tests.weights_file import write_videomae
@@ -181,6 +181,7 @@ def test_a_network_that_is_closed_over_is_found(judge_path):
 def test_the_judge_of_a_config_gives_its_loss(judge_path):
   config = make_config({'name': 'videomae', 'width': 32}, 'tube')
   config.losses, config.perceptual_checkpoint = {'perceptual': 10.0}, judge_path
+  assert 'per step, without the network that judges.' in describe(config)
   parts, judge = build_parts(config), load_judge(judge_path)
   batch, rng = fake_batch(parts.spec), jax.random.key(0)
 
