@@ -329,9 +329,9 @@ def _reading(directory: epath.Path) -> Iterator[None]:
     raise
   except Exception as error:
     raise ValueError(
-      f'{directory} is not a checkpoint of a run, or is damaged '
-      f'({_reason(error)}). Copy it again; or delete it, and the run resumes '
-      'from the checkpoint before it.'
+      f'{directory} cannot be read: {_reason(error)}. If the storage is sound, '
+      'it is not a checkpoint of a run, or is damaged: copy it again, or '
+      'delete it, and the run resumes from the checkpoint before it.'
     ) from error
 
 

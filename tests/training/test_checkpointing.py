@@ -171,7 +171,7 @@ def test_a_damaged_checkpoint_is_named_with_a_remedy(tmp_path, part):
   file.write_bytes(file.read_bytes()[:10])
   with (
     pytest.raises(
-      ValueError, match=r'checkpoints/1 is .* damaged \(.*or delete it'
+      ValueError, match=r'checkpoints/1 cannot be read: .*or delete it'
     ) as error,
     Checkpointer(tmp_path, CONFIG) as checkpointer,
   ):
