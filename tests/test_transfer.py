@@ -161,6 +161,7 @@ def test_settings_that_no_array_tells_have_to_be_equal(tmp_path, pretrained):
   }
   assert made_with == wanted
   check_unseen(made_with, build_model(fields | wanted), 'file')
+  check_unseen({'position': 'learned'}, build_model(fields), 'file of ViTMAE')
   positions = {'position': 'sincos_2d', 'position_base': 5.0}
   for field, value in (wanted | positions).items():
     with pytest.raises(ValueError, match=f'file was made with {field}='):
