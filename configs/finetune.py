@@ -30,7 +30,8 @@ from rvmae_jax.models.classifier import classifier_config
 from rvmae_jax.registry import check_known
 
 # Clips of 16 frames: a stride of 0 spreads them over the video. Left and right
-# are part of the classes of SSv2. Views are clips x crops at the end.
+# are part of the classes of SSv2. Views are clips x crops at the end, out of
+# frames 224 high and `view_width` wide: those of UCF101 are 4:3.
 DATASETS = {
   'kinetics': {
     'num_classes': 400,
@@ -38,6 +39,7 @@ DATASETS = {
     'flip': True,
     'epochs': 75,
     'num_clips': 5,
+    'view_width': 400,
   },
   'ssv2': {
     'num_classes': 174,
@@ -45,6 +47,7 @@ DATASETS = {
     'flip': False,
     'epochs': 30,
     'num_clips': 2,
+    'view_width': 400,
   },
   'ucf101': {
     'num_classes': 101,
@@ -52,6 +55,7 @@ DATASETS = {
     'flip': True,
     'epochs': 100,
     'num_clips': 5,
+    'view_width': 304,
   },
   'hmdb51': {
     'num_classes': 51,
@@ -59,6 +63,7 @@ DATASETS = {
     'flip': True,
     'epochs': 50,
     'num_clips': 5,
+    'view_width': 400,
   },
   'diving48': {
     'num_classes': 48,
@@ -66,6 +71,7 @@ DATASETS = {
     'flip': True,
     'epochs': 30,
     'num_clips': 2,
+    'view_width': 400,
   },
 }
 NUM_FRAMES = 16
@@ -126,6 +132,8 @@ def get_config(arg=None):
     {'lr_per_256': 5e-4, 'b2': 0.999, 'layer_decay': 0.75}
   )
 
+  model = get_model(arg, arg.num_classes or dataset['num_classes'])
+  width = dataset['view_width']
   val = {
     'sources': {'videos': videomae.get_source(arg, 'val')},
     'clip': 'run',
@@ -150,14 +158,14 @@ def get_config(arg=None):
       'data': {
         **val,
         'clip': {**config.data.clip, 'num_clips': num_clips},
-        'crop': {'size': (224, 400)},
+        'crop': {'size': (224, width - width % model['patch_size'])},
       },
     },
   }
   if arg.runlocal:
     videomae.run_locally(config)
     config.evals.accuracy_views.data.crop.size = (32, 56)
-  config.model = get_model(arg, arg.num_classes or dataset['num_classes'])
+  config.model = model
   return config
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rvmae_jax.config_utils import load_config
+from rvmae_jax.data.augmentation.geometry import centre_box
 from rvmae_jax.data.clips import CLIPS
 from rvmae_jax.evals import build_eval
 from rvmae_jax.evals.views import Views
@@ -31,6 +32,24 @@ def test_a_classifier_is_tested_on_clips_of_the_whole_video(name, starts):
   )
   assert [clip[0, 0, 0, 0, 0] for clip in clips] == starts
   assert {clip.shape[1] for clip in clips} == {16}
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'video', 'wanted'),
+  [
+    ('dataset=ucf101', (240, 320), (224, 304)),
+    ('dataset=kinetics', (256, 454), (224, 400)),
+    # Patches of 14 pixels do not cut a frame of 400.
+    ('pretraining=videomae_v2,variant=g', (256, 454), (224, 392)),
+  ],
+)
+def test_views_are_cut_out_of_nearly_whole_frames(arguments, video, wanted):
+  config = load_config(f'{CONFIGS}/finetune.py:{arguments}')
+  height, width = config.evals.accuracy_views.data.crop.size
+  assert (height, width) == wanted
+  assert width % config.model.patch_size == 0
+  left, top, right, bottom = centre_box(*video, width / height)
+  assert (right - left) * (bottom - top) > 0.97 * video[0] * video[1]
 
 
 @pytest.mark.parametrize(
