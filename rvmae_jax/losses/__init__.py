@@ -9,7 +9,7 @@ A loss lives in the file of its family, and a family says what is compared:
   classification: (logits, class probabilities) -> one value per row
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import jax
 
@@ -32,9 +32,25 @@ LOSSES = Registry(
 
 
 def weighted_terms(
-  weights: Mapping[str, float],
+  weights: Mapping[str, float], families: Collection[str]
 ) -> dict[str, tuple[Callable[..., jax.Array], float]]:
-  """Loss name -> (its function, its weight)."""
+  """Loss name -> (its function, its weight).
+
+  Args:
+    weights: `config.losses`.
+    families: of losses that an objective knows what to give to.
+
+  Raises:
+    ValueError: no losses, which would train nothing, or one that the objective
+      cannot compute.
+  """
+  wrong = [name for name in weights if family_of(name) not in families]
+  if wrong or not weights:
+    fitting = [name for name in LOSSES.names() if family_of(name) in families]
+    raise ValueError(
+      f'config.losses has {", ".join(wrong) or "no losses"}; this objective '
+      f'takes {", ".join(fitting)}.'
+    )
   return {name: (LOSSES.get(name), weight) for name, weight in weights.items()}
 
 

@@ -30,7 +30,7 @@ class Contrastive:
   def __init__(self, losses: Mapping[str, float], temperature: float = 0.2):
     if temperature <= 0:
       raise ValueError(f'temperature={temperature} must be positive.')
-    self.losses = weighted_terms(losses)
+    self.losses = weighted_terms(losses, ('contrastive',))
     self.temperature = temperature
 
   def __call__(

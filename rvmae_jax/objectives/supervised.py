@@ -34,7 +34,7 @@ class Supervised:
       raise ValueError(
         f'label_smoothing={label_smoothing} must be at least 0 and below 1.'
       )
-    self.losses = weighted_terms(losses)
+    self.losses = weighted_terms(losses, ('classification',))
     self.num_classes = num_classes
     self.label_smoothing = label_smoothing
     self.mixing = Mixing(**mixing) if mixing else None

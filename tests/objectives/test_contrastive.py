@@ -56,6 +56,12 @@ def test_no_gradient_flows_into_the_momentum_encoder():
   assert float(jnp.abs(ema_gradient).max()) == 0
 
 
+@pytest.mark.parametrize('losses', [{}, {'pixel_l2': 1.0}])
+def test_losses_that_train_nothing_are_refused(losses):
+  with pytest.raises(ValueError, match=r'; this objective takes info_nce\.'):
+    Contrastive(losses)
+
+
 def test_a_temperature_of_zero_is_refused():
   with pytest.raises(ValueError, match='temperature=0'):
     Contrastive({'info_nce': 1.0}, temperature=0)

@@ -129,7 +129,7 @@ def test_hidden_mask_by_hand():
 @pytest.mark.parametrize(
   ('options', 'message'),
   [
-    ({'losses': {}}, 'No losses given'),
+    ({'losses': {}}, r'config\.losses has no losses; .* takes info_nce, perc'),
     ({'losses': {'pixel_l3': 1.0}}, "Did you mean 'pixel_l2'"),
     ({'losses': {'pixel_l2': 1.0}, 'patches': 'some'}, "patches='some'"),
   ],
@@ -223,7 +223,7 @@ def test_views_of_a_video_are_told_from_others(clips):
   [
     ('info_nce', "no `view2`; use the clip sampler 'two_views'"),
     ('perceptual', 'set config.perceptual_checkpoint'),
-    ('cross_entropy', "'cross_entropy' is of the family classification"),
+    ('cross_entropy', 'has cross_entropy; this objective takes info_nce'),
   ],
 )
 def test_what_a_loss_lacks_is_answered(clips, loss, message):

@@ -66,3 +66,11 @@ def test_a_model_without_classes_is_answered():
   )
   with pytest.raises(ValueError, match='use the model classifier'):
     build_objective(config)
+
+
+@pytest.mark.parametrize('losses', [{}, {'info_nce': 1.0}])
+def test_losses_that_train_nothing_are_refused(losses):
+  with pytest.raises(
+    ValueError, match=r'; this objective takes cross_entropy\.'
+  ):
+    Supervised(losses, num_classes=3)
