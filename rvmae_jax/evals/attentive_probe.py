@@ -118,7 +118,7 @@ class AttentiveProbeEval(Probe):
         for pair, (heads, best, _) in chosen.items()
       }
 
-    batches = progress(self.test.batches(), self.test.num_videos, 'test videos')
+    batches = self.test.batches(what='test videos')
     asked, labels, places = gather(classify, batches, self.views())
     if not asked:
       return 'no labels in its test videos'

@@ -1,6 +1,5 @@
 """Frozen features of labelled videos: extracted once, probed many times."""
 
-import collections
 import contextlib
 import dataclasses
 import json
@@ -12,7 +11,6 @@ import numpy as np
 
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.pooling import USUAL_POOLINGS, Pooling, pool
-from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.evals.views import Views
 from rvmae_jax.registry import check_known
@@ -182,22 +180,15 @@ def extract(
     made = {e: make_encoder(e, functions, clip, seed) for e in missing}
 
     def pooled(batch):
-      return {
-        (encoder, pooling): rows
-        for encoder in missing
-        for pooling, rows in made[encoder].pooled(batch['video'], names).items()
-      }
+      return {e: made[e].pooled(batch['video'], names) for e in missing}
 
-    batches = progress(videos.batches(), videos.num_videos, 'features')
+    batches = videos.batches(what='features')
     rows, labels, places = gather(pooled, batches, views)
     if len(views) == 1:
-      rows = {name: values[:, 0] for name, values in rows.items()}
+      rows = jax.tree.map(lambda values: values[:, 0], rows)
     for encoder in missing:
-      by_pooling = {
-        p: values for (e, p), values in rows.items() if e == encoder
-      }
       functions.cache[key(encoder)] = FeatureSet(
-        {encoder: by_pooling}, labels, places
+        {encoder: rows.get(encoder, {})}, labels, places
       )
   sets = {encoder: functions.cache[key(encoder)] for encoder in encoders}
   pooled = {encoder: s.pooled[encoder] for encoder, s in sets.items()}
@@ -213,14 +204,15 @@ def _possible(num_frames: int, tubelet_size: int) -> Iterator[str]:
 
 
 def gather(
-  function: Callable[[Mapping[str, Any]], Mapping[Any, np.ndarray]],
+  function: Callable[[Mapping[str, Any]], Mapping[Any, Any]],
   batches: Iterable[Mapping[str, np.ndarray]],
   views: Views,
-) -> tuple[dict[Any, np.ndarray], np.ndarray, np.ndarray]:
+) -> tuple[dict[Any, Any], np.ndarray, np.ndarray]:
   """What a function finds for every labelled video, in each of its views.
 
   Args:
-    function: of a batch whose `video` is one view; gives rows [B, ...] by name.
+    function: of a batch whose `video` is one view; gives rows [B, ...] by name,
+      which may be nested.
     batches: of an evaluation.
     views: how to cut each clip.
 
@@ -228,20 +220,24 @@ def gather(
     name -> [videos, views, ...], empty where no video has a label; labels
     [videos]; and places [videos, 2], see `batch_places`.
   """
-  found = collections.defaultdict(list)
-  labels, places = [np.zeros(0, np.int32)], [np.zeros((0, 2), np.int32)]
+  found, labels = [], [np.zeros(0, np.int32)]
+  places = [np.zeros((0, 2), np.int32)]
+
+  def kept(*by_view):
+    return np.stack([np.asarray(rows)[keep] for rows in by_view], axis=1)
+
   for batch in batches:
     keep = labelled(batch)
     if not keep.any():
       continue
     parts = views.cut(batch['video'])
     seen = [function({**batch, 'video': part}) for part in parts]
-    for name in seen[0]:
-      rows = [np.asarray(by_name[name])[keep] for by_name in seen]
-      found[name].append(np.stack(rows, axis=1))
+    found.append(jax.tree.map(kept, *seen))
     labels.append(batch['label'][keep])
     places.append(batch_places(batch)[keep])
-  rows = {name: np.concatenate(values) for name, values in found.items()}
+  rows = {}
+  if found:
+    rows = jax.tree.map(lambda *parts: np.concatenate(parts), *found)
   return rows, np.concatenate(labels), np.concatenate(places)
 
 

@@ -14,7 +14,6 @@ from rvmae_jax.data.flow import FLOWS, ClipFlow, flow_between
 from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.functions import ModelFunctions
-from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics.coherence import (
   difference_error,
@@ -113,8 +112,7 @@ class RebuildingEval(Evaluation):
         functions.perceptual_distance, network=self.perceptual
       )
     kept, scores, num_videos = [], collections.defaultdict(list), 0
-    batches = videos.batches(self.num_batches)
-    for batch in progress(batches, videos.num_videos, 'reconstruction'):
+    for batch in videos.batches(self.num_batches, 'reconstruction'):
       clips = rebuilt_clips(functions, batch, videos)
       for key, values in self.scores(clips, distance, flow).items():
         scores[key].append(values)

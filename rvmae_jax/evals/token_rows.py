@@ -16,7 +16,6 @@ from rvmae_jax.evals.features import (
 )
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.heads import shuffled
-from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.evals.views import Views
 from rvmae_jax.memory import check_room
@@ -117,7 +116,7 @@ class KeptRows:
         )
       return found
 
-    batches = progress(videos.batches(), videos.num_videos, 'tokens')
+    batches = videos.batches(what='tokens')
     tokens, labels, places = gather(tokens_of, batches, Views())
     tokens = {name: values[:, 0] for name, values in tokens.items()}
     self._rows, self._seed = Rows(tokens, labels, places), videos.seed
@@ -172,8 +171,7 @@ class EncodedRows:
 
   def all_batches(self) -> Iterator[Rows]:
     """Every video with a label once."""
-    batches = progress(self.videos.batches(), self.num_videos, 'held-out')
-    for batch in batches:
+    for batch in self.videos.batches(what='held-out'):
       yield self.networks.rows(batch).take(labelled(batch))
 
 

@@ -9,7 +9,6 @@ import scipy.stats
 
 from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.functions import ModelFunctions
-from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.rebuilding import check_rebuilds, rebuilt_clips
 from rvmae_jax.evals.reconstruction import at_gaps
 from rvmae_jax.evals.videos import Videos
@@ -72,11 +71,13 @@ class UncertaintyEval(Evaluation):
     kept, found = collections.defaultdict(list), collections.defaultdict(list)
     # The same clips again and again, each time with other masks.
     masked = [
-      self.videos.replace(seed=self.videos.seed + i).batches(self.num_batches)
+      self.videos.replace(seed=self.videos.seed + i).batches(
+        self.num_batches, '' if i else 'masks'
+      )
       for i in range(self.num_masks)
     ]
     num_videos = 0
-    for batches in progress(zip(*masked), self.videos.num_videos, 'masks'):
+    for batches in zip(*masked):
       clips = [
         rebuilt_clips(functions, batch, self.videos) for batch in batches
       ]

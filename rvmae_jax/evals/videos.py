@@ -17,6 +17,7 @@ from rvmae_jax.data.decoding import open_record
 from rvmae_jax.data.loader import make_loader
 from rvmae_jax.data.pipeline import build_sources, check_config, make_dataset
 from rvmae_jax.data.records import records_digest
+from rvmae_jax.evals.progress import progress
 
 # Processes that load rows take seconds to start, and are started for each pass:
 # longer than threads take for so many videos.
@@ -103,12 +104,18 @@ class Videos:
     """A clip [1, T, H, W, 3] uint8 as batches have it, all black."""
     return np.zeros((1, self.num_frames, *self.size, 3), np.uint8)
 
-  def batches(self, num_batches: int = 0) -> Iterator[dict[str, np.ndarray]]:
-    """One pass in order; stops after `num_batches` unless that is 0.
+  def batches(
+    self, num_batches: int = 0, what: str = ''
+  ) -> Iterator[dict[str, np.ndarray]]:
+    """One pass in order; each process decodes its share, and gets all of it.
 
-    Each process decodes its share of a batch, and gets all of it.
+    Args:
+      num_batches: to stop after; 0 takes all.
+      what: is being done, see `progress`; '' logs nothing.
     """
-    return self._read(num_batches, train=False)
+    batches = self._read(num_batches, train=False)
+    total = self._num_read(num_batches, train=False)
+    return progress(batches, total, what) if what else batches
 
   def training_batches(
     self, num_batches: int = 0
@@ -192,7 +199,7 @@ class Videos:
 
   def _read(self, num_batches, *, train):
     data = self.data
-    if self._is_short(num_batches, train):
+    if self._num_read(num_batches, train) < _FEW_VIDEOS:
       most = max(self.num_threads, self.num_workers)
       data = data | {'num_threads': most, 'num_workers': 0}
     num_processes = jax.process_count()
@@ -219,10 +226,10 @@ class Videos:
     finally:
       batches.close()
 
-  def _is_short(self, num_batches: int, train: bool) -> bool:
-    """Whether a pass is too short for processes to pay."""
+  def _num_read(self, num_batches: int, train: bool) -> float:
+    """Videos that are read; inf without end."""
     most = num_batches * self.batch_size or math.inf
-    return min(most, math.inf if train else self.num_videos) < _FEW_VIDEOS
+    return min(most, math.inf if train else self.num_videos)
 
   @functools.cached_property
   def _sizes(self) -> list[int]:

@@ -22,9 +22,10 @@ from ml_collections import ConfigDict
 from rvmae_jax import weights
 from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag
-from rvmae_jax.evals.features import FeatureSet, labelled
+from rvmae_jax.evals.features import FeatureSet, gather
 from rvmae_jax.evals.pooling import pool
 from rvmae_jax.evals.videos import Videos
+from rvmae_jax.evals.views import Views
 from rvmae_jax.evaluate import build_evaluations, fresh_params
 from rvmae_jax.masking import build_mask
 from rvmae_jax.models import build_model
@@ -124,19 +125,9 @@ def read_features(
   reader: MaskedReader, videos: Videos
 ) -> Iterator[tuple[str, FeatureSet]]:
   """Way of reading, and the features of all labelled videos read so."""
-  rows, labels = [], []
-  for batch in videos.batches():
-    keep = labelled(batch)
-    labels.append(batch['label'][keep])
-    rows.append(
-      jax.tree.map(lambda values, keep=keep: values[keep], reader(batch))
-    )
-  labels = np.concatenate(labels)
-  for way in rows[0]:
-    pooled = {
-      name: np.concatenate([row[way][name] for row in rows])
-      for name in POOLINGS
-    }
+  rows, labels, _ = gather(reader, videos.batches(), Views())
+  for way, pooled in rows.items():
+    pooled = {name: values[:, 0] for name, values in pooled.items()}
     yield way, FeatureSet({way: pooled}, labels)
 
 

@@ -177,3 +177,24 @@ def test_other_labels_or_videos_are_other_videos(tmp_path):
     videos = Videos(sources={'own': source}, patch_size=8, batch_size=2)
     digests.append(videos.records_digest())
   assert len(set(digests)) == 3 and digests[0] == digests[3]
+
+
+def test_progress_is_that_of_the_batches_that_are_read(monkeypatch):
+  totals = []
+
+  def progress(batches, total, what):
+    totals.append((what, total))
+    return batches
+
+  monkeypatch.setattr('rvmae_jax.evals.videos.progress', progress)
+  videos = Videos(
+    sources={'own': {'name': 'fake', 'num_videos': 9}},
+    clip={'name': 'uniform', 'num_frames': 2},
+    crop={'size': (16, 16)},
+    patch_size=8,
+    batch_size=2,
+  )
+  assert len(list(videos.batches(2, 'some'))) == 2
+  assert len(list(videos.batches(what='all'))) == 5
+  list(videos.batches())
+  assert totals == [('some', 4), ('all', 9)]
