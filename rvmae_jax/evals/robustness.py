@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,7 +24,6 @@ from rvmae_jax.evals.features import (
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.linear_probe import LinearProbeEval
 from rvmae_jax.evals.probing import why_unasked
-from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.evals.views import Views
 from rvmae_jax.metrics.classification import chance_accuracy
@@ -94,7 +94,7 @@ class RobustnessEval(Evaluation):
     corrupted.
     """
     train = extract(functions, self.train, ('trained',), (self.pooling,))
-    pooled, labels, arrays = self._pool_corrupted(functions)
+    pooled, labels, examples = self._pool_corrupted(functions)
     if reason := why_unasked(train.labels, labels):
       return self.skipped(reason)
     learned, *asked = standardise(
@@ -116,6 +116,7 @@ class RobustnessEval(Evaluation):
       'clean/chance': chance_accuracy(labels),
       'clean/num_videos': len(labels),
     }
+    arrays = {}
     for kind, measure in (('top1', top1), ('similarity', similarity)):
       table = np.reshape(
         [measure(change) for change in self._changes],
@@ -130,39 +131,36 @@ class RobustnessEval(Evaluation):
       'corruptions': np.array(self.corruptions),
       'severities': np.array(self.severities),
       'clean_top1': np.array(metrics['clean/top1']),
+      'examples': np.array(
+        [
+          [examples[_CLEAN], *(examples[name, s] for s in self.severities)]
+          for name in self.corruptions
+        ]
+      ),
     }
     return Result(metrics, arrays)
 
   def _pool_corrupted(
     self, functions: ModelFunctions
-  ) -> tuple[dict[Change, np.ndarray], np.ndarray, dict[str, np.ndarray]]:
-    """Features of labelled videos by change, [n, D], labels [n], `examples`."""
-    videos, arrays = self.test, {}
+  ) -> tuple[dict[Change, np.ndarray], np.ndarray, dict[Change, np.ndarray]]:
+    """Features of labelled videos by change, [n, D], labels, and examples."""
+    videos, examples = self.test, {}
 
     def pooled(batch):
       keys = [(videos.seed, *place) for place in batch_places(batch).tolist()]
-      found, examples = {}, []
+      found, first = {}, labelled(batch).argmax()
       for change in (_CLEAN, *self._changes):
         video = batch['video']
         if change != _CLEAN:
-          rows = threads.map(
-            lambda clip, key, change=change: corrupt(clip, *change, key),
-            video,
-            keys,
-          )
-          video = np.stack(list(rows))
+          settings = map(itertools.repeat, change)
+          video = np.stack(list(threads.map(corrupt, video, *settings, keys)))
         found[change] = functions.pooled(video, (self.pooling,))[self.pooling]
-        examples.append(video[labelled(batch)][0, video.shape[1] // 2])
-      if not arrays:
-        clean, corrupted = np.split(np.stack(examples), [1])
-        shape = len(self.corruptions), len(self.severities), *clean.shape[1:]
-        clean = np.broadcast_to(clean, (shape[0], *clean.shape))
-        arrays['examples'] = np.concatenate(
-          [clean, corrupted.reshape(shape)], axis=1
-        )
+        # A view would keep the whole batch alive.
+        example = video[first, video.shape[1] // 2].copy()
+        examples.setdefault(change, example)
       return found
 
-    batches = progress(videos.batches(), videos.num_videos, 'robustness')
+    batches = videos.batches(what='robustness')
     with concurrent.futures.ThreadPoolExecutor() as threads:
       rows, labels, _ = gather(pooled, batches, Views())
-    return {k: values[:, 0] for k, values in rows.items()}, labels, arrays
+    return {k: values[:, 0] for k, values in rows.items()}, labels, examples
