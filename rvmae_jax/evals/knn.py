@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from rvmae_jax.evals.probing import FeatureProbe
-from rvmae_jax.metrics.features import unit_rows
+from rvmae_jax.metrics.features import similarities
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,14 +29,14 @@ class KnnEval(FeatureProbe):
     del seed
 
     k = min(self.k, len(features))
-    one_hot = np.eye(labels.max() + 1, dtype=np.float32)[labels]
 
     def classify(test):
-      similarity = unit_rows(test) @ unit_rows(features).T  # [m, n]
-      nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]  # [m, k]
-      closeness = np.take_along_axis(similarity, nearest, axis=1) - 1
-      votes = np.exp(closeness / self.temperature)
-      votes = np.einsum('mk,mkc->mc', votes, one_hot[nearest])
+      votes = np.zeros((len(test), labels.max() + 1), test.dtype)
+      for rows, similarity in similarities(test, features):
+        nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]  # [m, k]
+        closeness = np.take_along_axis(similarity, nearest, axis=1) - 1
+        places = rows[:, None], labels[nearest]
+        np.add.at(votes, places, np.exp(closeness / self.temperature))
       return votes / votes.sum(1, keepdims=True)
 
     return classify, {}

@@ -19,9 +19,8 @@ from rvmae_jax.evals.features import (
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics import retrieval
-from rvmae_jax.metrics.features import standardise, unit_rows
+from rvmae_jax.metrics.features import similarities, standardise
 
-_CHUNK = 20_000_000  # Similarities that are held at once.
 _NUM_FRAMES = 4  # Of each video on the sheet.
 
 
@@ -102,7 +101,8 @@ class RetrievalEval(Evaluation):
         )
         runs[f'{encoder}/{pooling}'].append(numbers)
         arrays = arrays or self._sheet(queries, gallery, nearest)
-    num_relevant = (queries.labels[:, None] == gallery.labels).sum(1)
+    counts = collections.Counter(gallery.labels.tolist())
+    num_relevant = np.array([counts[n] for n in queries.labels.tolist()])
     num_gallery = len(gallery.labels)
     if not self.train:  # The query itself is left out.
       num_relevant, num_gallery = num_relevant - 1, num_gallery - 1
@@ -131,14 +131,10 @@ class RetrievalEval(Evaluation):
       `recall_at_<k>` and `map`, means over queries; and the rows of the nearest
       in the gallery, [m, neighbours].
     """
-    queries, gallery = unit_rows(queries), unit_rows(gallery)
     scores, nearest = collections.defaultdict(list), []
-    num_rows = max(_CHUNK // len(gallery), 1)
-    for start in range(0, len(queries), num_rows):
-      rows = np.arange(start, min(start + num_rows, len(queries)))
-      similarity = queries[rows] @ gallery.T
+    for rows, similarity in similarities(queries, gallery):
       if not self.train:  # None may find itself.
-        similarity[rows - start, rows] = -np.inf
+        similarity[np.arange(len(rows)), rows] = -np.inf
       is_relevant = query_labels[rows, None] == gallery_labels
       ranked = retrieval.rank(similarity, is_relevant)
       for k in self.recall_at:

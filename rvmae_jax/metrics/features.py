@@ -1,6 +1,10 @@
 """Features without labels: their rank, spread and similarity."""
 
+from collections.abc import Iterator
+
 import numpy as np
+
+_AT_ONCE = 20_000_000  # Similarities that are held.
 
 
 def rank_me(features: np.ndarray) -> float:
@@ -52,6 +56,24 @@ def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
   """Cosine similarity of [n, D] rows with those of another: [n]."""
   first, second = np.float64(first), np.float64(second)
   return (unit_rows(first) * unit_rows(second)).sum(1)
+
+
+def similarities(
+  queries: np.ndarray, gallery: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """Cosines of queries [m, D] with a gallery [n, D], some queries at a time.
+
+  Args:
+    queries, gallery: rows of any length.
+
+  Yields:
+    The numbers of k queries [k], and their cosines [k, n].
+  """
+  queries, gallery = unit_rows(queries), unit_rows(gallery)
+  num_rows = max(_AT_ONCE // len(gallery), 1)
+  for start in range(0, len(queries), num_rows):
+    rows = np.arange(start, min(start + num_rows, len(queries)))
+    yield rows, queries[rows] @ gallery.T
 
 
 def unit_rows(features: np.ndarray) -> np.ndarray:

@@ -74,15 +74,15 @@ def chance_average_precisions(
 ) -> np.ndarray:
   """The mean over all orders of `average_precisions`, [queries].
 
-  Where place i of G is relevant, so are (R - 1) / (G - 1) of the i - 1 places
-  before it: its precision is (1 + (i - 1) (R - 1) / (G - 1)) / i. Each place is
-  as likely to be relevant as the others, so the mean is that over places.
+  Where place i of G is relevant, so are s = (R - 1) / (G - 1) of the i - 1
+  places before it: its precision is (1 + (i - 1) s) / i = s + (1 - s) / i. Each
+  place is as likely to be relevant as the others, so the mean is that over
+  places.
 
   Args:
     num_relevant: [queries] int, in the gallery.
     num_gallery: entries in all.
   """
-  places = np.arange(1, num_gallery + 1)
-  before = (num_relevant[:, None] - 1) / max(num_gallery - 1, 1)
-  precision = (1 + (places - 1) * before) / places
-  return np.where(num_relevant, precision.mean(1), 0)
+  share = (num_relevant - 1) / max(num_gallery - 1, 1)
+  mean = share + (1 - share) * np.mean(1 / np.arange(1, num_gallery + 1))
+  return np.where(num_relevant, mean, 0)

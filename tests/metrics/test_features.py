@@ -7,6 +7,7 @@ from rvmae_jax.metrics.features import (
   cosines,
   mean_cosine,
   rank_me,
+  similarities,
   singular_values,
   spread,
   standardise,
@@ -66,3 +67,10 @@ def test_others_are_standardised_as_the_first_is():
   # Mean 2 and deviation 1; a feature that never changes is 0.
   np.testing.assert_allclose(first, [[-1, 0], [1, 0]], atol=1e-5)
   np.testing.assert_allclose(other, [[[2, 0]]], atol=1e-5)
+
+
+def test_similarities_come_a_few_queries_at_a_time(monkeypatch):
+  queries, gallery = np.array([[2.0, 0], [0, 1], [3, 4]]), np.eye(2)
+  monkeypatch.setattr('rvmae_jax.metrics.features._AT_ONCE', 5)
+  found = [(r.tolist(), s.tolist()) for r, s in similarities(queries, gallery)]
+  assert found == [([0, 1], [[1, 0], [0, 1]]), ([2], [[0.6, 0.8]])]

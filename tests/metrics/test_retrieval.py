@@ -1,6 +1,7 @@
 """Retrieval worked by hand, and against scikit-learn."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -73,3 +74,15 @@ def test_chance_is_the_mean_over_all_orders():
 def test_nothing_relevant_has_no_chance():
   none = np.array([0])
   assert chance_recalls(none, 5, 3) == chance_average_precisions(none, 5) == 0
+
+
+def test_chance_takes_no_memory_for_each_query_and_place():
+  relevant = np.full(1000, 600)
+  tracemalloc.start()
+  mean = chance_average_precisions(relevant, 10_000)
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  # As the mean over places of (1 + (i - 1) 599 / 9999) / i.
+  assert mean == pytest.approx(0.0608261, abs=1e-6)
+  # A number for each query and place would take 80 MB.
+  assert peak < 1e6
