@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from rvmae_jax.data.clips import unwrapped
 from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.recurrence import RecurrenceEval
@@ -83,7 +84,7 @@ class FeatureQualityEval(Evaluation):
     return {kind: np.concatenate(rows) for kind, rows in found.items()}
 
   def _gates(self, functions: ModelFunctions) -> dict[str, float]:
-    clip = self.videos.clip
+    clip = unwrapped(self.videos.clip)
     if clip['name'] != 'source_target' or not self.videos.mask:
       return {}
     recurrence = RecurrenceEval(

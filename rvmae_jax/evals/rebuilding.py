@@ -23,6 +23,7 @@ from rvmae_jax.metrics.coherence import (
   warped_error,
 )
 from rvmae_jax.metrics.image import interior_mean, psnr, ssim_map
+from rvmae_jax.registry import check_counts
 
 # Arrays by name, a row for each clip.
 Clips = dict[str, np.ndarray]
@@ -53,7 +54,7 @@ class RebuildingEval(Evaluation):
 
   Raises:
     ValueError: nothing is hidden of what the evaluation wants to see rebuilt,
-      or an unknown `flow`.
+      an unknown `flow`, or no pictures.
   """
 
   reads = ('sources', 'clip', 'crop', 'mask')
@@ -66,6 +67,7 @@ class RebuildingEval(Evaluation):
   flow: str = ''
 
   def __post_init__(self):
+    check_counts(self, 'num_pictures')
     if self.flow:
       FLOWS.get(self.flow)
     check_rebuilds(type(self).__name__, self.videos, self.rebuilds)
@@ -153,9 +155,6 @@ def score(
   axes = tuple(range(num_lead, 4))
   whole = np.broadcast_to(hidden.all((2, 3), keepdims=True), hidden.shape)
 
-  def mean_hidden(values):
-    return (values * hidden).sum(axes) / hidden.sum(axes)
-
   def mean_frames(values):  # [B, S]
     return values if num_lead == 2 else values.mean(1)
 
@@ -165,10 +164,10 @@ def score(
     error = np.square(guess - true).mean(-1)
     likeness = ssim_map(guess, true)
     scores |= {
-      f'{method}/error_hidden': mean_hidden(error),
+      f'{method}/error_hidden': mean_where(error, hidden, axes),
       f'{method}/error_hidden_frames': mean_where(error, whole, axes),
       f'{method}/error_frame': error.mean(axes),
-      f'{method}/ssim_hidden': mean_hidden(likeness),
+      f'{method}/ssim_hidden': mean_where(likeness, hidden, axes),
       f'{method}/ssim_frame': mean_frames(interior_mean(likeness)),
     }
     if distance:

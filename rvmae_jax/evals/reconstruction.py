@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rvmae_jax.data.clips import CLIPS, unwrapped
 from rvmae_jax.evals import Result
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.rebuilding import (
@@ -94,10 +95,11 @@ def at_gaps(
     gaps: steps from the last source frame; empty spreads as many as the clip
       has targets evenly over its own range.
   """
-  clip = videos.clip
+  # What may be wrapped around it changes the clips of training alone.
+  clip = unwrapped(videos.clip)
   if not gaps:
-    low, high = clip['gap']
-    gaps = np.linspace(low, high, clip['num_target']).round().astype(int)
+    sampler = CLIPS.build(clip)
+    gaps = np.linspace(*sampler.gap, sampler.num_target).round().astype(int)
     gaps = np.unique(gaps).tolist()
   clip = {**clip, 'gaps': tuple(gaps), 'num_target': len(gaps)}
   return videos.replace(clip=clip), tuple(gaps)

@@ -5,9 +5,11 @@ import dataclasses
 
 import numpy as np
 
+from rvmae_jax.data.clips import unwrapped
 from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.videos import Videos
+from rvmae_jax.registry import check_counts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,9 +36,10 @@ class RecurrenceEval(Evaluation):
   num_pictures: int = 3
 
   def __post_init__(self):
+    check_counts(self, 'num_pictures')
     # One target is the least it takes.
     clip = {'num_source': self.num_frames, 'num_target': 1, 'gaps': (1,)}
-    clip = {**self.videos.clip, **clip}
+    clip = {**unwrapped(self.videos.clip), **clip}
     self.resolve(videos=self.videos.replace(clip=clip))
 
   def run(self, functions: ModelFunctions) -> Result:

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import scipy.stats
 
+from rvmae_jax.data.clips import unwrapped
 from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.rebuilding import check_rebuilds, rebuilt_clips
 from rvmae_jax.evals.reconstruction import at_gaps
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics.image import psnr
+from rvmae_jax.registry import check_counts
 
 _NUM_BINS = 10
 
@@ -43,12 +45,13 @@ class UncertaintyEval(Evaluation):
   num_pictures: int = 2
 
   def __post_init__(self):
+    check_counts(self, 'num_pictures')
     if self.num_masks < 2:
       raise ValueError(
         f'num_masks={self.num_masks}: a spread needs at least two masks.'
       )
     check_rebuilds(type(self).__name__, self.videos, self.rebuilds)
-    name = self.videos.clip['name']
+    name = unwrapped(self.videos.clip)['name']
     if name == 'source_target':
       videos, gaps = at_gaps(self.videos, self.gaps)
       self.resolve(videos=videos, gaps=gaps)

@@ -5,6 +5,8 @@ import pytest
 
 from rvmae_jax import visualize
 from rvmae_jax.evals.reconstruction import ReconstructionEval
+from rvmae_jax.evals.recurrence import RecurrenceEval
+from rvmae_jax.evals.uncertainty import UncertaintyEval
 from rvmae_jax.evals.videos import Videos
 
 _DATA = {
@@ -166,3 +168,32 @@ def test_a_run_of_clips_is_sent_to_the_other_evaluation():
     ReconstructionEval(videos=videos)
   with pytest.raises(ValueError, match=r'data\.mask is empty'):
     ReconstructionEval(videos=_VIDEOS.replace(mask={}))
+
+
+def test_gaps_of_a_clip_that_leaves_them_open_are_the_samplers():
+  clip = {'name': 'source_target', 'num_source': 2}
+  # Four from 4 to 48.
+  evaluation = ReconstructionEval(videos=_VIDEOS.replace(clip=clip))
+  assert evaluation.gaps == (4, 19, 33, 48)
+
+
+@pytest.mark.parametrize(
+  'kind', [ReconstructionEval, RecurrenceEval, UncertaintyEval]
+)
+def test_no_pictures_at_all_are_refused_at_the_start(kind):
+  with pytest.raises(ValueError, match='num_pictures=0 must be at least 1'):
+    kind(videos=_VIDEOS, num_pictures=0)
+
+
+def test_clips_played_otherwise_in_training_are_asked_as_they_are():
+  playback = {'name': 'playback', 'speed': (0.5, 2), 'clip': _VIDEOS.clip}
+  videos = _VIDEOS.replace(clip=playback)
+  plain, played = (
+    ReconstructionEval(videos=v).run(Oracle(error=-0.01))
+    for v in (_VIDEOS, videos)
+  )
+  assert played.metrics == plain.metrics
+  assert UncertaintyEval(videos=videos).gaps == (1, 3, 5)
+  recurrence = RecurrenceEval(videos=videos, num_frames=3)
+  changes = {'num_source': 3, 'num_target': 1, 'gaps': (1,)}
+  assert recurrence.videos.clip == _VIDEOS.clip | changes
