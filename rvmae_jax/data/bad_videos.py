@@ -52,17 +52,18 @@ def read_or_replace(
   )
 
 
-def readable_records(source, stop: int | None = None) -> Iterator:
+def readable_records(source, count: int | None = None) -> Iterator:
   """The records of a source that can be read; no video is opened.
 
   Args:
     source: a random-access source of records.
-    stop: index to end before; None goes to the end.
+    count: of records, evenly spread as `data.max_videos`; None takes all.
 
   Yields:
     Index and record; a damaged one is logged and passed over.
   """
-  for index in range(len(source) if stop is None else stop):
+  count = count or len(source)
+  for index in (i * len(source) // count for i in range(count)):
     try:
       record = source[index]
     except VideoError as error:

@@ -115,7 +115,7 @@ EVALS = Registry(
     ),
     'cost': 'rvmae_jax.evals.cost:CostEval',
     'depth': 'rvmae_jax.evals.depth:DepthEval',
-    'feature_quality': ('rvmae_jax.evals.feature_quality:FeatureQualityEval'),
+    'feature_quality': 'rvmae_jax.evals.feature_quality:FeatureQualityEval',
     'knn': 'rvmae_jax.evals.knn:KnnEval',
     'label_propagation': (
       'rvmae_jax.evals.label_propagation:LabelPropagationEval'
@@ -136,7 +136,8 @@ EVALS = Registry(
 # The value of a key, or the name of a source, that is taken from the run.
 RUN = 'run'
 _HOW_TO_READ = ('num_threads', 'num_workers')
-_KEYS = ('sources', 'clip', 'crop', 'mask', 'max_videos', *_HOW_TO_READ)
+# Of a data config, those that evaluations may read.
+DATA_KEYS = ('sources', 'clip', 'crop', 'mask', 'max_videos', *_HOW_TO_READ)
 
 
 def build_eval(
@@ -183,7 +184,7 @@ def build_eval(
   reads = (*reads, *(('max_videos',) if 'sources' in reads else ()))
   # Known keys that only other evaluations of the config read are passed over.
   shared = dict(shared or {})
-  check_known('key of config.data', _KEYS, *shared)
+  check_known('key of config.data', DATA_KEYS, *shared)
   readable = (*reads, *_HOW_TO_READ)
   shared = {k: v for k, v in shared.items() if k in readable}
   sides = {}

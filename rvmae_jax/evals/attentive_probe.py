@@ -23,8 +23,6 @@ from rvmae_jax.evals.token_rows import EncodedRows, KeptRows, Networks
 _POOLING = 'attentive'  # Its place in the names of numbers.
 # Of so few videos, drawn one by one, it may be that none is held out.
 _FEW = 200
-
-
 # Heads by encoder and seed, the number of the best, and its validation_top1.
 _Chosen = dict[tuple[str, int], tuple[TrainedHeads, int, float]]
 
@@ -62,6 +60,15 @@ class AttentiveProbeEval(Probe):
   width: int = 0
   num_heads: int = 0
   cache: bool = True
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.train.max_videos and not self.cache:
+      raise ValueError(
+        f'train.max_videos={self.train.max_videos} does nothing with '
+        'cache=False, which draws from all videos as in training; leave one '
+        'of them out.'
+      )
 
   @property
   def num_trainings(self) -> int:
@@ -174,10 +181,9 @@ class AttentiveProbeEval(Probe):
 
     Drawn record by record, so that it does not depend on their order.
     """
-    seeds = self.train.seed + np.arange(self.seeds)
-    return np.array(
-      [
-        [np.random.default_rng([seed, *place]).random() for place in places]
-        for seed in seeds
-      ]
-    ).reshape(self.seeds, len(places))
+    draws = [
+      np.random.default_rng([self.train.seed + number, *place]).random()
+      for number in range(self.seeds)
+      for place in places
+    ]
+    return np.reshape(draws, (self.seeds, len(places)))

@@ -17,6 +17,7 @@ from rvmae_jax.data.decoding import open_record
 from rvmae_jax.data.loader import make_loader
 from rvmae_jax.data.pipeline import build_sources, check_config, make_dataset
 from rvmae_jax.data.records import records_digest
+from rvmae_jax.evals import DATA_KEYS
 from rvmae_jax.evals.progress import progress
 
 # Processes that load rows take seconds to start, and are started for each pass:
@@ -171,11 +172,11 @@ class Videos:
     }
 
   def labelled_places(self) -> np.ndarray:
-    """`host/source` and `host/record` of all records with a label, [n, 2]."""
+    """`host/source` and `host/record` of what has a label in a pass, [n, 2]."""
     places = [
       (number, record)
-      for number, source in enumerate(self.built)
-      for record, found in readable_records(source, self._sizes[number])
+      for number, (source, count) in enumerate(zip(self.built, self._sizes))
+      for record, found in readable_records(source, count)
       if found['label'] >= 0
     ]
     return np.array(places, int).reshape(-1, 2)
@@ -192,10 +193,7 @@ class Videos:
   @property
   def data(self) -> dict[str, Any]:
     """The data config that reads them, see `rvmae_jax.data.pipeline`."""
-    keys = 'sources', 'clip', 'crop', 'mask', 'max_videos'
-    return {
-      key: getattr(self, key) for key in (*keys, 'num_threads', 'num_workers')
-    }
+    return {key: getattr(self, key) for key in DATA_KEYS}
 
   def _read(self, num_batches, *, train):
     data = self.data

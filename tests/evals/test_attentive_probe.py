@@ -241,3 +241,10 @@ def test_a_class_that_train_lacks_is_asked_about_and_counts_as_wrong(
   # 19 videos of 96 have label 4, and it is never the answer.
   assert arrays['confusion'][0, _CLASSES].sum() == 19
   assert arrays['confusion'][0, :, _CLASSES].sum() == 0
+
+
+def test_videos_left_out_are_not_drawn_from_or_refused():
+  few = _TRAIN.replace(max_videos=8)
+  AttentiveProbeEval(train=few, test=_TEST)
+  with pytest.raises(ValueError, match=r'max_videos=8 does nothing with cache'):
+    AttentiveProbeEval(train=few, test=_TEST, cache=False)

@@ -111,6 +111,20 @@ def test_rows_lead_back_to_their_records():
   np.testing.assert_array_equal(videos.clip_at(0, 1), batch['video'][1])
 
 
+def test_labelled_places_are_those_that_a_pass_reads():
+  videos = Videos(
+    sources={'own': {'name': 'fake', 'num_videos': 9}},
+    clip={'name': 'uniform', 'num_frames': 2},
+    crop={'size': (16, 16)},
+    max_videos=3,
+    patch_size=8,
+    batch_size=3,
+  )
+  (batch,) = videos.batches()
+  assert batch['host/record'].tolist() == [0, 3, 6]
+  assert videos.labelled_places().tolist() == [[0, 0], [0, 3], [0, 6]]
+
+
 def test_iterators_are_closed_when_batches_are_cut_short(monkeypatch):
   closed = []
   iterator = 'rvmae_jax.data.batching.BatchIterator'
