@@ -287,9 +287,18 @@ def _answer(head, params, inputs):
 def hold_out(
   num_rows: int, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Rows to learn from and rows to choose by, drawn at random; at least one."""
+  """Rows to learn from and rows to choose by, drawn at random.
+
+  Raises:
+    ValueError: there is not at least one of each.
+  """
   order = np.random.default_rng(seed).permutation(num_rows)
   num_held_out = max(round(share * num_rows), 1)
+  if num_held_out >= num_rows:
+    raise ValueError(
+      f'held_out={share} of {num_rows} training videos leaves none to learn '
+      'from.'
+    )
   return order[num_held_out:], order[:num_held_out]
 
 

@@ -127,6 +127,9 @@ def test_held_out_rows_are_kept_out():
   rows, held_out = hold_out(10, 0.3, seed=0)
   assert len(held_out) == 3
   assert sorted([*rows, *held_out]) == list(range(10))
+  for few, share in ((1, 0.1), (2, 0.8)):
+    with pytest.raises(ValueError, match=f'held_out={share} of {few} training'):
+      hold_out(few, share, seed=0)
   batches = list(shuffled(rows, 3, num_epochs=2, seed=0))
   # Seven rows make two whole batches an epoch.
   assert [len(batch) for batch in batches] == [3] * 4
