@@ -172,9 +172,13 @@ class LocalizationEval(Evaluation):
     """All videos that can be read; their features stay in the cache."""
     size, seed, window = self.videos.size, self.videos.seed, self.window
     steps = self.fps, self.frames_per_step
-    parts = [video.parts for video in dataset.videos]
+    # With their segments: the same files may be annotated in several ways.
+    known = [
+      (video.parts, video.segments_s.tolist(), video.labels.tolist())
+      for video in dataset.videos
+    ]
     key = json.dumps(
-      [parts, self.encoders, size, seed, window, steps], default=str
+      [known, self.encoders, size, seed, window, steps], default=str
     )
     if key not in functions.cache:
       clip = np.zeros((1, window, *size, 3), np.uint8)
@@ -183,7 +187,7 @@ class LocalizationEval(Evaluation):
         for name in self.encoders
       }
       examples = []
-      for video in progress(dataset.videos, len(parts), 'untrimmed videos'):
+      for video in progress(dataset.videos, len(known), 'untrimmed videos'):
         try:
           examples.append(self.read_steps(video, encoders))
         except VideoError as error:

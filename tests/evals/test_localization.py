@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,6 +134,28 @@ def test_no_head_learns_from_the_fold_that_it_is_asked_about(
     )
   with pytest.raises(ValueError, match=r'train=.* does nothing with num_folds'):
     LocalizationEval(train={'subset': 'x'}, num_folds=2, **settings)
+
+
+def test_the_same_files_may_be_annotated_in_two_ways(dataset, tmp_path):
+  with open(dataset['path']) as file:
+    database = json.load(file)['database']
+  for video in database.values():
+    del video['annotations'][1:]
+  path = tmp_path / 'annotations.json'
+  path.write_text(json.dumps({'database': database}))
+  less = {**dataset, 'path': str(path), 'videos': Path(dataset['path']).parent}
+  network, found = Colour(), []
+  for data in (dataset, less):
+    evaluation = LocalizationEval(
+      videos=_VIDEOS,
+      dataset=data,
+      train={'subset': 'training'},
+      test={'subset': 'test'},
+      encoders=('trained',),
+      head={'width': 8, 'num_blocks': 1, 'crop': 32, 'num_steps': 1},
+    )
+    found.append(evaluation.run(network).metrics['num_segments'])
+  assert found == [15, 5]
 
 
 def test_ambiguous_segments_are_no_class_in_the_picture():
