@@ -93,6 +93,7 @@ class ModelFunctions:
 
     self._everywhere = mesh and NamedSharding(mesh, PartitionSpec())
     self._params = self._settle(params)
+    self._init = self._jit(functools.partial(model.init, method='encode'))
     self._predict = self._jit(predict)
     self._encode = self._jit(encode, static_argnums=2)
     self._encode_from = self._jit(encode_from)
@@ -122,9 +123,8 @@ class ModelFunctions:
       video: any [B, T, H, W, 3] uint8, for its shape.
       seed: of the parameters.
     """
-    init = functools.partial(self._model.init, method='encode')
     # One video asks for all parameters that features need.
-    variables = self._jit(init)(jax.random.key(seed), video[:1])
+    variables = self._init(jax.random.key(seed), video[:1])
     return self.with_params(variables['params'])
 
   def per_frame(self) -> 'ModelFunctions':

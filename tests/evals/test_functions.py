@@ -55,6 +55,18 @@ def test_the_untrained_network_is_that_of_a_full_init(network):
   )
 
 
+def test_fresh_networks_of_other_seeds_are_compiled_once(network, caplog):
+  model, params, batch = network
+  functions = ModelFunctions(model, params)
+  compiled = []
+  with jax.log_compiles(), caplog.at_level('DEBUG'):
+    for seed in range(2):
+      functions.with_params(params).untrained(batch['video'], seed)
+      compiled.append('Compiling jit(init)' in caplog.text)
+      caplog.clear()
+  assert compiled == [True, False]
+
+
 def test_other_parameters_start_with_an_empty_cache(network):
   model, params, batch = network
   functions = ModelFunctions(model, params)
