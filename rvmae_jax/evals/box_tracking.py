@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from rvmae_jax.data.scenes import BOXES
-from rvmae_jax.evals.readouts import ReadoutEval, in_chunks
+from rvmae_jax.evals.readouts import ReadoutEval, draw_rows, in_chunks
 from rvmae_jax.layers.readout import READOUTS
 from rvmae_jax.losses import readouts as losses
 from rvmae_jax.metrics.boxes import tracked_iou
@@ -43,6 +43,7 @@ class BoxTrackingEval(ReadoutEval):
   """
 
   datasets = BOXES
+  asked_for = 'boxes'
   chosen_by = ('mean_iou',)
   trivial_name = 'first_box'
 
@@ -76,14 +77,8 @@ class BoxTrackingEval(ReadoutEval):
 
   def draw(self, rng, truths):
     """Boxes of the first frame [B, Q, 4], and of all."""
-    boxes = []
-    for truth in truths:
-      count = len(truth['boxes'])
-      rows = rng.choice(
-        count, self.num_queries, replace=count < self.num_queries
-      )
-      boxes.append(truth['boxes'][rows])
-    boxes = np.stack(boxes)
+    known = [truth['boxes'] for truth in truths]
+    boxes = np.stack([b[draw_rows(rng, b, self.num_queries)] for b in known])
     return [boxes[:, :, 0]], [boxes]
 
   def ask(self, head, truth):
@@ -99,14 +94,6 @@ class BoxTrackingEval(ReadoutEval):
     del train
     return lambda truth: truth['boxes'][:, :1].repeat(self.num_frames, axis=1)
 
-  def right_answer(self, truth):
-    """The true boxes."""
-    return truth['boxes']
-
   def score(self, truth, answer):
     """`mean_iou`, see `metrics.boxes`."""
     return {'mean_iou': tracked_iou(answer, truth['boxes'])}
-
-  def picture(self, answer):
-    """All boxes."""
-    return {'boxes': answer}

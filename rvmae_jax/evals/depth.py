@@ -41,6 +41,7 @@ class DepthEval(ReadoutEval):
   """
 
   datasets = DEPTH
+  asked_for = 'depth'
   chosen_by = ('AbsRel',)
   less_is_better = True
   trivial_name = 'mean'
@@ -83,17 +84,9 @@ class DepthEval(ReadoutEval):
     mean, _ = _moments([clip.truth['depth'] for clip in train])
     return lambda truth: np.full_like(truth['depth'], mean)
 
-  def right_answer(self, truth):
-    """The true map."""
-    return truth['depth']
-
   def score(self, truth, answer):
     """See `metrics.depth`."""
     return depth_scores(answer, truth['depth'])
-
-  def picture(self, answer):
-    """The map."""
-    return {'depth': answer}
 
 
 def _moments(maps: list[np.ndarray]) -> tuple[float, float]:

@@ -10,7 +10,8 @@ import jax
 import numpy as np
 
 from rvmae_jax.data.scenes import POINTS
-from rvmae_jax.evals.readouts import ReadoutEval, in_chunks
+from rvmae_jax.evals.readouts import ReadoutEval, draw_rows, in_chunks
+from rvmae_jax.evals.scene_clips import Truth
 from rvmae_jax.evals.tracking.points import track_points
 from rvmae_jax.layers.readout import READOUTS, Tracks, point_queries
 from rvmae_jax.losses import readouts as losses
@@ -138,10 +139,7 @@ class PointTrackingEval(ReadoutEval):
     """Queries [B, Q, 3] as the head takes them; points and where visible."""
     queries, points, visible = [], [], []
     for truth in truths:
-      count = len(truth['points'])
-      rows = rng.choice(
-        count, self.num_queries, replace=count < self.num_queries
-      )
+      rows = draw_rows(rng, truth['points'], self.num_queries)
       points.append(truth['points'][rows])
       visible.append(truth['visible'][rows])
       # The frame where it is seen and the dice are highest.
@@ -191,12 +189,10 @@ class PointTrackingEval(ReadoutEval):
     return answer, {}
 
   def _in_modes(self, follow, truth) -> dict[str, Followed]:
-    answers = {}
-    for mode in MODES:
-      queries, _ = sample_queries(truth['points'], truth['visible'], mode)
-      if len(queries):
-        answers[mode] = Followed(*in_chunks(follow, queries))
-    return answers
+    return {
+      mode: Followed(*in_chunks(follow, points))
+      for mode, (points, _) in _queries(truth).items()
+    }
 
   def trivial(self, train):
     """Where the query is, and always seen."""
@@ -210,32 +206,33 @@ class PointTrackingEval(ReadoutEval):
 
   def right_answer(self, truth):
     """The true points, as often as they are asked about."""
-    answers = {}
-    for mode in MODES:
-      _, tracks = sample_queries(truth['points'], truth['visible'], mode)
-      if len(tracks):
-        answers[mode] = Followed(
-          truth['points'][tracks], truth['visible'][tracks]
-        )
-    return answers
+    return {
+      mode: Followed(truth['points'][tracks], truth['visible'][tracks])
+      for mode, (_, tracks) in _queries(truth).items()
+    }
 
   def score(self, truth, answer):
     """`<mode>/AJ`, `<mode>/delta_average` and `<mode>/OA`."""
-    found = {}
-    for mode in MODES:
-      queries, _ = sample_queries(truth['points'], truth['visible'], mode)
-      scores = dict.fromkeys(_SCORES, math.nan)
-      if mode in answer:
-        true, said = self.right_answer(truth)[mode], answer[mode]
-        scores = point_scores(
-          queries[:, 0].astype(int),
-          *(RASTER * true.points, true.visible),
-          *(RASTER * said.points, said.visible),
-          mode,
-        )
+    found = {f'{mode}/{name}': math.nan for mode in MODES for name in _SCORES}
+    right = self.right_answer(truth)
+    for mode, (queries, _) in _queries(truth).items():
+      true, said = right[mode], answer[mode]
+      scores = point_scores(
+        queries[:, 0].astype(int),
+        *(RASTER * true.points, true.visible),
+        *(RASTER * said.points, said.visible),
+        mode,
+      )
       found |= {f'{mode}/{name}': scores[name] for name in _SCORES}
     return found
 
   def picture(self, answer):
     """What was said in mode `first`."""
     return answer['first']._asdict()
+
+
+def _queries(truth: Truth) -> dict[str, Any]:
+  """Mode -> the `Queries` of a clip, where there are any."""
+  points, visible = truth['points'], truth['visible']
+  asked = {mode: sample_queries(points, visible, mode) for mode in MODES}
+  return {mode: found for mode, found in asked.items() if len(found.tracks)}

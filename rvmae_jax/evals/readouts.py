@@ -93,8 +93,9 @@ class ReadoutEval(SceneClips):
     num_pictures: test clips that are kept for pictures.
   """
 
-  # Of a subclass: the score that chooses (and what does among equals), and
-  # whether less of it is better.
+  # Of a subclass: the truth that is asked for; the score that chooses (and what
+  # does among equals), and whether less of it is better.
+  asked_for: ClassVar[str] = ''
   chosen_by: ClassVar[tuple[str, ...]]
   less_is_better: ClassVar = False
 
@@ -151,16 +152,16 @@ class ReadoutEval(SceneClips):
     """As `ask`, the answer of somebody who has not looked."""
 
   @abc.abstractmethod
-  def right_answer(self, truth: Truth) -> Any:
-    """The answer that could not be better."""
-
-  @abc.abstractmethod
   def score(self, truth: Truth, answer: Any) -> dict[str, float]:
     """How good an answer is; NaN where there is nothing to tell it by."""
 
-  @abc.abstractmethod
+  def right_answer(self, truth: Truth) -> Any:
+    """The answer that could not be better."""
+    return truth[self.asked_for]
+
   def picture(self, answer: Any) -> dict[str, np.ndarray]:
     """What is drawn of an answer."""
+    return {self.asked_for: answer}
 
   def run(self, functions: ModelFunctions) -> Result:
     """Scores of each encoder and of the trivial answer, as `<encoder>/...`.
@@ -183,30 +184,28 @@ class ReadoutEval(SceneClips):
     else:
       test, metrics = self.read_test(), {}
     metrics['num_test'] = len(test)
-    arrays = {}
-    for number, clip in enumerate(test[: self.num_pictures]):
-      arrays[f'frames_{number}'] = clip.frames
-      arrays[f'name_{number}'] = np.array(clip.place[1])
+    arrays, drawn = {}, test[: self.num_pictures]
 
-    def draw(source, number, answer):
-      if number < self.num_pictures:
+    def draw(source, answers):
+      for number, (_, answer) in enumerate(zip(drawn, answers)):
         for key, values in self.picture(answer).items():
-          arrays.setdefault(f'{key}_{number}/{source}', values)
+          arrays[f'{key}_{number}/{source}'] = values
 
     def tell(source, *runs):
       """Draws and scores answers for all test clips, for each seed."""
-      scores = []
-      for answers in runs:
-        scores.append([])
-        for number, (clip, answer) in enumerate(zip(test, answers)):
-          draw(source, number, answer)
-          scores[-1].append(self.score(clip.truth, answer))
+      draw(source, runs[0])
+      scores = [
+        [self.score(c.truth, answer) for c, answer in zip(test, answers)]
+        for answers in runs
+      ]
       means = summarise(scores)
       metrics.update({f'{source}/{k}': v for k, v in means.items()})
       logging.info('%s of %s: %s', type(self).__name__, source, means)
 
-    for number, clip in enumerate(test[: self.num_pictures]):
-      draw('true', number, self.right_answer(clip.truth))
+    for number, clip in enumerate(drawn):
+      arrays[f'frames_{number}'] = clip.frames
+      arrays[f'name_{number}'] = np.array(clip.place[1])
+    draw('true', [self.right_answer(clip.truth) for clip in drawn])
     for encoder in self.encoders:
       fits = self._fits(encoder, functions, train, validation, test)
       answers, chosen = zip(*fits)
@@ -364,6 +363,13 @@ class ReadoutEval(SceneClips):
         kept = np.empty(shape, kept.dtype)
       kept[start : start + size] = self.prepare(grid)
     return kept
+
+
+def draw_rows(
+  rng: np.random.Generator, rows: np.ndarray, count: int
+) -> np.ndarray:
+  """The numbers of so many rows; some come twice only where there are fewer."""
+  return rng.choice(len(rows), count, replace=len(rows) < count)
 
 
 def in_chunks(

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -105,22 +106,21 @@ class SceneClips(Evaluation):
       rows, held_out = hold_out(len(chosen), self.held_out, self.videos.seed)
       choosing = dataset, chosen[np.sort(held_out)]
       chosen = chosen[np.sort(rows)]
+    test = self.read_test()
     sides = {
-      'test': self.read_test(),
       'train': self._read('train', dataset, chosen),
       'validation': self._read('validation', *choosing),
+      'test': test,
     }
     places = {k: {clip.place for clip in clips} for k, clips in sides.items()}
-    for one, other in (
-      ('train', 'test'), ('validation', 'test'), ('train', 'validation')
-    ):  # fmt: skip
+    for one, other in itertools.combinations(sides, 2):
       shared = sorted(places[one] & places[other])
       if shared:
         raise ValueError(
           f'{len(shared)} videos are in {one} and in {other}, such as '
           f'{" ".join(shared[0])}; give each its own, such as a split.'
         )
-    return sides['train'], sides['validation'], sides['test']
+    return tuple(sides.values())
 
   def test_files(self) -> list[str]:
     """Where the test videos come from; see `evals.leakage`."""
@@ -140,9 +140,8 @@ class SceneClips(Evaluation):
     base = {} if 'name' in changes else self.dataset
     dataset = self.datasets.build({**base, **changes})
     count = min(len(dataset), self.max_videos or len(dataset))
-    return dataset, np.linspace(0, len(dataset), count, endpoint=False).astype(
-      int
-    )
+    chosen = np.linspace(0, len(dataset), count, endpoint=False)
+    return dataset, chosen.astype(int)
 
   @property
   def _span(self) -> int:
