@@ -5,6 +5,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 from absl import logging
 
@@ -111,7 +112,6 @@ class LabelPropagationEval(Evaluation):
     Arrays: `names` of the videos, `encoders`, `scores` [encoders, videos], and
     what `Pictures` keeps.
     """
-    grid = tuple(side // self.videos.patch_size for side in self.size)
     encoders = {name: self._encoder(name, functions) for name in self.encoders}
     if self.standardise:
       encoders = {
@@ -125,8 +125,8 @@ class LabelPropagationEval(Evaluation):
       temperature=self.temperature,
     )
     trackers = {
-      encoder: Tracker(encode, propagation, self.size, grid)
-      for encoder, encode in encoders.items()
+      name: Tracker(encode, propagation, self.size, self.videos.patch_size)
+      for name, encode in encoders.items()
     }
     scores = {encoder: SCORES[self._dataset.kind]() for encoder in encoders}
     main = SCORES[self._dataset.kind].main
@@ -154,14 +154,12 @@ class LabelPropagationEval(Evaluation):
       numbers = scores[encoder].summary()
       metrics |= {f'{encoder}/{name}': v for name, v in numbers.items()}
     metrics |= gains(dict(zip(trackers, arrays['scores'])), main)
-    timed = {name: t for name, t in trackers.items() if t.seconds}
-    for name, tracker in timed.items():
-      metrics[f'seconds_per_frame/{name}'] = float(np.median(tracker.seconds))
-    for name, tracker in timed.items():
-      metrics[f'memory_mb/{name}'] = tracker.memory_bytes / 1e6
-    for name, encode in encoders.items():
-      if isinstance(encode, Standardised):
-        metrics[f'share_in_common/{name}'] = encode.share_in_common
+    for name, tracker in trackers.items():
+      if tracker.seconds:
+        metrics[f'seconds_per_frame/{name}'] = float(np.median(tracker.seconds))
+        metrics[f'memory_mb/{name}'] = tracker.memory_bytes / 1e6
+      if isinstance(encoders[name], Standardised):
+        metrics[f'share_in_common/{name}'] = encoders[name].share_in_common
     return Result(metrics, arrays)
 
   def test_files(self) -> list[str]:
@@ -210,7 +208,8 @@ class LabelPropagationEval(Evaluation):
     for frame, (image, predicted) in enumerate(track(video)):
       num_frames = frame + 1
       pictures.add(encoder, frame, image, predicted)
-      if self.save_to and encoder == 'trained':
+      # All processes predict the same.
+      if self.save_to and encoder == 'trained' and not jax.process_index():
         save_label(self.save_to, video.name, frame, predicted)
       if (true := video.label(frame)) is not None:
         scores.add(frame, predicted, true)

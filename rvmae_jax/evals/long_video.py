@@ -169,11 +169,8 @@ class LongVideoEval(Evaluation):
       for _ in watch(frames) if watch else ():
         pass
       return watch, [np.nan] * (end - 1)
-    patch_size = self.videos.patch_size
-    grid = tuple(side // patch_size for side in self.size)
-    track = Tracker(
-      watch, Propagation(top_k=self._dataset.top_k), self.size, grid
-    )
+    propagation = Propagation(top_k=self._dataset.top_k)
+    track = Tracker(watch, propagation, self.size, self.videos.patch_size)
     numbers = [number for number in np.unique(video.label(0)) if number]
     overlaps = []
     for frame, (_, found) in enumerate(itertools.islice(track(video), end)):

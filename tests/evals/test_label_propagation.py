@@ -173,6 +173,14 @@ def test_keypoints_are_tracked_and_saved(squares, tmp_path):
   assert saved[0] == {'frame': '0', 'keypoint': '0', 'x': '8.00', 'y': '8.00'}
 
 
+def test_the_first_of_several_processes_alone_saves(
+  squares, tmp_path, monkeypatch
+):
+  monkeypatch.setattr('jax.process_index', lambda: 1)
+  tracked(squares, encoders=('trained',), save_to=str(tmp_path)).run(Colours())
+  assert not list(tmp_path.iterdir())
+
+
 class Placed(Colours):
   """Knows the colours, but says most of all where a patch is, and when."""
 

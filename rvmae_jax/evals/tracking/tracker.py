@@ -21,7 +21,7 @@ class Tracker:
     encode: makes the features; None leaves the first label where it is.
     propagation: how labels are handed on.
     size: (height, width) of the frames that are encoded.
-    grid: rows and columns of their patches.
+    patch_size: of the network.
 
   Attributes:
     seconds: for every frame, with reading and encoding.
@@ -33,10 +33,11 @@ class Tracker:
     encode: Encode | None,
     propagation: Propagation,
     size: tuple[int, int],
-    grid: tuple[int, int],
+    patch_size: int,
   ):
     self._encode, self._propagation = encode, propagation
-    self._size, self._grid = size, grid
+    self._size = size
+    self._grid = tuple(side // patch_size for side in size)
     self.seconds: list[float] = []
     self.memory_bytes = 0
 

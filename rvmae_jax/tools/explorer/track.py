@@ -94,13 +94,13 @@ def follow_mask(
   Yields:
     [H, W, 3] uint8, objects in colour.
   """
-  grid = tuple(side // network.patch_size for side in video.shape[1:3])
+  size = video.shape[1:3]
   encode = DenseEncoder(
-    functions_of_size(network, *video.shape[1:3]),
+    functions_of_size(network, *size),
     window=network.window,
     warm_up=warm_up,
   )
-  track = Tracker(encode, Propagation(), video.shape[1:3], grid)
+  track = Tracker(encode, Propagation(), size, network.patch_size)
   record = {'path': 'video', 'label': NO_LABEL, 'frames': video}
   for frame, label in track(TrackedVideo('video', record, {0: mask})):
     yield overlay(frame, label)
