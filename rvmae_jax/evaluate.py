@@ -184,13 +184,8 @@ def _key(evaluation: Any, run_config: ConfigDict, params_digest: str) -> str:
   surroundings = [videos.records_digest() for videos in sides]
   if evaluation.is_of_device:
     surroundings = [jax.devices()[0].device_kind]
-  asked = [
-    evals.VERSION,
-    evals.spec(evaluation),
-    run_config.model,
-    params_digest,
-    surroundings,
-  ]
+  asked = [evals.VERSION, evals.spec(evaluation), run_config.model]
+  asked += [params_digest, surroundings]
   judge = getattr(evaluation, 'perceptual', '')
   if judge not in ('', 'own'):
     asked.append(weights.content_digest(judge))
@@ -215,10 +210,7 @@ def _run(
   pictures = []
   if folder and arrays:
     folder.mkdir(exist_ok=True)
-    with (
-      whole_file(folder / 'arrays.npz') as partial,
-      partial.open('wb') as file,
-    ):
+    with whole_file(folder / 'arrays.npz') as path, path.open('wb') as file:
       np.savez_compressed(file, **arrays)
   if folder:
     pictures = visualize.draw(name, arrays, metrics, folder)
@@ -266,7 +258,6 @@ def main(args: flags.FlagValues) -> None:
       'test videos.',
       args.checkpoint,
     )
-  command = typed_command('rvmae_jax.evaluate')
   with failing_together():
     evaluate(
       args.config,
@@ -278,7 +269,7 @@ def main(args: flags.FlagValues) -> None:
       checkpoint=args.checkpoint,
       ema=args.ema,
       untrained=args.untrained,
-      command=command,
+      command=typed_command('rvmae_jax.evaluate'),
     )
 
 
