@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -23,8 +23,8 @@ from rvmae_jax.evals.token_rows import EncodedRows, KeptRows, Networks
 _POOLING = 'attentive'  # Its place in the names of numbers.
 # Of so few videos, drawn one by one, it may be that none is held out.
 _FEW = 200
-# Heads by encoder and seed, the number of the best, and its validation_top1.
-_Chosen = dict[tuple[str, int], tuple[TrainedHeads, int, float]]
+# The best head by encoder and seed, and numbers of how it came about.
+_Chosen = dict[tuple[str, int], tuple[Callable, dict[str, float]]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,14 @@ class AttentiveProbeEval(Probe):
         'cache=False, which draws from all videos as in training; leave one '
         'of them out.'
       )
+    # Heads have a position for each frame.
+    learned, asked = self.train.num_frames, self.test.num_frames
+    if asked != learned * self.num_clips:
+      raise ValueError(
+        f'Heads learn from clips of {learned} frames, so test clips need '
+        f'{learned * self.num_clips} (num_clips={self.num_clips}) and have '
+        f'{asked}: set data.clip.num_frames.'
+      )
 
   @property
   def num_trainings(self) -> int:
@@ -109,7 +117,12 @@ class AttentiveProbeEval(Probe):
         chooses = is_held_out[pair[1]] & (rows.labels >= 0)
         logits = np.asarray(heads[pair].answer(rows.tokens[name]))
         asked[pair].append((logits[:, chooses], rows.labels[chooses]))
-    return {pair: (heads[pair], *most_accurate(asked[pair])) for pair in heads}
+    chosen = {}
+    for pair, of_pair in heads.items():
+      best, validation_top1 = most_accurate(asked[pair])
+      numbers = {'validation_top1': validation_top1, **of_pair.setting(best)}
+      chosen[pair] = of_pair[best], numbers
+    return chosen
 
   def _ask(
     self, chosen: _Chosen, networks: Networks, num_train: int
@@ -119,10 +132,8 @@ class AttentiveProbeEval(Probe):
     def classify(batch):
       tokens = networks.tokens(batch['video'])
       return {
-        pair: jax.nn.softmax(
-          heads.answer(tokens[networks.names[pair]], number=best)
-        )
-        for pair, (heads, best, _) in chosen.items()
+        pair: jax.nn.softmax(head(tokens[networks.names[pair]]))
+        for pair, (head, _) in chosen.items()
       }
 
     batches = self.test.batches(what='test videos')
@@ -130,15 +141,12 @@ class AttentiveProbeEval(Probe):
     if not asked:
       return 'no labels in its test videos'
     given = collections.defaultdict(list)
-    for (encoder, number), (heads, best, validation_top1) in chosen.items():
+    for (encoder, number), (_, numbers) in chosen.items():
       probabilities = asked[encoder, number].mean(1)
       # A class that train lacks is never the answer.
       num_lacking = max(labels.max() + 1 - probabilities.shape[1], 0)
       given[f'{encoder}/{_POOLING}'].append(
-        Answer(
-          np.pad(probabilities, [(0, 0), (0, num_lacking)]),
-          {'validation_top1': validation_top1, **heads.setting(best)},
-        )
+        Answer(np.pad(probabilities, [(0, 0), (0, num_lacking)]), numbers)
       )
     return Answers(labels, places, num_train, given)
 

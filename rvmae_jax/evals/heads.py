@@ -156,13 +156,17 @@ class TrainedHeads:
     )
     return losses
 
-  def answer(self, *inputs: np.ndarray, number: int | None = None) -> Any:
-    """What one head puts out, arrays [B, ...], or all: [heads, B, ...]."""
-    params = self._state.params
-    if number is None:
-      return _answer(self._method.head, params, inputs)
-    one = jax.tree.map(lambda leaf: leaf[number : number + 1], params)
-    return jax.tree.map(lambda x: x[0], _answer(self._method.head, one, inputs))
+  def answer(self, *inputs: np.ndarray) -> Any:
+    """What all heads put out, [heads, B, ...]."""
+    return _answer(self._method.head, self._state.params, inputs)
+
+  def __getitem__(self, number: int) -> Callable[..., Any]:
+    """One head: from inputs to what it puts out; it keeps no other alive."""
+    head = self._method.head
+    params = jax.tree.map(lambda x: x[number : number + 1], self._state.params)
+    return lambda *inputs: jax.tree.map(
+      lambda x: x[0], _answer(head, params, inputs)
+    )
 
   def parameters(self, number: int) -> Any:
     """Parameters of one head, as NumPy arrays."""

@@ -294,20 +294,19 @@ class ReadoutEval(SceneClips):
       inputs, truth = self.draw(rng, [clips[i].truth for i in chosen])
       heads.train([rows[chosen], *inputs], truth)
 
-    def answer(number, row, truth):
-      return self.ask(
-        functools.partial(heads.answer, row, number=number), truth
-      )
+    def answer(head, row, truth):
+      return self.ask(functools.partial(head, row), truth)
 
     scores = []
     for number in range(len(heads)):
+      head = heads[number]
       of_clips = [
-        self.score(clip.truth, answer(number, row[None], clip.truth))
+        self.score(clip.truth, answer(head, row[None], clip.truth))
         for row, clip in zip(*validation)
       ]
       scores.append(summarise([of_clips]))
     number, value = self.best(scores)
-    return functools.partial(answer, number), {
+    return functools.partial(answer, heads[number]), {
       **heads.setting(number),
       f'validation_{self.chosen_by[0].replace("/", "_")}': value,
     }

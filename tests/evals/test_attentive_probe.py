@@ -248,3 +248,8 @@ def test_videos_left_out_are_not_drawn_from_or_refused():
   AttentiveProbeEval(train=few, test=_TEST)
   with pytest.raises(ValueError, match=r'max_videos=8 does nothing with cache'):
     AttentiveProbeEval(train=few, test=_TEST, cache=False)
+
+
+def test_clips_of_another_length_are_refused_before_heads_are_trained():
+  with pytest.raises(ValueError, match=r'test clips need 2 .* have 4: set'):
+    AttentiveProbeEval(train=_TRAIN, test=_TEST.replace(clip=_FOUR_FRAMES))

@@ -86,10 +86,24 @@ def test_heads_do_not_disturb_each_other(optimizer):
   many, features, _ = _many([0.0, 0.01, 0.1], optimizer=optimizer)
   alone, _, _ = _many([0.1], optimizer=optimizer)
   np.testing.assert_allclose(
-    many.answer(features, number=2), alone.answer(features)[0], atol=1e-6
+    many[2](features), alone.answer(features)[0], atol=1e-6
   )
   # A head that does not learn stays where it began.
-  np.testing.assert_array_equal(many.answer(features, number=0), 0)
+  np.testing.assert_array_equal(many[0](features), 0)
+
+
+def test_a_head_keeps_no_other_alive():
+  heads, features, _ = _many([0.1, 0.2, 0.3, 0.4, 0.5])
+  head = heads[4]
+  expected = heads.answer(features)[4]
+
+  def num_live():
+    return sum(x.shape == (5, 3, 2) for x in jax.live_arrays())
+
+  assert num_live()
+  del heads
+  assert not num_live()
+  np.testing.assert_allclose(head(features), expected, atol=1e-6)
 
 
 def test_the_best_is_the_one_that_learned():
