@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import inspect
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ from rvmae_jax.metrics.localization import (
   Truth,
   mean_average_precision,
 )
+from rvmae_jax.registry import check_known
 
 
 class Example(NamedTuple):
@@ -90,6 +92,8 @@ class LocalizationEval(Evaluation):
 
   def __post_init__(self):
     check_encoders(self.encoders)
+    known = {*inspect.signature(LocalizationHead).parameters}
+    check_known('setting of head', known - {'num_classes', 'seed'}, *self.head)
     if self.num_folds:
       self.refuse_unused(('train',), f'with num_folds={self.num_folds}')
 

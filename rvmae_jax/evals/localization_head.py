@@ -108,20 +108,15 @@ class LocalizationHead:
     """
     every = np.concatenate(features)
     mean, deviation = every.mean(0), every.std(0) + 1e-6
-    targets = [
+    videos = [
       step_targets(truth, len(rows), self.num_classes, self.middle)
       for rows, truth in zip(features, truths)
     ]
-    reach = np.concatenate([t['distances'][t['found']] for t in targets])
+    reach = np.concatenate([v['distances'][v['found']] for v in videos])
     reach = float(np.median(reach)) if len(reach) else 1.0
-    videos = [
-      target
-      | {
-        'features': (rows - mean) / deviation,
-        'distances': target['distances'] / reach,
-      }
-      for rows, target in zip(features, targets)
-    ]
+    for rows, video in zip(features, videos):
+      video['features'] = (rows - mean) / deviation
+      video['distances'] /= reach
     rng = np.random.default_rng(self.seed)
     first = self._crops(videos, rng)
     heads = TrainedHeads(
@@ -140,15 +135,15 @@ class LocalizationHead:
       batch = self._crops(videos, rng)
       losses.append(heads.train([batch['features'], batch['valid']], [batch]))
 
+    head = heads[0]
+
     def localize(features):
       end = len(features)
       video = _pad(
         {'features': (features - mean) / deviation},
         -(-end // _LENGTH) * _LENGTH,
       )
-      logits, distances = heads.answer(
-        *(video['features'][None], video['valid'][None]), number=0
-      )
+      logits, distances = head(video['features'][None], video['valid'][None])
       scores = jax.nn.sigmoid(logits[0, :end])
       return np.asarray(scores), reach * np.asarray(distances[0, :end])
 

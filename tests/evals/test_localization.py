@@ -136,6 +136,11 @@ def test_no_head_learns_from_the_fold_that_it_is_asked_about(
     LocalizationEval(train={'subset': 'x'}, num_folds=2, **settings)
 
 
+def test_a_setting_of_the_head_is_checked_before_anything_is_read(dataset):
+  with pytest.raises(ValueError, match=r"head 'num_step'.*'num_steps'"):
+    LocalizationEval(videos=_VIDEOS, dataset=dataset, head={'num_step': 10})
+
+
 def test_the_same_files_may_be_annotated_in_two_ways(dataset, tmp_path):
   with open(dataset['path']) as file:
     database = json.load(file)['database']

@@ -143,6 +143,7 @@ def test_similar_features_follow_points_without_a_head(monkeypatch):
   [
     ({'zero_shot': True}, 'train=.* does nothing with zero_shot'),
     ({'tracker': {'radius': 3}}, 'tracker=.* does nothing without zero_shot'),
+    ({'tracker': {'radios': 3}}, r"tracker 'radios'.*'radius'"),
     ({'held_out': 0.2}, 'held_out=0.2 does nothing where validation'),
     ({'encoders': ('pixel',)}, "mean 'pixels'"),
     ({'learns': 'al'}, "mean 'all'"),
