@@ -33,7 +33,7 @@ class ModelFunctions:
     model: a Flax module that answers to the contract of `rvmae_jax.models`.
     params: its parameters, on the host or (sharded or not) on devices; those on
       the host are placed on the devices once.
-    mesh: where batches are spread over all axes; one device if None. Every
+    mesh: where batches are spread over all axes; a single device if None. Each
       process must hand in the same rows, as `make_dataset(train=False)` yields.
     to_frames: makes frames of the model's outputs, given the batch: `rebuilt`
       beside `pred`, which may be normalised or only some of the patches.
@@ -50,7 +50,9 @@ class ModelFunctions:
     build_model: Callable[[Mapping], Any] | None = None,
     load_judge: Callable[[str], Judge] | None = None,
   ):
-    self._model, self._mesh = model, mesh
+    self._model = model
+    self._mesh = mesh or jax.sharding.Mesh(jax.local_devices()[:1], ('data',))
+    self._everywhere = NamedSharding(self._mesh, PartitionSpec())
     self._build_model, self._load_judge = build_model, load_judge
     # Path -> distance, jitted, and the parameters that it takes.
     self._judges: dict[str, tuple[Callable[..., jax.Array], Any]] = {}
@@ -91,7 +93,6 @@ class ModelFunctions:
       difference = unit_features(first) - unit_features(second)
       return jnp.square(difference).sum(-1).mean((1, 2))
 
-    self._everywhere = mesh and NamedSharding(mesh, PartitionSpec())
     self._params = self._settle(params)
     self._init = self._jit(functools.partial(model.init, method='encode'))
     self._predict = self._jit(predict)
@@ -240,17 +241,14 @@ class ModelFunctions:
 
   def _jit(self, function: Callable, **options: Any) -> Callable:
     """Jits for the mesh; what comes out is whole on each of its devices."""
-    if self._mesh is not None:
-      function = compiling_for(self._mesh.devices.flat[0])(function)
+    function = compiling_for(self._mesh.devices.flat[0])(function)
     return jax.jit(function, out_shardings=self._everywhere, **options)
 
   def _settle(self, params: Any) -> Any:
     """Parameters on all devices; each of them whole, if it was elsewhere."""
-    devices = self._mesh and {*self._mesh.devices.flat}
+    devices = {*self._mesh.devices.flat}
 
     def settle(x):
-      if self._mesh is None:
-        return x if isinstance(x, jax.Array) else jax.device_put(x)
       if isinstance(x, jax.Array) and x.sharding.device_set == devices:
         return x
       x = np.asarray(x)
@@ -262,12 +260,10 @@ class ModelFunctions:
 
   def _place(self, tree: Any) -> Any:
     """Spreads rows over the mesh; too few to share out go to each device."""
-    if self._mesh is None:
-      return tree
-    axes = self._mesh.axis_names
 
     def place(x):
-      spec = PartitionSpec(axes if len(x) % self._mesh.size == 0 else None)
+      is_shared = len(x) % self._mesh.size == 0
+      spec = PartitionSpec(self._mesh.axis_names if is_shared else None)
       sharding = NamedSharding(self._mesh, spec)
       return jax.make_array_from_callback(x.shape, sharding, x.__getitem__)
 
