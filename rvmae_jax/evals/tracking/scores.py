@@ -5,8 +5,6 @@ Each class takes the predicted and the true labels of a frame as they come, and
 given, so it never counts.
 """
 
-import collections
-
 import numpy as np
 
 from rvmae_jax.metrics.keypoints import keypoint_errors, pck
@@ -30,30 +28,24 @@ class ObjectScores:
   main = 'J&F'
 
   def __init__(self):
-    self._objects = []
-    self._frames = collections.defaultdict(dict)
+    self._objects, self._frames = [], {}
 
   def add(self, frame: int, predicted: np.ndarray, true: np.ndarray) -> None:
     """Takes the masks [H, W] of frame `frame` of this video."""
     if frame == 0:
       self._numbers = [n for n in np.unique(true) if n]
       return
-    for number in self._numbers:
-      ours, theirs = predicted == number, true == number
-      self._frames[frame][number] = (
-        jaccard(ours, theirs),
-        boundary_f(ours, theirs),
-      )
+    pairs = [(predicted == n, true == n) for n in self._numbers]
+    self._frames[frame] = [(jaccard(*p), boundary_f(*p)) for p in pairs]
 
   def end_video(self, num_frames: int) -> float:
     """J&F of the video, NaN where no frame has true labels."""
     self._frames.pop(num_frames - 1, None)
-    frames = [list(scores.values()) for scores in self._frames.values()]
-    self._frames.clear()
-    if not frames or not self._numbers:
-      return float('nan')
     # [frames, objects, 2] -> [objects, 2], and the same for the recall.
-    scores = np.array(frames)
+    scores = np.array(list(self._frames.values()))
+    self._frames.clear()
+    if not scores.size:
+      return float('nan')
     self._objects += list(
       np.concatenate([scores.mean(0), (scores > 0.5).mean(0)], axis=1)
     )

@@ -65,10 +65,7 @@ class Tracker:
       began = time.perf_counter()
 
   def _predict(
-    self,
-    features: Iterable[np.ndarray],
-    video: TrackedVideo,
-    first: np.ndarray,
+    self, features: Iterable[np.ndarray], video: TrackedVideo, first: np.ndarray
   ) -> Iterator[list[np.ndarray]]:
     """The labels of as many frames at a time as are encoded at once."""
     if first.dtype == np.uint8:
@@ -82,10 +79,7 @@ class Tracker:
         if context is None:
           context = self._propagation.start(places, labels.soft)
           step = compiled_step(
-            self._propagation,
-            self._grid,
-            places.shape[1],
-            labels.soft.shape[1],
+            self._propagation, self._grid, places.shape[1], labels.soft.shape[1]
           )
           self.memory_bytes = max(self.memory_bytes, planned_bytes(step))
           found.append(first)
