@@ -41,23 +41,17 @@ def get_config(arg=None):
     'test': split('val' if arg.own_videos else 'probe_test'),
     'encoders': ('trained', 'random', 'per_frame', 'pixels'),
   }
+  rebuilt = {'data': {**split('val'), 'clip': 'run'}}
   config.evals = {
     'reconstruction': {
       'name': 'reconstruction',
-      'data': {**split('val'), 'clip': 'run'},
+      **rebuilt,
       # Empty: spread over the gaps of the run.
       'gaps': () if arg.own_videos else (1, 2, 4),
     },
     # Of the two reconstructions a run gets the one that its mask is for.
-    'clip_reconstruction': {
-      'name': 'clip_reconstruction',
-      'data': {**split('val'), 'clip': 'run'},
-    },
-    'recurrence': {
-      'name': 'recurrence',
-      'data': {**split('val'), 'clip': 'run'},
-      'num_frames': 12,
-    },
+    'clip_reconstruction': {'name': 'clip_reconstruction', **rebuilt},
+    'recurrence': {'name': 'recurrence', **rebuilt, 'num_frames': 12},
     'knn': {
       'name': 'knn',
       'poolings': ('mean_std_8',),

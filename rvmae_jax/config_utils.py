@@ -94,7 +94,7 @@ def load_config(spec: str) -> ml_collections.ConfigDict:
     ValueError: there is no such recipe.
   """
   path, _, arg = find_recipe(spec).partition(':')
-  return load_recipe(path).get_config(arg or None).lock()
+  return _separate(load_recipe(path).get_config(arg or None))
 
 
 def find_recipe(spec: str) -> str:
@@ -128,7 +128,7 @@ class _RecipeParser(config_flags.ConfigFileFlagParser):
   """Reads the recipe that `find_recipe` finds."""
 
   def parse(self, path: str) -> ml_collections.ConfigDict:
-    return super().parse(find_recipe(path))
+    return _separate(super().parse(find_recipe(path)))
 
 
 def define_config_flag() -> None:
@@ -295,6 +295,15 @@ def from_json(text: str) -> ml_collections.ConfigDict:
       f'A config must be a JSON object; found {text!r:.80} '
       f'({type(error).__name__}: {error}).'
     ) from error
+
+
+def _separate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+  """The config, in which each key has a value of its own.
+
+  A recipe may put one dict into several places: a change of one would be a
+  change of all, as by `--config.x=y`.
+  """
+  return from_json(to_json(config))
 
 
 def _tuples(value: Any) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
+from rvmae_jax import config_utils
 from rvmae_jax.batch import check_batch, fake_batch
 from rvmae_jax.config_utils import (
   from_json,
@@ -218,6 +219,19 @@ def test_clips_to_join_are_of_a_folder_or_a_list(clips, name):
   assert source == {'name': name, 'path': clips, 'split': 'train'}
 
 
+@pytest.mark.parametrize(
+  ('spec', 'message'),
+  [
+    ('eval_localization.py:dataset=thumos', "mean 'thumos14'"),
+    ('eval_localization.py:dataset=thumos14', r'needs path; add path=\.\.\.'),
+    ('eval_recognition.py:dataset=ucf', "mean 'ucf101'"),
+  ],
+)
+def test_datasets_that_are_not_known_or_not_there_are_answered(spec, message):
+  with pytest.raises(ValueError, match=message):
+    load_config(f'{CONFIGS}/{spec}')
+
+
 @pytest.mark.parametrize('path', CONFIGS.glob('*.py'), ids=lambda p: p.name)
 def test_the_header_gives_the_command(path):
   header = _header(path)
@@ -254,6 +268,16 @@ RECIPE = f'--config={CONFIGS}/rvm_pretrain.py:variant=tiny'
 def test_an_override_changes_the_config(monkeypatch):
   config = _from_command_line(monkeypatch, RECIPE, '--config.batch_size=6')
   assert config.batch_size == 6
+
+
+@pytest.mark.parametrize(
+  'load', [load_config, config_utils._RecipeParser('config').parse]
+)
+def test_an_override_changes_what_it_names_alone(load):
+  # Both have the same clips in the recipe.
+  evals = load(f'{CONFIGS}/eval_sprites.py').evals
+  evals.knn.data.clip.num_frames = 8
+  assert evals.linear_probe.data.clip.num_frames == 16
 
 
 def test_a_comma_in_an_argument_comes_through_the_flag(monkeypatch):
