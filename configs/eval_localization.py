@@ -21,6 +21,7 @@ pixels 30, per-frame features 14, random weights 8.
 import ml_collections
 
 from rvmae_jax.config_utils import folder_or_list, parse_arg
+from rvmae_jax.registry import check_known
 
 _SUBSETS = {
   'sprites': ('probe_train', 'probe_test'),
@@ -41,6 +42,9 @@ def get_config(arg=None):
     clips='',
     folds=0,
   )
+  check_known('dataset', _SUBSETS, arg.dataset)
+  if arg.dataset != 'sprites' and not arg.path:
+    raise ValueError(f'dataset={arg.dataset} needs path; add path=... to it.')
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.batch_size = 1  # Videos are read one after the other.

@@ -37,11 +37,7 @@ def get_config(arg=None):
   if arg.own_videos:
     config.evals = {'long_video': {**shared, 'data': {'sources': 'run'}}}
     return config
-  sprites = {
-    'split': 'probe_test',
-    'num_videos': 4,
-    'num_frames': arg.frames,
-  }
+  sprites = {'split': 'probe_test', 'num_videos': 4, 'num_frames': arg.frames}
   config.evals = {
     # What the quick start was trained on, but for the length; 4x4 patches are
     # too few to track anything.

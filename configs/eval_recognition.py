@@ -20,6 +20,7 @@ Expect (RVM's paper, frozen, attentive probe): SSv2 66.7 for L, 59.7 for S.
 import ml_collections
 
 from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.registry import check_known
 
 # Which split is asked about.
 TESTED = {
@@ -43,6 +44,7 @@ def get_config(arg=None):
     stride=0,
     source='videos',
   )
+  check_known('dataset', TESTED, arg.dataset)
 
   def split(name):
     source = {'name': arg.dataset, 'path': arg.videos, 'split': name}
@@ -50,11 +52,7 @@ def get_config(arg=None):
       source['fold'] = arg.fold
     return {'sources': {arg.source: source}}
 
-  clip = {
-    'name': 'uniform',
-    'num_frames': arg.num_frames,
-    'stride': arg.stride,
-  }
+  clip = {'name': 'uniform', 'num_frames': arg.num_frames, 'stride': arg.stride}
   probe = {
     'train': split('train'),
     'test': split(TESTED[arg.dataset]),
