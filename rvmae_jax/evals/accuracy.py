@@ -62,7 +62,7 @@ class AccuracyEval(Evaluation):
     def classify(batch):
       return {'': jax.nn.softmax(functions.predict(batch)['logits'])}
 
-    batches = self.videos.batches(self.num_batches)
+    batches = self.videos.batches(self.num_batches, 'accuracy')
     rows, labels, places = gather(classify, batches, self.views())
     if not rows:
       return self.skipped('no labels in its videos')
