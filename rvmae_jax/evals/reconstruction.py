@@ -95,7 +95,7 @@ def at_gaps(
     gaps: steps from the last source frame; empty spreads as many as the clip
       has targets evenly over its own range.
   """
-  # What may be wrapped around it changes the clips of training alone.
+  # Without what training wraps around it, such as another speed.
   clip = unwrapped(videos.clip)
   if not gaps:
     sampler = CLIPS.build(clip)
