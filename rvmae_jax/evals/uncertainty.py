@@ -163,22 +163,27 @@ def measure(patches: Mapping[str, np.ndarray]) -> dict[str, float]:
 
   Args:
     patches: `spread`, `error` and `error_one_mask`; NaN where not known.
+
+  Returns:
+    Without the correlations of what is the same everywhere.
   """
   spread, error = patches['spread'], patches['error']
   num_patches = spread.shape[-1]
   # [B, ..., N] -> [frames, N]
   frames = zip(spread.reshape(-1, num_patches), error.reshape(-1, num_patches))
   within = np.array([rank_correlation(*frame) for frame in frames])
-  within = within[np.isfinite(within)]
-  return {
-    'rank_correlation': rank_correlation(spread, error),
-    'rank_correlation_in_frame': float(within.mean())
-    if len(within)
-    else np.nan,
+  numbers = {
     'psnr_one_mask': psnr(np.nanmean(np.square(patches['error_one_mask']))),
     'psnr_mean': psnr(np.nanmean(np.square(error))),
     'mean_spread': float(np.nanmean(spread)),
   }
+  # JSON has no word for a correlation that does not exist.
+  correlation = rank_correlation(spread, error)
+  if np.isfinite(correlation):
+    numbers['rank_correlation'] = correlation
+  if np.isfinite(within).any():
+    numbers['rank_correlation_in_frame'] = float(np.nanmean(within))
+  return numbers
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:

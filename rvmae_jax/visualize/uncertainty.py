@@ -24,7 +24,9 @@ def uncertainty_figures(
   return {
     'maps': draw_maps(*(arrays[key] for key in _ROWS)),
     'spread': draw_bins(
-      arrays['bins_spread'], arrays['bins_error'], metrics['rank_correlation']
+      arrays['bins_spread'],
+      arrays['bins_error'],
+      metrics.get('rank_correlation', np.nan),
     ),
   }
 
@@ -73,7 +75,7 @@ def draw_bins(spread: np.ndarray, error: np.ndarray, correlation: float) -> Any:
 
   Args:
     spread, error: [tenths], rising spread.
-    correlation: of ranks, over all patches.
+    correlation: of ranks, over all patches; NaN if there is none.
   """
   figure = new_figure(4.6, 3)
   axes = figure.subplots()

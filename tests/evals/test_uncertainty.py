@@ -123,13 +123,17 @@ def test_an_honest_network_is_found_out(data, tmp_path, monkeypatch):
   assert [path.name for path in paths] == ['maps.png', 'spread.png']
 
 
-def test_a_network_that_repeats_itself_has_no_spread():
+def test_a_network_that_repeats_itself_has_no_spread(tmp_path):
   class Grey:
     def predict(self, batch):
       return {'rebuilt': 0.5 + 0 * batch['target'].astype(float)}
 
-  metrics = _evaluation(num_masks=3, num_batches=1).run(Grey()).metrics
+  metrics, arrays = _evaluation(num_masks=3, num_batches=1).run(Grey())
   assert metrics['mean_spread'] == 0
+  # What does not exist is left out: NaN is not JSON.
+  assert 'rank_correlation' not in metrics
+  assert np.isfinite([*metrics.values()]).all()
+  assert len(visualize.draw('uncertainty', arrays, metrics, tmp_path)) == 2
   assert metrics['psnr_mean'] == pytest.approx(metrics['psnr_one_mask'])
 
 
