@@ -19,6 +19,7 @@ features (median and 95th percentile), frames a second, and memory.
 import collections
 import concurrent.futures
 import contextlib
+import io
 import json
 import pathlib
 import resource
@@ -100,11 +101,22 @@ class Stream:
 
     # The old state's memory is the new one's.
     self._step = jax.jit(step, donate_argnums=1)
+    self._shape = (num_streams, *size, 3)
     self._zeros = model.init_state(num_streams, *size)
     self.reset()
 
   def __call__(self, frames: np.ndarray) -> jax.Array:
-    """The next frame of every video: [B, H, W, 3] uint8 -> [B, 1+h*w, D]."""
+    """The next frame of every video: [B, H, W, 3] uint8 -> [B, 1+h*w, D].
+
+    Raises:
+      ValueError: frames of another number or size.
+    """
+    if np.shape(frames) != self._shape:
+      raise ValueError(
+        f'Frames have shape {np.shape(frames)}, and this stream takes '
+        f'{self._shape}, (streams, height, width, 3): resize them, or make a '
+        'Stream for them.'
+      )
     self._state, features = self._step(self._params, self._state, frames)
     return features
 
@@ -114,7 +126,7 @@ class Stream:
 
 
 class GrowingArray:
-  """A .npy file that grows along its first axis; readable after `close`.
+  """A .npy file that grows along its first axis; readable after each row.
 
   Args:
     path: of the file; one that is there is replaced.
@@ -131,14 +143,17 @@ class GrowingArray:
       self._file = self._path.open('wb')
       self._shape, self._dtype = row.shape, row.dtype
       self._write_header()
-    self._length += 1
+    self._file.seek(0, io.SEEK_END)
     self._file.write(np.ascontiguousarray(row).data)
+    self._length += 1
+    # Each time: a stream may be killed, and rows that are not counted are lost.
+    self._file.seek(0)
+    self._write_header()  # Has room for the number to grow into.
+    self._file.flush()
 
   def close(self) -> None:
-    """Writes the number of rows into the file."""
+    """Closes the file."""
     if self._file is not None:
-      self._file.seek(0)
-      self._write_header()  # Has room for the number to grow into.
       self._file.close()
 
   def _write_header(self) -> None:
@@ -261,7 +276,10 @@ def main(args: flags.FlagValues) -> None:
       raise app.UsageError(f'--size: {error}') from error
   names = [pathlib.Path(video).stem for video in args.video]
   if args.out and len(set(names)) < len(names):
-    raise app.UsageError(f'Two videos would be written to one file: {names}.')
+    raise app.UsageError(
+      f'Two videos would be written to one file: {names}. Stream each by '
+      'itself, to an --out of its own.'
+    )
   fields = dict(config.model)
   if args.dtype:
     fields['dtype'] = args.dtype

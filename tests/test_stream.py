@@ -116,6 +116,22 @@ def test_a_growing_array_is_read_in_place(tmp_path):
   np.testing.assert_array_equal(read, rows)
 
 
+def test_what_is_killed_keeps_the_rows_so_far(tmp_path):
+  array = GrowingArray(tmp_path / 'rows.npy')
+  for length in (1, 2):
+    array.append(np.full(3, length, np.float32))
+    read = np.load(tmp_path / 'rows.npy')
+    assert read.tolist() == [[1, 1, 1], [2, 2, 2]][:length]
+
+
+def test_frames_of_another_shape_are_refused(network):
+  model, params, *_ = network
+  stream = Stream(model, params, (16, 24))
+  for shape in ((1, 24, 16, 3), (2, 16, 24, 3), (16, 24, 3), (1, 16, 24, 4)):
+    with pytest.raises(ValueError, match=r'takes \(1, 16, 24, 3\).*resize'):
+      stream(np.zeros(shape, np.uint8))
+
+
 def test_what_is_no_file_is_opened_as_a_live_source(shared_dir):
   """FFmpeg takes a file by URL too; the frames are those of the file."""
   path = shared_dir / 'data/clips_misc/ffmpegwasm/video-1s.mp4'
