@@ -11,7 +11,8 @@ folder `saved_model` are artifacts: programs that run the network without this
 library, see `rvmae_jax.artifacts` and docs/artifacts.md.
 
 `hf://ORGANISATION/NAME` uploads weights, their config and a model card to the
-Hugging Face Hub.
+Hugging Face Hub. The card is MODEL_CARD.md of the run, as tools/model_card
+writes it, or else made of what the run and its evaluation left.
 
 All other formats hold the weights, as float32 arrays. RVM becomes .npz or
 .safetensors with the names and layout of the released files
@@ -40,6 +41,7 @@ from rvmae_jax.artifacts.program import build_program, usual_function
 from rvmae_jax.commands import command_line
 from rvmae_jax.data import manifest
 from rvmae_jax.data.pipeline import batch_spec
+from rvmae_jax.data.writing import write_whole
 from rvmae_jax.evals import kept_probe
 from rvmae_jax.interop import hub, hugging_face_settings
 from rvmae_jax.layers.quantised_products import KINDS
@@ -196,7 +198,8 @@ def push(
   """Puts weights, their config and a card into a repository of the hub.
 
   Args:
-    checkpoint: what `weights.load` takes; of a run the card says what is known.
+    checkpoint: what `weights.load` takes; of a run the card is its own, or says
+      what is known.
     out: see `interop.hub`; the repository is made if it is not there.
     ema: take the moving average (EMA) of the parameters.
     licence: of the weights, as the hub spells it, such as 'cc-by-4.0'.
@@ -220,19 +223,19 @@ def push(
     settings = folder / hugging_face_settings.CONFIG
     if not settings.exists():
       about = {'model_type': config.model.name, 'library_name': 'rvmae_jax'}
-      settings.write_text(
-        json.dumps(
-          about | {'config': json.loads(config_utils.to_json(config))}, indent=2
-        )
-      )
+      about['config'] = json.loads(config_utils.to_json(config))
+      write_whole(settings, json.dumps(about, indent=2))
     run = manifest.find_run(checkpoint)
-    title = config_utils.model_title(config.model)
-    card = model_card.write_card(run) if run else f'# {title}\n'
+    card = f'# {config_utils.model_title(config.model)}\n'
+    if run and (run / model_card.CARD).exists():
+      card = (run / model_card.CARD).read_text()
+    elif run:
+      card = model_card.write_card(run, texts={'weights_licence': licence})
     front = ['---', 'library_name: rvmae_jax', 'tags: [video]']
     front += [f'license: {licence}'] if licence else []
     call = CALL.format(address=out)
-    (folder / 'README.md').write_text(
-      '\n'.join([*front, '---', '', card, call])
+    write_whole(
+      folder / 'README.md', '\n'.join([*front, '---', '', card, call])
     )
     return hub.upload(folder, out, private)
 

@@ -403,9 +403,9 @@ def test_a_function_that_a_network_lacks_leaves_nothing(run, tmp_path):
   assert list(tmp_path.iterdir()) == []
 
 
-def test_a_repository_gets_weights_config_and_card(
-  run, params, tmp_path, monkeypatch
-):
+@pytest.fixture(name='kept')
+def _kept(tmp_path, monkeypatch):
+  """What is uploaded."""
   kept = tmp_path / 'kept'
 
   def upload(folder, address, private):
@@ -413,13 +413,40 @@ def test_a_repository_gets_weights_config_and_card(
     return f'{address} {private}'
 
   monkeypatch.setattr(export_lib.hub, 'upload', upload)
+  return kept
+
+
+def test_a_repository_gets_the_card_of_the_run(
+  run, tmp_path, kept, monkeypatch
+):
+  """The one that somebody wrote, or else one that says what is known."""
+  monkeypatch.setattr(export_lib.manifest, 'find_run', lambda _: tmp_path)
+  monkeypatch.setattr(
+    export_lib.model_card,
+    'write_card',
+    lambda run, texts: f'# Made in {run}: {texts}',
+  )
+  export_lib.push(run, 'hf://org/net', licence='mit')
+  assert f"{tmp_path}: {{'weights_licence': 'mit'}}" in _card(kept)
+  shutil.rmtree(kept)
+  (tmp_path / 'MODEL_CARD.md').write_text('# Mine\n')
+  export_lib.push(run, 'hf://org/net')
+  assert '\n# Mine\n' in _card(kept)
+  assert 'Made in' not in _card(kept)
+
+
+def _card(folder):
+  return (folder / 'README.md').read_text()
+
+
+def test_a_repository_gets_weights_config_and_card(run, params, kept):
   found = export_lib.push(
     run, 'hf://org/net', licence='cc-by-4.0', private=True
   )
   assert found == 'hf://org/net True'
   names = {path.name for path in kept.iterdir()}
   assert names == {'model.safetensors', 'config.json', 'README.md'}
-  card = (kept / 'README.md').read_text()
+  card = _card(kept)
   assert card.startswith('---\nlibrary_name: rvmae_jax\n')
   assert 'license: cc-by-4.0' in card
   assert "load_model('hf://org/net')" in card

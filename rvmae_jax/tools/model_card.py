@@ -20,9 +20,10 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from rvmae_jax import config_utils
+from rvmae_jax import config_utils, files
 from rvmae_jax.commands import command_line
 from rvmae_jax.data import manifest as manifests
+from rvmae_jax.data.writing import write_whole
 from rvmae_jax.parts import Parts, build_parts
 from rvmae_jax.tools.card import data as card_data
 from rvmae_jax.tools.card import metrics as card_metrics
@@ -38,6 +39,10 @@ from rvmae_jax.tools.card.markdown import (
   table,
 )
 
+# In the workdir of a run.
+CARD = 'MODEL_CARD.md'
+# In that of an evaluation.
+METRICS = 'metrics.json'
 INTENDED_USE = (
   'Research on representations of video: its features as they are, or as a '
   'start for fine-tuning, on videos like those that it was trained and '
@@ -54,7 +59,7 @@ _IDENTITY = ('model', 'objective', 'seed')
 
 def write_card(
   workdir: str | pathlib.Path,
-  evaluations: Sequence[str | pathlib.Path] = (),
+  evaluations: Sequence[str | pathlib.Path] | None = None,
   licences: Mapping[str, str] | None = None,
   texts: Mapping[str, str] | None = None,
 ) -> str:
@@ -62,7 +67,8 @@ def write_card(
 
   Args:
     workdir: of the run.
-    evaluations: workdirs of `rvmae_jax.evaluate`.
+    evaluations: workdirs of `rvmae_jax.evaluate`; None means the folder
+      `evaluation` of the run, if it is there.
     licences: by alias of the source, in Markdown.
     texts: what a person has to say: `name`, `weights_licence`, `intended_use`,
       `out_of_scope`, `limits`, `contact`, in Markdown; each may be left out.
@@ -71,7 +77,7 @@ def write_card(
     Markdown.
 
   Raises:
-    FileNotFoundError: `workdir` holds no run.
+    FileNotFoundError: `workdir` holds no run, or a folder no evaluation.
     ValueError: an evaluation is of another run, or of untrained weights.
   """
   workdir = pathlib.Path(workdir)
@@ -81,8 +87,10 @@ def write_card(
     )
   texts = {k: Markdown(v) for k, v in (texts or {}).items() if v}
   config = config_utils.from_json((workdir / 'config.json').read_text())
-  paths = [pathlib.Path(folder) / 'metrics.json' for folder in evaluations]
-  paths = [path for path in paths if path.exists()]
+  if evaluations is None:
+    found = workdir / 'evaluation'
+    evaluations = [found] if (found / METRICS).exists() else []
+  paths = [pathlib.Path(folder) / METRICS for folder in evaluations]
   measured = [_read_evaluation(path, config) for path in paths]
   results = {}
   for folder, found in zip(_folder_names(paths), measured):
@@ -110,7 +118,12 @@ def write_card(
 
 def _read_evaluation(path: pathlib.Path, config: ConfigDict) -> dict[str, Any]:
   """What an evaluation has measured, if it was of a run with this config."""
-  found = json.loads(path.read_text())
+  if not path.exists():
+    raise FileNotFoundError(
+      f'No {path.name} in {path.parent}; --evaluation must be the --workdir of '
+      'an evaluation that is complete.'
+    )
+  found = files.read_json(path)
   wanted = json.loads(config_utils.to_json(config))
   if found.get('untrained'):
     raise ValueError(
@@ -291,7 +304,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     action='append',
     help='its workdir; may be repeated; default: WORKDIR/evaluation',
   )
-  add('--out', default='', help='file to write; default: WORKDIR/MODEL_CARD.md')
+  add('--out', default='', help=f'file to write; default: WORKDIR/{CARD}')
   add(
     '--licence',
     action='append',
@@ -314,15 +327,15 @@ def main(argv: Sequence[str] | None = None) -> int:
   try:
     card = write_card(
       workdir,
-      arguments.evaluation or [workdir / 'evaluation'],
+      arguments.evaluation,
       licences,
       vars(arguments),
     )
   except (FileNotFoundError, ValueError) as error:
     print(f'model_card: {error}', file=sys.stderr)
     return 2
-  out = pathlib.Path(arguments.out or workdir / 'MODEL_CARD.md')
-  out.write_text(card)
+  out = pathlib.Path(arguments.out or workdir / CARD)
+  write_whole(out, card)
   missing = card.count(NOT_KNOWN)
   print(f'{out}: {missing} facts are unknown, and the card says so')
   return 0

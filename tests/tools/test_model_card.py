@@ -151,6 +151,14 @@ def test_evaluations_of_two_datasets_stand_side_by_side(run, monkeypatch):
   assert '**Trained on test videos of hmdb51/probe**' in card
 
 
+def test_a_folder_without_an_evaluation_is_named(run, capsys):
+  """It was asked for; a card that says nothing of it would be wrong."""
+  arguments = [f'--workdir={run}', f'--evaluation={run}/evalution']
+  assert model_card.main(arguments) == 2
+  assert f'No metrics.json in {run}/evalution' in capsys.readouterr().err
+  assert not (run / 'MODEL_CARD.md').exists()
+
+
 def test_names_of_people_are_no_markup(run, monkeypatch):
   monkeypatch.setattr(model_card, 'build_parts', _fail)
   hostile = '<script>|&*'
