@@ -20,8 +20,7 @@ from rvmae_jax.layers.quantised_products import (
   quantise,
   unpack_int4,
 )
-from rvmae_jax.layers.transformer import unstack_blocks
-from rvmae_jax.models import build_model, needed_params
+from rvmae_jax.models import build_model, build_unrolled, needed_params
 from rvmae_jax.models.backbone import OnBackbone
 from rvmae_jax.models.classifier import Classifier
 from rvmae_jax.registry import check_known
@@ -110,10 +109,9 @@ def build_program(
   if num_frames < 1:
     raise ValueError(f'num_frames={num_frames} must be at least 1.')
   # Attention that is made of plain products, whatever the device.
-  fields = {**config, 'dtype': 'float32', 'attention': 'heads_first'}
-  if 'scan_layers' in fields:
-    fields['scan_layers'] = False
-  model, params = build_model(fields), unstack_blocks(dict(params))
+  model, params = build_unrolled(
+    config, params, dtype='float32', attention='heads_first'
+  )
   is_classifier = isinstance(model, Classifier)
   if function == 'classify' and is_classifier == bool(probe):
     raise ValueError(

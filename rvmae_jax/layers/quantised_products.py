@@ -81,7 +81,7 @@ def quantise(
   Args:
     kind: a key of `KINDS`: kernels of 8 or 4 bits, or 8 with tokens of 8 bits
       as well (`dynamic_int8`).
-    model: with its layers apart (`scan_layers=False`).
+    model: without `scan_layers`.
     params: its parameters, float32.
     *args: what the method is called with, or shapes of it.
     method: of the network.
@@ -95,10 +95,10 @@ def quantise(
     ImportError: names the extra to install.
   """
   check_known('quantisation', KINDS, kind)
-  if getattr(model, 'scan_layers', False):
+  if getattr(getattr(model, 'backbone', model), 'scan_layers', False):
     raise ValueError(
-      'Scanned layers share one kernel; use model.clone(scan_layers=False) and '
-      'layers.transformer.unstack_blocks(params).'
+      'Scanned layers share one kernel; take network and parameters of '
+      'rvmae_jax.models.build_unrolled.'
     )
   kernel_type, token_type = KINDS[kind]
   num_summed = _products(model, params, args, method)

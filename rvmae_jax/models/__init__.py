@@ -13,6 +13,7 @@ from typing import Any
 import jax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from rvmae_jax.layers.transformer import unstack_blocks
 from rvmae_jax.registry import Registry
 
 MODELS = Registry(
@@ -32,6 +33,25 @@ MODELS = Registry(
 def build_model(config: Mapping[str, Any]):
   """The model of `config['name']`, built from the config's other fields."""
   return MODELS.build(config)
+
+
+def build_unrolled(
+  config: Mapping[str, Any], params: Mapping[str, Any], **fields: Any
+) -> tuple[Any, dict[str, Any]]:
+  """A network in which each block has arrays of its own.
+
+  Args:
+    config: of `build_model`, with or without `scan_layers`.
+    params: of that network.
+    **fields: to put in place of the config's.
+
+  Returns:
+    The network without `scan_layers`, and its parameters.
+  """
+  fields = {**config, **fields}
+  if 'scan_layers' in fields:
+    fields['scan_layers'] = False
+  return build_model(fields), unstack_blocks(dict(params))
 
 
 def needed_params(

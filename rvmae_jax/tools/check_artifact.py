@@ -29,7 +29,7 @@ from rvmae_jax.commands import command_line
 from rvmae_jax.data.frames import read_frames
 from rvmae_jax.evals import kept_probe
 from rvmae_jax.layers.quantised_products import KINDS, quantise
-from rvmae_jax.models import build_model
+from rvmae_jax.models import build_unrolled
 from rvmae_jax.models.classifier import Classifier
 from rvmae_jax.stream import Stream
 from rvmae_jax.tools.artifacts import run_alone
@@ -196,8 +196,10 @@ def main(argv: Sequence[str] | None = None) -> None:
   add('--tolerance', type=float, help='largest difference to accept; see above')
   add('--out', help='JSON file for the table')
   args = parser.parse_args(argv)
+  if args.frames < 2:
+    parser.error(f'--frames={args.frames}: 2 at least, of which one is timed.')
   params, config = weights.load(args.checkpoint, ema=args.ema)
-  model = build_model({**config.model, 'dtype': 'float32'})
+  model, params = build_unrolled(config.model, params, dtype='float32')
   probe = kept_probe.read(args.probe, args.pooling) if args.probe else None
   rows, failed, own = [], [], {}
   for artifact in args.artifact:

@@ -31,8 +31,7 @@ from rvmae_jax.evals.pooling import unit_length
 from rvmae_jax.evaluate import build_evaluations
 from rvmae_jax.layers.bfloat16_products import bfloat16_kernels
 from rvmae_jax.layers.quantised_products import KINDS, num_bytes, quantise
-from rvmae_jax.layers.transformer import unstack_blocks
-from rvmae_jax.models import build_model, needed_params
+from rvmae_jax.models import build_model, build_unrolled, needed_params
 from rvmae_jax.stream import Stream
 from rvmae_jax.tools.result_file import write_result
 from rvmae_jax.training.logging import show_own_lines
@@ -68,10 +67,8 @@ def networks(
     video: any clip of the run's size, [B, T, H, W, 3] uint8.
   """
   params, config = weights.load(checkpoint)
-  config.model.scan_layers = False
-  config.model.dtype = 'float32'
-  model = build_model(config.model)
-  params = _needed(model, unstack_blocks(params), video)
+  model, params = build_unrolled(config.model, params, dtype='float32')
+  params = _needed(model, params, video)
   yield Network('float32', model, params, config)
   half = model.clone(dtype=jnp.bfloat16)
   yield Network('bfloat16', half, bfloat16_kernels(params), config)

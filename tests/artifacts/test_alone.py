@@ -8,11 +8,14 @@ import sys
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from rvmae_jax.artifacts.program import build_program
 from rvmae_jax.artifacts.writing import write
 from rvmae_jax.data.frames import read_frames
+from rvmae_jax.layers.transformer import stack_blocks
 from rvmae_jax.models import build_model
+from rvmae_jax.tools import check_artifact
 from rvmae_jax.tools.artifacts import run_alone
 from rvmae_jax.tools.check_artifact import ask_artifact, ask_network
 
@@ -50,9 +53,11 @@ def _streamed(network, frames):
   return ask_network(*network, 'step', frames)
 
 
-def _write(network, out, function='step'):
-  program = build_program(FIELDS, network[1], function, size=SIZE, num_frames=8)
-  facts = {'size': SIZE, 'num_frames': 8, 'kernels': 'float32'}
+def _write(network, out, function='step', kernels='float32'):
+  program = build_program(
+    FIELDS, network[1], function, size=SIZE, num_frames=8, kernels=kernels
+  )
+  facts = {'size': SIZE, 'num_frames': 8, 'kernels': kernels}
   return write(program, out, facts)
 
 
@@ -87,6 +92,24 @@ def test_batch_and_time_of_an_onnx_encode_are_free(network, frames, tmp_path):
     np.testing.assert_allclose(
       call({'video': clips})['features'], apply(params, clips), atol=1e-5
     )
+
+
+def test_a_network_of_scanned_layers_is_compared_quantised(
+  network, shared_dir, tmp_path, monkeypatch, capsys
+):
+  pytest.importorskip('qwix', reason='needs the extra [quant]')
+  _write(network, tmp_path / 'rvm.stablehlo', kernels='int8')
+  config = ConfigDict({'model': FIELDS | {'scan_layers': True}})
+  scanned = stack_blocks(network[1]), config
+  monkeypatch.setattr(check_artifact.weights, 'load', lambda *_, **__: scanned)
+  video = shared_dir / 'data/clips_misc/mmaction2/demo.mp4'
+  arguments = ['--checkpoint=run', f'--video={video}']
+  arguments += [f'--artifact={tmp_path}/rvm.stablehlo']
+  check_artifact.main([*arguments, '--frames=3'])
+  assert 'kernels: int8' in capsys.readouterr().out
+  with pytest.raises(SystemExit):
+    check_artifact.main([*arguments, '--frames=1'])
+  assert '--frames=1: 2 at least' in capsys.readouterr().err
 
 
 def test_what_does_not_run_says_why(frames, tmp_path):

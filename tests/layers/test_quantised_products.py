@@ -12,6 +12,7 @@ from rvmae_jax.layers.quantised_products import (
   unpack_int4,
 )
 from rvmae_jax.models import build_model
+from rvmae_jax.models.classifier import Classifier
 
 qwix = pytest.importorskip('qwix', reason='needs the extra [quant]')
 
@@ -118,6 +119,7 @@ def test_what_cannot_be_is_refused(network):
   with pytest.raises(ValueError, match='int3'):
     quantise('int3', model, params, video, method='encode')
   scanned = model.clone(scan_layers=True)
-  with pytest.raises(ValueError, match='unstack_blocks'):
-    quantise('int8', scanned, params, video, method='encode')
+  for network in (scanned, Classifier(scanned, num_classes=3)):
+    with pytest.raises(ValueError, match='build_unrolled'):
+      quantise('int8', network, params, video, method='encode')
   assert set(KINDS) == {'int8', 'int4', 'dynamic_int8'}

@@ -35,6 +35,20 @@ def networks(tmp_path_factory):
   return {network.name: network for network in found}, video, str(run)
 
 
+def test_a_released_network_is_compared_too(networks, monkeypatch):
+  """Its config, read off the arrays, says neither `scan_layers` nor `dtype`."""
+  found, video, _ = networks
+  full = found['float32']
+  config = ConfigDict({'model': {**full.run_config.model}})
+  for key in ('scan_layers', 'dtype'):
+    del config.model[key]
+  monkeypatch.setattr(
+    smaller.weights, 'load', lambda _: (full.params, config.lock())
+  )
+  first = next(smaller.networks('released.npz', [], video))
+  assert first.model == full.model
+
+
 def test_rows_are_of_the_same_network(networks):
   found, video, run = networks
   assert list(found) == [
