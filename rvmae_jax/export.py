@@ -181,9 +181,9 @@ def export_artifact(
     }
   if exported.function == 'classify':
     learned = manifest.learned_classes(found) if found else {}
-    facts['class_names'] = (
-      list(kept.class_names) if kept else next(iter(learned.values()), [])
-    )
+    # Those of several sources agree, as far as they go.
+    longest = max(learned.values(), key=len, default=[])
+    facts['class_names'] = list(kept.class_names) if kept else longest
   return writing.write(exported, out, facts)
 
 

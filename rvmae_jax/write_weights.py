@@ -14,6 +14,7 @@ from absl import logging
 
 import rvmae_jax
 from rvmae_jax import artifacts, config_utils, weights
+from rvmae_jax.data import clips
 from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.interop import (
   hugging_face,
@@ -118,6 +119,9 @@ def _named_arrays(
 ) -> tuple[dict[str, np.ndarray], dict[str, dict]]:
   """Parameters under the names of their origin, and settings by file name."""
   is_rvm = config.model.name == 'rvm'
+  is_original = out.suffix == '.pth'
+  if not is_rvm:  # Before suffixes are named, which may all be refused.
+    origin = hugging_face.origin_of(config.model, is_original)
   suffixes = RVM_SUFFIXES if is_rvm else FAMILY_SUFFIXES
   if out.suffix not in suffixes or (part != 'all' and not is_rvm):
     raise ValueError(
@@ -138,8 +142,6 @@ def _named_arrays(
         ', '.join(f'{field}={value!r}' for field, value in unseen.items()),
       )
   else:
-    is_original = out.suffix == '.pth'
-    origin = hugging_face.origin_of(config.model, is_original)
     height, width = config.data.crop.size
     p = config.model.patch_size
     arrays = state_dict.to_state_dict(params, origin, (height // p, width // p))
@@ -148,7 +150,7 @@ def _named_arrays(
       beside = {
         hugging_face_settings.CONFIG: hugging_face_config.config_json(
           model,
-          config.data.clip.get('num_frames', 1),
+          clips.unwrapped(config.data.clip).get('num_frames', 1),
           (height, width),
           config.get('objective', {}).get('normalize', 'none'),
           (config.data.get('mask') or {}).get('ratio'),

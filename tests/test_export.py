@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 
 import jax
 import ml_collections
@@ -253,6 +254,16 @@ def test_config_json_tells_what_from_pretrained_needs(family_run):
   assert written.get('num_frames') == (2 if is_video else None)
 
 
+def test_config_json_has_the_frames_of_a_wrapped_clip(family_run, monkeypatch):
+  run, config, params = family_run
+  config.data.clip = {'name': 'playback', 'clip': config.data.clip.to_dict()}
+  monkeypatch.setattr(weights, 'load', lambda *_, **__: (params, config))
+  export_lib.export(run, run.parent / 'out' / 'model.safetensors')
+  written = json.loads((run.parent / 'out' / 'config.json').read_text())
+  is_video = config.model.space_time == 'joint'
+  assert written.get('num_frames') == (2 if is_video else None)
+
+
 @pytest.mark.parametrize('normalize', ['none', 'own'])
 def test_whether_targets_were_normalised_goes_there_and_back(
   family_run, normalize, monkeypatch
@@ -283,6 +294,23 @@ def test_a_network_that_nobody_else_has_is_refused(run, monkeypatch):
   monkeypatch.setattr(weights, 'load', lambda *_, **__: ({}, config))
   with pytest.raises(ValueError, match=r"'sincos_1d'\) has no layout"):
     export_lib.export(run, run / 'model.safetensors')
+
+
+@pytest.mark.parametrize('suffix', ['.npz', '.safetensors'])
+@pytest.mark.parametrize(
+  ('model', 'who'),
+  [
+    ({'name': 'rvmae'}, 'rvmae'),
+    ({'name': 'classifier', 'backbone': 'rvm'}, 'classifier on rvm'),
+  ],
+)
+def test_what_no_suffix_holds_is_not_answered_with_suffixes(
+  tmp_path, monkeypatch, suffix, model, who
+):
+  config = ml_collections.ConfigDict({'model': model})
+  monkeypatch.setattr(weights, 'load', lambda *_, **__: ({}, config))
+  with pytest.raises(ValueError, match=f'of {who} has no layout .* the folder'):
+    export_lib.export('run', tmp_path / f'model{suffix}')
 
 
 def _files(folder):
@@ -377,6 +405,25 @@ def test_the_command_writes_an_artifact_and_says_what_is_in_it(
   assert (note['weights'], note['kernels']) == ('ema', 'float32')
   assert note['licences'] == {'weights': '', 'training_videos': {}}
   assert note['versions']['jax'] == jax.__version__
+
+
+def test_the_note_of_a_classifier_names_all_its_classes(
+  run, tmp_path, monkeypatch
+):
+  """Of two sources, the first may know but some of them."""
+  program = types.SimpleNamespace(function='classify')
+  learned = {'first': ['walk'], 'second': ['walk', 'run']}
+  for module, name, value in (
+    (export_lib, 'build_program', program),
+    (export_lib, 'environment', {}),
+    (export_lib.manifest, 'find_run', run),
+    (export_lib.manifest, 'read', {'sources': []}),
+    (export_lib.manifest, 'learned_classes', learned),
+  ):
+    monkeypatch.setattr(module, name, lambda *_, value=value, **__: value)
+  monkeypatch.setattr(export_lib.writing, 'write', lambda *args: args[-1])
+  note = export_lib.export_artifact(run, tmp_path / 'x.onnx')
+  assert note['class_names'] == ['walk', 'run']
 
 
 @pytest.mark.parametrize(

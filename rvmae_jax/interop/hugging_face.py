@@ -199,6 +199,16 @@ def origin_of(model: Mapping[str, Any], original: bool = False) -> Origin:
   Raises:
     ValueError: nobody has such a network.
   """
+  instead = (
+    'Share the folder of the run instead, which rvmae_jax.weights.load_model '
+    'reads too, or an artifact.'
+  )
+  names = [model[key] for key in ('name', 'backbone') if key in model]
+  if 'videomae' not in names:
+    raise ValueError(
+      f'A network of {" on ".join(names)} has no layout that other programs '
+      f'know. {instead}'
+    )
   kinds = {
     # space_time, prefix tokens, frames of a token, position
     ('joint', 0, 2, 'sincos_1d'): 'videomae',
@@ -216,12 +226,11 @@ def origin_of(model: Mapping[str, Any], original: bool = False) -> Origin:
     model.get('tubelet_size', 1),
     position,
   )
-  is_family = 'videomae' in (model['name'], model.get('backbone'))
-  if not is_family or kind not in kinds:
+  if kind not in kinds:
     raise ValueError(
-      f'A {model["name"]!r} with (space_time, num_prefix_tokens, tubelet_size, '
-      f'position)={kind} has no layout that other programs know; of videomae '
-      f'these have: {list(kinds)}.'
+      'A videomae with (space_time, num_prefix_tokens, tubelet_size, '
+      f'position)={kind} has no layout that other programs know; these have: '
+      f'{list(kinds)}. {instead}'
     )
   key = kinds[kind]
   if original:
