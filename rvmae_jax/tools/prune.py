@@ -41,12 +41,14 @@ from rvmae_jax.models.recurrent import RecurrentAutoencoder
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.batches import training_batches
 from rvmae_jax.train import train
-from rvmae_jax.training.checkpointing import Checkpointer, is_run
+from rvmae_jax.training.checkpointing import Checkpointer
 from rvmae_jax.training.environment import typed_command
 from rvmae_jax.training.logging import show_own_lines
 
 # Where the blocks of each part that is pruned lie, in nested parameters.
 _STACKS = {'encoder': ('encoder',), 'core': ('core', 'transformer')}
+# Flags that the pruned run depends on; its config keeps them.
+_ASKED = ('checkpoint', 'share', 'sparsity', 'steps', 'lr_scale', 'batches')
 # Hidden units stay a multiple of this: processors work on as many at once.
 _UNITS = 8
 
@@ -298,15 +300,23 @@ def _save(
     saver.save(0, state, {'next_record': 0})
 
 
+def _pruned_config(workdir: epath.Path) -> ConfigDict | None:
+  """That of the run in a workdir; None where its first save was cut off."""
+  try:
+    return weights.load(workdir)[1]
+  except FileNotFoundError:
+    return None
+
+
 def main(args: flags.FlagValues) -> None:
   """Runs the command."""
   show_own_lines()
   if bool(args.share) == bool(args.sparsity):
     raise app.UsageError('Give one of --share and --sparsity.')
   workdir = epath.Path(args.workdir)
-  if is_run(workdir):
-    _, config = weights.load(workdir)
-  else:
+  asked = {name: getattr(args, name) for name in _ASKED}
+  config = _pruned_config(workdir)
+  if config is None:
     params, config = weights.load(args.checkpoint)
     if args.share:
       batches = _batches(config, args.batches)
@@ -315,7 +325,13 @@ def main(args: flags.FlagValues) -> None:
       params = sparsify(params, args.sparsity)
       config = config_utils.merged(config, {'optimizer': {'keep_zeros': True}})
     config = recovery(config, args.checkpoint, args.steps, args.lr_scale)
+    config = config_utils.merged(config, {'prune': asked})
     _save(params, config, workdir)
+  elif (made := config.get('prune', ConfigDict()).to_dict()) != asked:
+    raise app.UsageError(
+      f'{workdir} holds a run that was made with {made or "no pruning"}, not '
+      f'with {asked}. Name another --workdir, or resume with the same command.'
+    )
   train(config, workdir, typed_command('rvmae_jax.tools.prune'))
 
 

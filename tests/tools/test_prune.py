@@ -1,5 +1,7 @@
 """Pruning: what counts for nothing goes, and nothing else changes."""
 
+import types
+
 import flax.traverse_util
 import jax
 import numpy as np
@@ -111,6 +113,30 @@ def test_zeros_stay_zero_in_training(config, idle, tmp_path):
   assert np.abs(trained['kernel'] - kernel).max() > 0
   # Biases are not kept; those of idle units have no gradient.
   assert np.all(np.asarray(trained['bias'])[::2] != 0)
+
+
+@pytest.mark.usefixtures('one_device')
+def test_only_the_same_command_resumes(config, idle, tmp_path, monkeypatch):
+  prune._save(idle[0], config, tmp_path / 'run')
+  trained = []
+  monkeypatch.setattr(prune, 'train', lambda *args: trained.append(args))
+  given = {
+    'checkpoint': str(tmp_path / 'run'),
+    'workdir': str(tmp_path / 'pruned'),
+    'share': 0.0,
+    'sparsity': 0.5,
+    'steps': 2,
+    'lr_scale': 0.3,
+    'batches': 1,
+  }
+  (tmp_path / 'pruned' / 'checkpoints').mkdir(parents=True)  # Cut off there.
+  for _ in range(2):
+    prune.main(types.SimpleNamespace(**given))
+  (first, *_), (again, *_) = trained
+  assert first.to_dict() == again.to_dict()
+  for other in ({'sparsity': 0.25}, {'workdir': str(tmp_path / 'run')}):
+    with pytest.raises(prune.app.UsageError, match='another --workdir'):
+      prune.main(types.SimpleNamespace(**given | other))
 
 
 def test_what_cannot_be_pruned_is_named(config):
