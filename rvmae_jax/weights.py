@@ -27,6 +27,7 @@ import numpy as np
 from absl import logging
 
 from rvmae_jax import config_utils, files
+from rvmae_jax.data.writing import whole_file
 from rvmae_jax.interop import (
   hub,
   hugging_face,
@@ -146,7 +147,13 @@ def load_readout(
 def save_readout(
   path: str | pathlib.Path, readout: nn.Module, params: Mapping[str, Any]
 ) -> None:
-  """Writes a readout under its released names, as .npz or .safetensors."""
+  """Writes a readout under its released names, as .npz or .safetensors.
+
+  Args:
+    path: appears whole or not at all; replaced if it exists.
+    readout: a module of `READOUTS`.
+    params: its parameters.
+  """
   # The only sizes that no array tells.
   note = {
     name: getattr(readout, name)
@@ -154,7 +161,8 @@ def save_readout(
     if hasattr(readout, name)
   }
   arrays = readout_released.to_released(params)
-  file_format(path).write(path, arrays, {READOUT_NOTE: json.dumps(note)})
+  with whole_file(pathlib.Path(path)) as partial:
+    file_format(path).write(partial, arrays, {READOUT_NOTE: json.dumps(note)})
 
 
 def readout_fields(

@@ -138,6 +138,22 @@ def test_a_map_that_no_array_tells_is_asked_for(tmp_path):
   assert weights.load_readout(path, frames_shape=(4, 16, 24))[0] == readout
 
 
+def test_a_head_that_is_not_written_leaves_the_old_file(tmp_path, monkeypatch):
+  readout, params = make('boxes')
+  path = tmp_path / 'head.npz'
+  path.write_bytes(b'old')
+
+  def write(path, arrays, metadata):
+    path.write_bytes(b'a part')
+    raise OSError('The disk is full.')
+
+  monkeypatch.setattr(npz, 'write', write)
+  with pytest.raises(OSError, match='disk is full'):
+    weights.save_readout(path, readout, params)
+  assert path.read_bytes() == b'old'
+  assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_head_is_no_network(tmp_path):
   readout, params = make('boxes')
   path = tmp_path / 'head.npz'
