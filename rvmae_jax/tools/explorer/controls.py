@@ -55,12 +55,14 @@ def choose_video(known: Mapping[str, str]) -> Chosen:
 
   def take(path, uploads):
     try:
-      uploads = {**uploads, check_video(path): path}
+      taken = check_video(path)
     except MISTAKES as error:  # What was chosen before stays.
       gr.Warning(f'{error}')
       return gr.skip(), gr.skip()
-    names = [*known, *uploads]
-    return gr.update(choices=names, value=names[-1]), uploads
+    uploads = {**uploads, taken: path}
+    # An upload takes the place of the video that had its name.
+    names = [*{**known, **uploads}]
+    return gr.update(choices=names, value=taken), uploads
 
   upload.upload(take, [upload, uploads], [name, uploads], **WORK)
   return Chosen(name, uploads, num_frames, stride)

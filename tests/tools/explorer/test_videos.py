@@ -1,9 +1,12 @@
 """Which videos can be chosen, and their frames."""
 
+import os
+
 import numpy as np
 import pytest
 
 from rvmae_jax.data.decoding import VideoError
+from rvmae_jax.tools.explorer import controls
 from rvmae_jax.tools.explorer.videos import (
   check_video,
   known_videos,
@@ -40,3 +43,19 @@ def test_a_bad_upload_gets_its_reason_and_not_its_folder(tmp_path):
   with pytest.raises(VideoError, match=r'^notes\.mp4: ') as caught:
     check_video(str(tmp_path / 'notes.mp4'))
   assert str(tmp_path) not in str(caught.value)
+
+
+def test_what_was_uploaded_last_is_chosen(monkeypatch):
+  """Also where a video of its name was there before."""
+  gr = pytest.importorskip('gradio', reason='the page needs Gradio')
+  monkeypatch.setattr(controls, 'check_video', os.path.basename)
+  with gr.Blocks() as page:
+    controls.choose_video({'sprite 0': 'sprites', 'c.mp4': '/videos/c.mp4'})
+  [take] = [f.fn for f in page.fns.values() if f.name == 'take']
+  uploads = {}
+  for path in ('/1/a.mp4', '/2/b.mp4', '/3/a.mp4', '/4/c.mp4'):
+    shown, uploads = take(path, uploads)
+    assert shown['value'] == os.path.basename(path)
+    assert uploads[shown['value']] == path
+  names = [name for name, _ in shown['choices']]
+  assert names == ['sprite 0', 'c.mp4', 'a.mp4', 'b.mp4']
