@@ -175,6 +175,14 @@ def test_every_extra_is_explained():
   assert {extra for extra in extras if f'`{extra}`' not in start} == set()
 
 
+def test_an_extra_brings_all_that_its_feature_needs():
+  setup = configparser.ConfigParser()
+  setup.read(ROOT / 'setup.cfg')
+  extras = setup['options.extras_require']
+  assert 'rvmae_jax[vis,flow]' in extras['app']  # It draws, and follows flow.
+  assert 'rvmae_jax[interop]' in extras['hub']  # `push` writes .safetensors.
+
+
 @pytest.mark.parametrize(
   'module',
   sorted(
