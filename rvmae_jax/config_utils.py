@@ -247,10 +247,11 @@ def model_title(model: Mapping[str, Any]) -> str:
 
 def parse_size(text: str) -> tuple[int, int]:
   """(height, width) of '256x320'; ValueError if it is something else."""
-  height, cross, width = text.partition('x')
-  if not (cross and height.isdecimal() and width.isdecimal()):
+  size = text.split('x')
+  if len(size) != 2 or not all(n.isdecimal() and int(n) for n in size):
     raise ValueError(f'{text!r} is not HEIGHTxWIDTH, as 256x256.')
-  return int(height), int(width)
+  height, width = map(int, size)
+  return height, width
 
 
 def named(table: Mapping[str, Any], names: str, what: str) -> dict[str, Any]:

@@ -296,6 +296,18 @@ def test_a_network_that_nobody_else_has_is_refused(run, monkeypatch):
     export_lib.export(run, run / 'model.safetensors')
 
 
+@pytest.mark.parametrize('suffix', ['.safetensors', '.pth'])
+@pytest.mark.parametrize('field', ['key_bias', 'embedding_bias'])
+def test_biases_that_others_leave_out_are_refused(
+  tmp_path, monkeypatch, suffix, field
+):
+  model = {'name': 'videomae', 'tubelet_size': 2, field: True}
+  config = ml_collections.ConfigDict({'model': model})
+  monkeypatch.setattr(weights, 'load', lambda *_, **__: ({}, config))
+  with pytest.raises(ValueError, match=f'no place for the biases of {field}'):
+    export_lib.export('run', tmp_path / f'model{suffix}')
+
+
 @pytest.mark.parametrize('suffix', ['.npz', '.safetensors'])
 @pytest.mark.parametrize(
   ('model', 'who'),
@@ -432,6 +444,7 @@ def test_the_note_of_a_classifier_names_all_its_classes(
     ('rvm.onnx', ['--part', 'encoder'], '--part does nothing'),
     ('rvm.npz', ['--function', 'step'], '--function does nothing'),
     ('rvm.onnx', ['--size', '32'], "--size: '32' is not HEIGHTxWIDTH"),
+    ('rvm.onnx', ['--size', '0x32'], "--size: '0x32' is not HEIGHTxWIDTH"),
   ],
 )
 def test_what_would_do_nothing_is_refused(

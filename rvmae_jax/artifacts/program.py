@@ -101,8 +101,8 @@ def build_program(
     probe: what classifies, where the network does not.
 
   Raises:
-    ValueError: the network has no such function, its weights do not fit into a
-      file, or patches do not tile the frames.
+    ValueError: the network has no such function, the probe is of another one,
+      weights do not fit into a file, or patches do not tile the frames.
   """
   check_known('function', FUNCTIONS, function)
   check_known('kind of kernels', KERNELS, kernels)
@@ -187,7 +187,15 @@ def _encode(model, size, time, probe):
 def _classify(model, size, time, probe):
   tubelet_size = getattr(model, 'tubelet_size', 1)
   if probe:
-    Pooling.named(probe.pooling).check(time, tubelet_size)
+    pooling = Pooling.named(probe.pooling)
+    pooling.check(time, tubelet_size)
+    width = model.width * (2 if pooling.kind == 'mean_std' else 1)
+    if len(probe.mean) != width:
+      raise ValueError(
+        f'The probe takes {len(probe.mean)} numbers of a clip, and '
+        f'{probe.pooling} of this network has {width}: name one that an '
+        'evaluation of the same network kept (--probe).'
+      )
 
   def of_network(apply, video):
     return {'logits': apply({'video': video})['logits']}

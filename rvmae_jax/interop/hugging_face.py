@@ -235,4 +235,11 @@ def origin_of(model: Mapping[str, Any], original: bool = False) -> Origin:
   key = kinds[kind]
   if original:
     key = _ORIGINALS[key]['num_classes' in model]
-  return ORIGINS[key]
+  origin = ORIGINS[key]
+  for field in ('key_bias', 'embedding_bias'):
+    if model.get(field) and not origin.fields.get(field):
+      raise ValueError(
+        f'{origin.name} has no place for the biases of {field}=True, and would '
+        f'compute something else without them. {instead}'
+      )
+  return origin

@@ -1,5 +1,6 @@
 """What artifacts compute, and what is refused before one is written."""
 
+import dataclasses
 import functools
 
 import jax
@@ -114,6 +115,14 @@ def test_a_kept_probe_classifies_standardised_pooled_features(rvm, features):
   want = ((pooled - 0.1) / 2) @ PROBE.weights + PROBE.bias
   program = _build(RVM, rvm[1], 'classify', probe=PROBE)
   np.testing.assert_allclose(_run(program, VIDEO), want, atol=1e-4)
+
+
+def test_a_probe_of_another_network_is_refused(rvm):
+  probe = dataclasses.replace(PROBE, mean=np.zeros(128))
+  with pytest.raises(
+    ValueError, match=r'takes 128 numbers .* has 64: name one'
+  ):
+    _build(RVM, rvm[1], 'classify', probe=probe)
 
 
 def test_bfloat16_rounds_the_kernels_alone(rvm, first):
