@@ -143,6 +143,12 @@ def export_artifact(
   writing.check_place(out)
   params, config = weights.load(checkpoint, ema=ema)
   kept = kept_probe.read(probe, pooling) if probe else None
+  function = function or usual_function(config.model, bool(kept))
+  if num_frames and function == 'step':
+    raise ValueError(
+      f'num_frames={num_frames} does nothing for a step, of one frame; '
+      "export the function 'encode' for clips."
+    )
   spec = batch_spec(config.data, 1, **config_utils.token_size(config.model))
   trained = kept.num_frames if kept else spec['video'].shape[1]
   num_frames = num_frames or trained
@@ -150,7 +156,7 @@ def export_artifact(
   exported = build_program(
     config.model,
     params,
-    function or usual_function(config.model, bool(kept)),
+    function,
     size=size,
     num_frames=num_frames,
     kernels=quantise or dtype,
@@ -311,6 +317,8 @@ def main(argv: Sequence[str] | None = None) -> None:
   args = {key: value for key, value in args.items() if value is not None}
   if {'dtype', 'quantise'} <= set(args):
     parser.error('--dtype and --quantise: give one of them.')
+  if 'pooling' in args and 'probe' not in args:
+    parser.error('--pooling does nothing without --probe.')
   if 'size' in args:
     try:
       args['size'] = config_utils.parse_size(args['size'])

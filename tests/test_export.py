@@ -443,6 +443,7 @@ def test_the_note_of_a_classifier_names_all_its_classes(
   [
     ('rvm.onnx', ['--part', 'encoder'], '--part does nothing'),
     ('rvm.npz', ['--function', 'step'], '--function does nothing'),
+    ('rvm.onnx', ['--pooling', 'mean'], '--pooling does nothing without'),
     ('rvm.onnx', ['--size', '32'], "--size: '32' is not HEIGHTxWIDTH"),
     ('rvm.onnx', ['--size', '0x32'], "--size: '0x32' is not HEIGHTxWIDTH"),
   ],
@@ -460,6 +461,8 @@ def test_what_would_do_nothing_is_refused(
 def test_a_function_that_a_network_lacks_leaves_nothing(run, tmp_path):
   with pytest.raises(ValueError, match='gives features and no classes'):
     export_lib.export_artifact(run, tmp_path / 'x.onnx', function='classify')
+  with pytest.raises(ValueError, match=r'num_frames=8 does nothing for a step'):
+    export_lib.export_artifact(run, tmp_path / 'x.onnx', num_frames=8)
   assert list(tmp_path.iterdir()) == []
 
 

@@ -120,6 +120,11 @@ def build_program(
       else f'{config["name"]} gives features and no classes: fine-tune it, or '
       'name a linear probe that an evaluation kept (--probe).'
     )
+  if probe and function != 'classify':
+    raise ValueError(
+      f'A probe classifies, and {function!r} does not: leave out the probe '
+      "(--probe), or export the function 'classify'."
+    )
   if isinstance(model, OnBackbone) and (function != 'classify' or probe):
     model, params = model.backbone, params['backbone']
   is_recurrent = getattr(model, 'is_recurrent', False)

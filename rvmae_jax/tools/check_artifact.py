@@ -134,7 +134,7 @@ def ask_network(
       if function == 'classify' and not probe:
         return {'logits': model.apply(variables, {'video': video})['logits']}
       features = model.apply(variables, video, method='encode')
-      if not probe:
+      if function != 'classify':
         return {'features': features}
       grid = features[:, :, model.num_prefix_tokens :]
       tubelet_size = video.shape[1] // features.shape[1]

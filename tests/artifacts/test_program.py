@@ -117,7 +117,9 @@ def test_a_kept_probe_classifies_standardised_pooled_features(rvm, features):
   np.testing.assert_allclose(_run(program, VIDEO), want, atol=1e-4)
 
 
-def test_a_probe_of_another_network_is_refused(rvm):
+def test_a_probe_without_its_function_or_network_is_refused(rvm):
+  with pytest.raises(ValueError, match="'encode' does not: leave out"):
+    _build(RVM, rvm[1], 'encode', probe=PROBE)
   probe = dataclasses.replace(PROBE, mean=np.zeros(128))
   with pytest.raises(
     ValueError, match=r'takes 128 numbers .* has 64: name one'
