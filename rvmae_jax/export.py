@@ -35,7 +35,9 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from rvmae_jax import artifacts, config_utils, weights
+from absl import logging
+
+from rvmae_jax import artifacts, config_utils, files, weights
 from rvmae_jax.artifacts import writing
 from rvmae_jax.artifacts.program import build_program, usual_function
 from rvmae_jax.commands import command_line
@@ -193,6 +195,20 @@ def export_artifact(
   return writing.write(exported, out, facts)
 
 
+def _evaluations(run: pathlib.Path, params: Any) -> list[pathlib.Path]:
+  """The evaluation of a run, if there is one and it is of these parameters."""
+  folder = run / model_card.EVALUATION
+  path = folder / model_card.METRICS
+  if not path.exists():
+    return []
+  if files.read_json(path).get('weights') != weights.params_digest(params):
+    logging.warning(
+      'The card leaves out %s, which measured other weights of the run.', folder
+    )
+    return []
+  return [folder]
+
+
 def push(
   checkpoint: str | pathlib.Path,
   out: str,
@@ -236,7 +252,9 @@ def push(
     if run and (run / model_card.CARD).exists():
       card = (run / model_card.CARD).read_text()
     elif run:
-      card = model_card.write_card(run, texts={'weights_licence': licence})
+      card = model_card.write_card(
+        run, _evaluations(run, params), texts={'weights_licence': licence}
+      )
     front = ['---', 'library_name: rvmae_jax', 'tags: [video]']
     front += [f'license: {licence}'] if licence else []
     call = CALL.format(address=out)

@@ -487,11 +487,16 @@ def test_a_repository_gets_the_card_of_the_run(
   monkeypatch.setattr(
     export_lib.model_card,
     'write_card',
-    lambda run, texts: f'# Made in {run}: {texts}',
+    lambda run, found, texts: f'# Made in {run}: {found} {texts}',
   )
-  export_lib.push(run, 'hf://org/net', licence='mit')
-  assert f"{tmp_path}: {{'weights_licence': 'mit'}}" in _card(kept)
-  shutil.rmtree(kept)
+  metrics = tmp_path / 'evaluation' / 'metrics.json'
+  metrics.parent.mkdir()
+  digest = weights.params_digest(weights.load(run)[0])
+  metrics.write_text(json.dumps({'weights': digest}))
+  for ema, found in ((False, [metrics.parent]), (True, [])):
+    export_lib.push(run, 'hf://org/net', ema=ema, licence='mit')
+    assert f"{tmp_path}: {found} {{'weights_licence': 'mit'}}" in _card(kept)
+    shutil.rmtree(kept)
   (tmp_path / 'MODEL_CARD.md').write_text('# Mine\n')
   export_lib.push(run, 'hf://org/net')
   assert '\n# Mine\n' in _card(kept)

@@ -198,6 +198,12 @@ def main(argv: Sequence[str] | None = None) -> None:
   args = parser.parse_args(argv)
   if args.frames < 2:
     parser.error(f'--frames={args.frames}: 2 at least, of which one is timed.')
+  for artifact in args.artifact:
+    if not note_path(artifact).exists():
+      parser.error(
+        f'--artifact={artifact}: there is no {note_path(artifact).name} beside '
+        'it, which rvmae_jax.export writes. Keep the two together.'
+      )
   params, config = weights.load(args.checkpoint, ema=args.ema)
   model, params = build_unrolled(config.model, params, dtype='float32')
   probe = kept_probe.read(args.probe, args.pooling) if args.probe else None

@@ -39,8 +39,9 @@ from rvmae_jax.tools.card.markdown import (
   table,
 )
 
-# In the workdir of a run.
+# In the workdir of a run, by default.
 CARD = 'MODEL_CARD.md'
+EVALUATION = 'evaluation'
 # In that of an evaluation.
 METRICS = 'metrics.json'
 INTENDED_USE = (
@@ -88,7 +89,7 @@ def write_card(
   texts = {k: Markdown(v) for k, v in (texts or {}).items() if v}
   config = config_utils.from_json((workdir / 'config.json').read_text())
   if evaluations is None:
-    found = workdir / 'evaluation'
+    found = workdir / EVALUATION
     evaluations = [found] if (found / METRICS).exists() else []
   paths = [pathlib.Path(folder) / METRICS for folder in evaluations]
   measured = [_read_evaluation(path, config) for path in paths]

@@ -110,6 +110,10 @@ def test_a_network_of_scanned_layers_is_compared_quantised(
   with pytest.raises(SystemExit):
     check_artifact.main([*arguments, '--frames=1'])
   assert '--frames=1: 2 at least' in capsys.readouterr().err
+  (tmp_path / 'rvm.stablehlo.json').unlink()
+  with pytest.raises(SystemExit):
+    check_artifact.main(arguments)
+  assert 'no rvm.stablehlo.json beside it' in capsys.readouterr().err
 
 
 def test_what_does_not_run_says_why(frames, tmp_path):
