@@ -1,6 +1,5 @@
 """The tab Masks: two strategies beside each other."""
 
-import ast
 from collections.abc import Mapping
 from typing import Any
 
@@ -120,9 +119,8 @@ def _value(key: str, shown: Any) -> Any:
   if not isinstance(shown, str) or key in masks.CHOICES:
     return shown
   try:
-    value = ast.literal_eval(f'({shown},)')
-  except (ValueError, SyntaxError):
-    value = ('',)
-  if not all(isinstance(number, int | float) for number in value):
-    raise ValueError(f'{key}={shown!r} must be numbers with commas between.')
-  return value
+    return tuple(float(n) if '.' in n else int(n) for n in shown.split(','))
+  except ValueError:
+    raise ValueError(
+      f'{key}={shown!r} must be numbers with commas between.'
+    ) from None

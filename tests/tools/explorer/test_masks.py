@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rvmae_jax.masking import MASKS
-from rvmae_jax.tools.explorer import masks
+from rvmae_jax.tools.explorer import masks, masks_tab
 
 
 @pytest.mark.parametrize('name', MASKS.names())
@@ -27,6 +27,14 @@ def test_the_encoder_gets_what_is_not_grey(noise, name):
   else:
     assert found.summary.startswith(f'{num_seen} of 64 tokens are visible')
   assert (found.flow is not None) == (name == 'motion_guided')
+
+
+def test_settings_are_numbers_with_commas_between():
+  value = masks_tab._value('area', '0.15, 2')
+  assert value == (0.15, 2) and isinstance(value[1], int)
+  for text in ('', 'x', '{[1]}', '(' * 500, '2, 4,', 'nan'):
+    with pytest.raises(ValueError, match='numbers with commas between'):
+      masks_tab._value('area', text)
 
 
 def test_the_seed_decides_what_is_drawn(noise):
