@@ -106,7 +106,7 @@ class Stream:
     self.reset()
 
   def __call__(self, frames: np.ndarray) -> jax.Array:
-    """The next frame of every video: [B, H, W, 3] uint8 -> [B, 1+h*w, D].
+    """The next frames: [B, H, W, 3] uint8, RGB -> [B, 1+h*w, D].
 
     Raises:
       ValueError: frames of another number or size.
