@@ -37,8 +37,10 @@ def known_videos(folder: str = '') -> dict[str, str]:
     )
     for number, path in enumerate(sprites.paths):
       known[f'{kind} {number}'] = str(path)
-  if folder:
-    known |= {name: os.path.join(folder, name) for name in find_videos(folder)}
+  for name in find_videos(folder) if folder else ():
+    # A page is UTF-8, which names of files need not be.
+    shown = os.fsencode(name).decode(errors='backslashreplace')
+    known[shown] = os.path.join(folder, name)
   return known
 
 

@@ -110,7 +110,7 @@ def test_masks_follow_their_settings(open_window):
   choose(window, 'Frames in a token', '1')
   wait_for_text(window, '128 of 1024 tokens are visible (12.5 %)')
   choose(window, 'Strategy A', 'clusters')
-  cluster = window.get_by_label('cluster').locator('visible=true')
+  cluster = window.get_by_label('cluster', exact=True).locator('visible=true')
   cluster.fill('3, 3, 3')
   cluster.press('Enter')
   wait_for_text(window, 'does not tile the grid of (16, 8, 8)')

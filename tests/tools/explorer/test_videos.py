@@ -1,6 +1,7 @@
 """Which videos can be chosen, and their frames."""
 
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -22,8 +23,13 @@ def test_sprites_and_the_videos_of_a_folder_are_known(
   folder = tmp_path / 'videos'
   (folder / 'wave').mkdir(parents=True)
   (folder / 'wave' / 'a.mp4').touch()
+  pathlib.Path(os.fsdecode(bytes(folder) + b'/wave/b\xff.mp4')).touch()
   known = known_videos(str(folder))
-  assert list(known) == ['sprite 0', 'two sprites 0', 'wave/a.mp4']
+  assert list(known) == [
+    *('sprite 0', 'two sprites 0', 'wave/a.mp4'),
+    'wave/b\\xff.mp4',  # A name that is not UTF-8.
+  ]
+  assert all(map(os.path.exists, list(known.values())[2:]))
   assert read_video(known['two sprites 0'], 64, 8, 3).shape == (3, 64, 64, 3)
 
 
