@@ -5,11 +5,12 @@
     [--pruned runs/pruned_25,runs/pruned_50]
 
 Compares a run's network in float32, in bfloat16 and quantised
-(`layers.quantised_products`), and the runs that tools/prune made from it. A row
-has the bytes of the parameters that features need, milliseconds per streamed
-frame (median over rounds that take turns), FLOPs per frame, how close features
-are to those in float32 (mean cosine over the tokens of the last frame), and the
-config's evaluations. Each row is written as soon as it is measured.
+(`layers.quantised_products`), and in float32 the runs that tools/prune made
+from it. A row has the bytes of the parameters that features need, milliseconds
+per streamed frame (median over rounds that take turns), FLOPs per frame, how
+close features are to those in float32 (mean cosine over the tokens of the last
+frame), and the config's evaluations. Each row is written as soon as it is
+measured.
 """
 
 import statistics
@@ -31,7 +32,7 @@ from rvmae_jax.evals.pooling import unit_length
 from rvmae_jax.evaluate import build_evaluations
 from rvmae_jax.layers.bfloat16_products import bfloat16_kernels
 from rvmae_jax.layers.quantised_products import KINDS, num_bytes, quantise
-from rvmae_jax.models import build_model, build_unrolled, needed_params
+from rvmae_jax.models import build_unrolled, needed_params
 from rvmae_jax.stream import Stream
 from rvmae_jax.tools.result_file import write_result
 from rvmae_jax.training.logging import show_own_lines
@@ -66,26 +67,24 @@ def networks(
     pruned: the same, of other runs.
     video: any clip of the run's size, [B, T, H, W, 3] uint8.
   """
-  params, config = weights.load(checkpoint)
-  model, params = build_unrolled(config.model, params, dtype='float32')
-  params = _needed(model, params, video)
-  yield Network('float32', model, params, config)
+  whole = _loaded('float32', checkpoint, video)
+  _, model, params, config = whole
+  yield whole
   half = model.clone(dtype=jnp.bfloat16)
   yield Network('bfloat16', half, bfloat16_kernels(params), config)
   for kind in KINDS:
     quantised = quantise(kind, model, params, video, method='encode')
     yield Network(kind, *quantised, config)
   for path in pruned:
-    params, config = weights.load(path)
-    model = build_model(config.model)
-    yield Network(path, model, _needed(model, params, video), config)
+    yield _loaded(path, path, video)
 
 
-def _needed(
-  model: Any, params: Mapping[str, Any], video: np.ndarray
-) -> Mapping[str, Any]:
-  """The parameters that features need, on the device."""
-  return jax.device_put(needed_params(model, params, video, method='encode'))
+def _loaded(name: str, path: str, video: np.ndarray) -> Network:
+  """A network in float32, with what features need of its parameters."""
+  params, config = weights.load(path)
+  model, params = build_unrolled(config.model, params, dtype='float32')
+  params = needed_params(model, params, video, method='encode')
+  return Network(name, model, jax.device_put(params), config)
 
 
 def measure(

@@ -49,6 +49,15 @@ def test_a_released_network_is_compared_too(networks, monkeypatch):
   assert first.model == full.model
 
 
+def test_pruned_runs_are_compared_in_float32(networks, monkeypatch):
+  found, video, _ = networks
+  full = found['float32']
+  config = ConfigDict({'model': {**full.run_config.model, 'dtype': 'bfloat16'}})
+  monkeypatch.setattr(smaller.weights, 'load', lambda _: (full.params, config))
+  *_, pruned = smaller.networks('run', ['pruned'], video)
+  assert pruned.model == full.model
+
+
 def test_rows_are_of_the_same_network(networks):
   found, video, run = networks
   assert list(found) == [
