@@ -54,6 +54,11 @@ def get_config(arg=None):
   arg = parse_arg(
     arg, dataset='sprites', path='', labels='', height=0, width=0, save_to=''
   )
+  if bool(arg.height) != bool(arg.width):
+    raise ValueError(
+      f'height={arg.height} and width={arg.width}: give both, or neither for '
+      'the usual size.'
+    )
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.batch_size = 1

@@ -223,6 +223,7 @@ def test_clips_to_join_are_of_a_folder_or_a_list(clips, name):
   ('spec', 'message'),
   [
     ('eval_localization.py:dataset=thumos', "mean 'thumos14'"),
+    ('eval_label_propagation.py:width=320', 'give both, or neither'),
     ('eval_localization.py:dataset=thumos14', r'needs path; add path=\.\.\.'),
     ('eval_recognition.py:dataset=ucf', "mean 'ucf101'"),
   ],
