@@ -21,8 +21,9 @@ all_valid.json), pickles of TAP-Vid (without `train`, no head is trained);
 learns=head, or all for the network too; size=the height and width of frames;
 frames, stride=of a clip; few=how many drawn videos to train on, for a quick
 try; only=some of the evaluations, joined by +.
-Cost: for each network in the table, on one CPU core: boxes 40 s, depth 80 s,
-points without a head 5 s.
+Cost: for each row of the table, heads at three rates, on one CPU core beside
+other programs: boxes 80 s, depth 5 minutes, points 6 minutes, without a head
+4 s.
 Expect, for the quick start: docs/readouts.md.
 """
 
