@@ -65,7 +65,11 @@ def draw_panels(picture: Mapping[str, Any]) -> Any:
     for handle, name in zip(*axes.get_legend_handles_labels()):
       handles.setdefault(name, handle)
   figure.legend(
-    handles.values(), handles.keys(), ncols=4, loc='outside upper center'
+    handles.values(),
+    handles.keys(),
+    # Two names are as wide as a panel.
+    ncols=min(4, 2 * len(axes_of)),
+    loc='outside upper center',
   )
   return figure
 
