@@ -200,7 +200,9 @@ class ModelFunctions:
       Their features [B, T, tokens, D], and the state after them, which stays on
       the device.
     """
-    features, state = self._encode_from(self._params, state, self._place(video))
+    # Settled, a first state is compiled for like those that follow.
+    state, video = self._settle(state), self._place(video)
+    features, state = self._encode_from(self._params, state, video)
     return np.asarray(features), state
 
   def pooled(
