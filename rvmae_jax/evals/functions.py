@@ -169,7 +169,7 @@ class ModelFunctions:
     def apply(params, *args):
       return self._model.apply({'params': params}, *args, method=method)
 
-    args = (self._params, *jax.device_put(self._place(args)))
+    args = (self._params, *self._place(args))
     return jax.jit(apply).lower(*args).compile(), args
 
   def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -181,14 +181,16 @@ class ModelFunctions:
     placed = self._place(video)
     return np.asarray(self._encode(self._params, placed, self._method))
 
-  def init_state(self, batch_size: int, height: int, width: int) -> np.ndarray:
+  def init_state(self, batch_size: int, height: int, width: int) -> jax.Array:
     """The state of a recurrent model before the first frame."""
-    return np.asarray(
-      self._model.apply({}, batch_size, height, width, method='init_state')
+    state = self._model.apply(
+      {}, batch_size, height, width, method='init_state'
     )
+    # Placed like the states that follow, so that one program serves all.
+    return self._settle(np.asarray(state))
 
   def encode_from(
-    self, state: np.ndarray | jax.Array, video: np.ndarray
+    self, state: jax.Array, video: np.ndarray
   ) -> tuple[np.ndarray, jax.Array]:
     """Goes on with a video where the state was left.
 
@@ -200,9 +202,7 @@ class ModelFunctions:
       Their features [B, T, tokens, D], and the state after them, which stays on
       the device.
     """
-    # Settled, a first state is compiled for like those that follow.
-    state, video = self._settle(state), self._place(video)
-    features, state = self._encode_from(self._params, state, video)
+    features, state = self._encode_from(self._params, state, self._place(video))
     return np.asarray(features), state
 
   def pooled(
