@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -36,6 +36,27 @@ def check_known(kind: str, known: Iterable[str], *names: str) -> None:
   for name in names:
     if name not in known:
       raise ValueError(f'Unknown {kind} {name!r}. {near_names(name, known)}')
+
+
+def check_settings(
+  kind: str,
+  function: Callable[..., Any],
+  settings: Iterable[str],
+  given: Collection[str] = (),
+) -> None:
+  """Checks that a function takes some settings, before it is called.
+
+  Args:
+    kind: what they are, in the singular; used in the message.
+    function: or a class.
+    settings: names of arguments.
+    given: arguments that others hand in.
+
+  Raises:
+    ValueError: it does not take one; the message has near names.
+  """
+  taken = inspect.signature(function).parameters
+  check_known(kind, [name for name in taken if name not in given], *settings)
 
 
 def check_counts(settings: Any, *names: str) -> None:

@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import inspect
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -34,7 +33,7 @@ from rvmae_jax.metrics.localization import (
   Truth,
   mean_average_precision,
 )
-from rvmae_jax.registry import check_known
+from rvmae_jax.registry import check_settings
 
 
 class Example(NamedTuple):
@@ -92,8 +91,8 @@ class LocalizationEval(Evaluation):
 
   def __post_init__(self):
     check_encoders(self.encoders)
-    known = {*inspect.signature(LocalizationHead).parameters}
-    check_known('setting of head', known - {'num_classes', 'seed'}, *self.head)
+    given = 'num_classes', 'seed'
+    check_settings('setting of head', LocalizationHead, self.head, given)
     if self.num_folds:
       self.refuse_unused(('train',), f'with num_folds={self.num_folds}')
 

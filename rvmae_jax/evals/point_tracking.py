@@ -1,7 +1,6 @@
 """Points, followed by a trained head or by the similarity of features."""
 
 import dataclasses
-import inspect
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ from rvmae_jax.evals.tracking.points import track_points
 from rvmae_jax.layers.readout import READOUTS, Tracks, point_queries
 from rvmae_jax.losses import readouts as losses
 from rvmae_jax.metrics.points import MODES, RASTER, point_scores, sample_queries
-from rvmae_jax.registry import check_known
+from rvmae_jax.registry import check_settings
 
 _SCORES = ('AJ', 'delta_average', 'OA')
 # All that does something where no head learns.
@@ -92,9 +91,8 @@ class PointTrackingEval(ReadoutEval):
 
   def __post_init__(self):
     super().__post_init__()
-    known = {*inspect.signature(track_points).parameters}
-    known -= {'features', 'queries'}
-    check_known('setting of tracker', known, *self.tracker)
+    given = 'features', 'queries'
+    check_settings('setting of tracker', track_points, self.tracker, given)
     if self.zero_shot:
       names = {field.name for field in dataclasses.fields(self)}
       self.refuse_unused(names - _WITHOUT_HEADS, 'with zero_shot=True')
