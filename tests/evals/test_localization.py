@@ -68,13 +68,20 @@ def dataset(tmp_path_factory):
   return {'name': 'activitynet', 'path': str(path)}
 
 
-def test_perfect_features_give_1_from_file_to_table(dataset):
-  evaluation = LocalizationEval(
+def _of_subsets(dataset, **settings):
+  return LocalizationEval(
     videos=_VIDEOS,
     dataset=dataset,
     train={'subset': 'training'},
     test={'subset': 'test'},
     encoders=('trained',),
+    **settings,
+  )
+
+
+def test_perfect_features_give_1_from_file_to_table(dataset):
+  evaluation = _of_subsets(
+    dataset,
     thresholds=(0.3, 0.5),
     head={'width': 16, 'num_blocks': 3, 'crop': 32, 'num_steps': 200},
   )
@@ -151,13 +158,8 @@ def test_the_same_files_may_be_annotated_in_two_ways(dataset, tmp_path):
   less = {**dataset, 'path': str(path), 'videos': Path(dataset['path']).parent}
   network, found = Colour(), []
   for data in (dataset, less):
-    evaluation = LocalizationEval(
-      videos=_VIDEOS,
-      dataset=data,
-      train={'subset': 'training'},
-      test={'subset': 'test'},
-      encoders=('trained',),
-      head={'width': 8, 'num_blocks': 1, 'crop': 32, 'num_steps': 1},
+    evaluation = _of_subsets(
+      data, head={'width': 8, 'num_blocks': 1, 'crop': 32, 'num_steps': 1}
     )
     found.append(evaluation.run(network).metrics['num_segments'])
   assert found == [15, 5]

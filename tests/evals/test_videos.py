@@ -26,6 +26,18 @@ def _build(entry, shared=None, run=_RUN):
   )
 
 
+def _fake(num_videos, **changes):
+  """So many videos, in batches of two clips of two frames."""
+  settings = {
+    'sources': {'own': {'name': 'fake', 'num_videos': num_videos}},
+    'clip': {'name': 'uniform', 'num_frames': 2},
+    'crop': {'size': (16, 16)},
+    'patch_size': 8,
+    'batch_size': 2,
+  }
+  return Videos(**{**settings, **changes})
+
+
 _KNN = {
   'name': 'knn',
   'data': {'clip': {'name': 'uniform', 'num_frames': 8}, 'crop': 'run'},
@@ -92,14 +104,7 @@ def test_a_side_that_is_missing_is_asked_for():
 
 
 def test_rows_lead_back_to_their_records():
-  videos = Videos(
-    sources={'own': {'name': 'fake', 'num_videos': 3}},
-    clip={'name': 'uniform', 'num_frames': 2},
-    crop={'size': (16, 16)},
-    max_videos=2,
-    patch_size=8,
-    batch_size=2,
-  )
+  videos = _fake(3, max_videos=2)
   (batch,) = videos.batches()
   labels = [
     videos.built[source][record]['label']
@@ -112,14 +117,7 @@ def test_rows_lead_back_to_their_records():
 
 
 def test_labelled_places_are_those_that_a_pass_reads():
-  videos = Videos(
-    sources={'own': {'name': 'fake', 'num_videos': 9}},
-    clip={'name': 'uniform', 'num_frames': 2},
-    crop={'size': (16, 16)},
-    max_videos=3,
-    patch_size=8,
-    batch_size=3,
-  )
+  videos = _fake(9, max_videos=3, batch_size=3)
   (batch,) = videos.batches()
   assert batch['host/record'].tolist() == [0, 3, 6]
   assert videos.labelled_places().tolist() == [[0, 0], [0, 3], [0, 6]]
@@ -131,13 +129,7 @@ def test_iterators_are_closed_when_batches_are_cut_short(monkeypatch):
   # They close themselves too, sooner or later; here it is to be at once.
   monkeypatch.delattr(f'{iterator}.__del__')
   monkeypatch.setattr(f'{iterator}.close', lambda self: closed.append(True))
-  videos = Videos(
-    sources={'own': {'name': 'fake', 'num_videos': 6}},
-    clip={'name': 'uniform', 'num_frames': 2},
-    crop={'size': (16, 16)},
-    patch_size=8,
-    batch_size=2,
-  )
+  videos = _fake(6)
   assert len(list(videos.batches(1))) == 1
   next(videos.training_batches())
   assert len(closed) == 2
@@ -166,15 +158,7 @@ def test_passes_over_few_videos_start_no_processes(
     yield from ()
 
   monkeypatch.setattr('rvmae_jax.evals.videos.make_dataset', make_dataset)
-  videos = Videos(
-    sources={'own': {'name': 'fake', 'num_videos': num_videos}},
-    clip={'name': 'uniform', 'num_frames': 2},
-    crop={'size': (16, 16)},
-    patch_size=8,
-    batch_size=2,
-    num_threads=3,
-    num_workers=5,
-  )
+  videos = _fake(num_videos, num_threads=3, num_workers=5)
   read = videos.training_batches if train else videos.batches
   assert not list(read(num_batches))
   assert given == [threads_and_workers]
@@ -201,13 +185,7 @@ def test_progress_is_that_of_the_batches_that_are_read(monkeypatch):
     return batches
 
   monkeypatch.setattr('rvmae_jax.evals.videos.progress', progress)
-  videos = Videos(
-    sources={'own': {'name': 'fake', 'num_videos': 9}},
-    clip={'name': 'uniform', 'num_frames': 2},
-    crop={'size': (16, 16)},
-    patch_size=8,
-    batch_size=2,
-  )
+  videos = _fake(9)
   assert len(list(videos.batches(2, 'some'))) == 2
   assert len(list(videos.batches(what='all'))) == 5
   list(videos.batches())
