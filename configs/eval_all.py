@@ -11,9 +11,10 @@ fresh parameters of the same network.
 
 Arguments: source=the run's name for its source (videos); only=some of the
 evaluations below, joined by +.
-Cost: 7 minutes on one CPU core.
+Cost: 14 minutes on one CPU core beside other programs.
 Expect, for the quick start: linear probe (mean and std of the last 8 frames)
-81 % of 12 motions, attentive probe 75; mean mAP of localization 21 %.
+80 % of 12 motions, attentive probe 66; mean mAP of localization 22 %. All
+figures: docs/comparison.md.
 """
 
 from rvmae_jax.config_utils import named, parse_arg
