@@ -45,7 +45,11 @@ from rvmae_jax.training.distributed import (
   join_processes,
   sum_over_processes,
 )
-from rvmae_jax.training.environment import environment, typed_command
+from rvmae_jax.training.environment import (
+  environment,
+  memory_hint,
+  typed_command,
+)
 from rvmae_jax.training.logging import (
   MetricWriter,
   Profiler,
@@ -113,6 +117,8 @@ def _train(
     jax.process_count(),
     dict(mesh.shape),
   )
+  if hint := memory_hint():
+    logging.info(hint)
 
   # ---- Model, objective, optimizer ----
   parts = build_parts(config)

@@ -1,6 +1,7 @@
 """What a run or an evaluation was made with: versions, devices, commit."""
 
 import importlib.metadata
+import os
 import pathlib
 import platform
 import shlex
@@ -11,6 +12,8 @@ import jax
 
 from rvmae_jax.commands import program
 
+_HUGE_PAGES = pathlib.Path('/sys/kernel/mm/transparent_hugepage/enabled')
+_TUNABLE = 'glibc.malloc.hugetlb'
 _PACKAGES = ('jax', 'flax', 'optax', 'grain', 'orbax-checkpoint', 'av')
 
 
@@ -24,6 +27,29 @@ def environment() -> dict[str, str]:
     **{name: importlib.metadata.version(name) for name in _PACKAGES},
     'device': f'{jax.device_count()} x {jax.devices()[0].device_kind}',
   }
+
+
+def memory_hint(setting: pathlib.Path = _HUGE_PAGES) -> str:
+  """What to set for faster steps on a CPU; '' if nothing is known to help.
+
+  A step takes memory from the system and returns it. Page by page of 4 KB, this
+  costs a fifth of the step or more; glibc asks for huge pages only if told to.
+
+  Args:
+    setting: the file in which Linux says who gets huge pages: all programs,
+      those that ask (`madvise`), or none.
+  """
+  if (
+    jax.default_backend() != 'cpu'
+    or not setting.exists()
+    or '[madvise]' not in setting.read_text()
+    or _TUNABLE in os.environ.get('GLIBC_TUNABLES', '')
+  ):
+    return ''
+  return (
+    f'Set GLIBC_TUNABLES={_TUNABLE}=1 before you start Python: with huge '
+    'pages, training on a CPU is about a quarter faster.'
+  )
 
 
 def typed_command(module: str) -> str:

@@ -97,6 +97,26 @@ def test_dry_local_asks_for_the_accelerator_named():
   assert "pip install --quiet --editable '.[cuda]'\n" in out
 
 
+@pytest.mark.parametrize(
+  'given, taken',
+  [
+    ('', 'glibc.malloc.hugetlb=1'),
+    ('glibc.malloc.check=1', 'glibc.malloc.check=1:glibc.malloc.hugetlb=1'),
+    ('glibc.malloc.hugetlb=0', 'glibc.malloc.hugetlb=0'),
+  ],
+)
+def test_scripts_ask_for_huge_pages_unless_told_otherwise(
+  stand_in, given, taken
+):
+  out = _bash(
+    LAUNCH / 'local.sh',
+    *TRAIN,
+    **stand_in(python='echo "$GLIBC_TUNABLES"'),
+    GLIBC_TUNABLES=given,
+  )
+  assert out.splitlines()[-1] == taken
+
+
 def test_scripts_start_from_any_folder(tmp_path):
   out = _bash(LAUNCH / 'local.sh', '--dry', *TRAIN, cwd=tmp_path)
   assert out.endswith(f'exec {COMMAND}\n')

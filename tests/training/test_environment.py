@@ -2,7 +2,9 @@
 
 import subprocess
 
-from rvmae_jax.training.environment import environment, git_commit
+import pytest
+
+from rvmae_jax.training.environment import environment, git_commit, memory_hint
 
 
 def _git(folder, *arguments):
@@ -34,3 +36,26 @@ def test_environment_names_versions_and_devices():
   found = environment()
   assert found['device'] == '8 x cpu'
   assert {'jax', 'rvmae_jax', 'python'} <= found.keys()
+
+
+@pytest.mark.parametrize(
+  'system, tunables, hinted',
+  [
+    ('always [madvise] never', None, True),
+    ('always [madvise] never', 'glibc.malloc.check=1', True),
+    ('always [madvise] never', 'glibc.malloc.hugetlb=1', False),
+    ('[always] madvise never', None, False),
+    ('always madvise [never]', None, False),
+    (None, None, False),  # Not Linux.
+  ],
+)
+def test_huge_pages_are_hinted_at_where_they_must_be_asked_for(
+  tmp_path, monkeypatch, system, tunables, hinted
+):
+  monkeypatch.delenv('GLIBC_TUNABLES', raising=False)
+  if tunables:
+    monkeypatch.setenv('GLIBC_TUNABLES', tunables)
+  if system:
+    (tmp_path / 'enabled').write_text(f'{system}\n')
+  hint = memory_hint(tmp_path / 'enabled')
+  assert ('GLIBC_TUNABLES=glibc.malloc.hugetlb=1' in hint) == hinted
