@@ -3,6 +3,8 @@
   python -m rvmae_jax.tools.results [--docs docs] [--check]
   python -m rvmae_jax.tools.results --from runs/compare --name rvmae_study \\
     [--draw psnr_hidden,core/state_change] [--turned]
+  python -m rvmae_jax.tools.results --from runs/short --from runs/long \\
+    --name budgets --draw linear_probe/trained/mean_std_8/top1
   python -m rvmae_jax.tools.results --from runs/quickstart/evaluation \\
     --name quickstart --column 'probe=linear_probe/*/mean_std_8/top1' ...
 
@@ -14,10 +16,11 @@ Each docs/results/NAME.json holds one table and, optionally, a chart. A page
 
 This command writes what is between them; do not edit that by hand. `--check`
 writes nothing and fails if a page is out of date. `--from` makes such a file
-from a comparison (`tools/compare`), with each run's config, numbers and curves,
-or, given a `--column` or more, from an evaluation, with a row for each network
-and trivial answer, or from several, each `--from NAME=WORKDIR`; `notes` that
-the file already has are kept.
+from a comparison (`tools/compare`), with each run's config, numbers and curves.
+Several comparisons with different budgets show what methods gain from more
+clips. With `--column`, `--from` is an evaluation, with a row for each network
+and trivial answer, or there are several, each `--from NAME=WORKDIR`. `notes`
+that the file already has are kept.
 
 A file holds
 
@@ -51,7 +54,7 @@ from rvmae_jax.commands import run_command
 from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.registry import check_known
 from rvmae_jax.tools.card import markdown
-from rvmae_jax.tools.comparison.summary import summarize
+from rvmae_jax.tools.comparison.summary import summarize, summarize_budgets
 from rvmae_jax.tools.evaluation_summary import summarize_evaluations
 from rvmae_jax.tools.result_file import format_cell, format_json
 from rvmae_jax.visualize.lines import draw_lines, drawn_from
@@ -231,8 +234,11 @@ def main(args: flags.FlagValues) -> None:
   """Runs the command."""
   docs = pathlib.Path(args.docs).resolve()
   measured = args['from'].value
-  if len(measured) > 1 and not args.column:
-    raise app.UsageError('Several --from are of evaluations; add --column.')
+  if len(measured) > 1 and not args.column and not args.draw:
+    raise app.UsageError(
+      'Several --from need --column, if they are evaluations, or else --draw: '
+      'figures of comparisons, to be drawn over their clips.'
+    )
   if bool(measured) != bool(args.name):
     raise app.UsageError('--from and --name belong together.')
   if measured:
@@ -240,6 +246,8 @@ def main(args: flags.FlagValues) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if args.column:
       result = summarize_evaluations(_workdirs(measured), args.column)
+    elif len(measured) > 1:
+      result = summarize_budgets([*map(pathlib.Path, measured)], args.draw)
     else:
       result = summarize(pathlib.Path(measured[0]), args.draw)
     result['turned'] = args.turned
@@ -269,5 +277,7 @@ if __name__ == '__main__':
   flags.DEFINE_bool(
     'turned', False, 'Show metrics as rows and methods as columns.'
   )
-  flags.DEFINE_list('draw', [], 'Names of the training curves to draw.')
+  flags.DEFINE_list(
+    'draw', [], 'Training curves to draw; of several comparisons, figures.'
+  )
   run_command(main)

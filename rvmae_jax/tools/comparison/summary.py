@@ -1,5 +1,6 @@
 """A comparison as a small table with all that is needed to check it."""
 
+import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +9,8 @@ import numpy as np
 
 from rvmae_jax import files
 from rvmae_jax.config_utils import by_path
-from rvmae_jax.tools.comparison.table import make_table
+from rvmae_jax.registry import check_known
+from rvmae_jax.tools.comparison.table import make_table, shown_column
 from rvmae_jax.tools.result_file import machine_of, rounded
 from rvmae_jax.visualize.curves import read_history
 
@@ -34,6 +36,92 @@ def summarize(
   Raises:
     FileNotFoundError: no comparison is there, or none of its runs is finished.
   """
+  table, rows, results = _read(workdir)
+  curves = {
+    name: curve
+    for name, result in results.items()
+    if (
+      curve := _curves(
+        workdir / name / 'metrics.jsonl',
+        (*_CURVES, *drawn, *result['config'].get('losses', ())),
+      )
+    )
+  }
+  summary = {
+    'command': table['command'],
+    **_about(rows, table['columns'], results),
+    'budget': table['budget'],
+    'curves': curves,
+  }
+  if drawn:
+    batch_size = next(iter(results.values()))['config']['batch_size']
+    panels = [_panel(curves, name, batch_size) for name in drawn]
+    summary['picture'] = {'panels': panels}
+  return summary
+
+
+def summarize_budgets(
+  workdirs: Sequence[pathlib.Path], drawn: Sequence[str]
+) -> dict[str, Any]:
+  """A table of what methods gain from more training.
+
+  Args:
+    workdirs: of comparisons that differ in their budget.
+    drawn: figures to show, and to draw over the clips of training, a panel
+      each.
+
+  Returns:
+    As `summarize` does, without `curves`. Networks that are not trained, and
+    methods of a single comparison, are left out. A run is called
+    METHOD/CLIPS/seed_N.
+
+  Raises:
+    FileNotFoundError: a workdir has no comparison, or no run is finished.
+    ValueError: a figure that they do not measure, or no method that two of
+      them have.
+  """
+  found = [_read(workdir) for workdir in workdirs]
+  headings = {k: v for table, _, _ in found for k, v in table['columns']}
+  check_known('figure', headings, *drawn)
+  by_method: dict[str, list[Mapping[str, Any]]] = {}
+  results = {}
+  for _, rows, of_runs in found:
+    for row in rows:
+      if not row['mean']['clips']:  # A network before training.
+        continue
+      by_method.setdefault(row['method'], []).append(row)
+      for seed in row['seeds']:
+        result = of_runs[f'{row["method"]}/seed_{seed}']
+        name = f'{row["method"]}/{result["figures"]["clips"]}/seed_{seed}'
+        results[name] = result
+  by_method = {
+    method: sorted(rows, key=lambda row: row['mean']['clips'])
+    for method, rows in by_method.items()
+    if len(rows) > 1
+  }
+  results = {k: r for k, r in results.items() if k.split('/')[0] in by_method}
+  if not results:
+    raise ValueError('No method was trained with more than one budget.')
+  columns = [(name, headings[name]) for name in drawn]
+  return {
+    'command': '; '.join(table['command'] for table, _, _ in found),
+    **_about([*itertools.chain(*by_method.values())], columns, results),
+    'picture': {
+      'panels': [_panel_of_budgets(by_method, *column) for column in columns]
+    },
+  }
+
+
+def _read(
+  workdir: pathlib.Path,
+) -> tuple[
+  dict[str, Any], list[Mapping[str, Any]], dict[str, Mapping[str, Any]]
+]:
+  """A comparison's table.json; rows of what is finished; METHOD/seed_N: result.
+
+  Raises:
+    FileNotFoundError: no comparison is there, or none of its runs is finished.
+  """
   path = workdir / 'table.json'
   if not path.exists():
     raise FileNotFoundError(
@@ -50,6 +138,16 @@ def summarize(
     for row in rows
     for seed in row['seeds']
   }
+  return table, rows, results
+
+
+def _about(
+  rows: Sequence[Mapping[str, Any]],
+  shown: Sequence[tuple[str, str]],
+  results: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+  """The table of the rows, where it is from, and what each run was."""
+  columns, cells, digits = make_table(rows, shown)
   configs = {k: by_path(result['config']) for k, result in results.items()}
   first, *others = configs.values()
   common = {
@@ -59,25 +157,7 @@ def summarize(
   }
   names = dict.fromkeys(n for r in results.values() for n in r['figures'])
   last = max(results.values(), key=lambda result: result['date'])
-  columns, cells, digits = make_table(rows, table['columns'])
-  curves = {
-    name: curve
-    for name, result in results.items()
-    if (
-      curve := _curves(
-        workdir / name / 'metrics.jsonl',
-        (*_CURVES, *drawn, *result['config'].get('losses', ())),
-      )
-    )
-  }
-  picture = {}
-  if drawn:
-    batch_size = first['batch_size']
-    picture['picture'] = {
-      'panels': [_panel(curves, name, batch_size) for name in drawn]
-    }
   return {
-    'command': table['command'],
     'date': last['date'],
     'machine': machine_of(last['environment']),
     'commit': last['environment'].get('commit', 'unknown'),
@@ -85,7 +165,6 @@ def summarize(
     'digits': digits,
     'rows': cells,
     'notes': 'Mean over seeds, ± their deviation.',
-    'budget': table['budget'],
     'config': common,
     'runs': {
       name: {k: v for k, v in config.items() if k not in common}
@@ -95,8 +174,6 @@ def summarize(
       name: [rounded(r['figures'].get(name)) for r in results.values()]
       for name in names
     },
-    'curves': curves,
-    **picture,
   }
 
 
@@ -141,3 +218,24 @@ def _panel(
       line['spread'] = [rounded(v) for v in values.std(0, ddof=1).tolist()]
     lines.append(line)
   return {'x': 'clips', 'y': name, 'lines': lines}
+
+
+def _panel_of_budgets(
+  by_method: Mapping[str, Sequence[Mapping[str, Any]]],
+  name: str,
+  heading: str,
+) -> dict[str, Any]:
+  """A panel of `visualize.lines`: a figure over the clips of training."""
+  lines = []
+  for method, rows in by_method.items():
+    rows = [row for row in rows if name in row['mean']]
+    if not rows:
+      continue
+    title, _, y = shown_column(heading, name, [r['mean'][name] for r in rows])
+    x = [int(row['mean']['clips']) for row in rows]
+    line = {'name': method, 'x': x, 'y': y}
+    spread = [row['std'][name] for row in rows]
+    if None not in spread:
+      line['spread'] = shown_column(heading, name, spread)[2]
+    lines.append(line)
+  return {'x': 'clips', 'y': title, 'log': 'x', 'lines': lines}

@@ -1,59 +1,75 @@
+import functools
 import json
 
 import pytest
 
 from rvmae_jax.tools import result_file, results
 from rvmae_jax.tools.compare import compare
-from rvmae_jax.tools.comparison.summary import summarize
+from rvmae_jax.tools.comparison.summary import summarize, summarize_budgets
 from tests.tools.tiny_comparison import ACCURACY, comparison
 
 
-@pytest.fixture
-def workdir(tmp_path, monkeypatch):
-  """Two methods, two seeds; `other` fails with its second one."""
+@pytest.fixture(name='compared')
+def _compared(tmp_path, monkeypatch):
+  """Makes a comparison; two methods, two seeds; `other` fails with its second.
 
-  def start(job):
-    if job.name == 'other/seed_1':
-      return 1
-    figures = {
-      ACCURACY: 0.25 + 0.5 * job.seed,
-      'psnr_hidden': 20.123456 + job.seed,
-      'parameters': 1_500_000,
-    }
-    result = {
-      'key': job.name,
-      'date': f'2026-11-2{job.seed}',
-      'config': {
-        'seed': job.seed,
-        'batch_size': 16,
-        'model': {'name': job.method, 'width': 8},
-      },
-      'environment': {'device': '1 x cpu', 'jax': '0.10.2', 'commit': 'abc'},
-      'figures': figures,
-      'seconds': 1.0,
-    }
-    (job.folder / 'result.json').write_text(json.dumps(result))
-    lines = [
-      {'step': s, 'loss': 1 / s, 'core/update_gate': 0.5, 'lr': 1.0}
-      for s in range(1, 101)
-    ]
-    text = ''.join(f'{json.dumps(line)}\n' for line in lines)
-    (job.folder / 'metrics.jsonl').write_text(text)
-    return 0
-
+  Twice the clips add 10 % to the accuracy.
+  """
   monkeypatch.setattr(
     'rvmae_jax.tools.compare.run_key',
     lambda _, method, seed: f'{method}/seed_{seed}',
   )
-  columns = (ACCURACY, 'probe'), ('psnr_hidden', 'PSNR, dB')
-  config = comparison(columns=columns)
-  compare(config, tmp_path, start, command='compare it')
-  return tmp_path
+
+  def make(clips=1600):
+    workdir = tmp_path / str(clips)
+    columns = (ACCURACY, 'probe'), ('psnr_hidden', 'PSNR, dB')
+    config = comparison(columns=columns)
+    start = functools.partial(_start, clips)
+    compare(config, workdir, start, command=f'compare {clips}')
+    return workdir
+
+  return make
+
+
+def _start(clips, job):
+  if job.name == 'other/seed_1':
+    return 1
+  figures = {
+    ACCURACY: 0.25 + 0.5 * job.seed + 0.1 * (clips // 1600 - 1),
+    'psnr_hidden': 20.123456 + job.seed,
+    'parameters': 1_500_000,
+    'clips': clips,
+  }
+  result = {
+    'key': job.name,
+    'date': f'2026-11-2{job.seed}',
+    'config': {
+      'seed': job.seed,
+      'batch_size': 16,
+      'model': {'name': job.method, 'width': 8},
+    },
+    'environment': {'device': '1 x cpu', 'jax': '0.10.2', 'commit': 'abc'},
+    'figures': figures,
+    'seconds': 1.0,
+  }
+  (job.folder / 'result.json').write_text(json.dumps(result))
+  lines = [
+    {'step': s, 'loss': 1 / s, 'core/update_gate': 0.5, 'lr': 1.0}
+    for s in range(1, 101)
+  ]
+  text = ''.join(f'{json.dumps(line)}\n' for line in lines)
+  (job.folder / 'metrics.jsonl').write_text(text)
+  return 0
+
+
+@pytest.fixture
+def workdir(compared):
+  return compared()
 
 
 def test_the_table_is_that_of_its_rows(workdir):
   summary = summarize(workdir)
-  assert summary['command'] == 'compare it'
+  assert summary['command'] == 'compare 1600'
   assert summary['date'] == '2026-11-21'
   assert summary['columns'][:5] == [
     *('method', 'seeds', 'probe, %', 'PSNR, dB', 'parameters, M')
@@ -102,3 +118,35 @@ def test_what_is_kept_can_be_shown(workdir, tmp_path):
 def test_a_folder_without_a_comparison_is_answered(tmp_path):
   with pytest.raises(FileNotFoundError, match='workdir of tools/compare'):
     summarize(tmp_path)
+
+
+def test_budgets_make_a_row_each_and_a_line_for_each_method(compared, tmp_path):
+  summary = summarize_budgets([compared(3200), compared(1600)], [ACCURACY])
+  assert summary['command'] == 'compare 3200; compare 1600'
+  assert [row[:3] for row in summary['rows']] == [
+    ['rvm', 2, [50.0, 35.355]],
+    ['rvm', 2, [60.0, 35.355]],
+    ['other', 1, 25.0],
+    ['other', 1, 35.0],
+  ]
+  assert list(summary['runs'])[:2] == ['rvm/3200/seed_0', 'rvm/3200/seed_1']
+  [panel] = summary['picture']['panels']
+  assert (panel['x'], panel['y'], panel['log']) == ('clips', 'probe, %', 'x')
+  of_rvm, of_other = panel['lines']
+  assert of_rvm == {
+    'name': 'rvm',
+    'x': [1600, 3200],
+    'y': [50.0, 60.0],
+    'spread': [35.355, 35.355],
+  }
+  assert of_other == {'name': 'other', 'x': [1600, 3200], 'y': [25.0, 35.0]}
+  path = tmp_path / 'kept.json'
+  path.write_text(result_file.format_json(summary))
+  assert results.read_result(path) == summary
+
+
+def test_budgets_without_a_common_method_are_answered(workdir):
+  with pytest.raises(ValueError, match='more than one budget'):
+    summarize_budgets([workdir], [ACCURACY])
+  with pytest.raises(ValueError, match="Unknown figure 'probe'"):
+    summarize_budgets([workdir, workdir], ['probe'])
