@@ -1,4 +1,4 @@
-"""What the R-VMAE study claims: recurrence beside two baselines without it.
+"""The claim of the R-VMAE study: recurrence beside two baselines without it.
 
   python -m rvmae_jax.tools.compare --config configs/compare_rvmae.py \\
     --workdir runs/compare_rvmae
@@ -14,8 +14,9 @@ The table also has the cost and memory of training.
 
 Arguments: methods=study (the three), ablations, or names joined by +;
 clips=how many to train on; seeds=how many; rates: the three at a third and at
-three times their learning rate, tested on validation videos; judge=a run, or
-VGG16 or LPIPS (see rvmae_jax/perceptual.py), to compare rebuilt frames by.
+three times their learning rate, tested on validation videos; judge=the network
+whose features compare rebuilt frames: a run, VGG16 or LPIPS (see
+rvmae_jax/perceptual.py).
 Cost: with 38,400 clips, 9 minutes a seed for R-VMAE and 7 for the others, on
 one idle CPU core; then 3 minutes of evaluation.
 """

@@ -7,14 +7,14 @@
 
 Any network that was trained on sprites of 32 pixels will do. Evaluations that
 do not apply to it are skipped, and the log says why. `--untrained` evaluates
-fresh parameters of the same network.
+the same network with random weights.
 
 Arguments: source=the run's name for its source (videos); only=some of the
 evaluations below, joined by +.
 Cost: 14 minutes on one CPU core beside other programs.
 Expect, for the quick start: linear probe (mean and std of the last 8 frames)
 80 % of 12 motions, attentive probe 66; mean mAP of localization 22 %. All
-figures: docs/comparison.md.
+numbers: docs/comparison.md.
 """
 
 from rvmae_jax.config_utils import named, parse_arg

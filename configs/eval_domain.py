@@ -1,14 +1,14 @@
-"""What a network knows of videos of another domain: before and after adapting.
+"""A network on videos of another domain, before and after adapting to it.
 
   python -m rvmae_jax.evaluate --config \\
     configs/eval_domain.py:videos=VIDEOS,tracked=DAVIS,labelled=LIST \\
     --checkpoint runs/adapted --workdir runs/adapted/evaluation
 
-Three questions, each asked only if its videos are given; none may have been
+Three evaluations, each run only if its videos are given; none may have been
 trained on. Hidden patches of `videos` are rebuilt at several gaps, beside the
 last frame and its mean colour. Objects of `tracked` are followed from the first
-frame's masks, with the state kept and thrown away after each frame. Probes and
-nearest neighbours tell the classes of `labelled`.
+frame's masks, once with the state kept and once with it reset after each frame.
+Linear probes and kNN classify the videos of `labelled`.
 
 Arguments: videos=a folder, or a list (.csv, .json, .jsonl); split=which of
 them, test or all; tracked=a folder in the layout of DAVIS; labelled=a folder

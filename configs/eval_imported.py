@@ -6,9 +6,9 @@
 `python -m rvmae_jax.tools.doctor checkpoint FILE` says what a file is. Weights
 files have no config of data: clips, masks and frame sizes are those of the
 paper, videos are given here. Evaluations of pixels that the network does not
-rebuild are skipped. Also for a run whose source `videos` has no labels.
+rebuild are skipped. Also of use for a run whose own videos have no labels.
 
-Arguments: videos=a folder of videos (class = folder), or empty for the embedded
+Arguments: videos=a folder of videos (class = folder), or empty for the built-in
 moving sprites; size=pixels of a frame, 0 as in the network's training (sprites
 of 32 pixels are scaled up to it); num_frames=of the clips that probes see;
 batch_size; runlocal takes a handful of videos.

@@ -3,13 +3,13 @@
   python -m rvmae_jax.evaluate --config configs/eval_long_video.py \\
     --checkpoint runs/quickstart --workdir runs/quickstart/long_video
 
-Arguments: frames=the greatest length; sprites are rendered that long.
-own_videos reads the run's videos instead, which must be as long, and tracks
-nothing.
+Arguments: frames=the greatest length, of which sprites are rendered;
+own_videos: the run's videos instead, which must be as long; nothing is tracked.
 Cost: 3 minutes on 2 CPU cores.
 Expect, for the quick start: after 1,024 frames, features differ from those of a
-fresh start by half of their variance, by a fifth if the state is reset every
-64; the state's norm stays at 11, and memory stays the same.
+new stream over the last 16 frames by half of their variance, by a fifth if the
+state is reset every 64; the state's norm stays at 11, and memory stays the
+same.
 """
 
 import ml_collections

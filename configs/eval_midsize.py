@@ -5,12 +5,12 @@
 
 The evaluations of eval_sprites.py on 24 frames, then masks and points of videos
 of the same kind, propagated by the similarity of features alone. For
-comparison, the table has the encoder without recurrence, fresh parameters, raw
+comparison, the table has the encoder without recurrence, random weights, raw
 colours, and an answer that ignores the video. Points are followed for 16
 frames.
 Cost: 12 minutes on one CPU core, 2 of them for rendering, once.
 Expect: linear probe (mean and std of the last 8 frames) 50 % of 12 motions;
-random weights 27, per-frame features 26, raw pixels 13. For all else see
+random weights 27, per-frame features 26, raw pixels 13. All else is in
 docs/results.md.
 """
 

@@ -3,11 +3,11 @@
   python -m rvmae_jax.evaluate --config configs/eval_readouts.py \\
     --checkpoint runs/quickstart --workdir runs/quickstart/readouts
 
-For comparison, the table has fresh parameters of the same network, features of
+For comparison, the table has the same network with random weights, features of
 each frame alone, the colours of patches, and an answer that ignores the video:
 the mean depth, points that stand still, the first box. Points are also followed
 by the similarity of features alone (`points_zero_shot`), without training. By
-default, scenes are drawn (`parallax`). Sprites and published sets:
+default, scenes are synthetic (`parallax`). Sprites and published sets:
 
   ... --config configs/eval_readouts.py:dataset=sprites
   ... --config configs/eval_readouts.py:dataset=tap_vid,path=DAVIS.pkl
@@ -19,7 +19,7 @@ Arguments: dataset; path; train, test=what to train and test on: splits of
 ScanNet and Waymo, annotation files of Perception Test (all_train.json,
 all_valid.json), pickles of TAP-Vid (without `train`, no head is trained);
 learns=head, or all for the network too; size=the height and width of frames;
-frames, stride=of a clip; few=how many drawn videos to train on, for a quick
+frames, stride=of a clip; few=how many synthetic videos to train on, for a quick
 try; only=some of the evaluations, joined by +.
 Cost: for each row of the table, heads at three rates, on one CPU core beside
 other programs: boxes 80 s, depth 5 minutes, points 6 minutes, without a head

@@ -12,7 +12,7 @@ Arguments: pretraining=the recipe that the encoder was trained with, such as
 rvm_pretrain, videomae, moco_v3; variant=tiny|S|B|L|H, by default that of the
 recipe; dataset=kinetics, ssv2, ucf101 or hmdb51 sets sampling, length and views
 as in the paper, diving48 takes those of ssv2; num_classes=of other datasets;
-videos=a folder of videos (class = folder), or empty for the embedded moving
+videos=a folder of videos (class = folder), or empty for the built-in moving
 sprites; published: the folder holds the dataset in its published layout,
 split 1 (see rvmae_jax/data/sources; tested on `test` where there is no `val`);
 shards=a folder written by tools/prepare, instead of videos; runlocal shrinks

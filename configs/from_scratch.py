@@ -7,7 +7,7 @@ This is configs/finetune.py from random weights and with more epochs (100 passes
 over the videos, two clips of each in a pass), on Something-Something v2.
 
 Arguments: variant=tiny|S|B|L|H; num_classes=of the dataset; videos=a folder of
-videos (class = folder), or empty for the embedded moving sprites; published:
+videos (class = folder), or empty for the built-in moving sprites; published:
 the folder holds Something-Something v2 in its published layout; shards=a folder
 written by tools/prepare, instead of videos; runlocal shrinks everything to a
 minute on a laptop.

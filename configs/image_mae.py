@@ -6,7 +6,7 @@
 A clip is one frame, drawn anywhere in its video.
 
 Arguments: variant=tiny|S|B|L|H; videos=a folder of videos (class = folder), or
-empty for the embedded moving sprites; shards=a folder written by tools/prepare,
+empty for the built-in moving sprites; shards=a folder written by tools/prepare,
 instead of videos; runlocal shrinks everything to a minute on a laptop.
 Cost: ViT-B takes 9.7 GMAC an image forward. The paper trains for 1,600 epochs
 of 1.28 M images; total_steps here is 800 epochs.

@@ -1,16 +1,16 @@
-"""RVM where one frame says little: between the quick start and real videos.
+"""RVM on harder sprites: between the quick start and real videos.
 
   python -m rvmae_jax.train --config configs/rvm_midsize.py \\
     --workdir runs/midsize
 
-Videos of 64 pixels in patches of 8: three sprites with a texture and a still
-one in front, before a busy background, and a camera that moves. All sprites of
-a video show the same one of 12 motions, each at its own speed, so the network
-has to tell that motion from the camera's. `eval_midsize.py` evaluates it.
+Videos of 64 pixels in patches of 8: three textured sprites, a still one in
+front of them, a busy background and a moving camera. All sprites of a video
+show the same one of 12 motions, each at its own speed, so the network has to
+tell that motion from the camera's. `eval_midsize.py` evaluates it.
 
 For your own videos at 64 or 96 pixels, `shards` is a folder that tools/prepare
 wrote (`--short_side 96`), and `checkpoint.init_from` starts from the weights
-that were trained on sprites:
+trained on sprites:
 
   python -m rvmae_jax.train --workdir runs/film \\
     --config configs/rvm_midsize.py:shards=SHARDS,size=96 \\

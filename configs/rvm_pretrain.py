@@ -4,7 +4,7 @@
     --config configs/rvm_pretrain.py:variant=S,videos=DIR
 
 Arguments: variant=tiny|S|B|L|H; videos=a folder of videos (class = folder), or
-empty for the embedded moving sprites at 256 px; shards=a folder written by
+empty for the built-in moving sprites at 256 px; shards=a folder written by
 tools/prepare, instead of videos; runlocal shrinks everything to a minute on a
 laptop.
 The learning rate scales with the batch: 1.5e-4 for 2,048 clips, 1.9e-5 for 256.

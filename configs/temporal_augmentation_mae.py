@@ -11,8 +11,8 @@ configs/vanilla_mae.py, and so as in configs/rvmae.py.
 Arguments: those of configs/vanilla_mae.py: variant=tiny|S|B|L|H; videos,
 shards, runlocal.
 Cost: as configs/vanilla_mae.py.
-Expect: no number has been published, see configs/vanilla_mae.py. The ranges are
-our choice; no source gives them.
+Expect: no number has been published, see configs/vanilla_mae.py. The ranges and
+probabilities are our choice; no source gives them.
 """
 
 from rvmae_jax.configs import vanilla_mae

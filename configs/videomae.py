@@ -5,7 +5,7 @@
 
 Arguments: variant=tiny|S|B|L|H; dataset=kinetics, ssv2, ucf101 or hmdb51 sets
 stride, mask and length as in the paper, diving48 takes those of ssv2;
-videos=a folder of videos (class = folder), or empty for the embedded moving
+videos=a folder of videos (class = folder), or empty for the built-in moving
 sprites; published: the folder holds the dataset in its published layout (see
 rvmae_jax/data/sources); shards=a folder written by tools/prepare, instead of
 videos; runlocal shrinks everything to a minute on a laptop.

@@ -99,7 +99,8 @@ def measure(
     expected: their features in float32.
 
   Returns:
-    Bytes, FLOPs of a frame, likeness, and what the config asks, in per cent.
+    Bytes, FLOPs of a frame, cosine similarity, and the scores of the config's
+    evaluations in per cent.
   """
   functions = ModelFunctions(network.model, network.params)
   numbers = {}
@@ -154,7 +155,7 @@ def main(args: flags.FlagValues) -> None:
     write_result(
       args.out,
       [
-        *('network', 'MB', 'ms a frame', 'MFLOP a frame', 'likeness'),
+        *('network', 'MB', 'ms a frame', 'MFLOP a frame', 'cosine similarity'),
         *dict(args.config.columns).values(),
       ],
       rows,
