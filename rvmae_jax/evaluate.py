@@ -1,13 +1,13 @@
 """Evaluates a checkpoint: a table, metrics.json, arrays and pictures.
 
     python -m rvmae_jax.evaluate --config configs/eval_sprites.py \\
-      --checkpoint runs/sprites --workdir runs/sprites/evaluation
+      --checkpoint runs/quickstart --workdir runs/quickstart/evaluation
 
 The config says everything about an evaluation; from the run it takes only what
 it asks for by name, see `rvmae_jax.evals.build_eval`. `--dry_run` prints what
 each evaluation would read, pool and train. Run again, the command repeats only
 what is unfinished or has changed. `--untrained` evaluates the same network with
-fresh parameters. Written to the workdir:
+random weights. Written to the workdir:
 
     metrics.json             all numbers, and what was measured how
     <evaluation>/arrays.npz  what the pictures show
@@ -286,7 +286,7 @@ if __name__ == '__main__':
   flags.DEFINE_bool(
     'untrained',
     False,
-    'Evaluate fresh parameters of the same network, to compare with.',
+    'Evaluate the same network with random weights, to compare with.',
   )
   flags.DEFINE_bool(
     'allow_leakage', False, 'Continue even if test videos were trained on.'

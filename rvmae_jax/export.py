@@ -11,8 +11,8 @@ folder `saved_model` are artifacts: programs that run the network without this
 library, see `rvmae_jax.artifacts` and docs/artifacts.md.
 
 `hf://ORGANISATION/NAME` uploads weights, their config and a model card to the
-Hugging Face Hub. The card is MODEL_CARD.md of the run, as tools/model_card
-writes it, or else made of what the run and its evaluation left.
+Hugging Face Hub. The card is the run's MODEL_CARD.md, as tools/model_card
+writes it, or else one made from the files of the run and its evaluation.
 
 All other formats hold the weights, as float32 arrays. RVM becomes .npz or
 .safetensors with the names and layout of the released files

@@ -7,7 +7,7 @@
 For each recipe: parameters, FLOPs of training on a clip, bytes that a step
 moves at least (`rvmae_jax.benchmarks.traffic`), and on each device what
 its peak or its memory's bandwidth allows, whichever is less. Nothing is
-compiled or run, and no step reaches it: the benchmark `step` tells how near one
+compiled or run, and no step reaches it: the benchmark `step` shows how near one
 comes. The last line is the result as JSON.
 """
 

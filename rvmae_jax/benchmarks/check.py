@@ -1,12 +1,12 @@
-"""Has a training step become bigger? Compares every recipe's with its record.
+"""Checks that no training step has grown: compares every recipe's to a record.
 
   python -m rvmae_jax.benchmarks check            # exit code 1 if so
   python -m rvmae_jax.benchmarks check --update   # record what is now
   python -m rvmae_jax.benchmarks check --compiled # of TPUs and GPUs too
 
-Seconds depend on the machine and its mood; what a step computes, the memory
-that the compiler plans for it and the length of its program do not. They are
-taken at the small size that the record names, for two clips, on the CPU.
+Times depend on the machine and its load; what a step computes, the memory that
+the compiler plans for it and the length of its program do not. They are taken
+at the small size that the record names, for two clips, on the CPU.
 
 `--compiled` compiles the steps that the record names for chips that are not
 here, which takes minutes each: cycles and bytes of a TPU's schedule, and a

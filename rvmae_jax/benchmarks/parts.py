@@ -4,13 +4,13 @@
     --config configs/rvm_pretrain.py:variant=S --config.batch_size=64 \\
     [--seconds 20]
 
-Compiled and timed in turn, round after round, are ever longer beginnings of the
-step, each forward and backward: the encoder; RVM's core with it; all of the
-gradient. A part's time is what it adds to the beginning before it. The update
-(clipping, optimizer, running mean) is timed by itself, and so is the input: a
-batch put on the device, which a run does meanwhile. What the whole step takes
-besides is `unexplained`; below zero, the compiler overlaps parts. The last line
-is the result as JSON.
+Times ever longer beginnings of the step, forward and backward, in turn and
+round after round: the encoder; the encoder and RVM's core; the whole gradient.
+A part's time is what it adds to the beginning before it. The update (clipping,
+optimizer, moving average) is timed by itself, and so is the input: putting a
+batch on the device, which a run does during the step before. The rest of the
+whole step is `unexplained`; below zero, the compiler overlaps parts. The last
+line is the result as JSON.
 """
 
 import statistics

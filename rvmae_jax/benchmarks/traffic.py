@@ -1,6 +1,6 @@
 """What a training step has to read and write in a device's memory at least.
 
-Reckoned from the traced program, so that it holds for every network and no
+Counted from the traced program, so that it holds for every network and no
 accelerator is needed. XLA's own figure (`bytes accessed`) counts the body of a
 loop once, and what a program happens to do besides.
 """

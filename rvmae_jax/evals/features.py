@@ -21,7 +21,7 @@ _THUMBNAIL = 16
 # What is probed: the network, and baselines to compare it with.
 ENCODERS = {
   'trained': 'the network',
-  'random': 'the same network with fresh parameters',
+  'random': 'the same network with random weights',
   'per_frame': 'the network on each frame alone, without those before',
   'pixels': f'frames of {_THUMBNAIL}x{_THUMBNAIL} pixels',
 }

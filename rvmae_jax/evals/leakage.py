@@ -72,7 +72,7 @@ def check(leaks: Mapping[str, Leak], is_allowed: bool = False) -> None:
   Raises:
     ValueError: names evaluations and videos.
   """
-  text = 'The network was trained on videos that it is asked about:\n'
+  text = 'The network was trained on test videos:\n'
   text += '\n'.join(
     f'  {alias}: {leak.num_shared} of {leak.num_videos} test videos, such as '
     f'{", ".join(leak.examples)}'

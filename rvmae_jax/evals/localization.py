@@ -129,8 +129,8 @@ class LocalizationEval(Evaluation):
       train = self._read(functions, learned)
     if len(test) < max(self.num_folds, 1) or not train:
       raise ValueError(
-        f'{len(train)} videos to learn from and {len(test)} to be asked about '
-        f'are too few for num_folds={self.num_folds}.'
+        f'{len(train)} training videos and {len(test)} test videos are too few '
+        f'for num_folds={self.num_folds}.'
       )
     truths = [example.truth() for example in test]
     labels = np.concatenate([truth.labels for truth in truths])

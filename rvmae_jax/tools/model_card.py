@@ -128,7 +128,7 @@ def _read_evaluation(path: pathlib.Path, config: ConfigDict) -> dict[str, Any]:
   wanted = json.loads(config_utils.to_json(config))
   if found.get('untrained'):
     raise ValueError(
-      f'{path} was measured on fresh parameters (--untrained), which say '
+      f'{path} was measured with random weights (--untrained), which say '
       'nothing of the run; leave it out.'
     )
   other = found.get('run_config', wanted)

@@ -55,13 +55,13 @@ SIGNS = {
     1e-4,
     float('inf'),
     'the features of all clips are alike',
-    'Lower the learning rate or the weight of losses that ask for likeness.',
+    'Lower the learning rate or the weight of losses that make features alike.',
   ),
   'features/rank': Sign(
     1.1,
     float('inf'),
     'the features of clips differ in one direction alone',
-    'Lower the learning rate or the weight of losses that ask for likeness.',
+    'Lower the learning rate or the weight of losses that make features alike.',
   ),
 }
 # Of the sum of all weighted terms of the loss.

@@ -9,7 +9,7 @@ import numpy as np
 from rvmae_jax.visualize.lines import draw_panels
 
 _PANELS = {
-  'drift': 'drift from a fresh run',
+  'drift': 'drift from a new stream',
   'state_norm': 'norm of the state',
   'J': 'J of tracked objects',
   'resident_mib': 'memory of the process, MiB',

@@ -191,7 +191,7 @@ def test_untrained_weights_are_refused(run):
   path.write_text(
     json.dumps(json.loads(path.read_text()) | {'untrained': True})
   )
-  with pytest.raises(ValueError, match='fresh parameters'):
+  with pytest.raises(ValueError, match='random weights'):
     model_card.write_card(run, [run / 'evaluation'])
 
 

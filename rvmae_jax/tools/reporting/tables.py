@@ -190,8 +190,8 @@ def probe_tables(results: Mapping[str, Any]) -> str:
   error = 50 / math.sqrt(metrics['num_test'])  # Where accuracy is one half.
   table = page.table(('accuracy, %', *ENCODER_NAMES.values(), 'chance'), rows)
   note = page.note(
-    f'{metrics["num_classes"]} classes; learned from {metrics["num_train"]} '
-    f'videos, asked about {metrics["num_test"]} others (standard error at '
+    f'{metrics["num_classes"]} classes; trained on {metrics["num_train"]} '
+    f'videos, tested on {metrics["num_test"]} others (standard error at '
     f'most {error:.1f} points). Random weights: the same network before '
     'training. Per-frame features: its encoder without recurrence.'
   )
