@@ -38,7 +38,7 @@ def get_config(arg=None):
     videos = {'name': 'run', 'split': name, 'num_videos': num_videos, **look}
     return {'sources': {arg.source: videos}}
 
-  # 16 frames of 1,500 videos to learn from and of 504 to be asked about.
+  # 16 frames of 1,500 training videos and of 504 test videos.
   probe = quickstart.linear_probe.to_dict()
   for key in ('name', 'poolings'):
     del probe[key]

@@ -83,7 +83,7 @@ def get_config(arg=None):
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.batch_size = 16 if is_drawn else 8
-  # Every run is asked about the same frames, so they are as large for all.
+  # Every run is tested on the same frames, so they are as large for all.
   config.data = {'crop': {'size': (size, size)}}
   entry = {
     'dataset': {'name': arg.dataset},

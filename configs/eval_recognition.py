@@ -22,7 +22,7 @@ import ml_collections
 from rvmae_jax.config_utils import parse_arg
 from rvmae_jax.registry import check_known
 
-# Which split is asked about.
+# Which split is tested on.
 TESTED = {
   'ucf101': 'test',
   'hmdb51': 'test',

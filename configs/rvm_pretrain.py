@@ -143,7 +143,7 @@ def get_config(arg=None):
 
 
 def get_source(arg, split):
-  """The videos of a split: shards, a folder, or the embedded sprites."""
+  """The videos of a split: shards, a folder, or the built-in sprites."""
   if arg.shards:
     return {'name': 'shards', 'path': arg.shards, 'split': split}
   if arg.videos:

@@ -85,7 +85,7 @@ def get_config(arg=None):
 
 
 def get_source(arg, split):
-  """The user's videos or the embedded sprites."""
+  """The user's videos or the built-in sprites."""
   if arg.shards:
     return {'name': 'shards', 'path': arg.shards, 'split': split}
   return {'name': 'moving_sprites', 'split': split}

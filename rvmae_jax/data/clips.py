@@ -237,7 +237,7 @@ class StepGrid:
     """Frame indices of `steps` from a start at which they fit.
 
     The start is drawn from `rng`; without one it is the middle of all possible
-    starts. Where nothing fits, the video plays to and fro from its beginning.
+    starts. Where nothing fits, the video plays back and forth from its start.
 
     Args:
       steps: [n] from 0.

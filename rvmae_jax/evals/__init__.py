@@ -66,7 +66,7 @@ class Evaluation(abc.ABC):
     """Asks a network, given as `evals.functions.ModelFunctions`."""
 
   def test_files(self) -> list[str]:
-    """What is asked about of a dataset of its own, which is no source."""
+    """The test files of a dataset of its own, which is no source."""
     return []
 
   def first_frames(self) -> Any:

@@ -31,7 +31,7 @@ class AccuracyEval(Evaluation):
   """
 
   asks_classifier = True
-  # The classifier learned from clips of one kind, and is asked about such.
+  # The classifier is tested on clips of the kind that it learned from.
   as_trained = ('clip', 'crop')
 
   videos: Videos

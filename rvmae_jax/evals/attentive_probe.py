@@ -33,7 +33,7 @@ class AttentiveProbeEval(Probe):
 
   Heads with every learning rate and weight decay learn at once, see
   `heads.TrainedHeads`. The best of them on a held-out part of the training
-  videos (`validation_top1`), which none learned from, is asked about the test
+  videos (`validation_top1`), which none learned from, is tested on the test
   videos.
 
   Training videos are encoded once and their tokens kept in memory, in float16;

@@ -33,8 +33,7 @@ class RelativeBoxes(nn.Module):
 class BoxTrackingEval(ReadoutEval):
   """Mean IoU after the first frame; beside it that of the first box.
 
-  Only boxes that are known in the first frame of a clip, and in another, are
-  asked about.
+  Only boxes that are known in the first frame of a clip, and in another, count.
 
   Attributes:
     num_queries: boxes of a clip that are drawn for a step of training.

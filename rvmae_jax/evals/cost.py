@@ -34,7 +34,7 @@ class CostEval(Evaluation):
     batch_sizes: clips, or streams, at once.
     lengths: frames of a clip; a network leaves out what it cannot take.
     seconds: to measure each case for.
-    beside: name -> another network, with fresh parameters: `recipe`, a config
+    beside: name -> another network, with random weights: `recipe`, a config
       as for training ('configs/videomae.py:variant=B'), and `model`, changes to
       its model; or `model` alone, all of it.
   """

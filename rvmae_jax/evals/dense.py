@@ -33,8 +33,8 @@ class DenseEncoder:
     window: frames that a model of clips sees at once.
     chunk: frames that a recurrent model is given at once; changes the memory,
       not the features.
-    reset_every: frames after which a recurrent model's state is thrown away; 0
-      keeps it to the end.
+    reset_every: frames after which a recurrent model's state is reset; 0 keeps
+      it to the end.
     warm_up: times that a recurrent model is shown the first frame before it
       counts. A state that comes from zero takes a few frames to fill; until
       then features differ from later ones of the same thing.

@@ -118,7 +118,7 @@ class ModelFunctions:
     return other
 
   def untrained(self, video: np.ndarray, seed: int = 0) -> 'ModelFunctions':
-    """The same network with fresh parameters, to encode with but not predict.
+    """The same network with random weights, to encode with but not predict.
 
     Args:
       video: any [B, T, H, W, 3] uint8, for its shape.
@@ -135,7 +135,7 @@ class ModelFunctions:
     return other
 
   def fresh(self, model_config: Mapping, video: np.ndarray) -> 'ModelFunctions':
-    """Another network with fresh parameters, to encode with but not predict.
+    """Another network with random weights, to encode with but not predict.
 
     Args:
       model_config: as `config.model`.

@@ -63,10 +63,10 @@ class LocalizationEval(Evaluation):
   Attributes:
     videos: for the size of frames; nothing else is read of it.
     dataset: an entry of `LOCALIZATION_SETS` and its settings.
-    train, test: changes to it that choose the videos to learn from and to be
-      asked about; with a `name`, another entry.
-    num_folds: above 0: `train` is not read, and each of as many parts of the
-      test videos is asked about by a head that learned from the others.
+    train, test: changes to it that choose the videos to train and to test on;
+      with a `name`, another entry.
+    num_folds: above 0: `train` is not read, and a head is tested on each of as
+      many parts of the test videos after training on the others.
     encoders: what is compared, see `evals.features.ENCODERS`.
     thresholds: of tIoU.
     fps: frames that are read of a second, see `UntrimmedVideo.read`.

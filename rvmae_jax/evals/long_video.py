@@ -29,8 +29,8 @@ class LongVideoEval(Evaluation):
   """Drift, norm of the state, quality of tracking, and memory, by length.
 
   A recurrent network reads each video from its first frame on: `stream` carries
-  its state all the way, `reset_64` throws it away every 64 frames, `random` has
-  fresh parameters. A network of clips sees `windows` side by side; their
+  its state all the way, `reset_64` resets it every 64 frames, `random` has
+  random weights. A network of clips sees `windows` side by side; their
   features cannot drift, so that only tracking and memory are measured.
 
   Attributes:
@@ -41,7 +41,7 @@ class LongVideoEval(Evaluation):
     size: (height, width) of the frames that networks see; empty is the
       dataset's default, or the run's crop.
     lengths: frames after which to look, rising. Shorter videos are left out.
-    context: frames of a fresh run that the long one is compared with.
+    context: frames of a new stream that the long one is compared with.
     reset_every: of `reset_<N>`; 0 leaves it out.
     warm_up: see `evals.dense.DenseEncoder`.
     num_videos: to average over.
@@ -79,9 +79,9 @@ class LongVideoEval(Evaluation):
   def run(self, functions: ModelFunctions) -> Result:
     """Numbers as `stream/length_64/J`, and `num_videos`.
 
-    Of a recurrent network: `cosine` of features with those of a fresh run over
-    the last `context` frames, mean over places; `drift`, their squared distance
-    in units of the variance of the fresh ones (0 the same, 2 no relation);
+    Of a recurrent network: `cosine` of features with those of a new stream
+    over the last `context` frames, mean over places; `drift`, their squared
+    distance in units of the variance of the new ones (0 the same, 2 unrelated);
     `state_norm`, mean over places. Of all: `J` of tracked objects, mean over
     the second half of the frames so far (`copy` has the first mask everywhere);
     `live_mib` of arrays and `resident_mib` of the process at the last video.

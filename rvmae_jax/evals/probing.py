@@ -59,8 +59,8 @@ class Probe(Evaluation):
     train: the videos to learn from.
     test: the videos to be tested on.
     encoders: what is probed, see `evals.features.ENCODERS`.
-    seeds: of all that is drawn (the fresh network, the held-out videos, the
-      order of training); from two up, numbers are means, with deviations.
+    seeds: of all that is drawn (random weights, the held-out videos, the order
+      of training); from two up, numbers are means, with deviations.
     num_clips: views of a test video in time.
     num_crops: views of each of them in space.
     strata: columns by whose values accuracies are split, see `evals.strata`.

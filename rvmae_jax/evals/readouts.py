@@ -67,7 +67,7 @@ class ReadoutEval(SceneClips):
   """A readout head on a network; the same for the network and baselines.
 
   Heads with every learning rate learn at once from the training clips, and the
-  one that is best on the validation clips is asked about the test clips. Scores
+  one that is best on the validation clips is tested on the test clips. Scores
   are means over clips, with the standard error of that mean; over seeds, too.
   A clip is shown whole; a recurrent network reads it from a state of zeros.
 
@@ -78,7 +78,7 @@ class ReadoutEval(SceneClips):
     encoders: what is compared, see `evals.features.ENCODERS`; `pixels` are the
       colours of patches.
     learns: one of `LEARNS`. With 'all', each learning rate trains a copy of the
-      encoder, `trained` from the network's parameters and `random` from fresh
+      encoder, `trained` from the network's parameters and `random` from random
       ones; `pixels` have nothing to train but the head.
     network_rate: with 'all', the encoder's learning rate as a share of the
       head's.
@@ -88,7 +88,7 @@ class ReadoutEval(SceneClips):
     weight_decay: of all that learns.
     num_epochs: over the training clips, in batches of `videos.batch_size`.
     head: settings of the head, see `layers.readout`; by default as released.
-    seeds: of heads, batches and fresh parameters; from two up, numbers are
+    seeds: of heads, batches and random weights; from two up, numbers are
       means, with their deviation as `<name>_std`.
     num_pictures: test clips that are kept for pictures.
   """

@@ -41,7 +41,7 @@ class RetrievalEval(Evaluation):
     standardise: whether features are first brought to mean 0 and deviation 1
       over the gallery. The usual protocol does not.
     recall_at: how far down the ranking a hit counts.
-    seeds: of the fresh network; from two up, numbers are means, with
+    seeds: of random weights; from two up, numbers are means, with
       deviations.
     num_pictures: queries on the sheet, evenly spread.
     num_neighbours: of each of them.

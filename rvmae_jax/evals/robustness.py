@@ -38,11 +38,11 @@ _CLEAN = ('clean', 0)
 class RobustnessEval(Evaluation):
   """Accuracy and similarity of features of corrupted videos.
 
-  A linear probe learns from clean training videos and is asked about test
+  A linear probe learns from clean training videos and is tested on test
   videos, clean and with each corruption at each severity. Beside its accuracy
   stands the cosine similarity of corrupted and clean features of the same
   video, standardised by the training videos. How far shuffled and reversed
-  frames hurt tells how much the features make of time.
+  frames hurt shows how much the features depend on time.
 
   Attributes:
     train: the videos to learn from.

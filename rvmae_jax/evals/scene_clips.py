@@ -40,7 +40,7 @@ class Clip(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SceneClips(Evaluation):
-  """The clips that heads learn from, are chosen by, and are asked about.
+  """The clips that heads are trained, chosen and tested on.
 
   Attributes:
     videos: for the size of frames and the batch size; nothing is read of it.
@@ -89,11 +89,11 @@ class SceneClips(Evaluation):
     """What is known of these frames; None if there is nothing to ask."""
 
   def read_test(self) -> list[Clip]:
-    """The clips that are asked about."""
+    """The clips to test on."""
     return self._read('test', *self._chosen(self.test))
 
   def read_all(self) -> tuple[list[Clip], list[Clip], list[Clip]]:
-    """The clips to learn from, to choose by, and to be asked about.
+    """The clips to train on, to choose by, and to test on.
 
     Raises:
       ValueError: there are none, or a video is on two sides.

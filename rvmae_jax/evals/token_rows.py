@@ -46,7 +46,7 @@ class Networks:
   Args:
     functions: the network in question.
     encoders: it and its baselines, see `evals.features.ENCODERS`.
-    num_seeds: fresh networks of the encoder 'random'.
+    num_seeds: how many random networks the encoder 'random' stands for.
     videos: that they see first; the first seed is theirs.
 
   Attributes:
@@ -62,7 +62,7 @@ class Networks:
   ):
     self.names, self._encoders = {}, {}
     for encoder, number in itertools.product(encoders, range(num_seeds)):
-      # Only fresh networks differ from seed to seed.
+      # Only random networks differ from seed to seed.
       if not number or encoder == 'random':
         name = f'{encoder}_{number}'
         self._encoders[name] = make_encoder(

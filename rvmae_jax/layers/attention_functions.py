@@ -11,7 +11,7 @@ from jax.ad_checkpoint import checkpoint_name
 # What attention gives, before its last projection, and what else its backward
 # pass needs for not computing it again.
 OUTPUT = 'attention_output'
-# Of queries in a block, where logits are parted for a CPU's cache.
+# Of queries in a block, where logits are split for a CPU's cache.
 _FEW_QUERIES, _MANY_QUERIES = 32, 128
 
 
@@ -58,14 +58,14 @@ def blockwise_attention(
 
   Few heads at once and, if need be, blocks of their queries: their logits fit
   into a core's cache of 1 MiB. They are computed again in the backward pass.
-  Few queries are not parted, which would gain less than it takes to compile.
+  Few queries are not split, which would gain less than it takes to compile.
 
   Args:
     query: [B, Q, heads, d].
     key, value: [B, L, heads, d].
     mask: [Q, L] bool, True where the query sees the key; None is everywhere.
     max_logits: at once, about; no block is smaller than 32 queries.
-    short: so many queries, or fewer, are not parted.
+    short: so many queries, or fewer, are not split.
 
   Returns:
     [B, Q, heads, d] in the query's dtype, called `OUTPUT`.
@@ -75,7 +75,7 @@ def blockwise_attention(
     return named(heads_first_attention(query, key, value, mask))
   # Of one query in all rows, which stay together.
   logits = key.shape[0] * key.shape[1]
-  # Products of fewer queries are slower, so heads are parted first.
+  # Products of fewer queries are slower, so heads are split first.
   most = max_logits // (logits * min(num_queries, _MANY_QUERIES))
   at_once = _divisor(num_heads, most)
   block = max(_FEW_QUERIES, max_logits // (logits * at_once))

@@ -26,7 +26,7 @@ REMEDIES = {
   'replaced in training and counted in data/bad_videos.',
   'truncated': 'Copy or download it again; what is there can be used.',
   'size changes': 'Re-encode it at one size, or cut it where it changes.',
-  'short': 'Remove it, or sample shorter clips: a clip plays it to and fro.',
+  'short': 'Remove it, or sample shorter clips; clips play it back and forth.',
   'small': 'Remove it: it is no larger than a patch.',
   'missing': 'Correct the listing, or put the video in its place.',
   'leakage': 'Put all of them in one split, or keep one.',

@@ -34,7 +34,7 @@ def finetune_recipe(
   Args:
     config: of the comparison, with `finetune`.
     recipe: of the run.
-    init_from: what to start from; empty for fresh parameters.
+    init_from: what to start from; empty for random weights.
 
   Raises:
     ValueError: a change of an entry that the recipe does not have, or fewer

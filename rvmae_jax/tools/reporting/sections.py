@@ -72,16 +72,16 @@ CAPTIONS = {
   'accuracies': ('Probes beside their baselines', ''),
   'confusion': (
     'Confusion and calibration',
-    'Each row is a true class, with the share of it that was recognised; where '
-    'the rest went, in percent. To the right: of answers given with that '
-    'confidence, how many are right. Bars at the line keep their word; faint '
-    'ones stand for few answers.',
+    'Each row is a true class: the percentage that was recognised, and what '
+    'the rest was taken for. To the right: of answers given with that '
+    'confidence, how many are right. Bars that reach the line are calibrated; '
+    'faint ones stand for few answers.',
   ),
   'strata': (
     'Accuracy by group',
     'With 95 % intervals (Wilson); in brackets the number of videos.',
   ),
-  'recalls': ('Recall by depth of search', ''),
+  'recalls': ('Recall@k by k', ''),
   'neighbours': (
     'Nearest neighbours',
     'Left: frames of a query. Then its nearest neighbours, nearest first; of '
@@ -101,49 +101,50 @@ CAPTIONS = {
   'pca': (
     'Features through time',
     'The first three principal components of the recurrent features as red, '
-    "green and blue, each place's mean taken away; one projection for all "
-    'frames, so equal colours mean similar features. Frame t is encoded with '
-    'all frames before it.',
+    "green and blue, after subtracting each place's mean; one projection for "
+    'all frames, so equal colours mean similar features. Frame t is encoded '
+    'with all frames before it.',
   ),
   'gates': (
     'Gates through time',
-    'How much of the state each place renews (update gate) and how much of it '
-    'each place looks at (reset gate), as means over channels.',
+    'How much of the state each place replaces (update gate) and how much of '
+    'it each place reads (reset gate), as means over channels.',
   ),
-  'psnr': ('PSNR by how far ahead and how much hidden', ''),
+  'psnr': ('PSNR by gap and mask ratio', ''),
   'timelines': (
     'What happens when',
-    'Grey: true segments. Coloured: of each source as many proposals as there '
-    'are segments, the surest ones.',
+    'Grey: true segments. Coloured: the most confident proposals of each '
+    'source, as many as there are segments.',
   ),
   'tracks': (
-    'Labels handed on',
+    'Propagated labels',
     'Labels of the first frame, carried through the video by the similarity of '
     'features.',
   ),
   'depth': (
     'Depth',
-    'Near is light. Below each answer its error, as a share of the true depth.',
+    'Near is light. Below each prediction its error, as a share of the true '
+    'depth.',
   ),
   'points': (
     'Points followed',
-    'A hollow ring is a point that is said to be hidden; a white line leads to '
-    'where a visible point truly is.',
+    'A hollow ring is a point that is predicted to be hidden; a white line '
+    'leads to the true place of a visible point.',
   ),
-  'boxes': ('Boxes followed', 'Thin and white: where they truly are.'),
+  'boxes': ('Boxes followed', 'Thin and white: the true boxes.'),
   'lengths': (
-    'By frames read',
-    'The state carried all the way, thrown away now and then, and that of a '
-    'network that learned nothing.',
+    'By number of frames read',
+    'With the state kept throughout, with the state reset regularly, and with '
+    'random weights.',
   ),
   'robustness': ('Accuracy and similarity by severity', ''),
-  'corruptions': ('What was done to videos', ''),
+  'corruptions': ('Corrupted videos', ''),
   'maps': (
     'Rebuilt under several masks',
     'True frame, mean of what was rebuilt, its error, and the spread over '
     'masks.',
   ),
-  'spread': ('Does spread tell error?', ''),
+  'spread': ('Does the spread predict the error?', ''),
   'spectrum': ('Spectrum of features, and spread of their channels', ''),
   'cost': ('Time and memory', ''),
 }

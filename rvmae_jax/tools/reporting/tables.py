@@ -148,9 +148,9 @@ def _coherence(metrics: Mapping[str, float]) -> str:
     ],
   )
   note = page.note(
-    'Squared errors of pixels hidden in both frames. A still picture has the '
-    'energy of the true change as its first; along the true flow the truth '
-    'itself has some error, and a single colour none.'
+    'Squared errors of pixels hidden in both frames. For a still picture, the '
+    'error of the change is the energy of the true change. Along the flow, the '
+    'true video has some error too, and a single colour none.'
   )
   return page.join(table, note)
 
@@ -164,7 +164,7 @@ def probe_tables(results: Mapping[str, Any]) -> str:
   }
   if not probes:
     return page.paragraph(
-      'These videos carry no labels, or only one: nothing was probed.'
+      'These videos carry no labels, or only one class: nothing was probed.'
     )
   rows, of_network = [], {}
   for alias, metrics in probes.items():
@@ -190,10 +190,10 @@ def probe_tables(results: Mapping[str, Any]) -> str:
   error = 50 / math.sqrt(metrics['num_test'])  # Where accuracy is one half.
   table = page.table(('accuracy, %', *ENCODER_NAMES.values(), 'chance'), rows)
   note = page.note(
-    f'{metrics["num_classes"]} classes; trained on {metrics["num_train"]} '
-    f'videos, tested on {metrics["num_test"]} others (standard error at '
-    f'most {error:.1f} points). Random weights: the same network before '
-    'training. Per-frame features: its encoder without recurrence.'
+    f'{metrics["num_classes"]} classes; {metrics["num_train"]} training and '
+    f'{metrics["num_test"]} test videos (standard error at most {error:.1f} '
+    'points). Random weights: the same network before training. Per-frame '
+    'features: its encoder without recurrence.'
   )
   return page.join(table, note, _of_network(of_network))
 
@@ -214,8 +214,8 @@ def _of_network(probes: Mapping[str, Mapping[str, float | None]]) -> str:
   heads = 'of the trained network, %', *(_OF_NETWORK[name] for name in columns)
   note = page.note(
     'Validation: the held-out part of the training videos by which penalty or '
-    'head was chosen. Calibration error: how far confidence is off the share '
-    'that is right, over 15 bins.'
+    'head was chosen. Calibration error: how far confidence differs from the '
+    'share that is right, over 15 bins.'
   )
   return page.join(page.table(heads, rows), note)
 
