@@ -9,6 +9,7 @@ from typing import Any
 
 from rvmae_jax.visualize.style import COLOURS, new_figure, styled
 
+_MOST_MARKS = 6  # On a doubling axis; more values get powers of two.
 _DASHES = '-', '--', ':'
 _DIGEST = 'Description'  # A name that PNG knows for text.
 
@@ -60,6 +61,9 @@ def draw_panels(picture: Mapping[str, Any]) -> Any:
       scale('log', base=2)
       getattr(axes, f'{axis}axis').set_major_formatter('{x:g}')
       axes.minorticks_off()
+    marks = sorted({x for line in panel['lines'] for x in line['x']})
+    if 'x' in panel.get('log', '') and len(marks) <= _MOST_MARKS:
+      axes.set_xticks(marks)
   handles = {}
   for axes in axes_of:
     for handle, name in zip(*axes.get_legend_handles_labels()):

@@ -16,3 +16,25 @@ def test_all_names_are_on_the_picture(num_panels):
   assert [text.get_text() for text in legend.get_texts()] == [*names]
   box, page = legend.get_window_extent(), figure.bbox
   assert page.x0 <= box.x0 and box.x1 <= page.x1
+
+
+@pytest.mark.parametrize(
+  'values, marks',
+  [
+    ([4800, 14400, 48000], ['4800', '14400', '48000']),
+    ([1, 2, 3, 4, 5, 6, 7, 8], ['1', '2', '4', '8']),
+  ],
+)
+def test_few_values_on_a_doubling_axis_are_its_marks(values, marks):
+  line = {'name': 'rvm', 'x': values, 'y': values}
+  panel = {'x': 'clips', 'y': 'probe', 'log': 'x', 'lines': [line]}
+  figure = draw_panels({'panels': [panel]})
+  figure.canvas.draw()
+  (axes,) = figure.axes
+  low, high = axes.get_xlim()
+  shown = [
+    text.get_text()
+    for text in axes.get_xticklabels()
+    if low <= text.get_position()[0] <= high
+  ]
+  assert shown == marks
