@@ -18,12 +18,14 @@ def wilson_interval(num_right: float, num: int) -> tuple[float, float]:
   Returns:
     The lower and the upper end.
   """
-  share, z2 = num_right / num, _Z_95**2
+  share, z2 = float(num_right / num), _Z_95**2
   centre = (share + z2 / (2 * num)) / (1 + z2 / num)
   spread = np.sqrt(share * (1 - share) / num + z2 / (4 * num**2))
   half = float(_Z_95 * spread / (1 + z2 / num))
-  # Rounding must not leave the range.
-  return max(0.0, float(centre) - half), min(1.0, float(centre) + half)
+  # Whatever is rounded, the share lies in its interval: at 0 and at 1 it is one
+  # of the ends.
+  low, high = float(centre) - half, float(centre) + half
+  return max(0.0, min(low, share)), min(1.0, max(high, share))
 
 
 def bootstrap_interval(values: np.ndarray) -> tuple[float, float]:

@@ -19,6 +19,14 @@ def test_all_right_reaches_one_and_still_has_a_width():
   assert high == pytest.approx(1) and low < 0.8
 
 
+def test_a_share_lies_in_its_interval_to_the_last_bit():
+  # Bars of an error must not have a negative length.
+  for num in range(1, 50):
+    for num_right in range(num + 1):
+      low, high = wilson_interval(num_right, num)
+      assert 0 <= low <= num_right / num <= high <= 1
+
+
 def test_the_interval_holds_the_truth_about_95_times_in_100():
   right = np.random.default_rng(0).binomial(50, 0.3, 2000)
   inside = [
