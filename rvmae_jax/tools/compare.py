@@ -41,7 +41,7 @@ from rvmae_jax.training.environment import typed_command
 from rvmae_jax.training.logging import show_own_lines
 from rvmae_jax.visualize.comparison import draw_comparison
 
-_NUM_DRAWN = 3  # Columns of the table in the picture, from the first.
+_NUM_DRAWN = 3  # Accuracies of the table in the picture, from the first.
 
 
 def compare(
@@ -152,8 +152,9 @@ def write_table(
   (workdir / 'table.md').write_text(text)
   # Where all spent the same FLOPs, they differ in clips.
   cost = 'clips' if config.budget.unit == 'flops' else 'flops'
-  if any(first in row['mean'] for row in rows):
-    drawn = dict(config.columns[:_NUM_DRAWN])
+  accuracies = [c for c in config.columns if compare_table.is_share(c[0])]
+  drawn = dict(accuracies[:_NUM_DRAWN])
+  if drawn and any(next(iter(drawn)) in row['mean'] for row in rows):
     figure = draw_comparison(rows, drawn, cost)
     figure.savefig(workdir / 'accuracy.png', dpi=150)
   return rows

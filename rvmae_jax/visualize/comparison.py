@@ -41,8 +41,12 @@ def draw_comparison(
   figure.legend(ncols=5, loc='outside upper center')
 
   heading, unit = _COSTS[cost]
-  spent = [row['mean'].get(cost, 0) / unit for row in rows]
-  right.barh(range(len(rows)), spent, height=0.55, color=TEXT, alpha=0.5)
+  for place, row in enumerate(rows):
+    spent = row['mean'].get(cost)
+    if spent is None:  # No bar would mean that it was free.
+      right.text(0, place, ' not counted', va='center', fontsize=8)
+    else:
+      right.barh(place, spent / unit, height=0.55, color=TEXT, alpha=0.5)
   right.set_xlabel(heading)
   right.tick_params(axis='y', length=0)
   return figure

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from rvmae_jax.visualize.style import COLOURS, new_figure, styled
+from rvmae_jax.visualize.style import looks, new_figure, styled
 
 # name -> (steps [n], values [n])
 History = Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -63,7 +63,7 @@ def draw_curves(
   for axes, (title, curves) in zip(
     figure.subplots(1, len(panels), squeeze=False)[0], panels.items()
   ):
-    for (label, name), colour in zip(curves.items(), COLOURS):
+    for (label, name), (line, colour) in zip(curves.items(), looks()):
       steps, values = history[name]
       faint = len(steps) >= 100
       if faint:
@@ -72,6 +72,7 @@ def draw_curves(
       axes.plot(
         steps,
         values,
+        line,
         color=colour,
         label=label,
         marker='.' if len(steps) <= 20 else None,

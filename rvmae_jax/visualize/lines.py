@@ -1,16 +1,14 @@
 """Lines over a common axis, drawn from numbers that JSON holds."""
 
 import hashlib
-import itertools
 import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from rvmae_jax.visualize.style import COLOURS, new_figure, styled
+from rvmae_jax.visualize.style import looks, new_figure, styled
 
 _MOST_MARKS = 6  # On a doubling axis; more values get powers of two.
-_DASHES = '-', '--', ':'
 _DIGEST = 'Description'  # A name that PNG knows for text.
 
 
@@ -30,18 +28,18 @@ def draw_panels(picture: Mapping[str, Any]) -> Any:
   names = dict.fromkeys(
     line['name'] for panel in panels for line in panel['lines']
   )
-  styles = dict(zip(names, itertools.product(_DASHES, COLOURS)))
+  styles = dict(zip(names, looks()))
   figure = new_figure(
     picture.get('width', 1 + 3.2 * len(panels)), picture.get('height', 3)
   )
   axes_of = figure.subplots(1, len(panels), squeeze=False)[0]
   for axes, panel in zip(axes_of, panels):
     for line in panel['lines']:
-      dash, colour = styles[line['name']]
+      look, colour = styles[line['name']]
       axes.plot(
         line['x'],
         line['y'],
-        dash,
+        look,
         color=colour,
         label=line['name'],
         marker='.' if len(line['x']) <= 20 else None,

@@ -4,7 +4,7 @@ import collections
 from collections.abc import Mapping
 from typing import Any
 
-from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, styled
+from rvmae_jax.visualize.style import COLOURS, LINES, TEXT, new_figure, styled
 
 # (method, which frames) -> number on the horizontal axis -> PSNR in dB.
 Curves = Mapping[tuple[str, str], Mapping[float, float]]
@@ -16,7 +16,6 @@ METHODS = {
   'mean_colour': 'mean colour',
   'patch_mean': 'true patch means',
 }
-_LINES = ('-', '--', ':', '-.')
 
 
 def psnr_figures(metrics: Mapping[str, float]) -> dict[str, Any]:
@@ -67,7 +66,7 @@ def draw_psnr(panels: Mapping[str, Curves]) -> Any:
       axes.plot(
         *zip(*sorted(points.items())),
         color=COLOURS[colour % len(COLOURS)],
-        linestyle=_LINES[place] if of_frames else '-',
+        linestyle=LINES[place] if of_frames else '-',
         marker='.',
         label=f'{method}, {of_frames}' if of_frames else method,
       )

@@ -7,8 +7,8 @@ import numpy as np
 
 from rvmae_jax.visualize.spacing import spread
 from rvmae_jax.visualize.style import (
-  COLOURS,
   TEXT,
+  looks,
   name_row,
   new_figure,
   show,
@@ -62,7 +62,7 @@ def draw_robustness(
   for axes, (title, (table, clean)) in zip(
     figure.subplots(1, 2), panels.items()
   ):
-    for name, row, colour, line in zip(names, table, *_looks(len(names))):
+    for name, row, (line, colour) in zip(names, table, looks()):
       axes.plot(
         [0, *severities],
         [clean, *row],
@@ -82,13 +82,6 @@ def draw_robustness(
     axes.margins(x=0.02)
     _name_curves(axes, names, severities[-1], table[:, -1])
   return figure
-
-
-def _looks(count: int) -> tuple[list[str], list[str]]:
-  """Colours and lines that tell the curves apart."""
-  colours = [COLOURS[i % len(COLOURS)] for i in range(count)]
-  lines = [('-', '--', ':')[i // len(COLOURS) % 3] for i in range(count)]
-  return colours, lines
 
 
 def _name_curves(

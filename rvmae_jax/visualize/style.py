@@ -1,13 +1,15 @@
 """How all figures look: plain, and legible on a light and on a dark page."""
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 # Between black and white, so that it reads on either.
 TEXT = '#7f7f7f'
 # Told apart with any colour vision (after Okabe and Ito).
 COLOURS = '#2f86c8', '#e0892b', '#17a17c', '#b46fa3'
+LINES = '-', '--', ':', '-.'
 
 _STYLE = {
   'axes.edgecolor': TEXT,
@@ -47,6 +49,11 @@ def styled(draw: Callable) -> Callable:
       return draw(*args, **kwargs)
 
   return draw_styled
+
+
+def looks() -> Iterator[tuple[str, str]]:
+  """Lines and colours that tell curves apart, without end: 16 different."""
+  return itertools.cycle(itertools.product(LINES, COLOURS))
 
 
 def new_figure(width: float, height: float) -> Any:

@@ -45,6 +45,18 @@ def test_every_method_runs_with_every_seed_and_gets_a_row(tmp_path):
   assert (tmp_path / 'accuracy.png').exists()
 
 
+def test_the_picture_shows_accuracies_alone(tmp_path, monkeypatch):
+  drawn = []
+  draw = compare.draw_comparison
+  monkeypatch.setattr(
+    compare, 'draw_comparison', lambda *a: drawn.append(a[1]) or draw(*a)
+  )
+  columns = ('rebuilt/psnr_hidden', 'PSNR, dB'), (ACCURACY, 'probe')
+  start = _StandIn(comparison(columns=columns))
+  compare.compare(start.config, tmp_path, start)
+  assert drawn[-1] == {ACCURACY: 'probe'}
+
+
 def test_a_finished_run_is_not_run_again_unless_its_settings_change(tmp_path):
   start = _StandIn(comparison())
   compare.compare(start.config, tmp_path, start)

@@ -11,18 +11,20 @@ def test_methods_are_lines_with_accuracies_and_cost():
   rows = [
     _row('trained', 0.1, **{'probe/top1': 0.8, 'tuned': 0.9, 'flops': 2e13}),
     _row('random', **{'probe/top1': 0.2, 'probe/chance': 0.1, 'flops': 0}),
+    _row('uncounted', **{'probe/top1': 0.3}),
     _row('failed'),
   ]
   names = {'probe/top1': 'probe', 'tuned': 'fine-tuned'}
   figure = draw_comparison(rows, names, 'flops')
   figure.draw_without_rendering()
   left, right = figure.axes
-  assert [t.get_text() for t in left.get_yticklabels()] == ['trained', 'random']
+  names = [label.get_text() for label in left.get_yticklabels()]
+  assert names == ['trained', 'random', 'uncounted']
   probe, tuned = left.containers
-  assert probe.lines[0].get_xydata().tolist() == [[80, 0], [20, 1]]
+  assert probe.lines[0].get_xydata().tolist() == [[80, 0], [20, 1], [30, 2]]
   assert tuned.lines[0].get_xydata().tolist() == [[90, 0]]
-  [bars] = right.containers
-  assert [bar.get_width() for bar in bars] == [20, 0]
+  assert [bar.get_width() for bar in right.patches] == [20, 0]
+  assert [text.get_text() for text in right.texts] == [' not counted']
 
 
 def test_a_line_of_chance():

@@ -115,6 +115,13 @@ def test_history_and_its_curves(tmp_path):
     curves.draw_curves(history, {'Absent': {'none': 'nothing'}})
 
 
+def test_no_curve_is_left_out():
+  names = {f'gap {n}': f'gap_{n}' for n in range(5)}
+  history = {name: (np.arange(3), np.ones(3)) for name in names.values()}
+  [axes] = curves.draw_curves(history, {'Gain': names}).axes
+  assert [line.get_label() for line in axes.lines] == [*names]
+
+
 def test_draw_writes_files_and_passes_over_what_has_no_figure(tmp_path):
   metrics = {'chance': 0.5, 'trained/mean/top1': 0.75}
   [path] = visualize.draw('linear_probe', {}, metrics, tmp_path / 'new')

@@ -5,6 +5,15 @@ import pytest
 from rvmae_jax.visualize.lines import draw_panels
 
 
+def test_every_line_has_a_look_of_its_own():
+  lines = [{'name': f'{n}', 'x': [0, 1], 'y': [0, n]} for n in range(16)]
+  figure = draw_panels({'panels': [{'x': '', 'y': '', 'lines': lines}]})
+  looks = {
+    (line.get_linestyle(), line.get_color()) for line in figure.axes[0].lines
+  }
+  assert len(looks) == 16
+
+
 @pytest.mark.parametrize('num_panels', [1, 2, 3])
 def test_all_names_are_on_the_picture(num_panels):
   names = 'rvm', 'rvmae', 'videomae', 'vanilla_mae', 'image_mae', 'siammae'
