@@ -15,7 +15,6 @@ import json
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -38,12 +37,11 @@ from rvmae_jax.tools.card.markdown import (
   settings,
   table,
 )
+from rvmae_jax.tools.measured import EVALUATION, METRICS, read_measured
+from rvmae_jax.visualize.curves import read_lines
 
 # In the workdir of a run, by default.
 CARD = 'MODEL_CARD.md'
-EVALUATION = 'evaluation'
-# In that of an evaluation.
-METRICS = 'metrics.json'
 INTENDED_USE = (
   'Research on representations of video: its features as they are, or as a '
   'start for fine-tuning, on videos like those that it was trained and '
@@ -54,8 +52,6 @@ OUT_OF_SCOPE = (
   'use where an error does harm: nothing here was measured for them.'
 )
 NOT_KNOWN = Markdown('*Not known.*')
-# What a run keeps for life; it may be made longer.
-_IDENTITY = ('model', 'objective', 'seed')
 
 
 def write_card(
@@ -92,7 +88,8 @@ def write_card(
     found = workdir / EVALUATION
     evaluations = [found] if (found / METRICS).exists() else []
   paths = [pathlib.Path(folder) / METRICS for folder in evaluations]
-  measured = [_read_evaluation(path, config) for path in paths]
+  run_config = json.loads(config_utils.to_json(config))
+  measured = [read_measured(path, run_config) for path in paths]
   results = {}
   for folder, found in zip(_folder_names(paths), measured):
     for alias, result in found['evaluations'].items():
@@ -115,30 +112,6 @@ def write_card(
   for title, text in sections.items():
     parts += [heading(2, title), text]
   return '\n\n'.join(parts) + '\n'
-
-
-def _read_evaluation(path: pathlib.Path, config: ConfigDict) -> dict[str, Any]:
-  """What an evaluation has measured, if it was of a run with this config."""
-  if not path.exists():
-    raise FileNotFoundError(
-      f'No {path.name} in {path.parent}; --evaluation must be the --workdir of '
-      'an evaluation that is complete.'
-    )
-  found = files.read_json(path)
-  wanted = json.loads(config_utils.to_json(config))
-  if found.get('untrained'):
-    raise ValueError(
-      f'{path} was measured with random weights (--untrained), which say '
-      'nothing of the run; leave it out.'
-    )
-  other = found.get('run_config', wanted)
-  differing = [k for k in _IDENTITY if other.get(k) != wanted[k]]
-  if differing:
-    raise ValueError(
-      f'{path} was measured on another run ({found.get("checkpoint")}): its '
-      f'config differs in {", ".join(differing)}.'
-    )
-  return found
 
 
 def _folder_names(paths: Sequence[pathlib.Path]) -> list[str]:
@@ -205,7 +178,7 @@ def _training(
     )
   environment, path = {}, workdir / 'environment.json'
   if path.exists():
-    environment = json.loads(path.read_text())
+    environment = files.read_json(path)
   versions = ', '.join(
     f'{name} {version}'
     for name, version in environment.items()
@@ -229,14 +202,14 @@ def _progress(path: pathlib.Path) -> tuple[int, float, int]:
   if not path.exists():
     return 0, 0.0, 0
   last, seconds, timed_steps = 0, 0.0, 0
-  for line in path.read_text().splitlines():
-    row = json.loads(line)
-    if 'loss' not in row:
-      continue  # Evaluations between two lines of the log.
-    if row.get('steps_per_s'):
-      timed_steps += row['step'] - last
-      seconds += (row['step'] - last) / row['steps_per_s']
-    last = row['step']
+  with files.naming(path, 'is not a log of a run, or is damaged'):
+    for row in read_lines(path):
+      if 'loss' not in row:
+        continue  # Evaluations between two lines of the log.
+      if row.get('steps_per_s'):
+        timed_steps += row['step'] - last
+        seconds += (row['step'] - last) / row['steps_per_s']
+      last = row['step']
   return last, seconds, timed_steps
 
 

@@ -3,7 +3,7 @@
   python -m rvmae_jax.tools.report --workdir runs/quickstart
 
 Reads the run's config.json and metrics.jsonl, and metrics.json and the pictures
-of `rvmae_jax.evaluate`. What is missing is left out, and the report says so.
+of `rvmae_jax.evaluate`. What is missing is left out.
 """
 
 import io
@@ -16,7 +16,9 @@ from etils import epath
 
 from rvmae_jax import config_utils, files
 from rvmae_jax.commands import run_command
+from rvmae_jax.data.writing import write_whole
 from rvmae_jax.evals import leakage
+from rvmae_jax.tools.measured import EVALUATION, METRICS, read_measured
 from rvmae_jax.tools.reporting.sections import evaluation_sections
 from rvmae_jax.tools.reporting.tables import (
   find_metrics,
@@ -37,21 +39,23 @@ _PREFERRED = 'mean_std_8'
 
 def write_report(
   workdir: epath.PathLike,
-  evaluation: epath.PathLike,
+  evaluation: epath.PathLike | None,
   out: epath.PathLike,
 ) -> None:
   """Writes the report of a run.
 
   Args:
     workdir: of the run; all three may be in a bucket (gs://).
-    evaluation: workdir of `rvmae_jax.evaluate`.
+    evaluation: workdir of `rvmae_jax.evaluate`; None means the folder
+      `evaluation` of the run, if it is there.
     out: the file to write.
 
   Raises:
-    FileNotFoundError: `workdir` holds no run.
-    ValueError: a file is damaged; it is named.
+    FileNotFoundError: `workdir` holds no run, or `evaluation` nothing.
+    ValueError: a file is damaged; it is named. Or the evaluation is of another
+      run, or of untrained weights.
   """
-  workdir, evaluation = epath.Path(workdir), epath.Path(evaluation)
+  workdir = epath.Path(workdir)
   if not (workdir / 'config.json').exists():
     raise FileNotFoundError(
       f'No config.json in {workdir}; --workdir must be that of a training run.'
@@ -66,11 +70,13 @@ def write_report(
   if path.exists():
     with files.naming(path, 'is not a log of a run, or is damaged'):
       problems = find_spans(read_lines(path), config)
-  path = evaluation / 'metrics.json'
-  measured = files.read_json(path) if path.exists() else {'evaluations': {}}
+  measured, path = {'evaluations': {}}, workdir / EVALUATION / METRICS
+  if evaluation is not None or path.exists():
+    path = epath.Path(evaluation or path.parent) / METRICS
+    measured = read_measured(path, config)
   with files.naming(path, 'is nothing that evaluate writes', remedy=''):
     results = measured['evaluations']
-    sections = evaluation_sections(results, evaluation)
+    sections = evaluation_sections(results, path.parent)
     body += [
       _findings(results, problems),
       page.contents([heading for heading, _ in sections]),
@@ -82,7 +88,7 @@ def write_report(
     ]
   # Names of files may hold bytes that are no text.
   text = page.page(title, body).encode(errors='backslashreplace')
-  epath.Path(out).write_bytes(text)
+  write_whole(epath.Path(out), text)
 
 
 def _origin(config: Mapping[str, Any]) -> str:
@@ -161,10 +167,12 @@ def _draw_curves(history: Mapping[str, Any]) -> str:
   # The trainer writes what its evaluations find as <alias>/gap_<n>/gain_db, or
   # for clips as <alias>/gain_db.
   gains = {
-    name.split('/')[-2].replace('_', ' '): name
+    name.removesuffix('/gain_db').replace('/', ', ').replace('_', ' '): name
     for name in history
     if name.endswith('/gain_db')
   }
+  if len({name.partition('/')[0] for name in gains.values()}) == 1:
+    gains = {label.rpartition(', ')[2]: name for label, name in gains.items()}
   panels = {
     'Training loss': {'loss': 'loss'},
     'PSNR on hidden patches, dB': {'training clips': 'psnr_hidden'},
@@ -216,7 +224,7 @@ def main(args: flags.FlagValues) -> None:
   """Writes the report that the flags ask for."""
   workdir = epath.Path(args.workdir)
   out = epath.Path(args.out or workdir / 'report.html')
-  write_report(workdir, args.evaluation or workdir / 'evaluation', out)
+  write_report(workdir, args.evaluation, out)
   print(f'{out} ({out.stat().length / 1e6:.1f} MB)')
 
 

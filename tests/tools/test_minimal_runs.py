@@ -38,7 +38,7 @@ def test_the_least_of_a_recipe_is_reported(path, tmp_path, monkeypatch):
   parts = build_parts(config)  # It trains.
   monkeypatch.setattr(model_card, 'build_parts', lambda config: parts)
   (tmp_path / 'config.json').write_text(to_json(config))
-  write_report(tmp_path, tmp_path / 'evaluation', tmp_path / 'report.html')
+  write_report(tmp_path, None, tmp_path / 'report.html')
   name = config.model.name.upper()
   assert f'<h1>{name}</h1>' in (tmp_path / 'report.html').read_text()
   assert model_card.write_card(tmp_path).startswith(f'# {name}\n')

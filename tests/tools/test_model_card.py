@@ -113,6 +113,21 @@ def test_a_card_says_what_the_run_left(run, capsys):
   assert '2 facts are unknown' in capsys.readouterr().out
 
 
+def test_a_line_of_the_log_that_was_cut_short_is_left_out(run, monkeypatch):
+  monkeypatch.setattr(model_card, 'build_parts', _fail)
+  log = run / 'metrics.jsonl'
+  log.write_text(log.read_text() + '\n{"step": 4, "lo')
+  assert 'Steps: 3 of 4' in model_card.write_card(run)
+  for name, content in (
+    ('metrics.jsonl', '{"loss": 1}'),
+    ('environment.json', '[1]'),
+  ):
+    (run / name).write_text(content)
+    with pytest.raises(ValueError, match=f'{name} is not'):
+      model_card.write_card(run)
+    (run / name).unlink()
+
+
 def test_what_is_missing_is_said_to_be_missing(run, monkeypatch):
   for name in ('training_manifest.json', 'environment.json', 'metrics.jsonl'):
     (run / name).unlink()

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from rvmae_jax import visualize
+from rvmae_jax.tools import report
 from rvmae_jax.tools.report import write_report
 
 _CONFIG = {
@@ -181,6 +182,47 @@ def test_says_that_videos_carry_no_labels(run):
 def test_a_folder_without_a_run_is_an_error(tmp_path):
   with pytest.raises(FileNotFoundError, match='No config'):
     write_report(tmp_path, tmp_path, tmp_path / 'report.html')
+
+
+@pytest.mark.parametrize(
+  ('other', 'why'),
+  [
+    ({'run_config': _CONFIG | {'seed': 7}}, 'another run .* differs in seed'),
+    ({'untrained': True}, 'with random weights'),
+  ],
+)
+def test_numbers_of_another_network_are_refused(run, tmp_path, other, why):
+  run(linear_probe=_PROBE)
+  path = tmp_path / 'evaluation/metrics.json'
+  path.write_text(json.dumps(json.loads(path.read_text()) | other))
+  with pytest.raises(ValueError, match=why):
+    write_report(tmp_path, None, tmp_path / 'report.html')
+
+
+def test_an_evaluation_that_is_named_must_be_there(run, tmp_path):
+  run()
+  with pytest.raises(FileNotFoundError, match=r'in .*evalution; --eval'):
+    write_report(tmp_path, tmp_path / 'evalution', tmp_path / 'report.html')
+
+
+def test_gains_of_every_evaluation_are_drawn(run, tmp_path, monkeypatch):
+  drawn = []
+  draw = report.draw_curves
+  monkeypatch.setattr(
+    report, 'draw_curves', lambda *a: drawn.append(a[1]) or draw(*a)
+  )
+  names = ('near/gap_4/gain_db', 'far/gap_4/gain_db', 'clips/gain_db')
+  run()
+  log = tmp_path / 'metrics.jsonl'
+  for aliases, labels in (
+    (names, ['near, gap 4', 'far, gap 4', 'clips']),
+    (names[:1], ['gap 4']),
+  ):
+    line = {'step': 1, 'loss': 1.0, **dict.fromkeys(aliases, 2.0)}
+    log.write_text(json.dumps(line))
+    write_report(tmp_path, None, tmp_path / 'report.html')
+    *_, gains = drawn[-1].values()
+    assert [*gains] == labels
 
 
 def test_rebuilt_clips_have_a_table_of_their_own(run):

@@ -1,0 +1,53 @@
+"""What `rvmae_jax.evaluate` has measured of a run, for pages about that run."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+
+from rvmae_jax import files
+
+# In the workdir of a run, by default.
+EVALUATION = 'evaluation'
+# In that of an evaluation.
+METRICS = 'metrics.json'
+# What a run keeps for life; it may be made longer.
+_IDENTITY = ('model', 'objective', 'seed')
+
+
+def read_measured(
+  path: epath.PathLike, config: Mapping[str, Any]
+) -> dict[str, Any]:
+  """What an evaluation has measured, if it was of the run with this config.
+
+  Args:
+    path: of its metrics.json; may be in a bucket (gs://).
+    config: of the run, as its config.json has it.
+
+  Raises:
+    FileNotFoundError: there is none.
+    ValueError: it is damaged, or is of another run or of untrained weights.
+  """
+  path = epath.Path(path)
+  if not path.exists():
+    raise FileNotFoundError(
+      f'No {path.name} in {path.parent}; --evaluation must be the --workdir of '
+      'an evaluation that is complete.'
+    )
+  found = files.read_json(path)
+  if found.get('untrained'):
+    raise ValueError(
+      f'{path} was measured with random weights (--untrained), which say '
+      'nothing of the run; leave it out.'
+    )
+  wanted = json.loads(json.dumps(config))  # Lists for tuples.
+  other = found.get('run_config', wanted)
+  with files.naming(path, 'is nothing that evaluate writes', remedy=''):
+    differing = [k for k in _IDENTITY if other.get(k) != wanted.get(k)]
+  if differing:
+    raise ValueError(
+      f'{path} was measured on another run ({found.get("checkpoint")}): its '
+      f'config differs in {", ".join(differing)}.'
+    )
+  return found
