@@ -32,6 +32,7 @@ from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.data.locking import FolderLock
 from rvmae_jax.data.processes import end_with_parent
+from rvmae_jax.data.writing import whole_file, write_whole
 from rvmae_jax.registry import near_names
 from rvmae_jax.tools.comparison import table as compare_table
 from rvmae_jax.tools.comparison.processes import Job, Processes
@@ -147,16 +148,17 @@ def write_table(
     'environment': environments[0] if environments else {},
     'rows': rows,
   }
-  (workdir / 'table.json').write_text(json.dumps(table, indent=2))
+  write_whole(workdir / 'table.json', json.dumps(table, indent=2))
   text = compare_table.format_markdown(rows, config.columns)
-  (workdir / 'table.md').write_text(text)
+  write_whole(workdir / 'table.md', text)
   # Where all spent the same FLOPs, they differ in clips.
   cost = 'clips' if config.budget.unit == 'flops' else 'flops'
   accuracies = [c for c in config.columns if compare_table.is_share(c[0])]
   drawn = dict(accuracies[:_NUM_DRAWN])
   if drawn and any(next(iter(drawn)) in row['mean'] for row in rows):
     figure = draw_comparison(rows, drawn, cost)
-    figure.savefig(workdir / 'accuracy.png', dpi=150)
+    with whole_file(workdir / 'accuracy.png') as partial:
+      figure.savefig(partial, format='png', dpi=150)
   return rows
 
 

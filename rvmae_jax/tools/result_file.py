@@ -93,7 +93,8 @@ def format_cell(cell: Any, digits: int | None = None) -> str:
 def needed_digits(cells: Sequence[Any]) -> int:
   """After the point, so that the largest number has three or four in all."""
   values = [c[0] if isinstance(c, list) else c for c in cells if c is not None]
-  largest = max(map(abs, values), default=0)
+  # A network that has learned nothing may have NaN for a figure.
+  largest = max(map(abs, filter(math.isfinite, values)), default=0)
   return max(0, 2 - math.floor(math.log10(largest))) if largest else 1
 
 

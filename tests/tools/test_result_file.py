@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rvmae_jax.tools.result_file import format_cell, write_result
+from rvmae_jax.tools.result_file import format_cell, needed_digits, write_result
 
 
 def test_a_result_has_its_table_and_its_origin(tmp_path, monkeypatch):
@@ -39,3 +39,10 @@ def test_a_result_has_its_table_and_its_origin(tmp_path, monkeypatch):
 )
 def test_cells(cell, digits, text):
   assert format_cell(cell, digits) == text
+
+
+def test_a_figure_that_is_no_number_hides_none():
+  assert needed_digits([float('nan'), [20.5, 1.0], None, float('inf')]) == 1
+  assert needed_digits([0.0123]) == 4
+  assert needed_digits([float('nan')]) == 1
+  assert format_cell(float('nan'), 1) == 'nan'

@@ -26,7 +26,8 @@ def summarize(
 
   Args:
     workdir: of `tools/compare`.
-    drawn: names of curves that make a picture, a panel each.
+    drawn: names of curves that make a picture, a panel each; such as are logged
+      in the steps in which the loss is.
 
   Returns:
     What `tools/results` needs, and besides: `config`, the settings that all
@@ -35,6 +36,7 @@ def summarize(
 
   Raises:
     FileNotFoundError: no comparison is there, or none of its runs is finished.
+    ValueError: no run has a curve that is to be drawn.
   """
   table, rows, results = _read(workdir)
   curves = {
@@ -54,8 +56,10 @@ def summarize(
     'curves': curves,
   }
   if drawn:
-    batch_size = next(iter(results.values()))['config']['batch_size']
-    panels = [_panel(curves, name, batch_size) for name in drawn]
+    known = {name for curve in curves.values() for name in curve} - {'step'}
+    check_known('curve', known, *drawn)
+    batch_sizes = {k: r['config']['batch_size'] for k, r in results.items()}
+    panels = [_panel(curves, name, batch_sizes) for name in drawn]
     summary['picture'] = {'panels': panels}
   return summary
 
@@ -199,19 +203,25 @@ def _curves(
 def _panel(
   curves: Mapping[str, Mapping[str, Sequence[float]]],
   name: str,
-  batch_size: int,
+  batch_sizes: Mapping[str, int],
 ) -> dict[str, Any]:
   """A panel of `visualize.lines`: a line for each method, over its seeds."""
-  by_method: dict[str, list[Mapping[str, Sequence[float]]]] = {}
+  by_method: dict[str, list[tuple[list[int], Sequence[float]]]] = {}
   for run, curve in curves.items():
     if name in curve:
-      by_method.setdefault(run.rpartition('/')[0], []).append(curve)
+      clips = [step * batch_sizes[run] for step in curve['step']]
+      by_method.setdefault(run.rpartition('/')[0], []).append(
+        (clips, curve[name])
+      )
   lines = []
   for method, of_seeds in by_method.items():
-    values = np.array([curve[name] for curve in of_seeds])  # [seeds, points]
+    # A budget in seconds gives seeds lengths of their own: as far as all go.
+    clips, _ = min(of_seeds, key=lambda curve: curve[0][-1])
+    # [seeds, points]
+    values = np.array([np.interp(clips, *curve) for curve in of_seeds])
     line = {
       'name': method,
-      'x': [step * batch_size for step in of_seeds[0]['step']],
+      'x': clips,
       'y': [rounded(v) for v in values.mean(0).tolist()],
     }
     if len(values) > 1:

@@ -107,6 +107,34 @@ def test_curves_are_drawn_as_means_of_seeds(workdir):
   assert 'spread' not in of_other  # One seed.
 
 
+def test_seeds_of_other_lengths_meet_at_the_clips_that_all_have_seen(workdir):
+  shorter = workdir / 'rvm/seed_1'
+  lines = [{'step': s, 'loss': 3.0 - 0.02 * s} for s in range(1, 51)]
+  (shorter / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+  longer = workdir / 'rvm/seed_0'
+  lines = [{'step': s, 'loss': 1.0 - 0.01 * s} for s in range(1, 101)]
+  (longer / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+  [panel] = summarize(workdir, drawn=['loss'])['picture']['panels']
+  of_rvm, _ = panel['lines']
+  assert (of_rvm['x'][0], of_rvm['x'][-1]) == (16, 800)
+  # After 50 steps: 0.5 and 2.
+  assert of_rvm['y'][-1] == 1.25
+
+
+def test_clips_are_counted_by_the_batch_of_each_method(workdir):
+  path = workdir / 'other/seed_0/result.json'
+  result = json.loads(path.read_text())
+  result['config']['batch_size'] = 4
+  path.write_text(json.dumps(result))
+  [panel] = summarize(workdir, drawn=['loss'])['picture']['panels']
+  assert [line['x'][-1] for line in panel['lines']] == [1600, 400]
+
+
+def test_a_curve_that_no_run_has_is_named(workdir):
+  with pytest.raises(ValueError, match=r"Unknown curve 'los'.*'loss'"):
+    summarize(workdir, drawn=['los'])
+
+
 def test_what_is_kept_can_be_shown(workdir, tmp_path):
   path = tmp_path / 'kept.json'
   path.write_text(result_file.format_json(summarize(workdir)))
