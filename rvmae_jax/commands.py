@@ -55,6 +55,22 @@ def command_line(module: str, doc: str) -> argparse.ArgumentParser:
   )
 
 
+def at_least(least: float) -> Callable[[str], Any]:
+  """Reads a number of a command line of argparse, and refuses a smaller one.
+
+  Args:
+    least: an int where whole numbers are meant.
+  """
+
+  def number(text):
+    value = type(least)(text)
+    if not value >= least:
+      raise argparse.ArgumentTypeError(f'{text} is less than {least}')
+    return value
+
+  return number
+
+
 def main() -> int:
   """The command `rvmae`; returns the exit code, if its command gives none."""
   if sys.argv[1:2] == ['--version']:

@@ -27,6 +27,8 @@ from rvmae_jax import files
 INDEX, BAD_VIDEOS, SETTINGS = 'index.csv', 'bad_videos.csv', 'settings.json'
 SUFFIXES = {'arrayrecord': '.array_record', 'npz': '.npz'}
 COLUMNS = ('path', 'label', 'num_frames', 'shape', 'file', 'offset')
+# How the .csv files are opened: names of videos need not be UTF-8.
+CSV_TEXT = {'newline': '', 'encoding': 'utf-8', 'errors': 'surrogateescape'}
 
 
 class FeatureFolder:
@@ -60,7 +62,7 @@ class FeatureFolder:
     index, settings = self._path / INDEX, self._path / SETTINGS
     with (
       files.naming(index, 'is not an index of features, or is damaged'),
-      open(index, newline='', encoding='utf-8') as file,
+      open(index, **CSV_TEXT) as file,
     ):
       self.rows = [_parse(row) for row in csv.DictReader(file)]
     self.settings = files.read_json(settings)

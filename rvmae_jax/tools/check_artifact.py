@@ -7,11 +7,13 @@ Each artifact runs over the first frames of a real video, in a process of its
 own that can import neither rvmae_jax nor Flax. A `step` is compared with
 `Stream` at the last frame, a function of clips with the network's own output.
 Artifacts with quantised kernels are compared with the network quantised alike.
-Exit code 1 if an output differs by more than 1e-5 (with dynamic_int8: 0.1).
-bfloat16 kernels have no bound unless `--tolerance` sets one. `--out` writes the
-table as JSON, see docs/artifacts.md.
+Exit code: 0 they are equal, 1 an output differs by more than 1e-5 (with
+dynamic_int8: 0.1), 2 they could not be compared. bfloat16 kernels have no bound
+unless `--tolerance` sets one. `--out` writes the table as JSON, see
+docs/artifacts.md.
 """
 
+import argparse
 import itertools
 import pathlib
 import subprocess
@@ -27,6 +29,7 @@ from rvmae_jax import files, weights
 from rvmae_jax.artifacts.writing import note_path
 from rvmae_jax.commands import command_line
 from rvmae_jax.data.frames import read_frames
+from rvmae_jax.data.readers import VideoError
 from rvmae_jax.evals import kept_probe
 from rvmae_jax.layers.quantised_products import KINDS, quantise
 from rvmae_jax.models import build_unrolled
@@ -176,8 +179,8 @@ def _first_frames(
   return np.stack(frames)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-  """Runs the command."""
+def main(argv: Sequence[str] | None = None) -> int:
+  """The command line; returns the exit code."""
   parser = command_line('rvmae_jax.tools.check_artifact', __doc__)
   add = parser.add_argument
   as_exported = 'as given to rvmae_jax.export'
@@ -204,6 +207,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         f'--artifact={artifact}: there is no {note_path(artifact).name} beside '
         'it, which rvmae_jax.export writes. Keep the two together.'
       )
+  try:
+    failed = _compare(args)
+  except (
+    *(OSError, ImportError, RuntimeError, ValueError, VideoError),
+  ) as error:
+    print(f'check_artifact: {error}', file=sys.stderr)
+    return 2
+  if failed:
+    print(f'Not equal to the network: {"; ".join(failed)}.', file=sys.stderr)
+  return int(bool(failed))
+
+
+def _compare(args: argparse.Namespace) -> list[str]:
+  """Prints a row for each artifact; returns what is wrong with some."""
   params, config = weights.load(args.checkpoint, ema=args.ema)
   model, params = build_unrolled(config.model, params, dtype='float32')
   probe = kept_probe.read(args.probe, args.pooling) if args.probe else None
@@ -241,9 +258,8 @@ def main(argv: Sequence[str] | None = None) -> None:
       failed.append(f'{artifact}: {difference:.1e} > {tolerance}')
   if args.out:
     write_result(args.out, list(COLUMNS), rows, digits=list(COLUMNS.values()))
-  if failed:
-    sys.exit(f'Not equal to the network: {"; ".join(failed)}.')
+  return failed
 
 
 if __name__ == '__main__':
-  main()
+  sys.exit(main())

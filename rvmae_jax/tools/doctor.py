@@ -14,7 +14,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from rvmae_jax.commands import command_line
+from rvmae_jax.commands import at_least, command_line
 from rvmae_jax.tools.checks import checkpoints as checkpoint_checks
 from rvmae_jax.tools.checks import leakage
 from rvmae_jax.tools.checks import videos as video_checks
@@ -45,7 +45,10 @@ def _add_videos(commands) -> None:
   add('--listing', default='', help='CSV, JSON or JSONL list with splits')
   add('--json', default='', metavar='OUT', help='also write the report here')
   add(
-    '--workers', type=int, default=0, help='number of threads; 0: one per core'
+    '--workers',
+    type=at_least(0),
+    default=0,
+    help='number of threads; 0: one per core',
   )
   add('--quick', action='store_true', help='do not decode every frame')
   add('--min_frames', type=int, default=8, help='report shorter videos')

@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rvmae_jax import config_utils, weights
-from rvmae_jax.commands import command_line
+from rvmae_jax.commands import at_least, command_line
 from rvmae_jax.data import features as files
 from rvmae_jax.data.locking import FolderLock, InUseError
 from rvmae_jax.data.readers import VideoError
@@ -74,7 +74,7 @@ def extract(
 
   Args:
     source: of the videos.
-    extractor: records -> iterator of `extract_videos.Extracted`.
+    extractor: records -> iterator of `extraction.videos.Extracted`.
     output: a folder.
     settings: what decides what is in the files; `format`, `dtype` and
       `videos_per_shard` among it.
@@ -175,7 +175,7 @@ def _write_index(folder: pathlib.Path, summaries) -> None:
   ):
     with (
       whole_file(folder / name) as part,
-      open(part, 'w', newline='', encoding='utf-8') as file,
+      open(part, 'w', **files.CSV_TEXT) as file,
     ):
       writer = csv.DictWriter(file, columns)
       writer.writeheader()
@@ -211,9 +211,9 @@ def fill_options(
     options: of the command line.
     run_data: the run's `config.data`.
   """
-  size = (
-    options['size'].split('x') if options['size'] else run_data['crop'].size
-  )
+  size = run_data['crop'].size
+  if options['size']:
+    size = config_utils.parse_size(options['size'])
   num_frames = run_data['clip'].get('num_frames', _NUM_FRAMES)
   return {
     **options,
@@ -244,49 +244,55 @@ def _parser() -> argparse.ArgumentParser:
   add('--size', default='', help="HEIGHTxWIDTH; default: the run's crops")
   add(
     '--num_frames',
-    type=int,
+    type=at_least(0),
     default=0,
     help='frames in a clip; 0: as in the run, or 16',
   )
   add(
     '--stride',
-    type=int,
+    type=at_least(0),
     default=0,
     help='frames between frames; 0: for clips, spread over the video',
   )
-  add('--batch_size', type=int, default=16, help='clips in a batch')
+  add('--batch_size', type=at_least(1), default=16, help='clips in a batch')
   add(
     '--window',
-    type=int,
+    type=at_least(0),
     default=0,
     help='frames in a window; 0: as --num_frames',
   )
   add(
     '--chunk',
-    type=int,
+    type=at_least(1),
     default=8,
     help='frames that a recurrent model encodes at once',
   )
   add(
     '--reset_every',
-    type=int,
+    type=at_least(0),
     default=0,
     help='frames until the state is reset; 0: never',
   )
-  add('--videos_per_shard', type=int, default=128)
+  add('--videos_per_shard', type=at_least(1), default=128)
   add(
     '--process_id',
-    type=int,
+    type=at_least(0),
     default=0,
     help='which of the processes this is, from 0',
   )
-  add('--num_processes', type=int, default=1)
+  add('--num_processes', type=at_least(1), default=1)
   return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
   """The command line; returns the exit code."""
-  arguments = _parser().parse_args(argv)
+  parser = _parser()
+  arguments = parser.parse_args(argv)
+  if arguments.process_id >= arguments.num_processes:
+    parser.error(
+      f'--process_id={arguments.process_id}: the {arguments.num_processes} of '
+      '--num_processes are counted from 0.'
+    )
   try:
     params, config = weights.load(arguments.checkpoint, ema=arguments.ema)
     check_kind(arguments.kind)
@@ -321,7 +327,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print('The shards of other processes are still missing; no index yet.')
     return 0
   folder = files.FeatureFolder(arguments.output)
-  with open(pathlib.Path(arguments.output, files.BAD_VIDEOS)) as file:
+  bad_videos = pathlib.Path(arguments.output, files.BAD_VIDEOS)
+  with open(bad_videos, **files.CSV_TEXT) as file:
     bad = list(csv.DictReader(file))
   for video in bad:
     print(f'skipped {video["path"]}: {video["reason"]}')

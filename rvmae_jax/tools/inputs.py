@@ -23,7 +23,8 @@ def source_config(text: str, split: str = '') -> dict:
       they take by default.
 
   Raises:
-    ValueError: neither a path nor the name of a source.
+    ValueError: neither a path nor the name of a source, or a setting that is
+      given twice.
   """
   chosen = {'split': split} if split else {}
   if os.path.isdir(text):
@@ -45,6 +46,10 @@ def source_config(text: str, split: str = '') -> dict:
     if not equals:
       raise ValueError(
         f'{setting!r} in {text!r} must be `name=value`. {COMMA_REMEDY}'
+      )
+    if key in config:
+      raise ValueError(
+        f'{key} is given twice: {config[key]!r}, and {value!r} in {text!r}.'
       )
     config[key] = _value(value)
   return config

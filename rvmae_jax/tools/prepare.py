@@ -34,11 +34,12 @@ import json
 import multiprocessing
 import os
 import pathlib
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rvmae_jax.commands import command_line
+from rvmae_jax.commands import at_least, command_line
 from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.encoding import Encoding, encode_record
 from rvmae_jax.data.faces import FaceDetector, find_faces
@@ -47,7 +48,7 @@ from rvmae_jax.data.fingerprints import (
   quick_fingerprint,
   size_bytes,
 )
-from rvmae_jax.data.locking import FolderLock
+from rvmae_jax.data.locking import FolderLock, InUseError
 from rvmae_jax.data.processes import end_with_parent
 from rvmae_jax.data.provenance import (
   Requirements,
@@ -379,25 +380,42 @@ def _manifest(
   return manifest
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-  """The command line; see the top of the file."""
+def main(arguments: Sequence[str] | None = None) -> int:
+  """The command line; returns the exit code, 2 where it is not possible."""
   parser = command_line('rvmae_jax.tools.prepare', __doc__)
   add = parser.add_argument
   add('--input', required=True, help='folder or list of videos')
   add('--output', required=True, help='folder of the shards')
   add('--codec', choices=('h264', 'jpeg'), default='h264')
-  add('--short_side', type=int, default=256, help='pixels; 0: unchanged')
-  add('--gop', type=int, default=12, help='h264: frames between key frames')
-  add('--crf', type=int, default=20, help='h264: lower is better and larger')
-  add('--quality', type=int, default=90, help='jpeg: 1 to 95')
+  add(
+    '--short_side', type=at_least(0), default=256, help='pixels; 0: unchanged'
+  )
+  add(
+    '--gop',
+    type=at_least(1),
+    default=12,
+    help='h264: frames between key frames',
+  )
+  add(
+    '--crf',
+    type=at_least(0),
+    default=20,
+    help='h264: lower is better and larger',
+  )
+  add('--quality', type=at_least(1), default=90, help='jpeg: 1 to 95')
   add(
     '--max_seconds',
-    type=float,
+    type=at_least(0.0),
     default=0,
     help='trim longer videos to this; 0: none',
   )
-  add('--records_per_shard', type=int, default=0, help='0: automatic, 8 to 256')
-  add('--workers', type=int, default=os.cpu_count(), help='processes')
+  add(
+    '--records_per_shard',
+    type=at_least(0),
+    default=0,
+    help='0: automatic, 8 to 256',
+  )
+  add('--workers', type=at_least(1), default=os.cpu_count(), help='processes')
   add(
     '--require',
     action='append',
@@ -417,16 +435,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
   encoding = Encoding(
     **{f.name: getattr(args, f.name) for f in dataclasses.fields(Encoding)}
   )
-  manifest = prepare(
-    args.input,
-    args.output,
-    encoding,
-    args.records_per_shard,
-    args.workers,
-    others if args.runner == 'beam' else None,
-    require,
-    args.anonymise,
-  )
+  try:
+    manifest = prepare(
+      args.input,
+      args.output,
+      encoding,
+      args.records_per_shard,
+      args.workers,
+      others if args.runner == 'beam' else None,
+      require,
+      args.anonymise,
+    )
+  except (FileNotFoundError, ImportError, InUseError, ValueError) as error:
+    print(f'prepare: {error}', file=sys.stderr)
+    return 2
   for split, found in manifest['splits'].items():
     size_mb = sum(shard['num_bytes'] for shard in found['shards']) / 1e6
     print(
@@ -445,7 +467,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f'{split}: left out {show_counts(counts) or "none"}')
   for video in manifest['skipped']:
     print(f'skipped {video["path"]}: {video["reason"]}')
+  return 0
 
 
 if __name__ == '__main__':
-  main()
+  sys.exit(main())

@@ -28,13 +28,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rvmae_jax.commands import command_line
+from rvmae_jax.commands import at_least, command_line
 from rvmae_jax.data.classes import clean_label
 from rvmae_jax.data.fingerprints import content_sha256
 from rvmae_jax.data.sources.folder import find_videos, read_folders
 from rvmae_jax.data.sources.grouped_splits import assign_groups, merge_groups
 from rvmae_jax.data.sources.listing import find_files, read_rows
 from rvmae_jax.data.sources.splits import SHARES, SPLITS
+from rvmae_jax.data.writing import write_whole
 from rvmae_jax.tools.threads import in_threads
 
 Row = dict[str, Any]
@@ -88,7 +89,8 @@ def group_rows(
     hashes: of each row's content.
 
   Raises:
-    ValueError: no row has such a column, or a path does not match.
+    ValueError: no row has such a column, a path does not match, or the pattern
+      is none.
   """
   keys = [[row['path'] for row in rows]]
   for column in columns:
@@ -100,6 +102,12 @@ def group_rows(
       )
     keys.append(values)
   if pattern:
+    try:
+      re.compile(pattern)
+    except re.error as error:
+      raise ValueError(
+        f'--group_pattern {pattern!r} is no regular expression: {error}.'
+      ) from None
     keys.append([_match(pattern, row['path']) for row in rows])
   if hashes:
     keys.append(list(hashes))
@@ -122,7 +130,7 @@ def summarize(
   splits: Sequence[str],
   label: str = 'label',
 ) -> dict[str, Any]:
-  """Videos, groups and labels of each split, and what copies there were."""
+  """Videos, groups and labels of each split."""
   summary = {}
   for split in SPLITS:
     here = [i for i, found in enumerate(splits) if found == split]
@@ -143,6 +151,9 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Row], root: str) -> str:
     path: of the file.
     rows: of `read_videos`, with further columns.
     root: what their paths are relative to.
+
+  Raises:
+    ValueError: the name of a file is not UTF-8.
   """
   folder = pathlib.Path(path).absolute().parent
   folder.mkdir(parents=True, exist_ok=True)
@@ -153,8 +164,16 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Row], root: str) -> str:
   for row in rows:
     video = os.path.join(root, row['path'])
     writer.writerow({**row, 'path': os.path.relpath(video, folder)})
-  content = text.getvalue().encode()
-  pathlib.Path(path).write_bytes(content)
+  try:
+    content = text.getvalue().encode()
+  except UnicodeEncodeError as error:
+    before, after = error.object[: error.start], error.object[error.start :]
+    line = before.rpartition('\n')[2] + after.partition('\n')[0]
+    raise ValueError(
+      'The name of a file is not UTF-8, so that no list can hold it: '
+      f'{line!r}. Rename the file.'
+    ) from None
+  write_whole(pathlib.Path(path), content)
   return hashlib.sha256(content).hexdigest()
 
 
@@ -173,8 +192,23 @@ def format_summary(summary: Mapping[str, Any]) -> str:
   return '\n'.join(lines)
 
 
+def _shares(text: str) -> list[float]:
+  try:
+    return [float(share) for share in text.split(',')]
+  except ValueError:
+    raise ValueError(
+      f'--shares {text!r} must be numbers for train, val and test, such as '
+      '8,1,1.'
+    ) from None
+
+
 def split_videos(arguments: argparse.Namespace) -> dict[str, Any]:
   """Does what the command line says; returns what the summary file holds."""
+  if not arguments.output.endswith('.csv'):
+    raise ValueError(
+      f'--output {arguments.output!r} must end in .csv, which it is written as.'
+    )
+  shares = _shares(arguments.shares)
   rows, root = read_videos(arguments.input, arguments.root)
   paths = sorted({row['path'] for row in rows})
   hashes = in_threads(
@@ -198,7 +232,6 @@ def split_videos(arguments: argparse.Namespace) -> dict[str, Any]:
       f'{", ".join(rows[0])} (`class` and `target` are read as `label`).'
     )
   labels = [clean_label(row.get(label)) for row in rows]
-  shares = [float(share) for share in arguments.shares.split(',')]
   splits = assign_groups(
     labels, groups, shares, arguments.seed, arguments.allow_absent
   )
@@ -218,7 +251,7 @@ def split_videos(arguments: argparse.Namespace) -> dict[str, Any]:
     'sha256_of_output': write_csv(arguments.output, rows, root),
   }
   path = pathlib.Path(arguments.output).with_suffix('.summary.json')
-  path.write_text(json.dumps(summary, indent=1))
+  write_whole(path, json.dumps(summary, indent=1))
   return summary
 
 
@@ -251,7 +284,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     help="what paths are relative to; default: the list's folder",
   )
   add(
-    '--workers', type=int, default=0, help='number of threads; 0: one per core'
+    '--workers',
+    type=at_least(0),
+    default=0,
+    help='number of threads; 0: one per core',
   )
   add(
     '--allow_absent',

@@ -88,6 +88,32 @@ def test_every_frame_of_every_video_is_found_again(format_name, tmp_path):
   assert folder.class_names == source.class_names
 
 
+def test_names_of_videos_need_not_be_utf_8(tmp_path):
+  class Named(Fake):
+    def __getitem__(self, index):
+      return super().__getitem__(index) | {'path': f'caf\udce9_{index}.mp4'}
+
+  _extract(tmp_path, source=Named(num_videos=2, num_frames=6, size=(16, 16)))
+  paths = [row['path'] for row in FeatureFolder(tmp_path).rows]
+  assert paths == ['caf\udce9_0.mp4', 'caf\udce9_1.mp4']
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    (['--videos_per_shard=-1'], 'argument --videos_per_shard: -1 is less'),
+    (['--batch_size=-2'], 'argument --batch_size: -2 is less than 1'),
+    (['--process_id=2', '--num_processes=2'], 'the 2 of --num_processes are'),
+  ],
+)
+def test_numbers_that_would_leave_videos_out_are_refused(
+  tmp_path, capsys, arguments, message
+):
+  with pytest.raises(SystemExit):
+    extract.main(['--checkpoint=run', f'--output={tmp_path}', *arguments])
+  assert message in capsys.readouterr().err
+
+
 def test_clips_are_those_of_evaluations(tmp_path):
   _extract(tmp_path, kind='mean', num_frames=2)
   frames = _source()[5]['frames'][[1, 4]] / 255  # The middles of two halves.

@@ -39,6 +39,10 @@ def test_what_is_nothing_is_named():
   ):
     source_config('nowhere')
   with pytest.raises(
+    ValueError, match=r"split is given twice: 'val', and 'tes"
+  ):
+    source_config('fake:split=test', 'val')
+  with pytest.raises(
     ValueError, match=r"'fold' in .* must be `name=value`.*,'"
   ):
     source_config('ucf101:fold')

@@ -53,6 +53,14 @@ def videos(tmp_path):
   return root
 
 
+def test_names_of_videos_need_not_be_utf_8(videos, tmp_path):
+  name = os.fsdecode(b'caf\xe9.mp4')
+  (videos / 'val/up/d.mp4').rename(videos / 'val/up' / name)
+  _run(videos, tmp_path / 'out', encoding=JPEG)
+  [record] = Shards(str(tmp_path / 'out'), 'val')
+  assert record['path'] == f'val/up/{name}'
+
+
 def test_shards_are_read_from_a_bucket(videos, tmp_path, bucket):
   _run(videos, tmp_path / 'out')
   config = {'name': 'shards', 'path': str(tmp_path / 'out')}
@@ -357,3 +365,29 @@ def test_the_command_line_reports_and_refuses_typos(videos, tmp_path, capsys):
   assert 'video 5/5' in printed
   with pytest.raises(SystemExit):
     prepare.main([*arguments, '--short_sid3=4'])
+
+
+@pytest.mark.parametrize(
+  ('argument', 'message'),
+  [
+    ('--records_per_shard=-1', 'argument --records_per_shard: -1 is less than'),
+    ('--max_seconds=-0.5', 'argument --max_seconds: -0.5 is less than 0.0'),
+    ('--gop=x', "argument --gop: invalid number value: 'x'"),
+  ],
+)
+def test_numbers_that_make_no_sense_are_named(
+  tmp_path, capsys, argument, message
+):
+  with pytest.raises(SystemExit):
+    prepare.main([f'--input={tmp_path}', '--output=out', argument])
+  assert message in capsys.readouterr().err
+
+
+def test_what_is_impossible_exits_with_2(videos, tmp_path, capsys):
+  arguments = [f'--input={videos}', f'--output={tmp_path / "out"}']
+  arguments += ['--codec=jpeg', '--workers=1']
+  assert prepare.main([*arguments, '--short_side=32']) == 0
+  assert prepare.main([*arguments, '--short_side=16']) == 2
+  assert 'short_side: 32 then, 16 now' in capsys.readouterr().err
+  nowhere = tmp_path / 'nowhere'
+  assert prepare.main([f'--input={nowhere}', *arguments[1:]]) == 2

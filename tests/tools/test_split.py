@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 
 import pytest
 
@@ -96,6 +97,9 @@ def test_a_folder_is_divided_by_its_classes(tmp_path, capsys):
     (['--group_pattern=x(.)'], 'must match every path'),
     (['--group=label'], '1 groups cannot be in 3 splits'),
     (['--root=nowhere'], '36 of 36 videos of'),
+    (['--group_pattern=p(\\d'], "'p(\\\\d' is no regular expression"),
+    (['--shares=8,1,x'], "--shares '8,1,x' must be numbers for train"),
+    (['--output=splits.json'], "--output 'splits.json' must end in .csv"),
   ],
 )
 def test_what_is_impossible_exits_with_2(labels, arguments, message, capsys):
@@ -126,3 +130,20 @@ def test_an_unknown_column_of_labels_is_refused(labels, capsys):
   arguments = [f'--input={labels}', '--output=x.csv', '--label=class']
   assert split.main(arguments) == 2
   assert "--label 'class'; there are path, label" in capsys.readouterr().err
+
+
+def test_a_name_that_no_list_can_hold_is_shown(tmp_path, capsys):
+  for name in (b'a.mp4', b'caf\xe9.mp4', b'c.mp4'):
+    (tmp_path / os.fsdecode(name)).write_bytes(name)
+  out = tmp_path / 'splits.csv'
+  assert split.main([f'--input={tmp_path}', f'--output={out}']) == 2
+  assert r"not UTF-8, so that no list can hold it: 'caf\udce9.mp4" in (
+    capsys.readouterr().err
+  )
+  assert not out.exists()
+
+
+def test_fewer_threads_than_none_are_refused(labels, capsys):
+  with pytest.raises(SystemExit):
+    split.main([f'--input={labels}', '--output=x.csv', '--workers=-1'])
+  assert 'argument --workers: -1 is less than 0' in capsys.readouterr().err

@@ -23,6 +23,8 @@ from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.records import Record
 
 MANIFEST = 'manifest.json'
+# Names of files need not be UTF-8; Python then has surrogates in them.
+_TEXT_ERRORS = 'surrogateescape'
 _NO_MANIFEST = 'is not a manifest of shards, or is damaged'
 
 
@@ -189,7 +191,7 @@ def _check_fields(entry: Mapping[str, Any], **types: type) -> None:
 
 def pack(record: Record) -> bytes:
   """A record with encoded frames as bytes; `unpack` is the inverse."""
-  return msgpack.packb(record)
+  return msgpack.packb(record, unicode_errors=_TEXT_ERRORS)
 
 
 def unpack(data: bytes) -> Record:
@@ -198,7 +200,7 @@ def unpack(data: bytes) -> Record:
   Raises:
     ValueError: it is none.
   """
-  record = msgpack.unpackb(data)
+  record = msgpack.unpackb(data, unicode_errors=_TEXT_ERRORS)
   if not isinstance(record, dict):
     raise ValueError(f'a {type(record).__name__} is not a record')
   _check_fields(record, path=str, label=int)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from rvmae_jax.commands import at_least
 from rvmae_jax.data.decoding import VideoError, open_record
 from rvmae_jax.data.records import Source
 from rvmae_jax.tools import inputs
@@ -91,7 +92,10 @@ def add_command(commands: argparse._SubParsersAction) -> None:
       f'--{side}_split', default='', help='split of these videos; default: all'
     )
   add(
-    '--workers', type=int, default=0, help='number of threads; 0: one per core'
+    '--workers',
+    type=at_least(0),
+    default=0,
+    help='number of threads; 0: one per core',
   )
 
 
@@ -113,4 +117,5 @@ def _run(arguments: argparse.Namespace) -> int:
     f'{report.num_train} training videos; {len(report.unread)} could not be '
     'read.'
   )
-  return int(num_shared > 0)
+  # Nobody knows of a video that could not be compared.
+  return int(num_shared > 0 or bool(report.unread))

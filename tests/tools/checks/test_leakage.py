@@ -43,9 +43,16 @@ def test_shards_are_compared_with_files(folders, capsys):
   assert 'of 4 test videos are among' in capsys.readouterr().out
 
 
-def test_different_videos_exit_with_0_and_bad_ones_are_named(folders, capsys):
-  (folders / 'test/t2.mp4').write_text('no video')
+def test_different_videos_exit_with_0(folders):
+  (folders / 'test/t2.mp4').unlink()
   assert _leakage(folders / 'train', folders / 'test') == 0
+
+
+def test_a_video_that_cannot_be_compared_exits_with_1_and_is_named(
+  folders, capsys
+):
+  (folders / 'test/t2.mp4').write_text('no video')
+  assert _leakage(folders / 'train', folders / 'test') == 1
   captured = capsys.readouterr()
   assert '0 of 2 test videos are among the 4' in captured.out
   assert 't2.mp4 cannot be read: Invalid data' in captured.err
