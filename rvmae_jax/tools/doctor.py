@@ -11,10 +11,12 @@ Exit code: 0 all is well, 1 there are problems, 2 the command itself is wrong.
 import collections
 import dataclasses
 import json
+import pathlib
 import sys
 from collections.abc import Sequence
 
 from rvmae_jax.commands import at_least, command_line
+from rvmae_jax.data.writing import write_whole
 from rvmae_jax.tools.checks import checkpoints as checkpoint_checks
 from rvmae_jax.tools.checks import leakage
 from rvmae_jax.tools.checks import videos as video_checks
@@ -66,8 +68,8 @@ def _videos(arguments) -> int:
   )
   print(format_report(report))
   if arguments.json:
-    with open(arguments.json, 'w', encoding='utf-8') as file:
-      json.dump(to_json(report), file, indent=1)
+    content = json.dumps(to_json(report), indent=1)
+    write_whole(pathlib.Path(arguments.json), content)
   return int(any(not problem.is_note for problem in report.problems))
 
 

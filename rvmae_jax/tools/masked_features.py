@@ -5,9 +5,9 @@
     --checkpoints videomae=runs/videomae,rvmae=runs/rvmae [--masks 1,4,16]
 
 The encoder of a masked autoencoder sees a few tokens of a clip in training and
-all of them afterwards. To see what that costs, the same linear probe is
-trained three times: on features of whole clips, on pooled features averaged
-over several masks drawn as in training and, as a baseline, on an untrained
+all of them afterwards. To see what that costs, the same linear probe is trained
+on features of whole clips, on pooled features averaged over several masks drawn
+as in training (once for each of `--masks`) and, as a baseline, on an untrained
 network's features of whole clips.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import flags
+from absl import app, flags
 from ml_collections import ConfigDict
 
 from rvmae_jax import weights
@@ -43,8 +43,8 @@ class MaskedReader:
   Args:
     run_config: of the run.
     params: its parameters.
-    num_masks: how many masks are averaged over, each a way of its own; the
-      first of the largest number are the others.
+    num_masks: how many masks to average over, a way of reading for each
+      number. Smaller numbers are the first masks of the largest.
   """
 
   def __init__(
@@ -168,13 +168,35 @@ def probe(
   return metrics
 
 
+def _numbers(masks: Sequence[str]) -> list[int]:
+  for text in masks:
+    if not text.isdecimal() or not int(text):
+      raise app.UsageError(
+        f'--masks: {text!r} is not a number of masks, 1 or more.'
+      )
+  return [int(text) for text in masks]
+
+
+def _checkpoints(entries: Sequence[str]) -> dict[str, str]:
+  """Path of each run, by name."""
+  found = {}
+  for entry in entries:
+    name, _, path = entry.partition('=')
+    if not name or not path or name in found:
+      raise app.UsageError(
+        f'--checkpoints: {entry!r} should be name=path, each name once.'
+      )
+    found[name] = path
+  return found
+
+
 def main(args: flags.FlagValues) -> None:
   """Runs the command."""
-  num_masks = [int(number) for number in args.masks]
+  num_masks = _numbers(args.masks)
+  checkpoints = _checkpoints(args.checkpoints)
   ways = [_WHOLE, *(f'masks_{n}' for n in num_masks), _UNTRAINED]
   rows, metrics = [], {}
-  for entry in args.checkpoints:
-    name, _, checkpoint = entry.partition('=')
+  for name, checkpoint in checkpoints.items():
     found = metrics[name] = probe(args.config, checkpoint, num_masks)
     for pooling in POOLINGS:
       accuracies = [100 * found[f'{way}/{pooling}/top1'] for way in ways]

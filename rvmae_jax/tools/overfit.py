@@ -13,7 +13,7 @@ file does not have yet.
 
 import contextlib
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -23,8 +23,13 @@ from ml_collections import ConfigDict
 from rvmae_jax import config_utils, files
 from rvmae_jax.commands import run_command
 from rvmae_jax.parts import build_parts, rebuilt_frames
+from rvmae_jax.registry import check_known
 from rvmae_jax.tools.batches import training_batches
-from rvmae_jax.tools.comparison.recipes import is_trained, run_recipe
+from rvmae_jax.tools.comparison.recipes import (
+  configs_digest,
+  is_trained,
+  run_recipe,
+)
 from rvmae_jax.tools.result_file import write_result
 
 _CHECK_EVERY = 10
@@ -101,22 +106,43 @@ def table_row(
 
 
 def known_methods(
-  path: pathlib.Path, columns: Sequence[str], notes: str
-) -> tuple[list[Any], dict[str, Any]]:
-  """Rows and curves of a file that an earlier command wrote; none if none did.
+  path: pathlib.Path,
+  columns: Sequence[str],
+  notes: str,
+  recipes: Mapping[str, str],
+) -> tuple[list[Any], dict[str, Any], dict[str, str]]:
+  """What a file holds that an earlier command wrote; nothing if none did.
+
+  Args:
+    path: of the file.
+    columns, notes: as they would be written now.
+    recipes: method -> digest of its recipe, of those that are to be tried.
+
+  Returns:
+    Rows, curves and digests of recipes, as they were written.
 
   Raises:
-    ValueError: it was written with other settings.
+    ValueError: it was written with other settings or recipes.
   """
   if not path.exists():
-    return [], {}
+    return [], {}, {}
   written = files.read_json(path)
-  if [written['columns'], written['notes']] != [list(columns), notes]:
+  remedy = 'Take another --out, or delete it.'
+  if [written.get(k) for k in ('columns', 'notes')] != [list(columns), notes]:
     raise ValueError(
-      f'{path} was written with other settings ({written["notes"]}); these are '
-      f'{notes} Take another --out, or delete it.'
+      f'{path} was written with other settings ({written.get("notes")}); these '
+      f'are {notes} {remedy}'
     )
-  return written['rows'], written['curves']
+  known = written.get('recipes', {})
+  if changed := [
+    method
+    for method in written['curves']
+    if method in recipes and known.get(method) != recipes[method]
+  ]:
+    raise ValueError(
+      f'{path} was written with other recipes of {", ".join(changed)}. {remedy}'
+    )
+  return written['rows'], written['curves'], known
 
 
 def main(args: flags.FlagValues) -> None:
@@ -127,28 +153,39 @@ def main(args: flags.FlagValues) -> None:
     f'{args.clips} clips under fixed masks, at most {args.max_steps} steps at '
     f'a rate of {args.lr:g}.'
   )
-  rows, curves = known_methods(pathlib.Path(args.out), columns, notes)
-  for method in args.methods or masked_methods(args.config):
+  known = masked_methods(args.config)
+  check_known('method that rebuilds pixels', known, *args.methods)
+  recipes = {
+    method: run_recipe(args.config, method, seed=0)
+    for method in args.methods or known
+  }
+  digests = {method: configs_digest(r) for method, r in recipes.items()}
+  rows, curves, written = known_methods(
+    pathlib.Path(args.out), columns, notes, digests
+  )
+  for method, recipe in recipes.items():
     if method in curves:
       continue
     curve = overfit(
-      run_recipe(args.config, method, seed=0),
+      recipe,
       num_clips=args.clips,
       target_db=args.target_db,
       max_steps=args.max_steps,
       lr=args.lr,
     )
     rows.append(table_row(method, curve, args.target_db))
-    curves[method] = curve
+    curves[method], written[method] = curve, digests[method]
     print(rows[-1], flush=True)
-    write_result(args.out, columns, rows, notes, curves=curves)
+    write_result(args.out, columns, rows, notes, curves=curves, recipes=written)
 
 
 if __name__ == '__main__':
   config_utils.define_config_flag()
   flags.DEFINE_string('out', None, 'The JSON file to write.')
-  flags.DEFINE_integer('clips', 16, 'Clips in the batch.')
-  flags.DEFINE_integer('max_steps', 2000, 'Steps before giving up.')
+  flags.DEFINE_integer('clips', 16, 'Clips in the batch.', lower_bound=1)
+  flags.DEFINE_integer(
+    'max_steps', 2000, 'Steps before giving up.', lower_bound=1
+  )
   flags.DEFINE_float('target_db', 30.0, 'PSNR of hidden patches to reach, dB.')
   flags.DEFINE_float('lr', 3e-3, 'Learning rate.')
   flags.DEFINE_list('methods', [], 'Methods to try; default: all.')

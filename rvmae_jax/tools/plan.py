@@ -20,7 +20,8 @@ step is faster than that sum; waiting and communication come on top.
 With `--against` it compares the config with variants of itself instead, by
 memory and by that sum.
 
-Exit code: 0 something fits, 1 nothing does, 2 the command itself is wrong.
+Exit code: 0 something fits, or was compared; 1 nothing fits; 2 the command
+itself is wrong.
 """
 
 import dataclasses
@@ -34,6 +35,7 @@ from ml_collections import ConfigDict
 
 from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag
+from rvmae_jax.data.writing import write_whole
 from rvmae_jax.tools.planning import ahead_of_time
 from rvmae_jax.tools.planning.attempts import Plan
 from rvmae_jax.tools.planning.bounds import run_days
@@ -55,6 +57,10 @@ def main(args: flags.FlagValues) -> int:
   config.batch_size = args.global_batch or config.batch_size
   num_steps = args.steps or config.total_steps
   try:
+    if args.against and args.json:
+      raise ValueError(
+        '--json holds a plan; --against makes none. Leave it out.'
+      )
     chips = ahead_of_time.describe_slice(args.topology)
     if args.against:
       variants = compare_variants(config, args.against, chips)
@@ -67,16 +73,22 @@ def main(args: flags.FlagValues) -> int:
   print(format_summary(plan, num_steps, args.mfu))
   if args.json:
     content = to_json(plan, num_steps, args.mfu)
-    pathlib.Path(args.json).write_text(json.dumps(content, indent=1))
+    write_whole(pathlib.Path(args.json), json.dumps(content, indent=1))
   return int(plan.chosen is None)
 
 
 if __name__ == '__main__':
   define_config_flag()
   flags.DEFINE_string('topology', None, 'Chips: v6e:16x16, h100:8.')
-  flags.DEFINE_integer('global_batch', 0, "Clips per step; 0: the config's.")
-  flags.DEFINE_float('mfu', 0.4, 'Share of peak FLOP/s to assume.')
-  flags.DEFINE_integer('steps', 0, "Steps of the run; 0: the config's.")
+  flags.DEFINE_integer(
+    'global_batch', 0, "Clips per step; 0: the config's.", lower_bound=0
+  )
+  flags.DEFINE_float(
+    'mfu', 0.4, 'Share of peak FLOP/s to assume.', lower_bound=1e-3
+  )
+  flags.DEFINE_integer(
+    'steps', 0, "Steps of the run; 0: the config's.", lower_bound=0
+  )
   flags.DEFINE_multi_string(
     'against', [], 'A variant to compare with: model.remat=full,batch_size=8.'
   )

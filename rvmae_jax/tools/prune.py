@@ -340,8 +340,12 @@ if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'Folder for the pruned run.')
   flags.DEFINE_float('share', 0, 'Share of heads, units and core blocks.')
   flags.DEFINE_float('sparsity', 0, 'Share of zeros in each kernel.')
-  flags.DEFINE_integer('steps', 600, 'Steps of training afterwards.')
+  flags.DEFINE_integer(
+    'steps', 600, 'Steps of training afterwards.', lower_bound=1
+  )
   flags.DEFINE_float('lr_scale', 0.3, 'Peak learning rate / that of the run.')
-  flags.DEFINE_integer('batches', 16, 'Batches to measure importance on.')
+  flags.DEFINE_integer(
+    'batches', 16, 'Batches to measure importance on.', lower_bound=1
+  )
   flags.mark_flags_as_required(['checkpoint', 'workdir'])
   run_command(main)

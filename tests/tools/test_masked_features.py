@@ -1,13 +1,16 @@
 """Features read under masks of the run: what is drawn, and what is averaged."""
 
+import types
+
 import jax
 import numpy as np
 import pytest
+from absl import app
 
 from rvmae_jax.config_utils import load_config, merged
 from rvmae_jax.evaluate import fresh_params
 from rvmae_jax.models import build_model
-from rvmae_jax.tools.masked_features import POOLINGS, MaskedReader
+from rvmae_jax.tools.masked_features import POOLINGS, MaskedReader, main
 
 RECIPES = 'videomae', 'rvmae'
 
@@ -98,3 +101,19 @@ def test_what_is_whole_is_what_the_model_encodes(batch, monkeypatch, request):
     rtol=1e-4,
     atol=1e-5,
   )
+
+
+@pytest.mark.parametrize(
+  ('masks', 'checkpoints', 'message'),
+  [
+    (['4', '0'], ['a=runs/a'], "--masks: '0' is not a number of masks"),
+    (['4'], ['runs/a'], "--checkpoints: 'runs/a' should be name=path"),
+    (['4'], ['a=runs/a', 'a=runs/b'], "'a=runs/b' should be .* each name once"),
+  ],
+)
+def test_what_cannot_be_meant_is_refused_before_any_work(
+  masks, checkpoints, message
+):
+  args = types.SimpleNamespace(masks=masks, checkpoints=checkpoints)
+  with pytest.raises(app.UsageError, match=message):
+    main(args)

@@ -68,11 +68,17 @@ def test_a_row_tells_whether_the_target_was_reached():
 
 def test_methods_that_were_done_are_kept(tmp_path):
   path, columns = tmp_path / 'overfit.json', ('method', 'steps')
-  assert known_methods(path, columns, '16 clips.') == ([], {})
-  write_result(path, columns, [('rvm', 10)], '16 clips.', curves={'rvm': [1]})
-  assert known_methods(path, columns, '16 clips.') == (
-    [['rvm', 10]],
-    {'rvm': [1]},
-  )
+  recipes = {'rvm': 'digest'}
+  assert known_methods(path, columns, '16 clips.', recipes) == ([], {}, {})
+  written = {'curves': {'rvm': [1]}, 'recipes': recipes}
+  write_result(path, columns, [('rvm', 10)], '16 clips.', **written)
+  for asked in (recipes, {'videomae': 'another method'}):
+    assert known_methods(path, columns, '16 clips.', asked) == (
+      [['rvm', 10]],
+      {'rvm': [1]},
+      recipes,
+    )
   with pytest.raises(ValueError, match=r'other settings .16 clips.*8 clips'):
-    known_methods(path, columns, '8 clips.')
+    known_methods(path, columns, '8 clips.', recipes)
+  with pytest.raises(ValueError, match='other recipes of rvm'):
+    known_methods(path, columns, '16 clips.', {'rvm': 'changed'})

@@ -13,6 +13,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from rvmae_jax import files, parts, weights
+from rvmae_jax.data.writing import write_whole
 from rvmae_jax.interop import (
   hugging_face,
   readout_released,
@@ -355,5 +356,5 @@ def _run(arguments: Any) -> int:
   print(format_report(report))
   if arguments.json:
     content = dataclasses.asdict(report) | {'loads': report.loads}
-    pathlib.Path(arguments.json).write_text(json.dumps(content, indent=1))
+    write_whole(pathlib.Path(arguments.json), json.dumps(content, indent=1))
   return int(report.loads == 'not at all' or bool(report.not_finite))
