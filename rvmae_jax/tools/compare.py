@@ -42,6 +42,7 @@ from rvmae_jax.training.environment import typed_command
 from rvmae_jax.training.logging import show_own_lines
 from rvmae_jax.visualize.comparison import draw_comparison
 
+_FAILURE = 'failure.txt'
 _NUM_DRAWN = 3  # Accuracies of the table in the picture, from the first.
 
 
@@ -104,26 +105,27 @@ def do_run(
   """The result of a run, or `failure`: why there is none."""
   print(f'{job.name}: running, see {job.folder / "log.txt"}', flush=True)
   job.folder.mkdir(parents=True, exist_ok=True)
-  failure = job.folder / 'failure.txt'
+  failure = job.folder / _FAILURE
   failure.unlink(missing_ok=True)
   status = start(job)
+  if not status:
+    return _finished(config, job) or {'failure': 'it left no result'}
   if failure.exists():
     return {'failure': failure.read_text()}
   if status < 0:
     return {'failure': f'killed by {signal.Signals(-status).name}'}
-  if status:
-    return {'failure': f'exit status {status}'}
-  return _finished(config, job) or {'failure': 'it left no result'}
+  return {'failure': f'exit status {status}'}
 
 
 def run_here(config: ConfigDict, job: Job) -> None:
   """Does a run in this process; leaves failure.txt if it fails."""
+  failure = job.folder / _FAILURE
+  failure.unlink(missing_ok=True)
   try:
     run(config, job.method, job.seed, job.folder)
   except Exception as error:
     job.folder.mkdir(parents=True, exist_ok=True)
-    text = f'{type(error).__name__}: {error}'
-    (job.folder / 'failure.txt').write_text(text)
+    failure.write_text(f'{type(error).__name__}: {error}')
     raise
 
 

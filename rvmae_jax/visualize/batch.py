@@ -98,6 +98,8 @@ def draw_batch(
   for columns, row_axes in zip(rows, all_axes):
     for (title, frame), axes in zip(columns, row_axes):
       show(axes, frame, title)
+    for axes in row_axes[len(columns) :]:
+      axes.remove()
   return figure
 
 

@@ -132,3 +132,34 @@ def test_a_recipe_that_cannot_be_read_fails_alone(tmp_path):
   assert rows[1]['failures'][0].startswith(
     "ValueError: No recipe 'configs/gone.py'"
   )
+
+
+def test_a_failure_does_not_outlast_the_attempt_after_it(tmp_path, monkeypatch):
+  config = comparison(seeds=(0,))
+  [job, _] = compare.list_jobs(config, tmp_path)
+  outcomes = [ValueError('no disk'), None]
+
+  def run(*unused):
+    if outcome := outcomes.pop(0):
+      raise outcome
+
+  monkeypatch.setattr(compare, 'run', run)
+  with pytest.raises(ValueError, match='no disk'):
+    compare.run_here(config, job)
+  failure = job.folder / 'failure.txt'
+  assert failure.read_text() == 'ValueError: no disk'
+  compare.run_here(config, job)
+  assert not failure.exists()
+
+
+def test_what_somebody_else_left_is_no_failure_of_a_run_that_ended_well(
+  tmp_path,
+):
+  start = _StandIn(comparison(seeds=(0,)))
+
+  def disturbed(job):
+    (job.folder / 'failure.txt').write_text('InUseError: it is running')
+    return start(job)
+
+  rows = compare.compare(start.config, tmp_path, disturbed)
+  assert [row['failures'] for row in rows] == [{}, {}]

@@ -54,4 +54,9 @@ def test_of_a_masked_clip_a_second_row_shows_what_is_seen():
   batch = {'video': video, 'ids_keep': ids_keep, 'ids_mask': ids_mask}
   figure = draw_batch(batch, patch_size=2, tubelet_size=2)
   numbers = ['0', '1', '2', '3']
-  assert _titles(figure) == numbers + [f'{number} seen' for number in numbers]
+  seen = [f'{number} seen' for number in numbers]
+  assert _titles(figure) == numbers + seen
+  # No empty axes below a second view.
+  figure = draw_batch(batch | {'view2': video}, patch_size=2, tubelet_size=2)
+  views = [f'view 2: {number}' for number in numbers]
+  assert _titles(figure) == numbers + views + seen
