@@ -20,6 +20,8 @@ import ml_collections
 
 from rvmae_jax.config_utils import parse_arg
 
+NUM_LOCAL_VIDEOS = 24
+
 
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
@@ -43,7 +45,9 @@ def get_config(arg=None):
     'test': {'sources': {'videos': get_source(arg, 'test', 240)}},
     'encoders': ('trained', 'random', 'pixels'),
   }
-  num_batches = 1 if arg.runlocal else 4
+  num_batches = 4
+  if arg.runlocal:
+    num_batches, config.data.max_videos = 1, NUM_LOCAL_VIDEOS
   config.evals = {
     'reconstruction': {'name': 'reconstruction', 'num_batches': num_batches},
     'clip_reconstruction': {
@@ -61,7 +65,7 @@ def get_source(arg, split, num_videos):
   if arg.videos:
     return {'name': 'folder', 'path': arg.videos, 'split': split}
   if arg.runlocal:
-    num_videos = 24
+    num_videos = NUM_LOCAL_VIDEOS
   split = split if split == 'val' else f'probe_{split}'
   return {
     'name': 'moving_sprites',

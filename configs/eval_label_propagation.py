@@ -28,7 +28,7 @@ a busy one.
 
 import ml_collections
 
-from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.config_utils import check_unused, parse_arg
 from rvmae_jax.registry import check_known
 
 # What each is told; an empty text has to be given.
@@ -96,7 +96,9 @@ def get_dataset(arg):
   check_known('dataset', DATASETS, arg.dataset)
   dataset = {'name': arg.dataset, **DATASETS[arg.dataset]}
   for name in ('path', 'labels'):
-    if name in dataset:
+    if name not in dataset:
+      check_unused(arg, f'dataset={arg.dataset}', name)
+    else:
       dataset[name] = arg[name] or dataset[name]
       if not dataset[name]:
         raise ValueError(

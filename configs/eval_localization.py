@@ -20,7 +20,7 @@ pixels 30, per-frame features 14, random weights 8.
 
 import ml_collections
 
-from rvmae_jax.config_utils import folder_or_list, parse_arg
+from rvmae_jax.config_utils import check_unused, folder_or_list, parse_arg
 from rvmae_jax.registry import check_known
 
 _SUBSETS = {
@@ -43,6 +43,12 @@ def get_config(arg=None):
     folds=0,
   )
   check_known('dataset', _SUBSETS, arg.dataset)
+  if arg.dataset == 'sprites':
+    check_unused(arg, 'dataset=sprites', 'path', 'videos')
+  if arg.folds:
+    check_unused(arg, f'folds={arg.folds}', 'train', 'clips')
+  if arg.clips:
+    check_unused(arg, f'clips={arg.clips}', 'train')
   if arg.dataset != 'sprites' and not arg.path:
     raise ValueError(f'dataset={arg.dataset} needs path; add path=... to it.')
   config = ml_collections.ConfigDict()

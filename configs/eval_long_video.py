@@ -24,7 +24,7 @@ def get_config(arg=None):
   config.seed = 0
   config.batch_size = 1  # Videos are read one after the other.
   config.data = {'crop': 'run'}
-  # From 16 on, twice as many each time.
+  # Half as many each time, down to 16 or less.
   lengths = [arg.frames]
   while lengths[0] > 16:
     lengths.insert(0, lengths[0] // 2)

@@ -29,7 +29,7 @@ Expect, for the quick start: docs/readouts.md.
 
 import ml_collections
 
-from rvmae_jax.config_utils import named, parse_arg
+from rvmae_jax.config_utils import check_unused, named, parse_arg
 from rvmae_jax.evals.readouts import LEARNS
 from rvmae_jax.registry import check_known
 
@@ -73,6 +73,7 @@ def get_config(arg=None):
   check_known('dataset', DATASETS, arg.dataset)
   check_known('value of learns', LEARNS, arg.learns)
   is_drawn = arg.dataset in DRAWN
+  check_unused(arg, f'dataset={arg.dataset}', 'path' if is_drawn else 'few')
   if not is_drawn and not arg.path:
     raise ValueError(f'dataset={arg.dataset} needs path; add path=... to it.')
   if arg.learns == 'all' and arg.dataset == 'tap_vid' and not arg.train:

@@ -19,7 +19,7 @@ Expect (RVM's paper, frozen, attentive probe): SSv2 66.7 for L, 59.7 for S.
 
 import ml_collections
 
-from rvmae_jax.config_utils import parse_arg
+from rvmae_jax.config_utils import check_unused, parse_arg
 from rvmae_jax.registry import check_known
 
 # Which split is tested on.
@@ -39,17 +39,19 @@ def get_config(arg=None):
     arg,
     dataset='ucf101',
     videos='',
-    fold=1,
+    fold=0,
     num_frames=16,
     stride=0,
     source='videos',
   )
   check_known('dataset', TESTED, arg.dataset)
+  if arg.dataset not in WITH_FOLDS:
+    check_unused(arg, f'dataset={arg.dataset}', 'fold')
 
   def split(name):
     source = {'name': arg.dataset, 'path': arg.videos, 'split': name}
     if arg.dataset in WITH_FOLDS:
-      source['fold'] = arg.fold
+      source['fold'] = arg.fold or 1
     return {'sources': {arg.source: source}}
 
   clip = {'name': 'uniform', 'num_frames': arg.num_frames, 'stride': arg.stride}

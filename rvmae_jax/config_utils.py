@@ -84,6 +84,25 @@ def _cast(name: str, text: str, default: Any) -> Any:
     ) from None
 
 
+def check_unused(arg: Mapping[str, Any], where: str, *names: str) -> None:
+  """Checks that no argument is given where nothing would read it.
+
+  Args:
+    arg: of `parse_arg`.
+    where: the choice that has no use for them, such as 'dataset=sprites'.
+    *names: of arguments that are empty unless they are given.
+
+  Raises:
+    ValueError: one is given.
+  """
+  for name in names:
+    if arg[name]:
+      raise ValueError(
+        f'{name}={arg[name]} is not for {where}: leave it out, or choose '
+        'something else.'
+      )
+
+
 def load_config(spec: str) -> ml_collections.ConfigDict:
   """The locked config of a recipe file, as `--config` would give it.
 

@@ -226,6 +226,19 @@ def test_clips_to_join_are_of_a_folder_or_a_list(clips, name):
     ('eval_label_propagation.py:width=320', 'give both, or neither'),
     ('eval_localization.py:dataset=thumos14', r'needs path; add path=\.\.\.'),
     ('eval_recognition.py:dataset=ucf', "mean 'ucf101'"),
+    ('eval_recognition.py:dataset=ssv2,fold=2', 'fold=2 is not for dataset=s'),
+    ('eval_label_propagation.py:path=DAVIS', 'path=DAVIS is not for dataset=s'),
+    (
+      'eval_label_propagation.py:dataset=vip,path=V,labels=L',
+      'labels=L is not for dataset=vip',
+    ),
+    ('eval_localization.py:path=THUMOS', 'path=THUMOS is not for dataset=spri'),
+    ('eval_localization.py:folds=2,clips=L', 'clips=L is not for folds=2'),
+    ('eval_readouts.py:path=DIR', 'path=DIR is not for dataset=parallax'),
+    (
+      'eval_readouts.py:dataset=waymo,path=DIR,few=9',
+      'few=9 is not for dataset=waymo',
+    ),
   ],
 )
 def test_datasets_that_are_not_known_or_not_there_are_answered(spec, message):
@@ -329,3 +342,8 @@ def test_moco_v3_keeps_its_patch_projection():
   )
   assert not any(jax.tree.leaves(moved['patch_embedding']))
   assert all(jax.tree.leaves(moved['encoder']))
+
+
+def test_runlocal_takes_a_handful_of_anybody_s_videos():
+  config = load_config(f'{CONFIGS}/eval_imported.py:videos=DIR,runlocal')
+  assert config.data.max_videos == 24
