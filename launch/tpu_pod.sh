@@ -13,8 +13,11 @@
 
 source "$(dirname "$0")/environment.sh"
 
-[[ ${1:-} != --dry ]] || { dry=true && shift; }
-[[ $# -ge 3 ]] || usage 0
+case ${1:---help} in
+  --help) usage 0 ;;
+  --dry) dry=true && shift ;;
+esac
+[[ $# -ge 3 ]] || fail "TPU, ZONE and arguments of train are needed, see --help"
 tpu=$1 zone=$2
 shift 2
 

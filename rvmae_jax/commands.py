@@ -10,6 +10,7 @@ Exit codes and signals are those of the module that runs.
 import argparse
 import importlib.metadata
 import importlib.util
+import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -48,6 +49,7 @@ def program(module: str) -> str:
 
 def command_line(module: str, doc: str) -> argparse.ArgumentParser:
   """A command line of argparse; its help is the docstring of the module."""
+  _print_any_name()
   return argparse.ArgumentParser(
     prog=program(module),
     description=doc,
@@ -116,11 +118,18 @@ def run_command(main: Callable[[Any], int | None]) -> None:
   from absl import app, flags
 
   def run(argv):
+    _print_any_name()
     if argv[1:]:
       raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
     return main(flags.FLAGS)
 
   app.run(run)
+
+
+def _print_any_name() -> None:
+  """Lets names of files that are no text be printed, escaped, as in errors."""
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors='backslashreplace')
 
 
 def _run(name: str, typed: str, arguments: Sequence[str]) -> None:

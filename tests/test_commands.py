@@ -1,5 +1,6 @@
 """The command `rvmae`: what it lists, what it runs, and as what."""
 
+import io
 import pathlib
 import subprocess
 import sys
@@ -62,6 +63,14 @@ def test_help_has_a_line_for_each_command(rvmae):
   summary = 'Trains a model: pre-training or fine-tuning, as the config says.'
   assert ['train', summary] in shown
   assert rvmae()[:2] == (2, out)  # Nothing was asked for.
+
+
+def test_a_name_that_is_no_text_stops_no_report(monkeypatch):
+  content = io.BytesIO()
+  monkeypatch.setattr(sys, 'stdout', io.TextIOWrapper(content, 'utf-8'))
+  commands.command_line('rvmae_jax.tools.doctor', '')
+  print('caf\udce9.mp4', flush=True)
+  assert content.getvalue() == b'caf\\udce9.mp4\n'
 
 
 def test_help_imports_nothing_that_computes():

@@ -50,7 +50,8 @@ def fetch(address: str) -> pathlib.Path:
     if any(path for suffix in suffixes for path in folder.glob(suffix)):
       return folder
   raise FileNotFoundError(
-    f'{address} holds no weights: no .safetensors, .bin or .pth at its top.'
+    f'{address} holds no weights: no .safetensors, .npz, .bin or .pth lies at '
+    'its top.'
   )
 
 

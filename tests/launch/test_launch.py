@@ -193,6 +193,17 @@ def test_dry_tpu_pod_shows_copy_install_and_start():
   assert 'Started' not in out
 
 
+def test_tpu_pod_without_all_that_it_needs_is_no_success():
+  process = subprocess.run(
+    ['bash', LAUNCH / 'tpu_pod.sh', 'pod', 'us-east1-d'],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert process.returncode == 1
+  assert process.stderr.startswith('tpu_pod.sh: TPU, ZONE and arguments of')
+
+
 def test_tpu_pod_starts_the_same_command_on_a_worker(stand_in, tmp_path):
   """The worker here is a folder: gcloud copies into it and runs in it."""
   worker = tmp_path / 'worker'

@@ -205,6 +205,15 @@ def test_an_evaluation_that_is_named_must_be_there(run, tmp_path):
     write_report(tmp_path, tmp_path / 'evalution', tmp_path / 'report.html')
 
 
+def test_a_picture_that_is_gone_is_told(run, tmp_path):
+  run(linear_probe=_PROBE)
+  (tmp_path / 'evaluation/accuracies.png').unlink()
+  write_report(tmp_path, None, tmp_path / 'report.html')
+  text = (tmp_path / 'report.html').read_text()
+  assert 'The picture accuracies.png is not there any more.' in text
+  assert '79.8' in text
+
+
 def test_gains_of_every_evaluation_are_drawn(run, tmp_path, monkeypatch):
   drawn = []
   draw = report.draw_curves

@@ -207,6 +207,9 @@ def _pictures(results: Results, folder: epath.Path) -> Iterable[str]:
       heading, caption = CAPTIONS.get(
         kind, (kind.replace('_', ' ').capitalize(), '')
       )
+      if not (folder / path).exists():
+        yield page.note(f'The picture {path} is not there any more.')
+        continue
       content = (folder / path).read_bytes()
       if path.suffix == '.mp4':
         yield page.film(content, caption)
