@@ -98,7 +98,9 @@ def draw_accuracies(
   )
   axes.tick_params(axis='x', length=0, labelsize=9)
   axes.set_ylabel('accuracy, %')
-  axes.set_ylim(0, min(100, 112 * max(*accuracies.values(), chance)))
+  # Room for bars of errors and numbers above the highest, even at 100.
+  ends = [a + (deviations or {}).get(key, 0) for key, a in accuracies.items()]
+  axes.set_ylim(0, 112 * max(*ends, chance))
   axes.grid(axis='y')
   axes.set_axisbelow(True)
   axes.legend(

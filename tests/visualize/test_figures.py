@@ -84,6 +84,16 @@ def test_accuracies_have_a_bar_for_each_source_and_a_line_at_chance():
   assert labels == ['trained', 'random weights', 'raw pixels']
 
 
+def test_accuracies_of_100_have_their_number_too():
+  key = 'trained', 'mean'
+  figure = draw_accuracies({key: 1.0}, chance=0.1, deviations={key: 0.05})
+  figure.canvas.draw()
+  [axes] = figure.axes
+  [number] = [text for text in axes.texts if text.get_text() == '100']
+  box, frame = number.get_window_extent(), axes.get_window_extent()
+  assert frame.y0 < box.y0 and box.y1 < frame.y1
+
+
 def test_confusion_names_classes_and_their_accuracy():
   figure = draw_confusion(
     np.array([[3, 1], [0, 0]]),
