@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rvmae_jax.visualize.style import looks, new_figure, styled
@@ -52,8 +53,9 @@ def draw_panels(picture: Mapping[str, Any]) -> Any:
     axes.set_title(panel.get('title', ''))
     axes.set_xlabel(panel['x'])
     axes.set_ylabel(panel['y'])
-    axes.set_ylim(bottom=panel.get('y_from'))
     axes.grid(axis='y')
+    if 'y_from' in panel:
+      axes.set_ylim(bottom=panel['y_from'])
     for axis in panel.get('log', ''):
       scale = axes.set_xscale if axis == 'x' else axes.set_yscale
       scale('log', base=2)
@@ -62,6 +64,8 @@ def draw_panels(picture: Mapping[str, Any]) -> Any:
     marks = sorted({x for line in panel['lines'] for x in line['x']})
     if 'x' in panel.get('log', '') and len(marks) <= _MOST_MARKS:
       axes.set_xticks(marks)
+    if 'y' in panel.get('log', ''):
+      axes.set_ylim(*_between_powers(panel['lines']))
   handles = {}
   for axes in axes_of:
     for handle, name in zip(*axes.get_legend_handles_labels()):
@@ -74,6 +78,13 @@ def draw_panels(picture: Mapping[str, Any]) -> Any:
     loc='outside upper center',
   )
   return figure
+
+
+def _between_powers(lines: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+  """The powers of two around all numbers: the ends of an axis with marks."""
+  exponents = [math.log2(y) for line in lines for y in line['y'] if y > 0]
+  low = math.floor(min(exponents, default=0))
+  return 2.0**low, 2.0 ** max(math.ceil(max(exponents, default=0)), low + 1)
 
 
 def draw_lines(picture: Mapping[str, Any], path: pathlib.Path) -> None:

@@ -1,5 +1,6 @@
 """Figures draw, without a display, the panels that they promise."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -107,6 +108,26 @@ def test_confusion_names_classes_and_their_accuracy():
   names = [text.get_text() for text in matrix.get_yticklabels()]
   assert names == ['left  75', 'right  \u2013']
   assert [patch.get_height() for patch in bars.patches] == [75]
+
+
+def test_names_of_many_classes_do_not_lie_on_each_other():
+  names = [f'pretending to do something number {n}' for n in range(40)]
+  bins = np.stack([np.ones(2), [0.25, 0.75], [0.25, 0.75]])
+  figure = draw_confusion(np.eye(40, dtype=int), bins, names)
+  figure.canvas.draw()
+  matrix, _ = figure.axes
+  for labels, side in (
+    (matrix.get_yticklabels(), 'y'),
+    (matrix.get_xticklabels(), 'x'),
+  ):
+    boxes = [label.get_window_extent() for label in labels]
+    ends = sorted(
+      (getattr(b, f'{side}0'), getattr(b, f'{side}1')) for b in boxes
+    )
+    assert len({label.get_text() for label in labels}) == 40
+    # Half of a letter's height may be shared: most have no strokes there.
+    apart = [after[0] - end for (_, end), after in itertools.pairwise(ends)]
+    assert min(apart) > -0.5 * (ends[0][1] - ends[0][0])
 
 
 def test_history_and_its_curves(tmp_path):

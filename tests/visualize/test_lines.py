@@ -14,6 +14,20 @@ def test_every_line_has_a_look_of_its_own():
   assert len(looks) == 16
 
 
+@pytest.mark.parametrize(
+  ('values', 'ends'),
+  [([2.3, 96.0], (2, 128)), ([1.5, 1.5], (1, 2)), ([4.0, 8.0], (4, 8))],
+)
+def test_a_doubling_axis_has_marks_at_both_ends(values, ends):
+  line = {'name': 'rvm', 'x': [1, 64], 'y': values}
+  panel = {'x': 'frames', 'y': 'ms', 'log': 'xy', 'lines': [line]}
+  figure = draw_panels({'panels': [panel]})
+  figure.draw_without_rendering()
+  [axes] = figure.axes
+  assert axes.get_ylim() == ends
+  assert {*ends} <= {*axes.get_yticks()}
+
+
 @pytest.mark.parametrize('num_panels', [1, 2, 3])
 def test_all_names_are_on_the_picture(num_panels):
   names = 'rvm', 'rvmae', 'videomae', 'vanilla_mae', 'image_mae', 'siammae'
