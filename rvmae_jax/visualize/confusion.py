@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 
 from rvmae_jax.visualize.strata import strata_figures
-from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, styled
+from rvmae_jax.visualize.style import (
+  COLOURS,
+  TEXT,
+  new_figure,
+  shortened,
+  styled,
+)
 
 _MOST_NAMES = 40  # More do not fit beside the matrix.
 _LONGEST = 28  # Letters of a name, or the matrix itself gets small.
@@ -36,12 +42,6 @@ def confusion_figures(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
   }
 
 
-def _short(name: str) -> str:
-  """A name without its middle, if it is long: names often differ at the end."""
-  half = _LONGEST // 2
-  return name if len(name) <= _LONGEST else f'{name[:half]}…{name[-half:]}'
-
-
 @styled
 def draw_confusion(
   confusion: np.ndarray,
@@ -67,7 +67,7 @@ def draw_confusion(
   height = 4.6
   if num_classes <= _MOST_NAMES:
     height = max(height, 1.4 + 0.15 * num_classes)  # A line for each name.
-    class_names = [_short(name) for name in class_names]
+    class_names = [shortened(name, _LONGEST) for name in class_names]
   figure = new_figure(9.5 / 4.6 * height, height)
   matrix, bars = figure.subplots(1, 2, width_ratios=(1.35, 1))
   matrix.imshow(shares, cmap='Blues', vmin=0, vmax=100, aspect='auto')

@@ -6,8 +6,16 @@ from typing import Any
 import numpy as np
 
 from rvmae_jax.visualize.probes import ENCODER_NAMES, POOLING_NAMES
-from rvmae_jax.visualize.style import COLOURS, TEXT, new_figure, show, styled
+from rvmae_jax.visualize.style import (
+  COLOURS,
+  TEXT,
+  new_figure,
+  shortened,
+  show,
+  styled,
+)
 
+_LETTER_INCHES = 0.08  # A wide one of a title.
 _RIGHT, _WRONG = '#17a17c', '#c8553d'
 _LINES = '-', (0, (4, 2)), (0, (1, 1.5)), (0, (4, 1.5, 1, 1.5))
 
@@ -102,21 +110,24 @@ def draw_neighbours(
   figure = new_figure(10.5, num_queries * (0.9 * cell * height / width + 0.22))
   all_axes = figure.subplots(num_queries, columns, squeeze=False)
 
-  def name(label):
-    if label >= len(class_names):
-      return f'{label}'
-    return class_names[label].replace('_', ' ')
+  most = int(cell / _LETTER_INCHES)
+
+  def title(mark, label):
+    name = f'{label}'
+    if label < len(class_names):
+      name = class_names[label].replace('_', ' ')
+    return f'{mark} {shortened(name, most - len(mark))}'
 
   for number, row_axes in enumerate(all_axes):
     label = query_labels[number]
-    show(row_axes[0], _sheet(query_frames[number]), f'query: {name(label)}')
+    show(row_axes[0], _sheet(query_frames[number]), title('query:', label))
     row_axes[0].title.set_fontweight('bold')
     for axes, frames, other in zip(
       row_axes[1:], neighbour_frames[number], neighbour_labels[number]
     ):
       is_right = other == label
       colour = _RIGHT if is_right else _WRONG
-      show(axes, _sheet(frames), f'{"✓" if is_right else "✗"} {name(other)}')
+      show(axes, _sheet(frames), title('✓' if is_right else '✗', other))
       axes.title.set_color(colour)
       axes.set_axis_on()
       axes.set_xticks([])

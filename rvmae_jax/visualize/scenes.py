@@ -168,7 +168,7 @@ def draw_depth(
   rows = {'frames': frames, 'true': depth_frames(true, limits)}
   for source, depth in predicted.items():
     rows[source] = depth_frames(depth, limits)
-    rows[f'{source}: error'] = np.abs(depth - true) / true
+    rows[f'{source}\nerror'] = np.abs(depth - true) / true
   cell = 9.5 / len(times)
   height = cell * frames.shape[1] / frames.shape[2] + 0.04
   figure = new_figure(11, len(rows) * height + (0.5 if title else 0.3))

@@ -72,6 +72,12 @@ def show(axes: Any, picture: Any, title: str = '', **settings) -> Any:
   return axes.imshow(picture, interpolation='nearest', **settings)
 
 
+def shortened(name: str, most: int) -> str:
+  """A name without its middle, if it is long: names often differ at the end."""
+  half = (most - 1) // 2
+  return name if len(name) <= most else f'{name[:half]}…{name[-half:]}'
+
+
 def name_row(axes: Any, name: str, x: float = -0.08, **settings) -> None:
   """Writes what a row of pictures shows, to the left of `x`.
 

@@ -15,6 +15,7 @@ from rvmae_jax.visualize.pca import pca_colours
 from rvmae_jax.visualize.probes import draw_accuracies
 from rvmae_jax.visualize.reconstructions import draw_reconstructions
 from rvmae_jax.visualize.recurrence import draw_gates, draw_pca
+from rvmae_jax.visualize.retrieval import draw_neighbours
 
 _RNG = np.random.default_rng(0)
 
@@ -127,6 +128,22 @@ def test_names_of_many_classes_do_not_lie_on_each_other():
     assert len({label.get_text() for label in labels}) == 40
     apart = [after[0] - end for (_, end), after in itertools.pairwise(ends)]
     assert min(apart) > -1  # Pixels.
+
+
+def test_long_names_of_neighbours_stay_above_their_pictures():
+  frames = _RNG.integers(0, 256, (2, 4, 16, 24, 3), np.uint8)
+  names = [f'pretending_to_throw_something_{end}' for end in ('in', 'out')]
+  labels = np.array([0, 1])
+  figure = draw_neighbours(
+    frames, frames[:, None].repeat(5, 1), labels, np.zeros((2, 5), int), names
+  )
+  figure.canvas.draw()
+  for row in (figure.axes[:6], figure.axes[6:]):
+    ends = [axes.title.get_window_extent() for axes in row]
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(ends))
+    assert ends[0].x0 > 0 and ends[-1].x1 < figure.bbox.x1
+  titles = [axes.get_title() for axes in figure.axes]
+  assert titles[0].endswith('in') and titles[6].endswith('out')
 
 
 def test_history_and_its_curves(tmp_path):
