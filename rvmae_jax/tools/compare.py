@@ -219,8 +219,9 @@ def main(args: flags.FlagValues) -> None:
     with FolderLock(workdir, 'comparison'):
       compare(args.config, workdir, processes, args.jobs, typed_command(module))
   except KeyboardInterrupt:
-    processes.stop()
     sys.exit('Stopped; run the same command to resume.')
+  finally:  # Nor do they go on after an error, such as a disk that is full.
+    processes.stop()
   print(f'\n{(workdir / "table.md").read_text()}')
 
 

@@ -85,7 +85,9 @@ def _read(workdir: pathlib.Path) -> dict[str, Any]:
       'of evaluate.'
     )
   written = files.read_json(path)
-  if not all('date' in result for result in written['evaluations'].values()):
+  with files.naming(path, 'is nothing that evaluate writes', remedy=''):
+    has_dates = all('date' in r for r in written['evaluations'].values())
+  if not has_dates:
     raise ValueError(
       f'An older version of evaluate wrote {path}, without dates; delete it '
       'and evaluate again.'

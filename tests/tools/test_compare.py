@@ -1,6 +1,8 @@
 """Comparing: what is run and what is not, what failures leave."""
 
 import json
+import signal
+import types
 
 import pytest
 from ml_collections import ConfigDict
@@ -163,3 +165,30 @@ def test_what_somebody_else_left_is_no_failure_of_a_run_that_ended_well(
 
   rows = compare.compare(start.config, tmp_path, disturbed)
   assert [row['failures'] for row in rows] == [{}, {}]
+
+
+@pytest.mark.parametrize('error', [KeyboardInterrupt, OSError])
+def test_whatever_ends_it_stops_the_runs_that_it_started(
+  error, tmp_path, monkeypatch
+):
+  calls = []
+
+  class Processes:
+    def __init__(self, *unused):
+      pass
+
+    def stop(self):
+      calls.append('stopped')
+
+  def end(*unused):
+    raise error
+
+  monkeypatch.setattr(signal, 'signal', lambda *unused: None)
+  monkeypatch.setattr(compare, 'Processes', Processes)
+  monkeypatch.setattr(compare, 'compare', end)
+  args = types.SimpleNamespace(
+    config=comparison(), workdir=str(tmp_path), only='', jobs=1
+  )
+  with pytest.raises((SystemExit, OSError)):
+    compare.main(args)
+  assert calls == ['stopped']

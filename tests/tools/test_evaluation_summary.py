@@ -103,6 +103,12 @@ def test_an_evaluation_without_dates_is_to_be_repeated(workdir):
     summarize_evaluations({'': workdir}, COLUMNS)
 
 
+def test_a_file_of_something_else_is_named(workdir):
+  (workdir / 'metrics.json').write_text('{"loss": 1}')
+  with pytest.raises(ValueError, match=r'metrics\.json is nothing that eval'):
+    summarize_evaluations({'': workdir}, COLUMNS)
+
+
 def test_a_folder_without_an_evaluation_is_refused(tmp_path):
   with pytest.raises(FileNotFoundError, match='workdir of evaluate'):
     summarize_evaluations({'': tmp_path}, COLUMNS)
