@@ -197,7 +197,7 @@ def choose_source(text: str, split: str, run_config) -> dict[str, Any]:
       f'--input is needed: the checkpoint names {len(sources)} sources'
       f'{": " if sources else ""}{", ".join(sources)}.'
     )
-  [config] = sources.values()
+  [config] = sources.to_dict().values()
   config = {k: v for k, v in config.items() if k != 'weight'}
   return config | ({'split': split} if split else {})
 

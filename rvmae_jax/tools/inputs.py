@@ -51,7 +51,8 @@ def source_config(text: str, split: str = '') -> dict:
       raise ValueError(
         f'{key} is given twice: {config[key]!r}, and {value!r} in {text!r}.'
       )
-    config[key] = _value(value)
+    # A folder may have a number for its name.
+    config[key] = value if key == 'path' else _value(value)
   return config
 
 

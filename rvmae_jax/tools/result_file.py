@@ -35,10 +35,13 @@ def write_result(
   """
   path = pathlib.Path(path)
   versions = environment()
+  machine = versions['device']
+  if machine.endswith(' cpu'):  # JAX takes all cores for one.
+    machine = f'{os.cpu_count()} x {platform.machine()} CPU cores'
   result = {
     'command': typed_command(_module_name()),
     'date': datetime.date.today().isoformat(),
-    'machine': f'{os.cpu_count()} x {platform.machine()} CPU cores',
+    'machine': machine,
     'commit': versions.pop('commit', 'unknown'),
     'versions': versions,
     'columns': list(columns),

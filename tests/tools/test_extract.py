@@ -254,6 +254,15 @@ def test_the_command_extracts_from_a_recurrent_network(
   assert "dtype: 'float32' then" in capsys.readouterr().err
 
 
+def test_the_source_of_a_run_is_kept_whole_with_the_features():
+  source = {'name': 'listing', 'path': 'a.csv', 'require': {'consent': 'yes'}}
+  config = config_utils.from_json(
+    json.dumps({'data': {'sources': {'videos': {**source, 'weight': 2}}}})
+  )
+  found = extract.choose_source('', '', config)
+  assert json.loads(json.dumps(found)) == source
+
+
 def test_without_input_the_run_must_have_one_source():
   config = config_utils.from_json(json.dumps({'data': {'sources': {}}}))
   with pytest.raises(ValueError, match='names 0 sources'):

@@ -29,6 +29,7 @@ def test_sources_take_their_settings():
   }
   assert source_config('ucf101:path=DIR,fold=2')['path'] == 'DIR'
   assert source_config(r'ucf101:path=a\,b,fold=2')['path'] == 'a,b'
+  assert source_config('ucf101:path=2019')['path'] == '2019'
   assert source_config('tfds:download=false')['download'] is False
   assert len(open_source('fake:num_videos=3')) == 3
 

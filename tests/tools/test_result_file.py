@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from rvmae_jax.tools import result_file
 from rvmae_jax.tools.result_file import format_cell, needed_digits, write_result
 
 
@@ -21,6 +22,19 @@ def test_a_result_has_its_table_and_its_origin(tmp_path, monkeypatch):
   assert result['command'].endswith("--out 'a b.json'")
   datetime.date.fromisoformat(result['date'])
   assert {'machine', 'commit', 'versions'} <= result.keys()
+
+
+def test_the_machine_is_what_computed(tmp_path, monkeypatch):
+  for device, machine in (
+    ('2 x NVIDIA H200', '2 x NVIDIA H200'),
+    ('1 x cpu', 'CPU cores'),
+  ):
+    monkeypatch.setattr(
+      result_file, 'environment', lambda device=device: {'device': device}
+    )
+    write_result(tmp_path / 'a.json', ('x',), [])
+    result = json.loads((tmp_path / 'a.json').read_text())
+    assert result['machine'].endswith(machine)
 
 
 @pytest.mark.parametrize(
