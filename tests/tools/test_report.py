@@ -141,6 +141,17 @@ def test_deviations_and_what_the_network_alone_is_asked(run):
   assert '<td>81.0</td><td>5.0</td>' in text
 
 
+def test_probes_of_other_videos_say_so(run):
+  other = _PROBE | {'num_classes': 5, 'num_train': 90, 'num_test': 100}
+  text = run(linear_probe=_PROBE, knn=other)
+  assert (
+    'linear probe: 12 classes; 1500 training and 400 test videos (standard '
+    'error at most 2.5 points). kNN: 5 classes; 90 training and 100 test videos '
+    '(standard error at most 5.0 points).'
+  ) in text
+  assert '>12 classes; 1500' in run(linear_probe=_PROBE, knn=_PROBE)
+
+
 def test_retrieval_shows_the_best_in_bold(run):
   columns = {'recall_at_1': 0.5, 'recall_at_5': 0.75}
   names = {'trained/mean': 0.4, 'random/mean': 0.2, 'chance': 0.1}

@@ -186,16 +186,29 @@ def probe_tables(results: Mapping[str, Any]) -> str:
       of_network[title] = {
         name: metrics.get(f'trained/{pooling}/{name}') for name in _OF_NETWORK
       }
-  metrics = next(iter(probes.values()))
-  error = 50 / math.sqrt(metrics['num_test'])  # Where accuracy is one half.
   table = page.table(('accuracy, %', *ENCODER_NAMES.values(), 'chance'), rows)
   note = page.note(
-    f'{metrics["num_classes"]} classes; {metrics["num_train"]} training and '
-    f'{metrics["num_test"]} test videos (standard error at most {error:.1f} '
-    'points). Random weights: the same network before training. Per-frame '
-    'features: its encoder without recurrence.'
+    f'{_questions(probes)} Random weights: the same network before training. '
+    'Per-frame features: its encoder without recurrence.'
   )
   return page.join(table, note, _of_network(of_network))
+
+
+def _questions(probes: Mapping[str, Mapping[str, float]]) -> str:
+  """What probes were trained and tested on; whose it is where they differ."""
+  asked: dict[tuple, list[str]] = {}
+  for alias, metrics in probes.items():
+    numbers = (metrics[f'num_{of}'] for of in ('classes', 'train', 'test'))
+    asked.setdefault((*numbers,), []).append(_title(alias))
+  sentences = []
+  for (num_classes, num_train, num_test), titles in asked.items():
+    whose = '' if len(asked) == 1 else f'{", ".join(titles)}: '
+    error = 50 / math.sqrt(num_test)  # Where accuracy is one half.
+    sentences.append(
+      f'{whose}{num_classes} classes; {num_train} training and {num_test} test '
+      f'videos (standard error at most {error:.1f} points).'
+    )
+  return ' '.join(sentences)
 
 
 def _of_network(probes: Mapping[str, Mapping[str, float | None]]) -> str:
