@@ -320,7 +320,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       arguments.process_id,
       arguments.num_processes,
     )
-  except (FileNotFoundError, InUseError, ValueError) as error:
+  except (OSError, InUseError, ValueError) as error:
     print(f'extract: {error}', file=sys.stderr)
     return 2
   if not is_finished:

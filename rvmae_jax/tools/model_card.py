@@ -305,7 +305,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       licences,
       vars(arguments),
     )
-  except (FileNotFoundError, ValueError) as error:
+  except (OSError, ValueError) as error:
     print(f'model_card: {error}', file=sys.stderr)
     return 2
   out = pathlib.Path(arguments.out or workdir / CARD)

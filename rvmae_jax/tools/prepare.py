@@ -446,7 +446,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
       require,
       args.anonymise,
     )
-  except (FileNotFoundError, ImportError, InUseError, ValueError) as error:
+  except (OSError, ImportError, InUseError, ValueError) as error:
     print(f'prepare: {error}', file=sys.stderr)
     return 2
   for split, found in manifest['splits'].items():

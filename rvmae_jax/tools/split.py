@@ -297,7 +297,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   arguments = parser.parse_args(argv)
   try:
     summary = split_videos(arguments)
-  except (FileNotFoundError, ValueError) as error:
+  except (OSError, ValueError) as error:
     print(f'split: {error}', file=sys.stderr)
     return 2
   print(format_summary(summary['splits']))

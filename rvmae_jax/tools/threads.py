@@ -23,12 +23,17 @@ def in_threads(
     items: any.
     num_workers: threads; 0 means one for each CPU core.
     what: is counted in the lines of progress.
+
+  Raises:
+    Exception: the first that `work` has raised.
   """
   began = shown = time.monotonic()
   workers = concurrent.futures.ThreadPoolExecutor(num_workers or os.cpu_count())
   try:
     futures = [workers.submit(work, item) for item in items]
-    for done, _ in enumerate(concurrent.futures.as_completed(futures), 1):
+    completed = concurrent.futures.as_completed(futures)
+    for done, future in enumerate(completed, 1):
+      future.result()  # An error ends it now, not after all the others.
       now = time.monotonic()
       if now - shown > _SHOW_EVERY_S:
         shown = now
