@@ -28,6 +28,7 @@ from typing import Any
 from absl import app, flags
 from ml_collections import ConfigDict
 
+from rvmae_jax import files
 from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.data.locking import FolderLock
@@ -169,12 +170,12 @@ def _finished(config: ConfigDict, job: Job) -> dict[str, Any] | None:
   path = job.folder / 'result.json'
   if not path.exists():
     return None
-  result = json.loads(path.read_text())
+  result = files.read_json(path)
   try:
     key = run_key(config, job.method, job.seed)
   except Exception:  # A recipe is code; what is wrong with it the run will say.
     return None
-  return result if result['key'] == key else None
+  return result if result.get('key') == key else None
 
 
 def _is_done(result: dict[str, Any] | None) -> bool:

@@ -41,6 +41,7 @@ from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.records import NO_LABEL, Source, records_digest
 from rvmae_jax.data.sources import SOURCES
 from rvmae_jax.data.writing import whole_file, write_whole
+from rvmae_jax.files import read_json
 from rvmae_jax.models import build_model
 from rvmae_jax.parts import model_functions
 from rvmae_jax.tools import inputs
@@ -168,7 +169,7 @@ def _write_shard(shard, found, settings) -> None:
 
 def _write_index(folder: pathlib.Path, summaries) -> None:
   """Merges what the shards say; the index comes last."""
-  found = [json.loads(path.read_text()) for path in summaries]
+  found = [read_json(path) for path in summaries]
   for name, key, columns in (
     (files.BAD_VIDEOS, 'bad_videos', ('path', 'reason')),
     (files.INDEX, 'videos', files.COLUMNS),

@@ -4,6 +4,7 @@ import json
 import pathlib
 from typing import Any
 
+from rvmae_jax import files
 from rvmae_jax.data.writing import write_whole
 
 
@@ -15,13 +16,13 @@ def check_settings(path: pathlib.Path, settings: dict[str, Any]) -> None:
     settings: whatever decides what the folder will hold.
 
   Raises:
-    ValueError: the folder was begun with others.
+    ValueError: the folder was begun with others, or the file is damaged.
   """
   settings = json.loads(json.dumps(settings))  # Lists for tuples.
   if not path.exists():
     write_whole(path, json.dumps(settings, indent=1))
   # Read in any case: another process may have written it at the same moment.
-  former = json.loads(path.read_text())
+  former = files.read_json(path)
   keys = {**settings, **former}
   changed = [k for k in keys if settings.get(k) != former.get(k)]
   if changed:

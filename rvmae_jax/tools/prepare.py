@@ -39,6 +39,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rvmae_jax import files
 from rvmae_jax.commands import at_least, command_line
 from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.encoding import Encoding, encode_record
@@ -358,7 +359,7 @@ def _manifest(
     'skipped': [],
   }
   for shard in shards:
-    summary = json.loads(shard.summary_path.read_text())
+    summary = files.read_json(shard.summary_path)
     for key, found in (('inputs', 'videos'), ('skipped', 'skipped')):
       manifest[key] += [
         {'split': shard.split, **video} for video in summary.pop(found)

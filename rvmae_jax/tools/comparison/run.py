@@ -20,7 +20,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from rvmae_jax import config_utils
+from rvmae_jax import config_utils, files
 from rvmae_jax.benchmarks.step import StepBenchmark
 from rvmae_jax.data import manifest
 from rvmae_jax.data.locking import FolderLock
@@ -158,8 +158,8 @@ def measure(
   """
   path, key = workdir / 'cost.json', compare_recipes.configs_digest(recipe)
   if path.exists():
-    kept = json.loads(path.read_text())
-    if kept['key'] == key:
+    kept = files.read_json(path)
+    if kept.get('key') == key:
       return kept['cost']
   benchmark = StepBenchmark(recipe)
   for _ in range(_NUM_ROUNDS):
