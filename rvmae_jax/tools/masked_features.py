@@ -20,6 +20,7 @@ from absl import app, flags
 from ml_collections import ConfigDict
 
 from rvmae_jax import weights
+from rvmae_jax.batch import MaskLayout, Slots
 from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.evals.features import FeatureSet, gather
@@ -27,8 +28,9 @@ from rvmae_jax.evals.pooling import pool
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.evals.views import Views
 from rvmae_jax.evaluate import build_evaluations, fresh_params
-from rvmae_jax.masking import build_mask
+from rvmae_jax.masking import build_mask, check_mask
 from rvmae_jax.models import build_model
+from rvmae_jax.models.recurrent import RecurrentAutoencoder
 from rvmae_jax.tools.result_file import write_result
 
 # Those that ask nothing of single places, which masks leave out.
@@ -45,6 +47,10 @@ class MaskedReader:
     params: its parameters.
     num_masks: how many masks to average over, a way of reading for each
       number. Smaller numbers are the first masks of the largest.
+
+  Raises:
+    ValueError: tokens that the mask shows cannot be pooled frame by frame, or
+      it follows optical flow, which clips of evaluations do not have.
   """
 
   def __init__(
@@ -55,8 +61,18 @@ class MaskedReader:
   ):
     self._config, self._num_masks = run_config, sorted(num_masks)
     self._params = params
-    self._fresh = fresh_params(run_config)
     model = build_model(run_config.model)
+    slots = Slots.EVEN
+    if isinstance(model, RecurrentAutoencoder):
+      slots = Slots.EVEN_WHERE_SHOWN  # Its features are of hidden places, too.
+    mask = run_config.data.mask
+    check_mask(mask, MaskLayout(slots=slots), 'Pooling of masked features')
+    if mask.name == 'motion_guided':
+      raise ValueError(
+        'data.mask.name=motion_guided follows optical flow, which clips of '
+        'evaluations do not have; frame_difference needs none.'
+      )
+    self._fresh = fresh_params(run_config)
     self._tubelet_size = getattr(model, 'tubelet_size', 1)
 
     def whole(params, video):
@@ -90,7 +106,7 @@ class MaskedReader:
     }
     sums = dict.fromkeys(POOLINGS, 0.0)
     for number in range(max(self._num_masks)):
-      masks = self._draw(video.shape, batch['host/record'], number)
+      masks = self._draw(video, batch['host/record'], number)
       pooled = self._masked(self._params, {'video': video, **masks})
       sums = {name: sums[name] + np.asarray(pooled[name]) for name in POOLINGS}
       if number + 1 in self._num_masks:
@@ -103,10 +119,10 @@ class MaskedReader:
     return pool(features, POOLINGS, self._tubelet_size)
 
   def _draw(
-    self, shape: tuple[int, ...], records: np.ndarray, number: int
+    self, video: np.ndarray, records: np.ndarray, number: int
   ) -> dict[str, np.ndarray]:
     """Mask `number` of each row: the ids of the batch contract."""
-    _, num_frames, height, width, _ = shape
+    _, num_frames, height, width, _ = video.shape
     p = self._config.model.patch_size
     mask = build_mask(
       self._config.data.mask,
@@ -115,10 +131,11 @@ class MaskedReader:
       self._tubelet_size,
     )
     rows = [
-      mask({}, np.random.default_rng((0, int(record), number)))
-      for record in records
+      mask({'video': clip}, np.random.default_rng((0, int(record), number)))
+      for clip, record in zip(video, records)
     ]
-    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+    keys = rows[0].keys() - {'video'}
+    return {key: np.stack([row[key] for row in rows]) for key in keys}
 
 
 def read_features(

@@ -73,6 +73,35 @@ def test_ways_of_reading_differ_and_means_are_of_the_first_masks(
     )
 
 
+@pytest.mark.parametrize(
+  ('name', 'message'),
+  [
+    ('random', "needs a mask that .*'random' does not. Use one of: .*tube"),
+    ('motion_guided', 'follows optical flow'),
+    ('target', "'target' does not"),
+  ],
+)
+def test_masks_whose_tokens_have_no_frames_are_refused(
+  name, message, monkeypatch, request
+):
+  monkeypatch.chdir(request.config.rootpath)
+  config = run_config('videomae')
+  params = fresh_params(config)
+  config.unlock()
+  config.data.mask.name = name
+  with pytest.raises(ValueError, match=message):
+    MaskedReader(config, params, [1])
+
+
+def test_a_mask_that_looks_at_the_clip_is_given_it(batch, monkeypatch, request):
+  monkeypatch.chdir(request.config.rootpath)
+  config = run_config('videomae')
+  config.unlock()
+  config.data.mask.name = 'frame_difference'
+  found = MaskedReader(config, fresh_params(config), [1])(batch)
+  assert np.isfinite(found['masks_1']['mean_std_8']).all()
+
+
 def test_hardly_hidden_clips_read_as_whole_ones(batch, monkeypatch, request):
   """15 of 16 places shown: far nearer to the whole than 4 of 16."""
   monkeypatch.chdir(request.config.rootpath)
