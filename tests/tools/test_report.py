@@ -146,8 +146,8 @@ def test_probes_of_other_videos_say_so(run):
   text = run(linear_probe=_PROBE, knn=other)
   assert (
     'linear probe: 12 classes; 1500 training and 400 test videos (standard '
-    'error at most 2.5 points). kNN: 5 classes; 90 training and 100 test videos '
-    '(standard error at most 5.0 points).'
+    'error at most 2.5 points). kNN: 5 classes; 90 training and 100 test '
+    'videos (standard error at most 5.0 points).'
   ) in text
   assert '>12 classes; 1500' in run(linear_probe=_PROBE, knn=_PROBE)
 
