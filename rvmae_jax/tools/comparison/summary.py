@@ -81,8 +81,8 @@ def summarize_budgets(
 
   Raises:
     FileNotFoundError: a workdir has no comparison, or no run is finished.
-    ValueError: a figure that they do not measure, or no method that two of
-      them have.
+    ValueError: a figure that they do not measure, no method that two of them
+      have, or a run that two of them have.
   """
   found = [_read(workdir) for workdir in workdirs]
   headings = {k: v for table, _, _ in found for k, v in table['columns']}
@@ -97,6 +97,10 @@ def summarize_budgets(
       for seed in row['seeds']:
         result = of_runs[f'{row["method"]}/seed_{seed}']
         name = f'{row["method"]}/{result["figures"]["clips"]}/seed_{seed}'
+        if name in results:
+          raise ValueError(
+            f'{name} is in two of the comparisons: their budgets must differ.'
+          )
         results[name] = result
   by_method = {
     method: sorted(rows, key=lambda row: row['mean']['clips'])
@@ -236,12 +240,13 @@ def _panel_of_budgets(
   heading: str,
 ) -> dict[str, Any]:
   """A panel of `visualize.lines`: a figure over the clips of training."""
+  title, *_ = shown_column(heading, name, [])
   lines = []
   for method, rows in by_method.items():
     rows = [row for row in rows if name in row['mean']]
     if not rows:
       continue
-    title, _, y = shown_column(heading, name, [r['mean'][name] for r in rows])
+    *_, y = shown_column(heading, name, [r['mean'][name] for r in rows])
     x = [int(row['mean']['clips']) for row in rows]
     line = {'name': method, 'x': x, 'y': y}
     spread = [row['std'][name] for row in rows]

@@ -178,3 +178,18 @@ def test_budgets_without_a_common_method_are_answered(workdir):
     summarize_budgets([workdir], [ACCURACY])
   with pytest.raises(ValueError, match="Unknown figure 'probe'"):
     summarize_budgets([workdir, workdir], ['probe'])
+
+
+def test_a_run_that_would_count_twice_is_named(compared):
+  with pytest.raises(ValueError, match='rvm/1600/seed_0 is in two of the comp'):
+    summarize_budgets([compared(1600), compared(1600)], [ACCURACY])
+
+
+def test_a_figure_that_no_method_has_makes_an_empty_panel(compared):
+  both = [compared(3200), compared(1600)]
+  for path in [p for workdir in both for p in workdir.glob('table.json')]:
+    table = json.loads(path.read_text())
+    table['columns'].append(['psnr_of_none', 'PSNR, dB'])
+    path.write_text(json.dumps(table))
+  [panel] = summarize_budgets(both, ['psnr_of_none'])['picture']['panels']
+  assert (panel['y'], panel['lines']) == ('PSNR, dB', [])
