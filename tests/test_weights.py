@@ -381,6 +381,8 @@ def test_pixels_are_made_ready_as_the_file_says(
   [
     {'do_normalize': True},
     HALF | {'image_std': [0.5, 0.5, 0]},
+    HALF | {'image_std': [0.5, 0.5, float('nan')]},
+    HALF | {'rescale_factor': None},
     HALF | {'image_mean': [0.5]},
     HALF | {'do_flip_channel_order': True},
   ],
@@ -390,6 +392,14 @@ def test_pixels_made_ready_otherwise_are_refused(folder, settings):
   (folder / 'config.json').write_text(json.dumps(HEADS))
   (folder / 'preprocessor_config.json').write_text(json.dumps(settings))
   with pytest.raises(ValueError, match=r'preprocessor_config\.json says'):
+    weights.load_model(folder)
+
+
+def test_a_section_of_pixels_that_is_none_is_named(folder):
+  (folder / 'config.json').write_text(json.dumps(HEADS))
+  settings = {'image_processor': 3}
+  (folder / 'processor_config.json').write_text(json.dumps(settings))
+  with pytest.raises(ValueError, match='says image_processor=3, no object'):
     weights.load_model(folder)
 
 

@@ -4,6 +4,7 @@ Whatever in them changes what a network computes is read, or refused by name.
 Dropout, initial values and the like only matter to a training of theirs.
 """
 
+import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -117,6 +118,8 @@ def read_pixel_fields(weights: str | pathlib.Path) -> dict[str, Any]:
     settings = _read(path)
     if section:
       settings = settings.get(section) or {}
+      if not isinstance(settings, Mapping):
+        raise ValueError(f'{path} says {section}={settings!r}, no object.')
     if settings:
       return _pixel_fields(settings, path)
   return {}
@@ -127,23 +130,20 @@ def _pixel_fields(settings: Mapping[str, Any], path: Any) -> dict[str, Any]:
   rescale = 1.0
   if settings.get('do_rescale', True):
     rescale = settings.get('rescale_factor', 1 / 255)
-  scale = 255 * rescale
-  if abs(scale - 1) < 1e-6:  # 1 / 255 has been rounded.
-    scale = 1.0
   mean, std = 0.0, 1.0
   if settings.get('do_normalize', True):
     mean, std = settings.get('image_mean'), settings.get('image_std')
   mean, std = (
-    (value,) * 3 if isinstance(value, int | float) else value
-    for value in (mean, std)
+    (value,) * 3 if _is_number(value) else value for value in (mean, std)
   )
   is_known = all(
     isinstance(values, list | tuple)
     and len(values) == 3
-    and all(isinstance(value, int | float) for value in values)
+    and all(map(_is_number, values))
     for values in (mean, std)
   )
-  if not is_known or not scale > 0 or not min(std) > 0:
+  is_known = is_known and _is_number(rescale)
+  if not is_known or not rescale > 0 or not min(std) > 0:
     raise ValueError(
       f'{path} says image_mean={mean!r}, image_std={std!r} and rescale_factor='
       f'{rescale!r}; three means and three positive deviations are needed, or '
@@ -152,10 +152,17 @@ def _pixel_fields(settings: Mapping[str, Any], path: Any) -> dict[str, Any]:
   for key in ('do_flip_channel_order', 'offset'):
     if settings.get(key):
       raise ValueError(f'{path} says {key}=true, which no network here has.')
+  scale = 255 * rescale
+  if abs(scale - 1) < 1e-6:  # 1 / 255 has been rounded.
+    scale = 1.0
   return {
     'pixel_mean': tuple(value / scale for value in mean),
     'pixel_std': tuple(value / scale for value in std),
   }
+
+
+def _is_number(value: Any) -> bool:
+  return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
