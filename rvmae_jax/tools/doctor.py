@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   arguments = parser.parse_args(argv)
   try:
     return arguments.run(arguments)
-  except (OSError, ValueError) as error:
+  except (ImportError, OSError, ValueError) as error:
     print(f'doctor: {error}', file=sys.stderr)
     return 2
 

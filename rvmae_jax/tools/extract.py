@@ -321,7 +321,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       arguments.process_id,
       arguments.num_processes,
     )
-  except (OSError, InUseError, ValueError) as error:
+  except (ImportError, InUseError, OSError, ValueError) as error:
     print(f'extract: {error}', file=sys.stderr)
     return 2
   if not is_finished:

@@ -447,7 +447,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
       require,
       args.anonymise,
     )
-  except (OSError, ImportError, InUseError, ValueError) as error:
+  except (ImportError, InUseError, OSError, ValueError) as error:
     print(f'prepare: {error}', file=sys.stderr)
     return 2
   for split, found in manifest['splits'].items():

@@ -60,3 +60,12 @@ def test_bad_usage_exits_with_2(folder, tmp_path, capsys):
   with pytest.raises(SystemExit) as exit_info:
     doctor.main(['video', str(folder)])
   assert exit_info.value.code == 2
+
+
+def test_a_package_that_is_missing_is_told(monkeypatch, capsys):
+  def missing(*unused):
+    raise ImportError("pip install 'rvmae_jax[tfds]'")
+
+  monkeypatch.setattr(doctor.leakage.inputs, 'open_source', missing)
+  assert doctor.main(['leakage', '--train=tfds:', '--test=tfds:']) == 2
+  assert 'doctor: pip install' in capsys.readouterr().err

@@ -86,7 +86,7 @@ class ClipExtractor:
   kind: str
 
   def __call__(self, records: Sequence[Record]) -> Iterator[Extracted]:
-    """Yields one entry a record; videos that cannot be read come first."""
+    """Yields one entry a record; of a batch, unreadable ones come first."""
     starts = range(0, len(records), self.batch_size)
     batches = [records[start : start + self.batch_size] for start in starts]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
