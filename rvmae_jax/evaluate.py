@@ -20,6 +20,7 @@ import datetime
 import hashlib
 import json
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -213,7 +214,11 @@ def _run(
     with whole_file(folder / 'arrays.npz') as path, path.open('wb') as file:
       np.savez_compressed(file, **arrays)
   if folder:
-    pictures = visualize.draw(name, arrays, metrics, folder)
+    try:
+      pictures = visualize.draw(name, arrays, metrics, folder)
+    except Exception as error:  # Numbers may have taken hours.
+      traceback.print_exc()
+      print(f'  Its pictures could not be drawn ({error}); its numbers stay.')
   return {
     'name': name,
     'metrics': metrics,

@@ -103,6 +103,24 @@ def test_writes_numbers_arrays_and_pictures_and_repeats_only_changes(
   assert list(written['evaluations']) == ['probe']
 
 
+def test_a_picture_that_cannot_be_drawn_loses_no_number(
+  network, tmp_path, monkeypatch, capsys
+):
+  params, run_config = network
+  config = _config(rebuilt={'name': 'reconstruction', 'gaps': (1,)})
+
+  def draw(*_):
+    raise ValueError('no room')
+
+  monkeypatch.setattr(evaluate_module.visualize, 'draw', draw)
+  results = evaluate(config, params, run_config, tmp_path)
+  written = json.loads((tmp_path / 'metrics.json').read_text())
+  assert written['evaluations'] == results
+  assert 'gap_1/gain_db' in results['rebuilt']['metrics']
+  assert results['rebuilt']['pictures'] == []
+  assert 'could not be drawn (no room)' in capsys.readouterr().out
+
+
 def test_unlabelled_videos_are_measured_but_not_probed(
   network, tmp_path, caplog
 ):
