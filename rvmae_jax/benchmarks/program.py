@@ -1,7 +1,7 @@
 """What a traced program does, counted from its jaxpr; no device is needed.
 
 XLA's own cost analysis counts the body of a loop once, however often it runs.
-Here a scan's body counts as often as it is run.
+Here the body of a scan, or of a kernel, counts as often as it is run.
 """
 
 import collections
@@ -83,10 +83,17 @@ def walk(
   """Every operation of a program, with how often it is run; see `count`."""
   for equation in getattr(jaxpr, 'jaxpr', jaxpr).eqns:
     yield equation, times
-    is_scan = equation.primitive.name == 'scan'
-    length = equation.params['length'] if is_scan else 1
     for body in _inner(equation.params):
-      yield from walk(body, times * length)
+      yield from walk(body, times * _num_runs(equation))
+
+
+def _num_runs(equation: JaxprEqn) -> int:
+  """How often an operation runs the programs within it."""
+  if equation.primitive.name == 'scan':
+    return equation.params['length']
+  if equation.primitive.name == 'pallas_call':
+    return math.prod(equation.params['grid_mapping'].grid)
+  return 1
 
 
 def _inner(params: dict[str, Any]) -> Iterator[Jaxpr]:

@@ -16,12 +16,16 @@ from rvmae_jax.layers.attention_functions import (
   padded_attention,
   plain_attention,
 )
+from rvmae_jax.layers.pallas_attention import (
+  pallas_attention,
+  pallas_attention_applies,
+)
 from rvmae_jax.target_device import target_device
 
 # How many, side by side as wide as the tokens; or how many of which width.
 Heads = int | tuple[int, int]
 IMPLEMENTATIONS = (
-  *('auto', 'xla', 'blockwise', 'headwise', 'cudnn', 'heads_first'),
+  *('auto', 'xla', 'blockwise', 'headwise', 'pallas', 'cudnn', 'heads_first'),
 )
 # What 'auto' means there; on GPUs it depends on the tokens.
 BEST_ON = {'cpu': 'blockwise', 'tpu': 'headwise'}
@@ -43,8 +47,10 @@ def dot_product_attention(
     implementation: 'xla' anywhere; 'cudnn' for flash attention on NVIDIA, any
       token count (see `padded_attention`); 'blockwise' anywhere, best on CPUs
       (see `blockwise_attention`); 'headwise' anywhere, best on TPUs (see
-      `headwise_attention`); 'heads_first' anywhere, for programs to export (see
-      `heads_first_attention`); 'auto' takes what suits the `target_device`.
+      `headwise_attention`); 'pallas' for TPUs, which is 'headwise' where
+      `pallas_attention_applies` does not hold; 'heads_first' anywhere, for
+      programs to export (see `heads_first_attention`); 'auto' takes what suits
+      the `target_device`.
     num_clusters: more than one is not for cuDNN; see `cluster_mask`.
 
   Returns:
@@ -76,6 +82,10 @@ def dot_product_attention(
   mask = None
   if num_clusters > 1:
     mask = cluster_mask(query.shape[1], key.shape[1], num_clusters)
+  if implementation == 'pallas':
+    if pallas_attention_applies(query, key, mask):
+      return pallas_attention(query, key, value)
+    implementation = 'headwise'
   if implementation == 'headwise':
     return headwise_attention(query, key, value, mask)
   if implementation == 'blockwise':
