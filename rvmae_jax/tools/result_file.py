@@ -74,8 +74,8 @@ def format_cell(cell: Any, digits: int | None = None) -> str:
 
   Args:
     cell: a number, text, None, or a pair of numbers: a value and its ±.
-    digits: after the point; None takes 1. Whole numbers have none, and what is
-      too small for its digits has an exponent.
+    digits: after the point; None takes 1. Whole numbers have none. What is too
+      small for its digits has an exponent, and a ± more digits.
   """
   if cell is None:
     return ''
@@ -84,7 +84,12 @@ def format_cell(cell: Any, digits: int | None = None) -> str:
   if isinstance(cell, list):
     value, spread = cell
     text = format_cell(value, digits)
-    return text if spread is None else f'{text} ± {format_cell(spread, digits)}'
+    if spread is None:
+      return text
+    digits = _DEFAULT_DIGITS if digits is None else digits
+    if spread and not round(spread, digits) and math.isfinite(spread):
+      digits = -math.floor(math.log10(spread))
+    return f'{text} ± {format_cell(spread, digits)}'
   if isinstance(cell, int):
     return f'{cell:,}'
   digits = _DEFAULT_DIGITS if digits is None else digits
