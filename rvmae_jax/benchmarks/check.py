@@ -31,6 +31,7 @@ from rvmae_jax.tools.planning.ahead_of_time import (
   compiler_version,
   describe_slice,
 )
+from rvmae_jax.tools.planning.schedule import dump_folder
 from rvmae_jax.tools.planning.work import keeping_all, trace_step
 
 FIGURES = pathlib.Path('tests/benchmarks/step_figures.json')
@@ -101,12 +102,21 @@ def compiled_figures(
 
   Returns:
     Of a TPU `cycles` and `moved_bytes` of a step, of a GPU its `peak_bytes`.
+
+  Raises:
+    RuntimeError: the TPU's compiler wrote no schedule.
   """
   chips = describe_slice(case['topology'])
   config = load_config(f'{configs}/{case["recipe"]}')
   step = compile_step(with_values(config, case['changes']), chips)
   if not chips.chip.is_tpu:
     return {'peak_bytes': int(step.peak_bytes)}
+  if step.time.unscheduled == 1:
+    compiler = compiler_version(case['topology'])
+    raise RuntimeError(
+      f'{compiler} wrote no schedule, so there are no cycles to compare; see '
+      'the warning above.'
+    )
   return {
     'cycles': int(step.time.cycles),
     'moved_bytes': int(step.time.moved_bytes),
@@ -167,6 +177,8 @@ def _check_compiled(cases: list[dict[str, Any]], update: bool) -> int:
 
 def main(args: flags.FlagValues) -> None:
   """Runs the command."""
+  if args.compiled:
+    dump_folder()  # Before JAX loads libtpu, which reads its flags once.
   path = pathlib.Path(args.figures)
   record: dict[str, Any] = json.loads(path.read_text())
   same_version = record['versions'] == versions()
