@@ -54,8 +54,8 @@ def padded_flops(jaxpr: ClosedJaxpr | Jaxpr, side: int) -> float:
   """FLOPs of matrix products as a matrix unit does them, padding included.
 
   It keeps a tile of `side` x `side` of one operand and streams rows of the
-  other past it, in groups of 8; to load a tile takes as long as `side` rows.
-  The better way round counts.
+  other past it, in groups of 8; loading a tile takes as long as streaming the
+  rows that it fills. The better way round counts.
 
   Args:
     jaxpr: of the program; loops count as `count` has them.
@@ -123,10 +123,14 @@ def _padded_dot_flops(equation: Any, side: int) -> float:
   columns = math.prod(out) // (rows * groups)
 
   def streamed(rows, kept):
-    return max(_up(rows, 8), side) * _up(kept, side)
+    # Small products of a batch share a tile, along its diagonal.
+    together = max(1, side // max(summed, kept))
+    loads = -(-groups // together)
+    filled = min(side, _up(together * summed, 8))
+    tiles = _up(together * summed, side) * _up(together * kept, side)
+    return loads * max(_up(rows, 8), filled) * tiles
 
-  tiles = min(streamed(rows, columns), streamed(columns, rows))
-  return 2.0 * groups * _up(summed, side) * tiles
+  return 2.0 * min(streamed(rows, columns), streamed(columns, rows))
 
 
 def _up(number: int, multiple: int) -> int:

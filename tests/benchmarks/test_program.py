@@ -67,6 +67,10 @@ def test_what_remat_computes_again_is_counted():
     ('bqd,bkd->bqk', (3, 1028, 32), (3, 1028, 32), 3 * 256 * 1032 * 1280),
     # The other way round: few columns, of which a tile takes 256.
     ('qk,kd->qd', (1028, 1028), (1028, 32), 1280 * 1032 * 256),
+    # Eight products of 32 x 32 share a tile; 16 need two.
+    ('bqd,bdk->bqk', (16, 512, 32), (16, 32, 32), 2 * 512 * 256 * 256),
+    # To load them takes longer than 20 rows that are streamed past them.
+    ('bqd,bdk->bqk', (16, 20, 32), (16, 32, 20), 2 * 256 * 256 * 256),
     # What fits wastes nothing.
     ('nd,dw->nw', (4096, 512), (512, 1024), 4096 * 512 * 1024),
   ],
