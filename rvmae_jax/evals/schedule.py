@@ -10,6 +10,7 @@ from absl import logging
 from rvmae_jax.data.classes import check_same_classes
 from rvmae_jax.evals import Evaluation, build_evals
 from rvmae_jax.evals.functions import ModelFunctions
+from rvmae_jax.evals.tables import format_tables
 from rvmae_jax.evals.videos import Videos
 
 
@@ -63,8 +64,8 @@ class ScheduledEvals:
       start = time.perf_counter()
       values = self._evals[alias].run(functions).metrics
       seconds = time.perf_counter() - start
-      shown = ', '.join(f'{key} {value:.4g}' for key, value in values.items())
-      logging.info('%s at step %d (%.1f s): %s', alias, step, seconds, shown)
+      shown = format_tables(values)
+      logging.info('%s at step %d (%.1f s):\n%s', alias, step, seconds, shown)
       numbers |= {f'{alias}/{key}': value for key, value in values.items()}
     return numbers
 

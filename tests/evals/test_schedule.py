@@ -2,13 +2,15 @@
 
 import json
 import pathlib
+import types
 
 import pytest
 from ml_collections import ConfigDict
 
 from rvmae_jax.config_utils import load_config
-from rvmae_jax.evals import build_evals
+from rvmae_jax.evals import Result, build_evals
 from rvmae_jax.evals.schedule import ScheduledEvals, check_ready
+from rvmae_jax.evals.tables import format_tables
 
 QUICKSTART = pathlib.Path(__file__).parents[2] / 'configs/rvm_quickstart.py'
 
@@ -137,3 +139,21 @@ def test_a_class_that_a_classifier_has_no_place_for_is_refused(tmp_path):
   for learned in ({}, {'own': ['jump', 'run', 'walk']}):
     with pytest.raises(ValueError, match=r'has 4 .*num_classes=3.*zoom'):
       check_ready(evaluations, learned, 3)
+
+
+def test_numbers_are_logged_as_tables(monkeypatch, caplog):
+  """One line with all of them would be some thousand characters long."""
+  metrics = {'gap_1/model/psnr': 17.14, 'gap_1/copy/psnr': 16.31}
+  evaluation = types.SimpleNamespace(run=lambda _: Result(metrics, {}))
+  module = 'rvmae_jax.evals.schedule'
+  monkeypatch.setattr(
+    f'{module}.build_evals', lambda *_, **__: {'a': evaluation}
+  )
+  monkeypatch.setattr(f'{module}.check_ready', lambda *_: None)
+  scheduled = ScheduledEvals({'a': {'every_steps': 2}}, total_steps=4)
+  with caplog.at_level('INFO'):
+    numbers = scheduled.run(None, 2, scheduled.due(2))
+  assert numbers == {f'a/{name}': value for name, value in metrics.items()}
+  head, *table = caplog.messages[-1].splitlines()
+  assert head.startswith('a at step 2 (') and head.endswith(' s):')
+  assert table == format_tables(metrics).splitlines()
