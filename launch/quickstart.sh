@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pre-trains a tiny RVM, evaluates it and writes a report, in under ten minutes.
+# Pre-trains a tiny RVM, evaluates it and writes a report, in about eight minutes.
 #
 #   bash launch/quickstart.sh [VIDEO_DIR]
 #
@@ -47,7 +47,7 @@ fi
 step "Pre-training into $workdir (about 6 minutes on 2 cores)"
 python -m rvmae_jax.train --config "$config" --workdir "$workdir"
 
-step 'Evaluation: reconstruction, kNN and linear probe (about 2 minutes)'
+step 'Evaluation: reconstruction, kNN and linear probe (about a minute)'
 python -m rvmae_jax.evaluate --config $eval_config \
   --checkpoint "$workdir" --workdir "$workdir/evaluation"
 
