@@ -8,6 +8,7 @@ import base64
 import html
 from collections.abc import Iterable, Sequence
 
+_PNG_DPI, _CSS_DPI = 150, 96  # Of pictures here, and of a page.
 _CSS = """
 :root { color-scheme: light dark; --text: #1d2024; --faint: #6b7178;
   --line: #e3e5e8; --page: #fff; --panel: #f6f7f8; --accent: #1f74b5; }
@@ -38,7 +39,8 @@ th { font-weight: 500; color: var(--faint); font-size: .9rem; }
 th:first-child, td:first-child { text-align: left; }
 .scroll { overflow-x: auto; }
 figure { margin: .8rem 0; }
-img, video { width: 100%; height: auto; display: block; }
+img { max-width: 100%; height: auto; display: block; }
+video { width: 100%; height: auto; display: block; }
 pre { background: var(--panel); padding: .9rem 1.1rem; border-radius: 6px;
   overflow-x: auto; font-size: .85rem; line-height: 1.5; }
 details { margin: .5rem 0; }
@@ -158,8 +160,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
 
 
 def figure(png: bytes, alt: str, caption: str = '') -> Html:
-  """A picture inside the page."""
-  picture = f'<img alt="{_escape(alt)}" src="{_inside("image/png", png)}">'
+  """A picture inside the page, in its own size, so that letters are alike."""
+  width = int.from_bytes(png[16:20], 'big') * _CSS_DPI // _PNG_DPI
+  picture = (
+    f'<img alt="{_escape(alt)}" width="{width}" '
+    f'src="{_inside("image/png", png)}">'
+  )
   return _captioned(Html(picture), caption)
 
 

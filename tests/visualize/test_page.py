@@ -1,8 +1,9 @@
-"""Text is escaped once, markup never."""
+"""Text is escaped once, markup never; pictures keep their size."""
 
 import pytest
 
-from rvmae_jax.visualize import page
+from rvmae_jax.visualize import page, save_figure
+from rvmae_jax.visualize.style import new_figure
 
 HOSTILE = '<script>"&amp;'
 ESCAPED = '&lt;script&gt;&quot;&amp;amp;'
@@ -34,3 +35,10 @@ def test_text_is_escaped_once_and_markup_never(part):
   nested = page.bold(page.join('a < ', page.bold('b')))
   assert nested == '<b>a &lt; <b>b</b></b>'
   assert nested in part(nested)
+
+
+def test_pictures_have_the_size_that_they_were_drawn_in(tmp_path):
+  """4 inches wide; in a narrow window they are as wide as it."""
+  save_figure(new_figure(4, 1), tmp_path / 'a.png')
+  text = page.figure((tmp_path / 'a.png').read_bytes(), 'a chart')
+  assert f'width="{4 * 96}"' in text

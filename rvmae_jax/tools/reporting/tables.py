@@ -147,12 +147,16 @@ def _coherence(metrics: Mapping[str, float]) -> str:
       for row, cells in rows.items()
     ],
   )
-  note = page.note(
+  note = (
     'Squared errors of pixels hidden in both frames. For a still picture, the '
-    'error of the change is the energy of the true change. Along the flow, the '
-    'true video has some error too, and a single colour none.'
+    'error of the change is the energy of the true change.'
   )
-  return page.join(table, note)
+  if any('flow' in _COHERENCE[c] for c in columns):
+    note += (
+      ' Along the flow, the true video has some error too, and a single colour '
+      'none.'
+    )
+  return page.join(table, page.note(note))
 
 
 def probe_tables(results: Mapping[str, Any]) -> str:
