@@ -70,7 +70,7 @@ def test_it_is_plain_attention(shape):
   for attend in (pallas_attention.pallas_attention, plain_attention):
     for name, got, want in zip(TENSORS, run(attend, *inputs), exact):
       # Of a single key, the weight is one, and no gradient reaches the logits.
-      atol = 1e-6 * max(np.abs(want).max(), 1e-1)
+      atol = 1.5e-6 * max(np.abs(want).max(), 1e-1)
       np.testing.assert_allclose(got, want, rtol=0, atol=atol, err_msg=name)
 
 
@@ -127,8 +127,10 @@ def _kernels(jaxpr):
   used |= {id(v) for v in jaxpr.outvars}
   for equation in jaxpr.eqns:
     if equation.primitive.name != 'pallas_call':
-      for inner in jax.core.jaxprs_in_params(equation.params):
-        yield from _kernels(inner)
+      for value in equation.params.values():
+        inner = getattr(value, 'jaxpr', value)
+        if hasattr(inner, 'eqns'):
+          yield from _kernels(inner)
     elif any(id(v) in used for v in equation.outvars):
       yield equation.params['name']
 
