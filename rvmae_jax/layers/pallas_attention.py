@@ -116,7 +116,7 @@ def _call_forward(query, key, value, *, width: int):
   """
   num_queries, num_keys = query.shape[1], key.shape[1]
   at_once = _QUERIES_AT_ONCE['forward']
-  most = max(size for _, size in _blocks(num_queries, at_once))
+  most = max(map(_length, _blocks(num_queries, at_once)))
   kernel = _Kernel(query, key, width)
   return kernel.call(
     functools.partial(_forward_kernel, width=width),
@@ -172,14 +172,14 @@ def _forward_kernel(
   units = [
     (_head(i, width), queries, i)
     for i in range(query_ref.shape[2] // width)
-    for queries in _slices(num_queries, _QUERIES_AT_ONCE['forward'])
+    for queries in _blocks(num_queries, _QUERIES_AT_ONCE['forward'])
   ]
-  blocks = _slices(num_keys, _KEYS_AT_ONCE)
+  blocks = _blocks(num_keys, _KEYS_AT_ONCE)
   factor = math.log2(math.e) / width**0.5
 
   def place(number, keys):
     _, queries, _ = units[number]
-    return number % 2, keys, slice(queries.stop - queries.start)
+    return number % 2, keys, slice(_length(queries))
 
   def compute_logits(number, keys, largest):
     head, queries, _ = units[number]
@@ -240,8 +240,8 @@ def _backward_kernel(
   blocks = [
     (_head(i, width), queries, keys, i)
     for i in range(query_ref.shape[2] // width)
-    for queries in _slices(num_queries, _QUERIES_AT_ONCE['backward'])
-    for keys in _slices(num_keys, _KEYS_AT_ONCE)
+    for queries in _blocks(num_queries, _QUERIES_AT_ONCE['backward'])
+    for keys in _blocks(num_keys, _KEYS_AT_ONCE)
   ]
   factor = math.log2(math.e) / width**0.5
 
@@ -352,16 +352,15 @@ class _Kernel:
     return pl.BlockSpec(block, lambda row, group: (row, group, 0, 0))
 
 
-def _blocks(number: int, size: int) -> list[tuple[int, int]]:
-  """Starts and sizes; a rest of less than a vector goes to the last block."""
+def _blocks(number: int, size: int) -> list[slice]:
+  """Parts of so many; a rest of less than a vector goes to the last one."""
   count = max(1, number // size + (number % size >= _LANES))
   starts = [i * size for i in range(count)]
-  ends = [*starts[1:], number]
-  return [(start, end - start) for start, end in zip(starts, ends)]
+  return [slice(*ends) for ends in zip(starts, [*starts[1:], number])]
 
 
-def _slices(number: int, size: int) -> list[slice]:
-  return [slice(start, start + n) for start, n in _blocks(number, size)]
+def _length(block: slice) -> int:
+  return block.stop - block.start
 
 
 def _head(index: int, width: int) -> slice:
