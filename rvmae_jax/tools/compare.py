@@ -41,6 +41,7 @@ from rvmae_jax.tools.comparison.recipes import run_key
 from rvmae_jax.tools.comparison.run import run
 from rvmae_jax.training.environment import typed_command
 from rvmae_jax.training.logging import show_own_lines
+from rvmae_jax.visualize import save_figure
 from rvmae_jax.visualize.comparison import draw_comparison
 
 _FAILURE = 'failure.txt'
@@ -161,7 +162,7 @@ def write_table(
   if drawn and any(next(iter(drawn)) in row['mean'] for row in rows):
     figure = draw_comparison(rows, drawn, cost)
     with whole_file(workdir / 'accuracy.png') as partial:
-      figure.savefig(partial, format='png', dpi=150)
+      save_figure(figure, partial)
   return rows
 
 

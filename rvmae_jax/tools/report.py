@@ -31,6 +31,7 @@ from rvmae_jax.training.health import Span, find_spans
 from rvmae_jax.visualize import page
 from rvmae_jax.visualize.curves import draw_curves, read_history, read_lines
 from rvmae_jax.visualize.probes import ENCODER_NAMES, POOLING_NAMES
+from rvmae_jax.visualize.style import DPI
 
 # Of the poolings, the one that the first lines of the report speak of: the
 # baselines are weaker on others, and random networks stronger on differences.
@@ -179,7 +180,7 @@ def _draw_curves(history: Mapping[str, Any]) -> str:
     'Gain over copying on held-out videos, dB': gains,
   }
   png = io.BytesIO()
-  draw_curves(history, panels).savefig(png, dpi=150, format='png')
+  draw_curves(history, panels).savefig(png, dpi=DPI, format='png')
   return page.section(
     'Training', page.figure(png.getvalue(), 'Curves of training')
   )

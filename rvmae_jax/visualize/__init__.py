@@ -14,6 +14,7 @@ from etils import epath
 
 from rvmae_jax.registry import Registry
 from rvmae_jax.visualize.film import Film
+from rvmae_jax.visualize.style import DPI
 
 FIGURES = Registry(
   'figure',
@@ -63,7 +64,6 @@ def draw(
   arrays: Mapping[str, Any],
   metrics: Mapping[str, float],
   folder: epath.PathLike,
-  dpi: int = 150,
 ) -> list[epath.Path]:
   """Writes the pictures of one evaluation as .png, its films as .mp4 files.
 
@@ -72,7 +72,6 @@ def draw(
     arrays: what it left in `arrays`.
     metrics: what its `run` returned.
     folder: made if needed; files are named after the pictures.
-    dpi: pixels per inch.
 
   Returns:
     The files written; none where matplotlib is not installed.
@@ -88,11 +87,11 @@ def draw(
       paths[-1].write_bytes(figure.encode())
     else:
       paths.append(folder / f'{picture}.png')
-      save_figure(figure, paths[-1], dpi)
+      save_figure(figure, paths[-1])
   return paths
 
 
-def save_figure(figure: Any, path: epath.Path, dpi: int = 150) -> None:
+def save_figure(figure: Any, path: epath.Path) -> None:
   """Writes a matplotlib figure as PNG, wherever the path leads."""
   with path.open('wb') as file:
-    figure.savefig(file, format='png', dpi=dpi)
+    figure.savefig(file, format='png', dpi=DPI)

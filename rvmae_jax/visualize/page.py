@@ -8,7 +8,9 @@ import base64
 import html
 from collections.abc import Iterable, Sequence
 
-_PNG_DPI, _CSS_DPI = 150, 96  # Of pictures here, and of a page.
+from rvmae_jax.visualize.style import DPI
+
+_CSS_DPI = 96
 _CSS = """
 :root { color-scheme: light dark; --text: #1d2024; --faint: #6b7178;
   --line: #e3e5e8; --page: #fff; --panel: #f6f7f8; --accent: #1f74b5; }
@@ -161,7 +163,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
 
 def figure(png: bytes, alt: str, caption: str = '') -> Html:
   """A picture inside the page, in its own size, so that letters are alike."""
-  width = int.from_bytes(png[16:20], 'big') * _CSS_DPI // _PNG_DPI
+  width = int.from_bytes(png[16:20], 'big') * _CSS_DPI // DPI
   picture = (
     f'<img alt="{_escape(alt)}" width="{width}" '
     f'src="{_inside("image/png", png)}">'

@@ -10,6 +10,7 @@ TEXT = '#7f7f7f'
 # Told apart with any colour vision (after Okabe and Ito).
 COLOURS = '#2f86c8', '#e0892b', '#17a17c', '#b46fa3'
 LINES = '-', '--', ':', '-.'
+DPI = 150  # Of what is saved; reports show it in its own size.
 
 _STYLE = {
   'axes.edgecolor': TEXT,
