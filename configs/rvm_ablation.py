@@ -4,11 +4,14 @@
     --config configs/rvm_ablation.py:ablation=ungated
 
   ablation      what is changed
-  none          nothing: the quick start, or the paper's recipe
+  none          nothing
   source_1      one source frame, as in SiamMAE (RVM: 4)
   source_2      two of them
   source_8      eight of them
+  warm_up       the first source frame is shown twice
   ungated       a recurrence without gates
+  biased        gates with biases; the update gate starts at 0.27
+  core_2        two blocks in the core (RVM: 4, the quick start: 1)
   attention     self-attention over all frames so far instead of recurrence
   last_state    the decoder sees the last source frame's features, not all
   normalized    targets are normalised patch by patch
@@ -17,17 +20,18 @@
   mask_75       three quarters of it
   gap_1         targets are the frame after the last source frame
   gap_1_8       1 to 8 steps after it
+  gap_1_16      1 to 16 steps after it
 
-Arguments: ablation=one of the table; paper: change configs/rvm_pretrain.py
-instead of configs/rvm_quickstart.py, with its arguments variant (S by default)
-and videos; shards and runlocal as in both.
-Cost: as configs/rvm_quickstart.py or configs/rvm_pretrain.py.
+Arguments: ablation=one of the table; base=the recipe that is changed:
+quickstart, midsize, or paper (rvm_pretrain.py), which takes the arguments
+variant (S by default) and videos; shards and runlocal as in all three.
+Cost: that of the recipe. compare_rvm.py runs them all and evaluates them.
 Expect (paper, S, 500 M clips, frozen, SSv2): 1 source frame 41.0, 2 frames
 47.2, 4 frames 52.3; attention 49.1.
 """
 
 from rvmae_jax.config_utils import parse_arg
-from rvmae_jax.configs import rvm_pretrain, rvm_quickstart
+from rvmae_jax.configs import rvm_midsize, rvm_pretrain, rvm_quickstart
 from rvmae_jax.registry import check_known
 
 ABLATIONS = {
@@ -35,7 +39,10 @@ ABLATIONS = {
   'source_1': {'data.clip.num_source': 1},
   'source_2': {'data.clip.num_source': 2},
   'source_8': {'data.clip.num_source': 8},
+  'warm_up': {'data.clip.warm_up': 1},
   'ungated': {'model.core_kind': 'ungated'},
+  'biased': {'model.core_kind': 'biased'},
+  'core_2': {'model.core_blocks': 2},
   'attention': {'model.core_kind': 'attention'},
   'last_state': {'model.decoder_context': 'last'},
   'normalized': {'objective.normalize': 'patch'},
@@ -44,6 +51,13 @@ ABLATIONS = {
   'mask_75': {'data.mask.ratio': 0.75},
   'gap_1': {'data.clip.gap': (1, 1)},
   'gap_1_8': {'data.clip.gap': (1, 8)},
+  'gap_1_16': {'data.clip.gap': (1, 16)},
+}
+
+BASES = {
+  'quickstart': rvm_quickstart,
+  'midsize': rvm_midsize,
+  'paper': rvm_pretrain,
 }
 
 
@@ -52,24 +66,25 @@ def get_config(arg=None):
   arg = parse_arg(
     arg,
     ablation='none',
-    paper=False,
+    base='quickstart',
     variant='',
     videos='',
     shards='',
     runlocal=False,
   )
   check_known('ablation', ABLATIONS, arg.ablation)
-  if arg.paper:
-    config = rvm_pretrain.get_config({**arg, 'variant': arg.variant or 'S'})
+  check_known('base', BASES, arg.base)
+  if arg.base == 'paper':
+    arg.variant = arg.variant or 'S'
   else:
     for name in ('variant', 'videos'):
       if arg[name]:
         raise ValueError(
-          f"{name}={arg[name]!r} is for the paper's recipe, and this is the "
-          f'quick start, which has none. Add `paper`, or leave {name} out; '
-          'shards=DIR gives the quick start videos of yours.'
+          f"{name}={arg[name]!r} is for the paper's recipe, and base="
+          f'{arg.base} takes none. Add base=paper, or leave {name} out; '
+          'shards=DIR trains on videos of yours.'
         )
-    config = rvm_quickstart.get_config(arg)
+  config = BASES[arg.base].get_config(arg)
   config.model.core_kind = 'gated'
   config.model.decoder_context = 'all'
   config.update_from_flattened_dict(ABLATIONS[arg.ablation])

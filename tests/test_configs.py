@@ -74,8 +74,10 @@ def test_ablations_are_those_of_the_header():
   'spec',
   [
     'rvmae.py:views,causal',
-    'rvm_ablation.py:ablation=attention,paper',
+    'rvm_ablation.py:ablation=attention,base=paper',
     'rvm_ablation.py:ablation=source_1',
+    'rvm_ablation.py:ablation=biased,base=midsize',
+    'rvm_ablation.py:ablation=warm_up',
     'rvm_ablation.py:ablation=last_state',
   ],
 )
@@ -88,7 +90,7 @@ def test_more_arguments_run_in_shapes(spec):
   [
     # The rate itself: nothing says that it grows with the batch.
     ('rvm_pretrain.py', 1.5e-4),
-    ('rvm_ablation.py:paper', 1.5e-4),
+    ('rvm_ablation.py:base=paper', 1.5e-4),
     # By 256 clips: 1.5e-4, 1.5e-4, 1e-4, 1.5e-4.
     ('rvmae.py', 3e-4),
     ('vanilla_mae.py', 3e-4),
@@ -131,9 +133,11 @@ def _differing(a, b) -> set[str]:
 def test_what_only_the_paper_s_ablations_take(argument):
   name, value = argument.split('=')
   spec = f'{CONFIGS}/rvm_ablation.py:{argument}'
-  with pytest.raises(ValueError, match=f"{name}='{value}' .*Add `paper`, or"):
+  with pytest.raises(
+    ValueError, match=f"{name}='{value}' .*Add base=paper, or"
+  ):
     load_config(spec)
-  config = load_config(f'{spec},paper')
+  config = load_config(f'{spec},base=paper')
   wanted = load_config(f'{CONFIGS}/rvm_pretrain.py:{argument}')
   assert config.model.variant == wanted.model.variant
   assert config.data == wanted.data
@@ -259,7 +263,7 @@ def test_a_comma_in_a_path_is_handed_on(path):
   if path.stem in ('rvm_quickstart', 'rvm_midsize'):
     arguments.pop()
   if path.stem == 'rvm_ablation':
-    arguments[1] += ',paper'
+    arguments[1] += ',base=paper'
   for argument in arguments:
     config = load_config(f'{path}:{argument}')
     assert config.data.sources.videos.path == '/a,b'

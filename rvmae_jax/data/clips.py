@@ -67,6 +67,8 @@ class SourceTarget:
     gap: least and greatest number of steps from the last source frame to a
       target; evaluation spreads its targets evenly between the two.
     gaps: S fixed gaps in place of random ones, kept even in short videos.
+    warm_up: times that the first source frame is shown before it counts, so
+      that a recurrent state has settled when the clip begins.
 
   Raises:
     ValueError: the settings contradict each other, or a target could lie
@@ -81,8 +83,11 @@ class SourceTarget:
     step_s: float = 0.0,
     gap: tuple[int, int] = (4, 48),
     gaps: tuple[int, ...] = (),
+    warm_up: int = 0,
   ):
     _check_counts(num_source=num_source, num_target=num_target)
+    if warm_up < 0:
+      raise ValueError(f'clip.warm_up={warm_up} must be 0 or more.')
     if gaps and len(gaps) != num_target:
       raise ValueError(
         f'clip.gaps={tuple(gaps)} has {len(gaps)} entries for '
@@ -102,6 +107,7 @@ class SourceTarget:
       )
     self.num_source = num_source
     self.num_target = num_target
+    self.warm_up = warm_up
     self.grid = StepGrid(stride, step_s)
     self.gap = (low, high)
     self.gaps = np.array(gaps, int) if gaps else None
@@ -109,14 +115,17 @@ class SourceTarget:
   def __call__(
     self, timestamps_s: np.ndarray, rng: np.random.Generator | None = None
   ) -> Clip:
-    """Draws a clip with `video` [K], `target` [S] and `target_delta` [S]."""
+    """Draws a clip: `video` [warm_up + K], `target` and `target_delta` [S]."""
     gaps = self._gaps(self.grid.num_steps(timestamps_s), rng)
     delta = self.num_source - 1 + gaps
     steps = np.concatenate([np.arange(self.num_source), delta])
     frames = self.grid.place(steps, timestamps_s, rng)
+    source = frames[: self.num_source]
+    times_shown = np.ones(self.num_source, int)
+    times_shown[0] += self.warm_up
     return Clip(
       frames={
-        'video': frames[: self.num_source],
+        'video': np.repeat(source, times_shown),
         'target': frames[self.num_source :],
       },
       entries={'target_delta': delta.astype(np.int32)},

@@ -171,6 +171,25 @@ class GatedTransformerCore(UngatedCore):
     return nn.sigmoid(logits.astype(jnp.float32))
 
 
+class BiasedCore(GatedTransformerCore):
+  """RVM's recurrence with biases in its gates, for ablation.
+
+  The update gate's starts at -1: the state begins by keeping 73 % of itself.
+  """
+
+  def setup(self):
+    super().setup()
+    self.gate_bias = self.param(
+      'gate_bias',
+      lambda key, shape: jnp.zeros(shape).at[0].set(-1.0),
+      (2, self.width),
+    )
+
+  def project_input(self, tokens: jax.Array) -> jax.Array:
+    """The gates' input half with the biases, [..., N, D] -> [..., N, 2, D]."""
+    return super().project_input(tokens) + self.gate_bias.astype(self.dtype)
+
+
 class AttentionCore(Core):
   """Self-attention in place of a recurrence, for ablation.
 
@@ -206,5 +225,6 @@ class AttentionCore(Core):
 CORES = {
   'gated': GatedTransformerCore,
   'ungated': UngatedCore,
+  'biased': BiasedCore,
   'attention': AttentionCore,
 }

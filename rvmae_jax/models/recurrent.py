@@ -232,7 +232,7 @@ class RecurrentAutoencoder(FrameEncoder):
     ) + self.core_blocks * flops.cross_attention_block(
       num_tokens, num_tokens, self.width, self.core_mlp_dim, inner
     )
-    if self.core_kind == 'gated':
+    if self.core_kind != 'ungated':
       step += 2 * flops.dense(num_tokens, self.width, 2 * self.width)
     return num_frames * step
 

@@ -46,6 +46,18 @@ def test_stride_counts_steps_not_frames():
   np.testing.assert_array_equal(clip.entries['target_delta'], [5, 7])
 
 
+def test_a_warm_up_shows_the_first_frame_more_often_and_changes_nothing_else():
+  plain = SourceTarget()(FPS_25[:100], np.random.default_rng(3))
+  warm = SourceTarget(warm_up=2)(FPS_25[:100], np.random.default_rng(3))
+  first = plain.frames['video'][:1]
+  np.testing.assert_array_equal(
+    warm.frames['video'], [*first, *first, *plain.frames['video']]
+  )
+  np.testing.assert_array_equal(warm.frames['target'], plain.frames['target'])
+  delta = plain.entries['target_delta']
+  np.testing.assert_array_equal(warm.entries['target_delta'], delta)
+
+
 def test_evaluation_takes_the_middle_and_spreads_the_gaps():
   clip = SourceTarget(gap=(4, 40))(FPS_25[:101])
   np.testing.assert_array_equal(
@@ -120,6 +132,7 @@ def test_seconds_shrink_the_gap_range_by_time():
   ('arguments', 'message'),
   [
     ({'gap': (4, 61)}, 'Use gaps up to 60'),
+    ({'warm_up': -1}, 'clip.warm_up=-1 must be 0 or more'),
     ({'gaps': (1, 2, 3, 64)}, 'Use gaps up to 60'),
     ({'gap': (0, 4)}, 'must be positive'),
     ({'gap': (8, 4)}, 'Gaps from 8 to 4'),

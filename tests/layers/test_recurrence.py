@@ -39,6 +39,21 @@ def test_zero_gate_kernels_mix_state_and_candidate_in_halves():
   np.testing.assert_allclose(stats['state_norm'], norm, rtol=1e-5)
 
 
+def test_biased_gates_start_by_keeping_the_state():
+  """With kernels at zero, u = sigmoid(-1) and r = sigmoid(0)."""
+  core = CORES['biased'](1, 2, 16, 8)
+  tokens = jnp.ones((1, 3, 5, 8))
+  params = core.init(jax.random.key(0), tokens, method='run')['params']
+  kernel = jnp.zeros((8, 2, 8))
+  params |= {
+    'input_gates': {'kernel': kernel},
+    'state_gates': {'kernel': kernel},
+  }
+  _, _, stats = core.apply({'params': params}, tokens, method='run')
+  np.testing.assert_allclose(stats['update_gate'], 0.26894, rtol=1e-4)
+  np.testing.assert_allclose(stats['reset_gate'], 0.5)
+
+
 def test_large_kernels_saturate_the_gates():
   _, (_, (_, stats)) = run_core(1e3)
   np.testing.assert_allclose(stats['gate_saturation'], 1)

@@ -4,6 +4,7 @@ import pytest
 
 from rvmae_jax.config_utils import load_config, to_json
 from rvmae_jax.evals import unfit_evals
+from rvmae_jax.evaluate import build_evaluations
 from rvmae_jax.parts import build_parts, rebuilt_frames
 from rvmae_jax.tools.comparison import recipes as compare_recipes
 from rvmae_jax.transfer import match
@@ -77,13 +78,28 @@ def test_every_method_of_the_study_learns_from_the_same_clips(method):
   assert unfit_evals(config.evaluation.evals, rebuilt_frames(recipe)) == {}
 
 
-def test_ablations_of_the_study_differ_from_each_other():
-  config = load_config(_STUDY)
+@pytest.mark.parametrize('spec', [_STUDY, f'{ROOT}/configs/compare_rvm.py'])
+def test_ablations_differ_from_each_other(spec):
+  config = load_config(spec)
   recipes = {
     to_json(compare_recipes.run_recipe(config, method, 0))
     for method in config.methods
   }
   assert len(recipes) == len(config.methods)
+
+
+_RVM = f'{ROOT}/configs/compare_rvm.py'
+
+
+@pytest.mark.parametrize('method', load_config(_RVM).methods)
+def test_every_ablation_of_rvm_rebuilds_the_same_patches(method):
+  config = load_config(_RVM)
+  recipe = compare_recipes.run_recipe(config, method, 0)
+  parts = build_parts(recipe)
+  assert parts.spec['target'].shape == (16, 4, 64, 64, 3)
+  evals = build_evaluations(config.evaluation, recipe)
+  assert set(evals) == set(config.evaluation.evals)
+  assert evals['reconstruction'].videos.mask['ratio'] == 15 / 16
 
 
 @pytest.mark.parametrize('comparison', ['compare_rvmae', 'compare_sprites'])
