@@ -14,9 +14,9 @@ The table also has the cost and memory of training.
 
 Arguments: methods=study (the three), ablations, or names joined by +;
 clips=how many to train on; seeds=how many; rates: the three at a third and at
-three times their learning rate, tested on validation videos; judge=the network
-whose features compare rebuilt frames: a run, VGG16 or LPIPS (see
-rvmae_jax/perceptual.py).
+three times their learning rate, tested on validation videos; brief: without
+retrieval, localization and covered frames; judge=the network whose features
+compare rebuilt frames: a run, VGG16 or LPIPS (see rvmae_jax/perceptual.py).
 Cost: with 38,400 clips, 9 minutes a seed for R-VMAE and 7 for the others, on
 one idle CPU core; then 3 minutes of evaluation.
 """
@@ -80,7 +80,13 @@ ABLATIONS = {
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
   arg = parse_arg(
-    arg, methods='study', clips=38_400.0, seeds=2, rates=False, judge=''
+    arg,
+    methods='study',
+    clips=38_400.0,
+    seeds=2,
+    rates=False,
+    brief=False,
+    judge='',
   )
   config = compare_sprites.get_config(f'seeds={arg.seeds}')
   del config.finetune
@@ -102,6 +108,7 @@ def get_config(arg=None):
     'encoders': ('trained',),
   }
   poolings = ('mean_std_8', 'change_2')
+  pooled = {**probe, 'poolings': poolings[:1]}
   rebuilt = {
     'name': 'clip_reconstruction',
     'data': {
@@ -115,11 +122,12 @@ def get_config(arg=None):
   same_mask = {**rebuilt, 'data': {**rebuilt['data'], 'mask': _SAME_MASK}}
   config.evaluation.evals = {
     'linear_probe': {'name': 'linear_probe', **probe, 'poolings': poolings},
+    'knn': {'name': 'knn', **pooled},
     'own_mask': rebuilt,
     'same_mask': same_mask,
   }
-  if not arg.rates:
-    config.evaluation.evals.update(_more_evals(probe))
+  if not (arg.rates or arg.brief):
+    config.evaluation.evals.update(_more_evals(probe, pooled))
   config.columns = _columns(arg)
   return config
 
@@ -135,15 +143,13 @@ def _methods(text):
   return {name: known[name] for name in names}
 
 
-def _more_evals(probe):
-  """What is asked of features besides the probe."""
+def _more_evals(probe, pooled):
+  """What is asked of features besides motions."""
   localization = eval_localization.get_config().evals.localization
   localization.encoders = ('trained',)
   localization.train.num_videos, localization.test.num_videos = 48, 24
   localization.head.num_steps = 300
-  pooled = {**probe, 'poolings': ('mean_std_8',)}
   return {
-    'knn': {'name': 'knn', **pooled},
     'retrieval': {
       'name': 'retrieval',
       **{key: pooled[key] for key in ('data', 'test', 'encoders', 'poolings')},

@@ -195,7 +195,7 @@ class TwoViews:
   twice.
 
   Args:
-    clip: config of the sampler of both, one that gives only `video`.
+    clip: config of the sampler of both; targets are those of the first.
   """
 
   def __init__(self, clip: Mapping[str, Any]):
@@ -204,9 +204,10 @@ class TwoViews:
   def __call__(
     self, timestamps_s: np.ndarray, rng: np.random.Generator | None = None
   ) -> Clip:
-    """Draws a clip with `video` [T] and `view2` [T]."""
+    """Draws a clip of the sampler, and with it `view2`, another's `video`."""
     first, second = (self.sample(timestamps_s, rng) for _ in range(2))
-    return Clip(first.frames | {'view2': second.frames['video']})
+    frames = first.frames | {'view2': second.frames['video']}
+    return Clip(frames, first.entries)
 
 
 @dataclasses.dataclass(frozen=True)

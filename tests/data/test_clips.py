@@ -239,6 +239,18 @@ def test_two_views_are_independent_clips_of_one_sampler():
   assert (drawn.frames['video'] == drawn.frames['view2']).all()
 
 
+def test_two_views_keep_the_targets_of_the_first():
+  clip = {'name': 'source_target', 'num_target': 2}
+  sampler = CLIPS.build({'name': 'two_views', 'clip': clip})
+  drawn = sampler(FPS_25[:100], np.random.default_rng(0))
+  first = CLIPS.build(clip)(FPS_25[:100], np.random.default_rng(0))
+  for key, frames in first.frames.items():
+    np.testing.assert_array_equal(drawn.frames[key], frames)
+  np.testing.assert_array_equal(
+    drawn.entries['target_delta'], first.entries['target_delta']
+  )
+
+
 def test_a_wrapper_names_the_wrapped_samplers_typo():
   clip = {'name': 'unifrom', 'num_frames': 3}
   with pytest.raises(ValueError, match="Did you mean 'uniform'"):
