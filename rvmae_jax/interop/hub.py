@@ -63,14 +63,21 @@ def upload(folder: pathlib.Path, address: str, private: bool = False) -> str:
 
   Raises:
     ValueError: no address of a repository, or one of a revision.
+    OSError: the hub refuses it, or cannot be reached.
     ImportError: names the extra to install.
   """
   repository, revision = _parse(address)
   if revision:
     raise ValueError(f'{address}: an upload goes to no revision; leave it out.')
   hub = _hub()
-  hub.create_repo(repository, private=private, exist_ok=True)
-  hub.upload_folder(repo_id=repository, folder_path=folder)
+  try:
+    hub.create_repo(repository, private=private, exist_ok=True)
+    hub.upload_folder(repo_id=repository, folder_path=folder)
+  except OSError as error:
+    raise OSError(
+      f'{address} could not be written: {type(error).__name__}: {error} Log in '
+      'with `hf auth login`, or set HF_TOKEN to a token that may write there.'
+    ) from error
   return f'https://huggingface.co/{repository}'
 
 

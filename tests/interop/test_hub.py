@@ -100,3 +100,13 @@ def test_an_upload_makes_the_repository(tmp_path, monkeypatch):
   ]
   with pytest.raises(ValueError, match='no revision'):
     hub.upload(tmp_path, 'hf://org/net@v1')
+
+
+def test_a_refused_upload_says_how_to_log_in(tmp_path, monkeypatch):
+  def refuse(*_, **__):
+    raise hugging_face.errors.LocalTokenNotFoundError('No token.')
+
+  monkeypatch.setattr(hugging_face, 'create_repo', refuse)
+  message = r'hf://org/net .*No token\. Log in with `hf auth login`'
+  with pytest.raises(OSError, match=message):
+    hub.upload(tmp_path, 'hf://org/net')
