@@ -8,6 +8,7 @@ import numpy as np
 from rvmae_jax.visualize.probes import ENCODER_NAMES, POOLING_NAMES
 from rvmae_jax.visualize.style import (
   COLOURS,
+  LINES,
   TEXT,
   new_figure,
   shortened,
@@ -17,7 +18,6 @@ from rvmae_jax.visualize.style import (
 
 _LETTER_INCHES = 0.08  # A wide one of a title.
 _RIGHT, _WRONG = '#17a17c', '#c8553d'
-_LINES = '-', (0, (4, 2)), (0, (1, 1.5)), (0, (4, 1.5, 1, 1.5))
 
 
 def retrieval_figures(
@@ -61,7 +61,7 @@ def draw_recalls(metrics: Mapping[str, float]) -> Any:
     axes.plot(
       *zip(*curve.items()),
       color=COLOURS[encoders.index(encoder) % len(COLOURS)],
-      linestyle=_LINES[poolings.index(pooling) % len(_LINES)],
+      linestyle=LINES[poolings.index(pooling) % len(LINES)],
       marker='o',
       markersize=3.5,
       label=f'{label} (mAP {100 * metrics[f"{name}/map"]:.0f})',
@@ -70,7 +70,7 @@ def draw_recalls(metrics: Mapping[str, float]) -> Any:
     *zip(*chance.items()),
     color=TEXT,
     linewidth=1,
-    linestyle=_LINES[1],
+    linestyle=LINES[1],
     label=f'chance (mAP {100 * metrics["chance/map"]:.0f})',
   )
   axes.set_xscale('log')
