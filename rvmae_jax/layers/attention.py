@@ -1,5 +1,6 @@
 """Attention: one function with an implementation switch, and projections."""
 
+import functools
 import math
 import re
 
@@ -145,6 +146,38 @@ def _cudnn_applies(query: jax.Array, device: jax.Device) -> bool:
   )
 
 
+class FlatDense(nn.DenseGeneral):
+  """`nn.DenseGeneral` whose results a kernel for attention takes as they are.
+
+  Of features (..., heads, d), each of the leading ones has a product of
+  matrices to itself. In one product for all of them, the TPU compiler mixes
+  their columns, and copies every array on its way into a kernel and out of it.
+  """
+
+  def __call__(self, inputs: jax.Array) -> jax.Array:
+    """Sums over the last axes of the inputs; [..., *features]."""
+    if self.is_initializing():
+      return super().__call__(inputs)
+    params = self.variables['params']
+    features = tuple(np.atleast_1d(self.features))
+    rows = inputs.shape[: inputs.ndim - np.size(self.axis)]
+    inputs = inputs.reshape(*rows, -1).astype(self.dtype)
+    # [inputs, products, outputs of a product]
+    kernel = params['kernel'].astype(self.dtype)
+    kernel = kernel.reshape(inputs.shape[-1], -1, math.prod(features[-2:]))
+    outputs = [inputs @ kernel[:, i] for i in range(kernel.shape[1])]
+    if self.use_bias:
+      biases = params['bias'].astype(self.dtype).reshape(kernel.shape[1:])
+      outputs = [output + bias for output, bias in zip(outputs, biases)]
+    outputs = [x.reshape(*rows, 1, *features[-2:]) for x in outputs]
+    return jnp.concatenate(outputs, len(rows)).reshape(*rows, *features)
+
+
+def dense_layer(attention: str) -> type[nn.DenseGeneral]:
+  """The layer that projects to heads, and back, for this implementation."""
+  return FlatDense if attention == 'pallas' else nn.DenseGeneral
+
+
 class SelfAttention(nn.Module):
   """Multi-head self-attention; query, key and value in one projection.
 
@@ -163,13 +196,12 @@ class SelfAttention(nn.Module):
   def __call__(self, tokens: jax.Array) -> jax.Array:
     width = tokens.shape[-1]
     heads = split_heads(width, self.num_heads)
-    qkv = nn.DenseGeneral(
-      (3, *heads),
-      use_bias=self.key_bias,
-      dtype=self.dtype,
-      name='qkv',
-    )(tokens)
-    query, key, value = (qkv[..., i, :, :] for i in range(3))
+    dense = functools.partial(dense_layer(self.attention), dtype=self.dtype)
+    qkv = dense((3, *heads), use_bias=self.key_bias, name='qkv')(tokens)
+    # [..., N, 3, heads, d] -> three times [..., N, heads, d]
+    query, key, value = (
+      x.squeeze(-3) for x in jax.lax.split(qkv, (1, 1, 1), axis=qkv.ndim - 3)
+    )
     if not self.key_bias:
       biases = self.param('qv_bias', nn.initializers.zeros, (2, *heads))
       query += biases[0].astype(self.dtype)
@@ -181,9 +213,7 @@ class SelfAttention(nn.Module):
       implementation=self.attention,
       num_clusters=self.num_clusters,
     )
-    return nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name='out')(
-      mixed
-    )
+    return dense(width, axis=(-2, -1), name='out')(mixed)
 
 
 class CrossAttention(nn.Module):
@@ -204,7 +234,8 @@ class CrossAttention(nn.Module):
   ) -> jax.Array:
     width = tokens.shape[-1]
     heads = split_heads(width, self.num_heads)
-    query = nn.DenseGeneral(heads, dtype=self.dtype, name='query')(tokens)
+    dense = functools.partial(dense_layer(self.attention), dtype=self.dtype)
+    query = dense(heads, name='query')(tokens)
     mixed = dot_product_attention(
       query,
       key,
@@ -212,9 +243,7 @@ class CrossAttention(nn.Module):
       implementation=self.attention,
       num_clusters=self.num_clusters,
     )
-    return nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name='out')(
-      mixed
-    )
+    return dense(width, axis=(-2, -1), name='out')(mixed)
 
 
 def heads_width(width: int, heads: Heads) -> int:

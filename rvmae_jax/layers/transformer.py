@@ -12,6 +12,7 @@ from rvmae_jax.layers.attention import (
   CrossAttention,
   Heads,
   SelfAttention,
+  dense_layer,
   split_heads,
 )
 from rvmae_jax.layers.attention_functions import OUTPUT
@@ -318,7 +319,8 @@ class CrossEncoder(nn.Module):
   @nn.compact
   def __call__(self, tokens: jax.Array, context: jax.Array) -> jax.Array:
     heads = split_heads(tokens.shape[-1], self.num_heads)
-    keys_values = nn.DenseGeneral(
+    dense = dense_layer(self.attention)
+    keys_values = dense(
       (self.num_blocks, 2, *heads),
       dtype=self.dtype,
       name='keys_values',

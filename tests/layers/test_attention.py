@@ -1,6 +1,7 @@
 import functools
 import types
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from rvmae_jax.benchmarks.program import exponentials
 from rvmae_jax.layers import attention
 from rvmae_jax.layers.attention_functions import OUTPUT
+from rvmae_jax.layers.dense_products import dense_products
 from rvmae_jax.target_device import compiling_for, target_device
 
 
@@ -284,3 +286,48 @@ def test_cudnn_equals_xla(length):
     got, want = got.astype(jnp.float32), want.astype(jnp.float32)
     # A number in bfloat16 is off by 0.4 %.
     assert jnp.abs(got - want).max() < 0.02 * jnp.abs(want).max()
+
+
+@pytest.mark.parametrize(
+  'features, axis, shape',
+  [
+    ((3, 4, 8), -1, (2, 5, 16)),
+    ((2, 2, 4, 8), -1, (3, 5, 16)),
+    ((4, 8), -1, (2, 3, 5, 16)),
+    (16, (-2, -1), (2, 5, 4, 8)),
+  ],
+)
+@pytest.mark.parametrize('use_bias', [True, False])
+def test_flat_products_are_those_of_dense_layers(
+  features, axis, shape, use_bias
+):
+  settings = {'features': features, 'axis': axis, 'use_bias': use_bias}
+  flat = attention.FlatDense(**settings, dtype=jnp.float32)
+  dense = nn.DenseGeneral(**settings)
+  inputs = jax.random.normal(jax.random.key(0), shape)
+  outputs, params = dense.init_with_output(jax.random.key(1), inputs)
+  same = flat.init(jax.random.key(1), inputs)
+  jax.tree.map(np.testing.assert_array_equal, params, same)
+  params = jax.tree.map(lambda leaf: leaf + 0.1, params)
+  weights = jax.random.normal(jax.random.key(2), outputs.shape)
+
+  def weighted(layer):
+    return lambda params: (weights * layer.apply(params, inputs)).sum()
+
+  for function in (jax.jit, jax.grad):
+    found, wanted = (function(weighted(x))(params) for x in (flat, dense))
+    jax.tree.map(
+      functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5),
+      found,
+      wanted,
+    )
+
+
+def test_flat_products_can_be_replaced():
+  """By quantised ones, for example."""
+  layer = attention.FlatDense((3, 4, 8), dtype=jnp.float32)
+  inputs = jnp.ones((2, 5, 16))
+  params = layer.init(jax.random.key(0), inputs)
+  with dense_products(lambda layer, tokens, kernel, num_summed: jnp.ones(1)):
+    outputs = layer.apply(params, inputs)
+  np.testing.assert_array_equal(outputs, jnp.ones((3, 4, 8)))
