@@ -8,6 +8,7 @@ Exit codes and signals are those of the module that runs.
 """
 
 import argparse
+import functools
 import importlib.metadata
 import importlib.util
 import io
@@ -71,6 +72,31 @@ def at_least(least: float) -> Callable[[str], Any]:
     return value
 
   return number
+
+
+def explains_errors(
+  name: str, *kinds: type[Exception]
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+  """Ends a command with an error's message and exit code 2, without a trace.
+
+  Args:
+    name: of the command.
+    *kinds: of errors that say what to do, besides ImportError, OSError and
+      ValueError.
+  """
+
+  def wrapped(main):
+    @functools.wraps(main)
+    def run(*args):
+      try:
+        return main(*args)
+      except (ImportError, OSError, ValueError, *kinds) as error:
+        print(f'{name}: {error}', file=sys.stderr)
+        return 2
+
+    return run
+
+  return wrapped
 
 
 def main() -> int:

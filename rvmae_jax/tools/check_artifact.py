@@ -27,7 +27,7 @@ import numpy as np
 
 from rvmae_jax import files, weights
 from rvmae_jax.artifacts.writing import note_path
-from rvmae_jax.commands import command_line
+from rvmae_jax.commands import command_line, explains_errors
 from rvmae_jax.data.frames import read_frames
 from rvmae_jax.data.readers import VideoError
 from rvmae_jax.evals import kept_probe
@@ -179,6 +179,7 @@ def _first_frames(
   return np.stack(frames)
 
 
+@explains_errors('check_artifact', RuntimeError, VideoError)
 def main(argv: Sequence[str] | None = None) -> int:
   """The command line; returns the exit code."""
   parser = command_line('rvmae_jax.tools.check_artifact', __doc__)
@@ -207,13 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         f'--artifact={artifact}: there is no {note_path(artifact).name} beside '
         'it, which rvmae_jax.export writes. Keep the two together.'
       )
-  try:
-    failed = _compare(args)
-  except (
-    *(OSError, ImportError, RuntimeError, ValueError, VideoError),
-  ) as error:
-    print(f'check_artifact: {error}', file=sys.stderr)
-    return 2
+  failed = _compare(args)
   if failed:
     print(f'Not equal to the network: {"; ".join(failed)}.', file=sys.stderr)
   return int(bool(failed))

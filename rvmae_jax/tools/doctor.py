@@ -15,7 +15,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from rvmae_jax.commands import at_least, command_line
+from rvmae_jax.commands import at_least, command_line, explains_errors
 from rvmae_jax.data.writing import write_whole
 from rvmae_jax.tools.checks import checkpoints as checkpoint_checks
 from rvmae_jax.tools.checks import leakage
@@ -24,6 +24,7 @@ from rvmae_jax.tools.checks import videos as video_checks
 _TABLE_ROWS = 200
 
 
+@explains_errors('doctor')
 def main(argv: Sequence[str] | None = None) -> int:
   """Runs a subcommand; returns the exit code."""
   parser = command_line('rvmae_jax.tools.doctor', __doc__)
@@ -32,11 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   checkpoint_checks.add_command(commands)
   leakage.add_command(commands)
   arguments = parser.parse_args(argv)
-  try:
-    return arguments.run(arguments)
-  except (ImportError, OSError, ValueError) as error:
-    print(f'doctor: {error}', file=sys.stderr)
-    return 2
+  return arguments.run(arguments)
 
 
 def _add_videos(commands) -> None:

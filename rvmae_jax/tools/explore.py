@@ -11,11 +11,10 @@ Needs Gradio: pip install "rvmae_jax[app]".
 """
 
 import importlib.util
-import sys
 
 from absl import flags
 
-from rvmae_jax.commands import run_command
+from rvmae_jax.commands import explains_errors, run_command
 from rvmae_jax.tools.explorer.networks import load_networks
 from rvmae_jax.tools.explorer.page import CSS, build_page
 from rvmae_jax.tools.explorer.videos import known_videos
@@ -77,20 +76,17 @@ class _OnlyFromHere:
     await self._app(scope, receive, send_with_policy)
 
 
+@explains_errors('explore')
 def main(args: flags.FlagValues) -> int:
   """Runs the command; returns the exit code."""
   show_own_lines()
-  try:
-    if importlib.util.find_spec('gradio') is None:
-      raise ImportError(
-        'The explorer needs Gradio: pip install "rvmae_jax[app]".'
-      )
-    known = known_videos(args.videos)
-    page = build_page(load_networks(args.checkpoint), known)
-    launch(page, args.host, args.port)
-  except (ImportError, OSError, ValueError) as error:
-    print(f'explore: {error}', file=sys.stderr)
-    return 2
+  if importlib.util.find_spec('gradio') is None:
+    raise ImportError(
+      'The explorer needs Gradio: pip install "rvmae_jax[app]".'
+    )
+  known = known_videos(args.videos)
+  page = build_page(load_networks(args.checkpoint), known)
+  launch(page, args.host, args.port)
   return 0
 
 

@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rvmae_jax import config_utils, weights
-from rvmae_jax.commands import at_least, command_line
+from rvmae_jax.commands import at_least, command_line, explains_errors
 from rvmae_jax.data import features as files
 from rvmae_jax.data.locking import FolderLock, InUseError
 from rvmae_jax.data.readers import VideoError
@@ -285,6 +285,7 @@ def _parser() -> argparse.ArgumentParser:
   return parser
 
 
+@explains_errors('extract', InUseError)
 def main(argv: Sequence[str] | None = None) -> int:
   """The command line; returns the exit code."""
   parser = _parser()
@@ -294,36 +295,32 @@ def main(argv: Sequence[str] | None = None) -> int:
       f'--process_id={arguments.process_id}: the {arguments.num_processes} of '
       '--num_processes are counted from 0.'
     )
-  try:
-    params, config = weights.load(arguments.checkpoint, ema=arguments.ema)
-    check_kind(arguments.kind)
-    options = fill_options(vars(arguments), config.data)
-    source_config = choose_source(arguments.input, arguments.split, config)
-    extractor = make_extractor(
-      model_functions(
-        build_model(config.model),
-        None,
-        params,
-        sharding.make_mesh(),
-      ),
-      options,
-      config_utils.token_size(config.model),
-    )
-    is_finished = extract(
-      SOURCES.build(source_config),
-      extractor,
-      arguments.output,
-      {
-        'source': dict(source_config),
-        'weights': weights.params_digest(params),
-        **{name: options[name] for name in _OPTIONS},
-      },
-      arguments.process_id,
-      arguments.num_processes,
-    )
-  except (ImportError, InUseError, OSError, ValueError) as error:
-    print(f'extract: {error}', file=sys.stderr)
-    return 2
+  params, config = weights.load(arguments.checkpoint, ema=arguments.ema)
+  check_kind(arguments.kind)
+  options = fill_options(vars(arguments), config.data)
+  source_config = choose_source(arguments.input, arguments.split, config)
+  extractor = make_extractor(
+    model_functions(
+      build_model(config.model),
+      None,
+      params,
+      sharding.make_mesh(),
+    ),
+    options,
+    config_utils.token_size(config.model),
+  )
+  is_finished = extract(
+    SOURCES.build(source_config),
+    extractor,
+    arguments.output,
+    {
+      'source': dict(source_config),
+      'weights': weights.params_digest(params),
+      **{name: options[name] for name in _OPTIONS},
+    },
+    arguments.process_id,
+    arguments.num_processes,
+  )
   if not is_finished:
     print('The shards of other processes are still missing; no index yet.')
     return 0

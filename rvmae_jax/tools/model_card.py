@@ -20,7 +20,7 @@ import jax
 from ml_collections import ConfigDict
 
 from rvmae_jax import config_utils, files
-from rvmae_jax.commands import command_line
+from rvmae_jax.commands import command_line, explains_errors
 from rvmae_jax.data import manifest as manifests
 from rvmae_jax.data.writing import write_whole
 from rvmae_jax.parts import Parts, build_parts
@@ -268,6 +268,7 @@ def _commands(workdir: pathlib.Path, measured) -> str:
   return '\n\n'.join(parts)
 
 
+@explains_errors('model_card')
 def main(argv: Sequence[str] | None = None) -> int:
   """The command line; returns the exit code."""
   parser = command_line('rvmae_jax.tools.model_card', __doc__)
@@ -298,16 +299,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not equals:
       parser.error(f'--licence {text!r} must be ALIAS=TEXT.')
     licences[alias] = licence
-  try:
-    card = write_card(
-      workdir,
-      arguments.evaluation,
-      licences,
-      vars(arguments),
-    )
-  except (OSError, ValueError) as error:
-    print(f'model_card: {error}', file=sys.stderr)
-    return 2
+  card = write_card(
+    workdir,
+    arguments.evaluation,
+    licences,
+    vars(arguments),
+  )
   out = pathlib.Path(arguments.out or workdir / CARD)
   write_whole(out, card)
   missing = card.count(NOT_KNOWN)

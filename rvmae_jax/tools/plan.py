@@ -27,13 +27,12 @@ itself is wrong.
 import dataclasses
 import json
 import pathlib
-import sys
 from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict
 
-from rvmae_jax.commands import run_command
+from rvmae_jax.commands import explains_errors, run_command
 from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.data.writing import write_whole
 from rvmae_jax.tools.planning import ahead_of_time
@@ -51,25 +50,20 @@ def to_json(plan: Plan, num_steps: int, mfu: float) -> dict[str, Any]:
   return content | {'num_steps': num_steps, 'mfu': mfu}
 
 
+@explains_errors('plan')
 def main(args: flags.FlagValues) -> int:
   """Runs the command; returns the exit code."""
   config = ConfigDict(args.config.to_dict())
   config.batch_size = args.global_batch or config.batch_size
   num_steps = args.steps or config.total_steps
-  try:
-    if args.against and args.json:
-      raise ValueError(
-        '--json holds a plan; --against makes none. Leave it out.'
-      )
-    chips = ahead_of_time.describe_slice(args.topology)
-    if args.against:
-      variants = compare_variants(config, args.against, chips)
-      print(format_variants(variants, chips.hbm_bytes))
-      return 0
-    plan = make_plan(config, chips)
-  except (ImportError, ValueError) as error:
-    print(f'plan: {error}', file=sys.stderr)
-    return 2
+  if args.against and args.json:
+    raise ValueError('--json holds a plan; --against makes none. Leave it out.')
+  chips = ahead_of_time.describe_slice(args.topology)
+  if args.against:
+    variants = compare_variants(config, args.against, chips)
+    print(format_variants(variants, chips.hbm_bytes))
+    return 0
+  plan = make_plan(config, chips)
   print(format_summary(plan, num_steps, args.mfu))
   if args.json:
     content = to_json(plan, num_steps, args.mfu)

@@ -40,7 +40,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rvmae_jax import files
-from rvmae_jax.commands import at_least, command_line
+from rvmae_jax.commands import at_least, command_line, explains_errors
 from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.data.encoding import Encoding, encode_record
 from rvmae_jax.data.faces import FaceDetector, find_faces
@@ -381,6 +381,7 @@ def _manifest(
   return manifest
 
 
+@explains_errors('prepare', InUseError)
 def main(arguments: Sequence[str] | None = None) -> int:
   """The command line; returns the exit code, 2 where it is not possible."""
   parser = command_line('rvmae_jax.tools.prepare', __doc__)
@@ -436,20 +437,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
   encoding = Encoding(
     **{f.name: getattr(args, f.name) for f in dataclasses.fields(Encoding)}
   )
-  try:
-    manifest = prepare(
-      args.input,
-      args.output,
-      encoding,
-      args.records_per_shard,
-      args.workers,
-      others if args.runner == 'beam' else None,
-      require,
-      args.anonymise,
-    )
-  except (ImportError, InUseError, OSError, ValueError) as error:
-    print(f'prepare: {error}', file=sys.stderr)
-    return 2
+  manifest = prepare(
+    args.input,
+    args.output,
+    encoding,
+    args.records_per_shard,
+    args.workers,
+    others if args.runner == 'beam' else None,
+    require,
+    args.anonymise,
+  )
   for split, found in manifest['splits'].items():
     size_mb = sum(shard['num_bytes'] for shard in found['shards']) / 1e6
     print(

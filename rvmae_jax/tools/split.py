@@ -28,7 +28,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rvmae_jax.commands import at_least, command_line
+from rvmae_jax.commands import at_least, command_line, explains_errors
 from rvmae_jax.data.classes import clean_label
 from rvmae_jax.data.fingerprints import content_sha256
 from rvmae_jax.data.sources.folder import find_videos, read_folders
@@ -255,6 +255,7 @@ def split_videos(arguments: argparse.Namespace) -> dict[str, Any]:
   return summary
 
 
+@explains_errors('split')
 def main(argv: Sequence[str] | None = None) -> int:
   """The command line; returns the exit code, 2 where it is not possible."""
   parser = command_line('rvmae_jax.tools.split', __doc__)
@@ -295,11 +296,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     help='accept a split that lacks a label',
   )
   arguments = parser.parse_args(argv)
-  try:
-    summary = split_videos(arguments)
-  except (OSError, ValueError) as error:
-    print(f'split: {error}', file=sys.stderr)
-    return 2
+  summary = split_videos(arguments)
   print(format_summary(summary['splits']))
   copies = summary['num_files_with_copies']
   if copies:
