@@ -23,6 +23,7 @@ from rvmae_jax.training import devices, sharding
 _USABLE_OF_TPU = 0.97
 # What JAX takes of a card, unless XLA_PYTHON_CLIENT_MEM_FRACTION says more.
 _USABLE_OF_GPU = 0.75
+_SHARE = 'XLA_PYTHON_CLIENT_MEM_FRACTION'
 
 
 class DoesNotFit(Exception):
@@ -68,8 +69,13 @@ class Slice:
     """What of it a program may plan with; the runtime keeps the rest."""
     if self.chip.is_tpu:
       return _USABLE_OF_TPU * self.hbm_bytes
-    share = os.environ.get('XLA_PYTHON_CLIENT_MEM_FRACTION', _USABLE_OF_GPU)
-    return float(share) * self.hbm_bytes
+    return float(os.environ.get(_SHARE, _USABLE_OF_GPU)) * self.hbm_bytes
+
+  @property
+  def limit(self) -> str:
+    """The same, as people are told."""
+    says_so = '' if self.chip.is_tpu else f', unless {_SHARE} says otherwise'
+    return f'a program may take {self.usable_bytes / 2**30:.1f} GiB{says_so}'
 
 
 @dataclasses.dataclass(frozen=True)

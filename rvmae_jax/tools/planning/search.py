@@ -173,8 +173,8 @@ class _Search:
         accumulation_steps=config.accumulation_steps,
       )
       fits = step.peak_bytes <= self.usable_bytes
-      # The compiler's limit is on temporaries alone.
-      reason = '' if fits else 'it compiles, but leaves no room for the state'
+      # The compiler's limit, if it has one, is on temporaries alone.
+      reason = '' if fits else self.chips.limit
       attempt = Attempt(
         changes, rows, step.peak_bytes, fits, step, bounds, reason
       )
