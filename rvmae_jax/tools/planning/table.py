@@ -82,26 +82,39 @@ def format_summary(plan: Plan, num_steps: int, mfu: float) -> str:
 
 
 def format_variants(variants: dict[str, Attempt], hbm_bytes: float) -> str:
-  """One row for each attempt, by what is set; the first is the basis."""
+  """One row for each attempt, by what is set; the first is the basis.
+
+  For TPUs it has seconds by schedule; for GPUs, those that operations take at
+  least to move their bytes.
+  """
   width = max(map(len, variants))
-  lines = [
-    f'{"":{width}}  clips     GiB  scheduled ms   ratio    MFU  of bound'
-    '  estimated ms'
-  ]
+  steps = [attempt.step for attempt in variants.values() if attempt.step]
+  on_tpu = any(step.time.parts for step in steps)
+  head = (
+    '  scheduled ms   ratio    MFU  of bound  estimated ms'
+    if on_tpu
+    else '  GB moved  at least ms   ratio'
+  )
+  lines = [f'{"":{width}}  clips     GiB{head}']
   basis = None
   for name, attempt in variants.items():
     gib = attempt.peak_bytes / _GIB
     cells = f'{name:{width}}  {attempt.rows:5}  {gib:6.2f}'
-    seconds = attempt.step_s
     if not attempt.fits:
-      cells += f'  does not fit {hbm_bytes / _GIB:.0f} GiB'
-    elif seconds:
+      lines.append(f'{cells}  does not fit {hbm_bytes / _GIB:.0f} GiB')
+      continue
+    time = attempt.step.time
+    seconds = attempt.step_s if on_tpu else time.memory_s
+    if seconds:
       basis = basis or seconds
+      ratio = f'{basis / seconds:6.2f}'
       cells += (
-        f'  {1e3 * seconds:12.1f}  {basis / seconds:6.2f}'
+        f'  {1e3 * seconds:12.1f}  {ratio}'
         f'  {attempt.bounds.compute_s / seconds:5.1%}'
         f'  {attempt.bounds.step_s / seconds:8.1%}'
-        f'  {1e3 * attempt.step.time.estimated_s:12.1f}'
+        f'  {1e3 * time.estimated_s:12.1f}'
+        if on_tpu
+        else f'  {time.moved_bytes / 1e9:8.1f}  {1e3 * seconds:11.1f}  {ratio}'
       )
     lines.append(cells)
   return '\n'.join(lines)

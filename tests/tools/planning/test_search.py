@@ -102,6 +102,28 @@ def test_variants_are_compared_by_their_schedules(config):
   assert 'does not fit' in lines[3]
 
 
+def test_variants_on_gpus_are_compared_by_what_they_move(config):
+  gigabytes = {'none': 20.0, 'attention': 10.0}
+
+  def compile_step(config, _):
+    moved = gigabytes[config.model.remat]
+    time = StepTime(moved_bytes=1e9 * moved, memory_s=1e-3 * moved)
+    return CompiledStep(15 * _MIB, 30 * _MIB, [], 1.0, time)
+
+  chips = _slice(100 * _MIB)
+  variants = search.compare_variants(
+    config,
+    ['model.remat=attention'],
+    chips,
+    compile_step,
+    tell=lambda _: None,
+  )
+  lines = format_variants(variants, chips.hbm_bytes).splitlines()
+  assert lines[0].endswith('GB moved  at least ms   ratio')
+  assert lines[1].endswith('    20.0         20.0    1.00')
+  assert lines[2].endswith('    10.0         10.0    2.00')
+
+
 def test_the_schedule_is_told_beside_the_bounds_by_part(config):
   chips = _slice(100 * _MIB)
   parts = (
