@@ -104,14 +104,16 @@ def _num_bytes(kind: str, is_start: bool, result: str, group_size: int) -> int:
     ITEM_BYTES.get(dtype, 0) * math.prod(int(n) for n in shape.split(',') if n)
     for dtype, shape in _ARRAY.findall(result)
   ]
-  if kind == 'reduce-scatter':
-    return sum(sizes) * group_size
-  # What starts an asynchronous exchange has its operands in its result, too.
-  if is_start and kind == 'all-gather':
-    return sum(sizes) * group_size // (group_size + 1)
+  total = sum(sizes)
+  # What starts an asynchronous exchange has its operands in its result, too,
+  # except for all-reduce.
+  if is_start and kind in ('all-gather', 'reduce-scatter'):
+    return total * group_size // (group_size + 1)
+  if is_start and kind == 'all-to-all':
+    return total // 2
   if is_start and kind == 'collective-permute':
     return max(sizes, default=0)
-  return sum(sizes)
+  return total * group_size if kind == 'reduce-scatter' else total
 
 
 def _group_size(kind: str, rest: str) -> int:

@@ -51,6 +51,33 @@ def test_every_kind_is_counted_as_often_as_it_runs():
   ]
 
 
+# As GPUs write exchanges: operands first, in a tuple of their own or not.
+ON_GPUS = """\
+ENTRY %main (p: f32[4]) -> f32[] {
+  %all-gather-start = (f32[10,8]{1,0}, f32[40,8]{1,0}) \
+all-gather-start(%p), channel_id=1, \
+replica_groups=mesh['axis_0'=4,'axis_1'=1] {'axis_0'}, dimensions={0}
+  %all-to-all-start = ((f32[6,4,10]{2,0,1}), f32[6,4,10]{2,0,1}) \
+all-to-all-start(%b), channel_id=3, \
+replica_groups=mesh['axis_0'=1,'axis_1'=4] {'axis_1'}, dimensions={1}
+  %reduce-scatter-start = ((f32[60,8]{1,0}), f32[15,8]{1,0}) \
+reduce-scatter-start(%dot), channel_id=4, \
+replica_groups=mesh['axis_0'=4,'axis_1'=1] {'axis_0'}, dimensions={0}
+  %all-reduce-start = (f32[10]{0}, f32[]) all-reduce-start(%p, %q), \
+channel_id=5, replica_groups=[1,4]<=[4], to_apply=%add
+}
+"""
+
+
+def test_operands_of_an_asynchronous_exchange_are_not_counted():
+  assert find_collectives(ON_GPUS) == [
+    Collective('reduce-scatter', 4, 1, 4 * 60 * 8),
+    Collective('all-gather', 4, 1, 4 * 40 * 8),
+    Collective('all-to-all', 4, 1, 4 * 6 * 4 * 10),
+    Collective('all-reduce', 4, 1, 44),
+  ]
+
+
 # As TPUs write an exchange that goes on while something else is computed.
 ACCOMPANIED = """\
 %begin (p: bf16[2,128]) -> bf16[8,128] {
