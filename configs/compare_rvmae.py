@@ -34,6 +34,15 @@ _PER_FRAME = {
 _SAME_MASK = {'name': 'per_frame', 'ratio': 0.75}
 _VIEWS = {'name': 'two_views', 'clip': _CLIP}
 _OF_VIEWS = {'info_nce': 1e-3}
+_BRIEF = (
+  'linear_probe/trained/mean_std_8/top1',
+  'linear_probe/trained/change_2/top1',
+  'knn/trained/mean_std_8/top1',
+  'same_mask/model/psnr_hidden',
+  'same_mask/model/perceptual_frame',
+  'own_mask/model/psnr_hidden_frames',
+  'own_mask/model/difference_error_hidden_frames',
+)
 _PIXELS_ALONE = {'temporal_slowness': None}
 
 
@@ -187,6 +196,8 @@ def _columns(arg):
     'robustness/clean/top1': 'probe, clean',
     'robustness/top1/occlusion/mean': 'probe, occluded',
   }
+  if arg.brief:
+    columns = {name: columns[name] for name in _BRIEF}
   if not arg.judge:
     del columns['same_mask/model/perceptual_frame']
   return tuple(columns.items())
