@@ -59,9 +59,8 @@ def get_config(arg=None):
 def _evaluation():
   """What is asked of features and of rebuilt frames."""
   evaluation = eval_midsize.get_config()
-  evals = evaluation.evals
   evaluation.evals = {
-    name: evals[name]
+    name: evaluation.evals[name]
     for name in (
       'reconstruction',
       'linear_probe',

@@ -118,16 +118,12 @@ class SourceTarget:
     """Draws a clip: `video` [warm_up + K], `target` and `target_delta` [S]."""
     gaps = self._gaps(self.grid.num_steps(timestamps_s), rng)
     delta = self.num_source - 1 + gaps
-    steps = np.concatenate([np.arange(self.num_source), delta])
+    again = np.zeros(self.warm_up, int)
+    steps = np.concatenate([again, np.arange(self.num_source), delta])
     frames = self.grid.place(steps, timestamps_s, rng)
-    source = frames[: self.num_source]
-    times_shown = np.ones(self.num_source, int)
-    times_shown[0] += self.warm_up
+    num_shown = self.warm_up + self.num_source
     return Clip(
-      frames={
-        'video': np.repeat(source, times_shown),
-        'target': frames[self.num_source :],
-      },
+      frames={'video': frames[:num_shown], 'target': frames[num_shown:]},
       entries={'target_delta': delta.astype(np.int32)},
     )
 

@@ -90,10 +90,10 @@ def format_variants(variants: dict[str, Attempt], hbm_bytes: float) -> str:
   width = max(map(len, variants))
   steps = [attempt.step for attempt in variants.values() if attempt.step]
   on_tpu = any(step.time.parts for step in steps)
-  head = (
-    '  scheduled ms   ratio    MFU  of bound  estimated ms'
+  head, cells_of = (
+    ('  scheduled ms   ratio    MFU  of bound  estimated ms', _scheduled_cells)
     if on_tpu
-    else '  GB moved  at least ms   ratio'
+    else ('  GB moved  at least ms   ratio', _moved_cells)
   )
   lines = [f'{"":{width}}  clips     GiB{head}']
   basis = None
@@ -101,23 +101,26 @@ def format_variants(variants: dict[str, Attempt], hbm_bytes: float) -> str:
     gib = attempt.peak_bytes / _GIB
     cells = f'{name:{width}}  {attempt.rows:5}  {gib:6.2f}'
     if not attempt.fits:
-      lines.append(f'{cells}  does not fit {hbm_bytes / _GIB:.0f} GiB')
-      continue
-    time = attempt.step.time
-    seconds = attempt.step_s if on_tpu else time.memory_s
-    if seconds:
+      cells += f'  does not fit {hbm_bytes / _GIB:.0f} GiB'
+    elif seconds := attempt.step_s if on_tpu else attempt.step.time.memory_s:
       basis = basis or seconds
-      ratio = f'{basis / seconds:6.2f}'
-      cells += (
-        f'  {1e3 * seconds:12.1f}  {ratio}'
-        f'  {attempt.bounds.compute_s / seconds:5.1%}'
-        f'  {attempt.bounds.step_s / seconds:8.1%}'
-        f'  {1e3 * time.estimated_s:12.1f}'
-        if on_tpu
-        else f'  {time.moved_bytes / 1e9:8.1f}  {1e3 * seconds:11.1f}  {ratio}'
-      )
+      cells += cells_of(attempt, seconds, basis / seconds)
     lines.append(cells)
   return '\n'.join(lines)
+
+
+def _scheduled_cells(attempt: Attempt, seconds: float, ratio: float) -> str:
+  return (
+    f'  {1e3 * seconds:12.1f}  {ratio:6.2f}'
+    f'  {attempt.bounds.compute_s / seconds:5.1%}'
+    f'  {attempt.bounds.step_s / seconds:8.1%}'
+    f'  {1e3 * attempt.step.time.estimated_s:12.1f}'
+  )
+
+
+def _moved_cells(attempt: Attempt, seconds: float, ratio: float) -> str:
+  moved = attempt.step.time.moved_bytes / 1e9
+  return f'  {moved:8.1f}  {1e3 * seconds:11.1f}  {ratio:6.2f}'
 
 
 def _on_gpus(step: CompiledStep) -> list[tuple[str, str]]:

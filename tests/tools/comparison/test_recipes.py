@@ -68,6 +68,7 @@ def test_every_method_of_the_sprites_comparison_builds(method):
 
 
 _STUDY = f'{ROOT}/configs/compare_rvmae.py:methods=study+ablations'
+_RVM = f'{ROOT}/configs/compare_rvm.py'
 
 
 @pytest.mark.parametrize('method', load_config(_STUDY).methods)
@@ -78,7 +79,7 @@ def test_every_method_of_the_study_learns_from_the_same_clips(method):
   assert unfit_evals(config.evaluation.evals, rebuilt_frames(recipe)) == {}
 
 
-@pytest.mark.parametrize('spec', [_STUDY, f'{ROOT}/configs/compare_rvm.py'])
+@pytest.mark.parametrize('spec', [_STUDY, _RVM])
 def test_ablations_differ_from_each_other(spec):
   config = load_config(spec)
   recipes = {
@@ -86,9 +87,6 @@ def test_ablations_differ_from_each_other(spec):
     for method in config.methods
   }
   assert len(recipes) == len(config.methods)
-
-
-_RVM = f'{ROOT}/configs/compare_rvm.py'
 
 
 @pytest.mark.parametrize('method', load_config(_RVM).methods)
