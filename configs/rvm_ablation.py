@@ -21,6 +21,8 @@
   gap_1         targets are the frame after the last source frame
   gap_1_8       1 to 8 steps after it
   gap_1_16      1 to 16 steps after it
+  jitter        one frame in five is skipped, so steps differ in length
+  half_patch    patches of half the side, four times as many
 
 Arguments: ablation=one of the table; base=the recipe that is changed:
 quickstart, midsize, or paper (rvm_pretrain.py), which takes the arguments
@@ -34,6 +36,7 @@ from rvmae_jax.config_utils import parse_arg
 from rvmae_jax.configs import rvm_midsize, rvm_pretrain, rvm_quickstart
 from rvmae_jax.registry import check_known
 
+# Changes by path in the config, or a function of the recipe that returns them.
 ABLATIONS = {
   'none': {},
   'source_1': {'data.clip.num_source': 1},
@@ -52,6 +55,19 @@ ABLATIONS = {
   'gap_1': {'data.clip.gap': (1, 1)},
   'gap_1_8': {'data.clip.gap': (1, 8)},
   'gap_1_16': {'data.clip.gap': (1, 16)},
+  'jitter': lambda recipe: {
+    'data.clip': {
+      'name': 'playback',
+      'clip': recipe.data.clip.to_dict(),
+      'skip': 0.2,
+    }
+  },
+  'half_patch': lambda recipe: {
+    'model.patch_size': recipe.model.patch_size // 2,
+    'model.position_grid': tuple(
+      2 * n for n in recipe.model.get('position_grid', ())
+    ),
+  },
 }
 
 BASES = {
@@ -87,5 +103,8 @@ def get_config(arg=None):
   config = BASES[arg.base].get_config(arg)
   config.model.core_kind = 'gated'
   config.model.decoder_context = 'all'
-  config.update_from_flattened_dict(ABLATIONS[arg.ablation])
+  changes = ABLATIONS[arg.ablation]
+  if callable(changes):
+    changes = changes(config)
+  config.update_from_flattened_dict(changes)
   return config

@@ -79,6 +79,8 @@ def test_ablations_are_those_of_the_header():
     'rvm_ablation.py:ablation=biased,base=midsize',
     'rvm_ablation.py:ablation=warm_up',
     'rvm_ablation.py:ablation=last_state',
+    'rvm_ablation.py:ablation=jitter',
+    'rvm_ablation.py:ablation=half_patch,base=paper',
   ],
 )
 def test_more_arguments_run_in_shapes(spec):
