@@ -2,7 +2,8 @@
 
 Sources: Google Cloud's pages on each TPU version and "How to scale your model"
 (jax-ml.github.io/scaling-book) for TPUs and their links; NVIDIA's data sheets
-of A100, H100 and H200. Dense bf16, no sparsity.
+of A100, H100 and H200, and of its DGX machines for the network between them.
+Dense bf16, no sparsity.
 """
 
 import dataclasses
@@ -24,6 +25,8 @@ class Device:
     num_cores: of a TPU chip.
     matrix_side: rows and columns of what a matrix unit keeps at once; of GPUs,
       whose tiles are small, 16.
+    machine_link_bytes_per_s: that a GPU can send to other machines, 0 if not
+      known.
   """
 
   name: str
@@ -36,6 +39,7 @@ class Device:
   clock_hz: float = 0.0
   num_cores: int = 1
   matrix_side: int = 16
+  machine_link_bytes_per_s: float = 0.0
 
   @property
   def network_bytes_per_s(self) -> float:
@@ -78,10 +82,19 @@ DEVICES = (
     *('v4', 'TPU v4', 275e12, 32 * _GIB, 1228 * _GB, 45 * _GB, 6),
     *(1.05 * _GHZ, 2, 128),
   ),
-  Device('h200', 'H200', 989e12, 141 * _GB, 4800 * _GB, 450 * _GB, 1),
+  Device(
+    *('h200', 'H200', 989e12, 141 * _GB, 4800 * _GB, 450 * _GB, 1),
+    machine_link_bytes_per_s=50 * _GB,
+  ),
   Device('h100pcie', 'H100 PCIe', 756e12, 80 * _GB, 2000 * _GB, 64 * _GB, 1),
-  Device('h100', 'H100', 989e12, 80 * _GB, 3350 * _GB, 450 * _GB, 1),
-  Device('a100', 'A100', 312e12, 80 * _GB, 2039 * _GB, 300 * _GB, 1),
+  Device(
+    *('h100', 'H100', 989e12, 80 * _GB, 3350 * _GB, 450 * _GB, 1),
+    machine_link_bytes_per_s=50 * _GB,
+  ),
+  Device(
+    *('a100', 'A100', 312e12, 80 * _GB, 2039 * _GB, 300 * _GB, 1),
+    machine_link_bytes_per_s=25 * _GB,
+  ),
 )
 
 

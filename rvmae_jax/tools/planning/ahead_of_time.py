@@ -208,11 +208,18 @@ def compile_step(config: ConfigDict, chips: Slice) -> CompiledStep:
   return CompiledStep(
     state_bytes=planned_bytes(compiled) - temporary_bytes,
     temporary_bytes=temporary_bytes,
-    collectives=find_collectives(program),
+    collectives=find_collectives(program, _machines(mesh, chips)),
     compile_s=time.monotonic() - start,
     time=scheduled_time(program, chips),
     attention_calls=gpus.attention_calls(program),
   )
+
+
+def _machines(mesh: jax.sharding.Mesh, chips: Slice) -> list[int]:
+  """Of each device of a mesh; links join all chips of a TPU slice."""
+  if chips.chip.is_tpu:
+    return []
+  return [device.process_index for device in mesh.devices.flat]
 
 
 def scheduled_time(program: str, chips: Slice) -> StepTime:

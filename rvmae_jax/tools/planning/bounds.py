@@ -21,7 +21,8 @@ class Bounds:
     exponentials_s: of softmax and activations on the vector units; 0 for GPUs.
     memory_s: state read and written once, and each temporary once for each
       microbatch; real programs read more.
-    network_s: what a chip must send, over all of its links at once.
+    network_s: what a chip must send, over all of its links at once, or to other
+      machines, where that takes longer.
   """
 
   compute_s: float
@@ -72,7 +73,6 @@ def step_bounds(
   """
   moved = 2 * (state_bytes + accumulation_steps * temporary_bytes)
   moved *= devices_per_chip
-  sent = devices_per_chip * sum(part.sent_bytes for part in collectives)
   return Bounds(
     compute_s=flops / (num_chips * chip.flops_per_s),
     widths_s=work.matrix_flops / (num_chips * chip.flops_per_s),
@@ -82,8 +82,18 @@ def step_bounds(
       else 0.0
     ),
     memory_s=moved / chip.hbm_bytes_per_s,
-    network_s=sent / chip.network_bytes_per_s if num_chips > 1 else 0.0,
+    network_s=(
+      devices_per_chip * _network_s(chip, collectives) if num_chips > 1 else 0.0
+    ),
   )
+
+
+def _network_s(chip: Device, collectives: Sequence[Collective]) -> float:
+  within = sum(part.sent_bytes for part in collectives)
+  between = sum(part.sent_between_bytes for part in collectives)
+  if between:
+    between /= chip.machine_link_bytes_per_s
+  return max(within / chip.network_bytes_per_s, between)
 
 
 def run_days(bounds: Bounds, num_steps: int, mfu: float) -> float:

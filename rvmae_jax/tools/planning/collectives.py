@@ -4,6 +4,9 @@ import collections
 import dataclasses
 import math
 import re
+from collections.abc import Sequence
+
+import numpy as np
 
 from rvmae_jax.tools.planning.program import (
   ITEM_BYTES,
@@ -37,47 +40,76 @@ class Collective:
     count: how often it is run.
     num_bytes: of all of them, as one device holds the whole result (or, of
       reduce-scatter, the whole input).
+    num_machines: that a group is spread over, evenly.
   """
 
   kind: str
   group_size: int
   count: int
   num_bytes: int
+  num_machines: int = 1
 
   @property
   def sent_bytes(self) -> float:
-    """What each device has to send at least, on a ring."""
-    others = (self.group_size - 1) / self.group_size
-    if self.kind == 'all-reduce':
-      return 2 * others * self.num_bytes
+    """What each device has to send at least within its machine, on a ring."""
+    within = self.group_size // self.num_machines
     if self.kind == 'collective-permute':
-      return self.num_bytes
-    return others * self.num_bytes
+      return self.num_bytes if self.num_machines == 1 else 0
+    if self.kind == 'all-to-all':
+      return (within - 1) / self.group_size * self.num_bytes
+    return self._times_around * (within - 1) / within * self.num_bytes
+
+  @property
+  def sent_between_bytes(self) -> float:
+    """What each device has to send at least to other machines.
+
+    Devices of one machine share what the machine has to send, and each of them
+    sends what all of them have summed or will share.
+    """
+    within = self.group_size // self.num_machines
+    others = (self.num_machines - 1) / self.num_machines
+    if self.kind == 'collective-permute':
+      return self.num_bytes if self.num_machines > 1 else 0
+    if self.kind == 'all-to-all':
+      return others * self.num_bytes
+    return self._times_around * others * self.num_bytes / within
+
+  @property
+  def _times_around(self) -> int:
+    """A sum is collected first, and then distributed."""
+    return 2 if self.kind == 'all-reduce' else 1
 
 
-def find_collectives(program: str) -> list[Collective]:
+def find_collectives(
+  program: str, machines: Sequence[int] = ()
+) -> list[Collective]:
   """Every exchange in a compiled program, loops counted as often as they run.
 
   Args:
     program: `compiled.as_text()`. A loop whose length XLA does not know counts
       once.
+    machines: where each device of the mesh is, in its order; by default all are
+      in one.
 
   Returns:
-    One entry a kind and group size, the largest first.
+    One entry for each kind, group size and number of machines, the largest
+    first.
   """
   counts, sizes = collections.Counter(), collections.Counter()
   for line in _exchanges(program):
     result, kind, start, rest = _OPERATION.match(line.text).groups()
-    group = _group_size(kind, rest)
-    if group > 1:
-      num_bytes = _num_bytes(kind, bool(start), result, group)
+    groups = _groups(kind, rest)
+    size = len(groups[0])
+    if size > 1:
+      num_bytes = _num_bytes(kind, bool(start), result, size)
       if _REDUCE_SCATTER.match(line.function):
         kind = 'reduce-scatter'
-      counts[kind, group] += line.times
-      sizes[kind, group] += line.times * num_bytes
+      key = kind, size, _num_machines(groups, machines)
+      counts[key] += line.times
+      sizes[key] += line.times * num_bytes
   return [
-    Collective(*key, counts[key], num_bytes)
-    for key, num_bytes in sizes.most_common()
+    Collective(kind, size, counts[kind, size, spread], num_bytes, spread)
+    for (kind, size, spread), num_bytes in sizes.most_common()
   ]
 
 
@@ -116,23 +148,61 @@ def _num_bytes(kind: str, is_start: bool, result: str, group_size: int) -> int:
   return total * group_size if kind == 'reduce-scatter' else total
 
 
-def _group_size(kind: str, rest: str) -> int:
-  """Devices in a group, which XLA writes in three ways.
-
-  [2,4]<=[8]; {{0,1,2,3},{4,5,6,7}}; mesh['x'=2,'y'=4] {'y'}, where a part of an
-  axis is 'y':(1)2.
-  """
-  if kind == 'collective-permute':
-    return 2
-  shape = re.search(r'replica_groups=\[(\d+),(\d+)\]', rest)
-  if shape:
-    return int(shape[2])
-  group = re.search(r'replica_groups=\{\{([\d,]*)\}', rest)
-  if group:
-    return len(group[1].split(','))
-  mesh = re.search(r'replica_groups=mesh\[(.*?)\]\S* \{(.*?)\}', rest)
-  if not mesh:
+def _num_machines(groups: list[list[int]], machines: Sequence[int]) -> int:
+  """That the most spread out group is on."""
+  if not machines:
     return 1
-  sizes = dict(re.findall(r"'([^']+)'=(\d+)", mesh[1]))
-  axes = re.findall(r"'([^']+)'(?::\(\d+\)(\d+))?", mesh[2])
-  return math.prod(int(part or sizes[axis]) for axis, part in axes)
+  return max(len({machines[device] for device in group}) for group in groups)
+
+
+def _groups(kind: str, rest: str) -> list[list[int]]:
+  """The devices of each group, which XLA writes in three ways.
+
+  [2,4]<=[8], with T(1,0) after it where the axes change places;
+  {{0,1,2,3},{4,5,6,7}}; mesh['x'=2,'y'=4] {'y'}, where a part of an axis is
+  'y':(1)2, after a part of size 1.
+  """
+  named = (
+    'source_target_pairs'
+    if kind == 'collective-permute'
+    else ('replica_groups')
+  )
+  listed = re.search(named + r'=\{(\{[\d,{} ]*\})\}', rest)
+  if listed:
+    found = re.findall(r'\{([\d, ]+)\}', listed[1])
+    return [[int(n) for n in group.split(',')] for group in found]
+  shape = re.search(
+    named + r'=\[(\d+),(\d+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?', rest
+  )
+  if shape:
+    dims, order = _numbers(shape[3]), _numbers(shape[4] or '')
+    devices = np.arange(math.prod(dims)).reshape(dims)
+    if order:
+      devices = devices.transpose(order)
+    return devices.reshape(int(shape[1]), int(shape[2])).tolist()
+  mesh = re.search(named + r'=mesh\[(.*?)\]\S* \{(.*?)\}', rest)
+  return _groups_of_mesh(mesh[1], mesh[2]) if mesh else [[0]]
+
+
+def _groups_of_mesh(mesh: str, chosen: str) -> list[list[int]]:
+  """Devices that differ along the chosen axes, or parts of axes, alone."""
+  parts = {
+    axis: (int(before or 1), int(part or 0))
+    for axis, before, part in re.findall(
+      r"'([^']+)'(?::\((\d+)\)(\d+))?", chosen
+    )
+  }
+  dims, within = [], []
+  for axis, size in re.findall(r"'([^']+)'=(\d+)", mesh):
+    before, part = parts.get(axis, (int(size), 1))
+    part = part or int(size)
+    within.append(len(dims) + 1)
+    dims += [before, part, int(size) // (before * part)]
+  devices = np.arange(math.prod(dims)).reshape(dims)
+  others = [axis for axis in range(len(dims)) if axis not in within]
+  group_size = math.prod(dims[axis] for axis in within)
+  return devices.transpose(others + within).reshape(-1, group_size).tolist()
+
+
+def _numbers(text: str) -> list[int]:
+  return [int(n) for n in text.split(',') if n]

@@ -5,6 +5,7 @@ from typing import Any
 from rvmae_jax.tools.planning.ahead_of_time import CompiledStep
 from rvmae_jax.tools.planning.attempts import Attempt, Plan
 from rvmae_jax.tools.planning.bounds import SECONDS_A_DAY, run_days
+from rvmae_jax.tools.planning.collectives import Collective
 
 _GIB = 2**30
 # A smaller share without a schedule is not worth a word.
@@ -58,7 +59,7 @@ def format_summary(plan: Plan, num_steps: int, mfu: float) -> str:
     *(
       (
         collective.kind,
-        f'{collective.count} x among {collective.group_size}, '
+        f'{collective.count} x among {format_group(collective)}, '
         f'{collective.num_bytes / _GIB:.3f} GiB a step',
       )
       for collective in step.collectives
@@ -79,6 +80,13 @@ def format_summary(plan: Plan, num_steps: int, mfu: float) -> str:
     ),
   ]
   return '\n'.join([title, *(f'  {name:18} {text}' for name, text in rows)])
+
+
+def format_group(collective: Collective) -> str:
+  """Devices, and machines where there are several."""
+  if collective.num_machines == 1:
+    return str(collective.group_size)
+  return f'{collective.group_size} on {collective.num_machines} machines'
 
 
 def format_variants(variants: dict[str, Attempt], hbm_bytes: float) -> str:

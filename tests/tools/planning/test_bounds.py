@@ -1,5 +1,7 @@
 """Bounds by hand: a chip of round numbers."""
 
+import dataclasses
+
 import pytest
 
 from rvmae_jax.tools.planning.bounds import Bounds, run_days, step_bounds
@@ -45,6 +47,25 @@ def test_devices_of_a_chip_share_its_bandwidth():
   assert two.memory_s == 2 * one.memory_s
   assert two.network_s == 2 * one.network_s
   assert two.widths_s == one.widths_s
+
+
+def test_machines_are_joined_by_a_slower_network():
+  cards = dataclasses.replace(CHIP, kind='H100', machine_link_bytes_per_s=0.5)
+  settings = {
+    'chip': cards,
+    'num_chips': 4,
+    'flops': 0,
+    'work': Work(0, 0),
+    'state_bytes': 0,
+    'temporary_bytes': 0,
+  }
+  # Within: 2 * 12 / 8 of each. Between: 2 * (12 / 2) / 2 at 0.5 a second.
+  both = Collective('all-reduce', 4, 1, 24, num_machines=2)
+  inside = Collective('all-reduce', 2, 1, 24)
+  assert step_bounds(**settings, collectives=[both]).network_s == 24.0
+  assert step_bounds(**settings, collectives=[inside]).network_s == 3.0
+  many = [both, *9 * [inside]]
+  assert step_bounds(**settings, collectives=many).network_s == 30.0
 
 
 def test_a_chip_alone_waits_for_no_network():

@@ -141,27 +141,78 @@ ENTRY %main (p: f32[64]) -> f32[16] {
   assert found.sent_bytes == 192
 
 
+# Eight devices: the first four are in one machine, the others in another.
+MACHINES = [0, 0, 0, 0, 1, 1, 1, 1]
+
+
 @pytest.mark.parametrize(
-  ('groups', 'size'),
+  ('groups', 'size', 'num_machines'),
   [
-    ("mesh['data'=2,'fsdp'=4] {'fsdp'}", 4),
-    ("mesh['data'=2,'fsdp'=4] {'data','fsdp'}", 8),
-    ("mesh['data'=8] {'data':(1)2}", 2),
+    ("mesh['data'=2,'fsdp'=4] {'fsdp'}", 4, 1),
+    ("mesh['data'=2,'fsdp'=4] {'data'}", 2, 2),
+    ("mesh['data'=2,'fsdp'=4] {'data','fsdp'}", 8, 2),
+    ("mesh['data'=8] {'data':(1)2}", 2, 2),
+    ("mesh['data'=8] {'data':(4)2}", 2, 1),
+    ("mesh['data'=8] {'data':(2)4}", 4, 1),
+    ('[2,4]<=[8]', 4, 1),
+    ('[4,2]<=[2,4]T(1,0)', 2, 2),
+    ('[1,8]<=[8]', 8, 2),
+    ('{{0,4},{1,5},{2,6},{3,7}}', 2, 2),
+    ('{{0,1},{2,3},{4,5},{6,7}}', 2, 1),
   ],
 )
-def test_groups_named_by_axes_of_a_mesh(groups, size):
+def test_groups_and_the_machines_that_they_are_on(groups, size, num_machines):
   program = f"""
 ENTRY %main (p: f32[4]) -> f32[4] {{
   %r = f32[4] all-reduce(%p), channel_id=1, replica_groups={groups}, to_apply=%a
 }}
 """
-  assert find_collectives(program) == [Collective('all-reduce', size, 1, 16)]
+  assert find_collectives(program, MACHINES) == [
+    Collective('all-reduce', size, 1, 16, num_machines)
+  ]
+
+
+def test_pairs_that_leave_their_machine():
+  program = """
+ENTRY %main (p: f32[4]) -> f32[4] {
+  %r = f32[4] collective-permute(%p), channel_id=1, \
+source_target_pairs={{0,1},{3,4}}
+}
+"""
+  [found] = find_collectives(program, MACHINES)
+  assert found == Collective('collective-permute', 2, 1, 16, 2)
+  assert (found.sent_bytes, found.sent_between_bytes) == (0, 16)
 
 
 def test_bytes_sent_on_a_ring():
   assert Collective('all-reduce', 4, 1, 1000).sent_bytes == 1500
   assert Collective('all-gather', 4, 1, 1000).sent_bytes == 750
   assert Collective('collective-permute', 2, 1, 1000).sent_bytes == 1000
+  assert Collective('all-reduce', 4, 1, 1000).sent_between_bytes == 0
+
+
+@pytest.mark.parametrize(
+  ('kind', 'within', 'between'),
+  [
+    # Four devices in each of two machines. A sum of 800: three quarters pass
+    # within, twice; then each device exchanges its own 200 with one other.
+    ('all-reduce', 2 * 600, 200),
+    ('all-gather', 600, 100),
+    ('reduce-scatter', 600, 100),
+    # Of the 800 that a device has for all eight, 300 are for its neighbours.
+    ('all-to-all', 300, 400),
+  ],
+)
+def test_bytes_sent_between_machines(kind, within, between):
+  found = Collective(kind, 8, 1, 800, num_machines=2)
+  assert found.sent_bytes == pytest.approx(within)
+  assert found.sent_between_bytes == pytest.approx(between)
+
+
+def test_devices_each_in_a_machine_of_its_own():
+  found = Collective('all-reduce', 4, 1, 1000, num_machines=4)
+  assert found.sent_bytes == 0
+  assert found.sent_between_bytes == 1500
 
 
 def test_a_real_program_of_eight_devices():

@@ -30,6 +30,8 @@ def test_cards_are_those_that_the_bounds_know():
   for name, card in gpus.CARDS.items():
     device = devices.by_name(name)
     assert not device.is_tpu
+    assert device.machine_link_bytes_per_s < device.network_bytes_per_s / 8
+    assert device.machine_link_bytes_per_s > 0
     # XLA has the memory that is left to programs and the speed as it is set.
     assert 0.98 < card['memory_bandwidth'] / device.hbm_bytes_per_s < 1.01
     assert 0.98 < card['device_memory_size'] / device.hbm_bytes < 1.08
