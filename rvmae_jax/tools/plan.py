@@ -2,6 +2,7 @@
 
   python -m rvmae_jax.tools.plan --config configs/rvm_pretrain.py:variant=H \\
     --topology v6e:16x16 [--global_batch 2048] [--mfu 0.4] [--json plan.json]
+    [--operations 20]
     [--against model.remat=full --against model.scan_layers=True]
 
 Compiles the real training step with the TPU compiler or, for h100:8 (four
@@ -16,6 +17,7 @@ says what to set. A compile takes minutes; one or two with
 For TPUs it also adds up the schedule that the compiler produced: for each
 operation its cycles or, where that takes longer, the bytes it moves. No real
 step is faster than that sum; waiting and communication come on top.
+`--operations` lists those that take longest; of GPUs, that move most bytes.
 
 With `--against` it compares the config with variants of itself instead, by
 memory and by that sum.
@@ -39,7 +41,12 @@ from rvmae_jax.tools.planning import ahead_of_time
 from rvmae_jax.tools.planning.attempts import Plan
 from rvmae_jax.tools.planning.bounds import run_days
 from rvmae_jax.tools.planning.search import compare_variants, make_plan
-from rvmae_jax.tools.planning.table import format_summary, format_variants
+from rvmae_jax.tools.planning.step_time import NUM_LONGEST
+from rvmae_jax.tools.planning.table import (
+  format_longest,
+  format_summary,
+  format_variants,
+)
 
 
 def to_json(plan: Plan, num_steps: int, mfu: float) -> dict[str, Any]:
@@ -56,8 +63,11 @@ def main(args: flags.FlagValues) -> int:
   config = ConfigDict(args.config.to_dict())
   config.batch_size = args.global_batch or config.batch_size
   num_steps = args.steps or config.total_steps
-  if args.against and args.json:
-    raise ValueError('--json holds a plan; --against makes none. Leave it out.')
+  if args.against and (args.json or args.operations):
+    raise ValueError(
+      '--json and --operations are for a plan, and --against makes none; leave '
+      'them out.'
+    )
   chips = ahead_of_time.describe_slice(args.topology)
   if args.against:
     variants = compare_variants(config, args.against, chips)
@@ -65,6 +75,8 @@ def main(args: flags.FlagValues) -> int:
     return 0
   plan = make_plan(config, chips)
   print(format_summary(plan, num_steps, args.mfu))
+  if args.operations and plan.chosen:
+    print(format_longest(plan, args.operations))
   if args.json:
     content = to_json(plan, num_steps, args.mfu)
     write_whole(pathlib.Path(args.json), json.dumps(content, indent=1))
@@ -82,6 +94,13 @@ if __name__ == '__main__':
   )
   flags.DEFINE_integer(
     'steps', 0, "Steps of the run; 0: the config's.", lower_bound=0
+  )
+  flags.DEFINE_integer(
+    'operations',
+    0,
+    'How many of the longest operations to list, 100 at most.',
+    lower_bound=0,
+    upper_bound=NUM_LONGEST,
   )
   flags.DEFINE_multi_string(
     'against', [], 'A variant to compare with: model.remat=full,batch_size=8.'

@@ -2,12 +2,16 @@
 
 import types
 
+import pytest
 from ml_collections import ConfigDict
 
 from rvmae_jax.tools import plan
 
 
-def test_a_file_that_would_not_be_written_is_refused(tmp_path, capsys):
+@pytest.mark.parametrize(
+  'asked', [{'json': 'plan.json'}, {'operations': 5}], ids=str
+)
+def test_what_a_comparison_does_not_give_is_refused(asked, capsys):
   args = types.SimpleNamespace(
     config=ConfigDict({'batch_size': 8, 'total_steps': 1}),
     topology='v6e:2x2',
@@ -15,7 +19,9 @@ def test_a_file_that_would_not_be_written_is_refused(tmp_path, capsys):
     steps=0,
     mfu=0.4,
     against=['batch_size=16'],
-    json=str(tmp_path / 'plan.json'),
+    **{'json': '', 'operations': 0, **asked},
   )
   assert plan.main(args) == 2
-  assert 'plan: --json holds a plan; --against' in capsys.readouterr().err
+  assert (
+    'plan: --json and --operations are for a plan' in capsys.readouterr().err
+  )

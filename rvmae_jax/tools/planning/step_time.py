@@ -1,10 +1,13 @@
-"""Time that a training step takes by the TPU compiler's schedule, by part."""
+"""Time that a training step takes by the TPU compiler's schedule.
+
+Of all operations, of those that take longest, and of parts of the network.
+"""
 
 import collections
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rvmae_jax.tools.planning.operations import Operation, Operations
 from rvmae_jax.tools.planning.schedule import Loop
@@ -13,6 +16,8 @@ from rvmae_jax.training.devices import Device
 OPTIMIZER = 'optimizer'
 REST = 'rest'
 FORWARD, RECOMPUTED, BACKWARD = 'forward', 'recomputed', 'backward'
+# Operations that are told one by one.
+NUM_LONGEST = 100
 _PRODUCT_ROWS = 16
 # What takes less than this share is told together.
 _SMALL = 0.02
@@ -24,6 +29,59 @@ _NETWORK = re.compile(r'jvp\((\w*)\)\)?/(.*)')
 _RECOMPUTED = 'rematted_computation'
 # Not modules, but how JAX ran them.
 _WRAPPERS = ('checkpoint', _RECOMPUTED, 'closed_call')
+
+
+@dataclasses.dataclass(frozen=True)
+class OperationTime:
+  """Seconds of one operation, all of its runs together.
+
+  Attributes:
+    name: that the compiler gave it.
+    scope: what it comes from, as JAX names it; '' if that is not known.
+    times: how often it is run.
+    cycles_s: of its schedule, or of the compiler's estimate without one; 0 for
+      GPUs.
+    products_s: of its products at the peak of the matrix units; likewise.
+    moved_bytes: to and from the chip's large memory.
+    bytes_s: that these take at its speed.
+    estimated_s: that the compiler expected before it made its schedule.
+    is_asynchronous: whether it goes on beside other operations.
+    has_schedule: or the estimate stands in.
+  """
+
+  name: str
+  scope: str
+  times: int
+  cycles_s: float
+  products_s: float
+  moved_bytes: int
+  bytes_s: float
+  estimated_s: float
+  is_asynchronous: bool
+  has_schedule: bool
+
+  @property
+  def limit(self) -> str:
+    """What it waits for: the name of a field without its _s."""
+    limits = {'cycles': self.cycles_s, 'products': self.products_s}
+    if not self.is_asynchronous:
+      limits['bytes'] = self.bytes_s
+    return max(limits, key=limits.get)
+
+  @property
+  def scheduled_s(self) -> float:
+    """No run of it is faster."""
+    return getattr(self, f'{self.limit}_s')
+
+  @property
+  def place(self) -> tuple[str, str]:
+    """Part and phase, as of a `PartTime`."""
+    part = _part(self.scope)
+    if part == OPTIMIZER:
+      return part, ''
+    if _RECOMPUTED in self.scope:
+      return part, RECOMPUTED
+    return part, BACKWARD if 'transpose(' in self.scope else FORWARD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +113,7 @@ class StepTime:
     memory_s: that these take.
     unscheduled: share of `estimated_s` that belongs to operations without a
       schedule, for which the estimate stands in; 1 where nothing was dumped.
+    longest: operations that take longest, of GPUs to move their bytes.
   """
 
   parts: tuple[PartTime, ...] = ()
@@ -62,6 +121,7 @@ class StepTime:
   moved_bytes: float = 0.0
   memory_s: float = 0.0
   unscheduled: float = 1.0
+  longest: tuple[OperationTime, ...] = ()
 
   @property
   def scheduled_s(self) -> float:
@@ -95,51 +155,66 @@ def step_time(
     chip: what it was compiled for.
     devices_per_chip: that share its memory; two of JAX's on v4.
   """
-  operations = Operations(program)
-  bytes_per_s = chip.hbm_bytes_per_s / devices_per_chip
-  moved_bytes = sum(
-    operation.times * operations.moved_bytes(operation)
-    for operation in operations.as_run
+  times = _operation_times(
+    Operations(program), schedules, chip, devices_per_chip
   )
+  times.sort(key=lambda time: -time.scheduled_s)
   memory = {
-    'moved_bytes': moved_bytes,
-    'memory_s': moved_bytes / bytes_per_s,
+    'moved_bytes': sum(time.moved_bytes for time in times),
+    'memory_s': sum(time.bytes_s for time in times),
+    'longest': tuple(times[:NUM_LONGEST]),
   }
-  if not chip.is_tpu:
+  estimated_s = sum(time.estimated_s for time in times)
+  if not estimated_s:
     return StepTime(**memory)
+  unscheduled_s = sum(t.estimated_s for t in times if not t.has_schedule)
+  return StepTime(
+    parts=_part_times(times),
+    cycles=chip.clock_hz * sum(time.cycles_s for time in times),
+    **memory,
+    unscheduled=unscheduled_s / estimated_s,
+  )
+
+
+def _operation_times(
+  operations: Operations,
+  schedules: Mapping[str, Loop],
+  chip: Device,
+  devices_per_chip: float,
+) -> list[OperationTime]:
   product_s = _PRODUCT_ROWS * 2 * chip.matrix_side**2
   product_s /= chip.flops_per_s / chip.num_cores
+  cycle_s = 1 / chip.clock_hz if chip.is_tpu else 0.0
+  byte_s = devices_per_chip / chip.hbm_bytes_per_s
   alike = {
     operations.fingerprint(operation): schedules[operation.name]
     for operation in operations.as_run
     if operation.name in schedules
   }
-  scheduled, estimated = collections.Counter(), collections.Counter()
-  total_cycles = unscheduled = 0.0
+  times = []
   for operation in operations.as_run:
     schedule = alike.get(operations.fingerprint(operation))
     estimate = _number(_CYCLES, operation.text)
     cycles, products = estimate, 0.0
     if schedule:
       cycles, products = schedule.run(_num_tiles(operation), chip.num_cores)
-    else:
-      unscheduled += operation.times * estimate
-    seconds = max(cycles / chip.clock_hz, products * product_s)
-    if not operation.is_asynchronous:
-      num_bytes = operations.moved_bytes(operation)
-      seconds = max(seconds, num_bytes / bytes_per_s)
-    place = _place(operation)
-    scheduled[place] += operation.times * seconds
-    estimated[place] += operation.times * estimate / chip.clock_hz
-    total_cycles += operation.times * cycles
-  if not sum(estimated.values()):
-    return StepTime(**memory)
-  return StepTime(
-    parts=_without_small(scheduled, estimated),
-    cycles=total_cycles,
-    **memory,
-    unscheduled=unscheduled / chip.clock_hz / sum(estimated.values()),
-  )
+    moved_bytes = operation.times * operations.moved_bytes(operation)
+    scope = _NAME.search(operation.text)
+    times.append(
+      OperationTime(
+        name=operation.name,
+        scope=scope[1] if scope else '',
+        times=operation.times,
+        cycles_s=operation.times * cycles * cycle_s,
+        products_s=operation.times * products * product_s,
+        moved_bytes=moved_bytes,
+        bytes_s=moved_bytes * byte_s,
+        estimated_s=operation.times * estimate * cycle_s,
+        is_asynchronous=operation.is_asynchronous,
+        has_schedule=schedule is not None,
+      )
+    )
+  return times
 
 
 def _number(pattern: re.Pattern, text: str) -> int:
@@ -154,41 +229,25 @@ def _num_tiles(operation: Operation) -> int:
   return math.prod(int(n) for n in re.findall(r'\d+', found[1]))
 
 
-def _without_small(
-  scheduled: Mapping[tuple[str, str], float],
-  estimated: Mapping[tuple[str, str], float],
-) -> tuple[PartTime, ...]:
+def _part_times(times: Sequence[OperationTime]) -> tuple[PartTime, ...]:
   of_part = collections.Counter()
-  for (part, _), seconds in scheduled.items():
-    of_part[part] += seconds
+  for time in times:
+    of_part[time.place[0]] += time.scheduled_s
   least = _SMALL * sum(of_part.values())
   totals = collections.defaultdict(lambda: [0.0, 0.0])
-  for part, phase in scheduled:
+  for time in times:
+    part, phase = time.place
     total = totals[part if of_part[part] >= least else REST, phase]
-    total[0] += scheduled[part, phase]
-    total[1] += estimated[part, phase]
+    total[0] += time.scheduled_s
+    total[1] += time.estimated_s
   parts = [
     PartTime(part, phase, *seconds) for (part, phase), seconds in totals.items()
   ]
   return tuple(sorted(parts, key=lambda part: -part.scheduled_s))
 
 
-def _place(operation: Operation) -> tuple[str, str]:
-  """'jit(step)/jvp(RVM)/RVM._decode/decoder/add' -> decoder, forward."""
-  found = _NAME.search(operation.text)
-  name = found[1] if found else ''
-  part = _part(name)
-  if part == OPTIMIZER:
-    return part, ''
-  phase = FORWARD
-  if _RECOMPUTED in name:
-    phase = RECOMPUTED
-  elif 'transpose(' in name:
-    phase = BACKWARD
-  return part, phase
-
-
 def _part(name: str) -> str:
+  """'jit(step)/jvp(RVM)/RVM._decode/decoder/add' -> decoder."""
   found = _NETWORK.search(name)
   if not found:
     return OPTIMIZER if name else REST

@@ -117,6 +117,30 @@ def format_variants(variants: dict[str, Attempt], hbm_bytes: float) -> str:
   return '\n'.join(lines)
 
 
+def format_longest(plan: Plan, num_operations: int) -> str:
+  """The operations of the plan that take longest, a line each.
+
+  Args:
+    plan: in which something fits.
+    num_operations: how many of them.
+  """
+  time = plan.chosen.step.time
+  total_s = time.scheduled_s or time.memory_s
+  head = (
+    f'{"ms":>7} {"share":>6} {"runs":>5}  bound by  part and phase, name in '
+    'the program, origin'
+  )
+  lines = [head]
+  for operation in time.longest[:num_operations]:
+    seconds = operation.scheduled_s
+    lines.append(
+      f'{1e3 * seconds:7.3f} {seconds / total_s:6.1%} {operation.times:5}  '
+      f'{operation.limit:8}  {" ".join(operation.place).strip()}, '
+      f'{operation.name}, {operation.scope or "unknown"}'
+    )
+  return '\n'.join(lines)
+
+
 def _scheduled_cells(attempt: Attempt, seconds: float, ratio: float) -> str:
   return (
     f'  {1e3 * seconds:12.1f}  {ratio:6.2f}'

@@ -20,8 +20,12 @@ from rvmae_jax.tools.planning.ahead_of_time import (
   Slice,
 )
 from rvmae_jax.tools.planning.collectives import Collective
-from rvmae_jax.tools.planning.step_time import PartTime, StepTime
-from rvmae_jax.tools.planning.table import format_summary, format_variants
+from rvmae_jax.tools.planning.step_time import OperationTime, PartTime, StepTime
+from rvmae_jax.tools.planning.table import (
+  format_longest,
+  format_summary,
+  format_variants,
+)
 from rvmae_jax.training import devices
 
 _MIB = 2**20
@@ -145,6 +149,30 @@ def test_the_schedule_is_told_beside_the_bounds_by_part(config):
   assert 'decoder          forward 250.0, backward 500.0 (2000.0)' in text
   assert 'optimizer        250.0 (100.0)' in text
   assert ', 1.0 by schedule' in text
+
+
+@pytest.mark.parametrize('is_tpu', [True, False])
+def test_the_longest_operations_are_listed(config, is_tpu):
+  scope = 'jit(step)/transpose(jvp(RVM))/decoder/dot_general'
+  operations = [
+    OperationTime(name, scope, 8, 0.0, 0.0, 10, 1e-3 * ms, 1.0, False, True)
+    for name, ms in (('fusion.1', 60), ('fusion.2', 40))
+  ]
+  part = PartTime('decoder', 'backward', 0.2, 1.0)
+  time = StepTime((part,) if is_tpu else (), 1.0, 20, 0.1, 0.0, operations)
+  plan = search.make_plan(
+    config,
+    _slice(100 * _MIB),
+    lambda *_: CompiledStep(15 * _MIB, 30 * _MIB, [], 1.0, time),
+    tell=lambda _: None,
+  )
+  share = '30.0%' if is_tpu else '60.0%'
+  head, line = format_longest(plan, 1).splitlines()
+  assert line == (
+    f' 60.000  {share}     8  bytes     decoder backward, fusion.1, {scope}'
+  )
+  assert head.index('bound by') == line.index('bytes')
+  assert len(format_longest(plan, 5).splitlines()) == 3
 
 
 def test_microbatches_come_first_and_hopeless_ones_are_not_compiled(config):

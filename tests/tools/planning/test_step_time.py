@@ -133,5 +133,37 @@ def test_of_other_devices_only_bytes_are_known():
     '  %p = f32[8]{0} parameter(0)', '  %a = f32[8]{0} add(%p, %p)'
   )
   time = step_time(program, {}, gpu)
-  assert time == StepTime(moved_bytes=64, memory_s=64)
+  assert dataclasses.replace(time, longest=()) == StepTime(
+    moved_bytes=64, memory_s=64
+  )
   assert time.scheduled_s == 0
+  longest = time.longest[0]
+  assert (longest.name, longest.limit, longest.scheduled_s) == (
+    'a',
+    'bytes',
+    64,
+  )
+
+
+def test_operations_that_take_longest():
+  copy = '  %c = (f32[999]{0:S(1)}, f32[999]{0}, u32[]{:S(2)}) copy-start(%p)'
+  names = ('decoder/add', 'core/dot_general')
+  program = _program(
+    _operation(f'jvp(RVM)/{names[0]}', 60, label='f'),
+    _operation(f'jvp(RVM)/{names[1]}', 50, 'f32[9]{0}', label='g'),
+    copy,
+  )
+  time = step_time(program, {'g': Loop(70, 90)}, CHIP)
+  assert [(o.name, o.limit, o.scheduled_s) for o in time.longest] == [
+    ('g', 'products', 90),
+    ('f', 'cycles', 60),
+    # It goes on beside the others.
+    ('c', 'cycles', 0),
+  ]
+  assert [o.scope for o in time.longest[:2]] == [
+    f'{STEP}/jvp(RVM)/{names[1]}',
+    f'{STEP}/jvp(RVM)/{names[0]}',
+  ]
+  assert time.longest[0].place == ('core', 'forward')
+  assert [o.has_schedule for o in time.longest] == [True, False, False]
+  assert sum(o.moved_bytes for o in time.longest) == time.moved_bytes
