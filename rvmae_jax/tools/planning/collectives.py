@@ -158,34 +158,30 @@ def _num_machines(groups: list[list[int]], machines: Sequence[int]) -> int:
 def _groups(kind: str, rest: str) -> list[list[int]]:
   """The devices of each group, which XLA writes in three ways.
 
-  [2,4]<=[8], with T(1,0) after it where the axes change places;
-  {{0,1,2,3},{4,5,6,7}}; mesh['x'=2,'y'=4] {'y'}, where a part of an axis is
-  'y':(1)2, after a part of size 1.
+  {{0,1,2,3},{4,5,6,7}}; [2,4]<=[8], with T(1,0) after it where axes change
+  places; mesh['x'=2,'y'=4] {'y'}, where a part of an axis is 'y':(1)2, after a
+  part of size 1. Between mesh and axes may be the devices of the mesh:
+  device_ids=([4,2]T(1,0)).
   """
-  named = (
-    'source_target_pairs'
-    if kind == 'collective-permute'
-    else ('replica_groups')
-  )
-  listed = re.search(named + r'=\{(\{[\d,{} ]*\})\}', rest)
-  if listed:
-    found = re.findall(r'\{([\d, ]+)\}', listed[1])
+  is_permuted = kind == 'collective-permute'
+  named = 'source_target_pairs=' if is_permuted else 'replica_groups='
+  _, _, text = rest.partition(named)
+  if text.startswith('{'):
+    found = re.findall(r'\{([\d, ]+)\}', text.partition('}}')[0] + '}')
     return [[int(n) for n in group.split(',')] for group in found]
-  shape = re.search(
-    named + r'=\[(\d+),(\d+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?', rest
-  )
-  if shape:
-    dims, order = _numbers(shape[3]), _numbers(shape[4] or '')
-    devices = np.arange(math.prod(dims)).reshape(dims)
-    if order:
-      devices = devices.transpose(order)
-    return devices.reshape(int(shape[1]), int(shape[2])).tolist()
-  mesh = re.search(named + r'=mesh\[(.*?)\]\S* \{(.*?)\}', rest)
-  return _groups_of_mesh(mesh[1], mesh[2]) if mesh else [[0]]
+  if text.startswith('mesh'):
+    return _groups_of_mesh(text)
+  shape = re.match(r'\[(\d+),(\d+)\]<=(\S*?)(,? |,?$)', text)
+  if not shape:
+    return [[0]]
+  return _devices(shape[3]).reshape(int(shape[1]), int(shape[2])).tolist()
 
 
-def _groups_of_mesh(mesh: str, chosen: str) -> list[list[int]]:
+def _groups_of_mesh(text: str) -> list[list[int]]:
   """Devices that differ along the chosen axes, or parts of axes, alone."""
+  mesh, ids, chosen = re.match(
+    r'mesh\[(.*?)\](?:, device_ids=\((.*?\)?)\))? \{(.*?)\}', text
+  ).groups()
   parts = {
     axis: (int(before or 1), int(part or 0))
     for axis, before, part in re.findall(
@@ -198,11 +194,20 @@ def _groups_of_mesh(mesh: str, chosen: str) -> list[list[int]]:
     part = part or int(size)
     within.append(len(dims) + 1)
     dims += [before, part, int(size) // (before * part)]
-  devices = np.arange(math.prod(dims)).reshape(dims)
+  devices = _devices(ids or f'[{math.prod(dims)}]').reshape(dims)
   others = [axis for axis in range(len(dims)) if axis not in within]
   group_size = math.prod(dims[axis] for axis in within)
   return devices.transpose(others + within).reshape(-1, group_size).tolist()
 
 
+def _devices(text: str) -> np.ndarray:
+  """Numbers of devices: [2,4]T(1,0), counted as a transposed array; 0,2,1,3."""
+  if not text.startswith('['):
+    return np.array(_numbers(text))
+  dims, order = re.match(r'\[([\d,]+)\](?:T\(([\d,]+)\))?', text).groups()
+  devices = np.arange(math.prod(_numbers(dims))).reshape(_numbers(dims))
+  return devices.transpose(_numbers(order)) if order else devices
+
+
 def _numbers(text: str) -> list[int]:
-  return [int(n) for n in text.split(',') if n]
+  return [int(n) for n in text.split(',')]
