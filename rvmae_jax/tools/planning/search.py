@@ -22,6 +22,12 @@ from rvmae_jax.tools.planning.work import least_work
 from rvmae_jax.training import guards, sharding
 
 Compile = Callable[[ConfigDict, Slice], CompiledStep]
+# Policies of `remat` that keep less than another does.
+_LESS_MEMORY = {
+  'none': ('attention', 'full'),
+  'dots': ('attention', 'full'),
+  'attention': ('full',),
+}
 
 
 def _print_now(line: str) -> None:
@@ -192,10 +198,11 @@ def _ways(config: ConfigDict, num_devices: int) -> Iterator[dict[str, Any]]:
   """Changes that save memory, the cheap ones first; each includes the last."""
   changes = {}
   yield dict(changes)
-  if config.model.get('remat') == 'none':
-    for remat in ('attention', 'full'):
-      changes['model.remat'] = remat
-      yield dict(changes)
+  for remat in _LESS_MEMORY.get(config.model.get('remat'), ()):
+    changes['model.remat'] = remat
+    if remat == 'full' and config.model.get('core_remat', remat) != remat:
+      changes['model.core_remat'] = remat
+    yield dict(changes)
   fsdp = 4
   while fsdp < num_devices:
     if fsdp > config.mesh.fsdp and num_devices % fsdp == 0:

@@ -202,6 +202,25 @@ def test_a_batch_that_must_stay_whole_is_not_cut():
   assert plan.chosen.changes == {'model.remat': 'attention'}
 
 
+@pytest.mark.parametrize(
+  ('given', 'tried'),
+  [
+    (('none', 'full'), [('attention', None), ('full', None)]),
+    (('dots', 'none'), [('attention', None), ('full', 'full')]),
+    (('attention', 'attention'), [('full', 'full')]),
+    (('full', 'full'), []),
+  ],
+)
+def test_what_is_recomputed_grows_from_what_is_given(config, given, tried):
+  config = config.copy_and_resolve_references()
+  config.model.remat, config.model.core_remat = given
+  ways = list(search._ways(config, 1))
+  assert ways[0] == {}
+  assert [
+    (way['model.remat'], way.get('model.core_remat')) for way in ways[1:]
+  ] == tried
+
+
 def test_state_is_spread_evenly(config):
   fsdp = [way.get('mesh.fsdp', 1) for way in search._ways(config, 24)]
   assert fsdp == [1, 1, 1, 4, 24]  # Not 16.
