@@ -21,6 +21,8 @@ _ARRAY = re.compile(r'\b([a-z]+\d*\w*)\[([\d,]*)\](?:\{([^}]*)\})?')
 _TILE = re.compile(r'T\(([\d,]+)\)')
 # Memory that is not the chip's large one.
 _NEAR = re.compile(r'S\([1-9]\)')
+# A name for memory that later operations fill.
+_ALLOCATION = 'custom_call_target="AllocateBuffer"'
 # What a library's function for GPUs may scribble on: as much as is free.
 _SCRATCH = re.compile(r', [su]8\[\d+\]\{0\}\)$')
 # What differs between two operations that are otherwise the same.
@@ -128,6 +130,8 @@ class Operations:
     slice of, or writes one of in place, counts with the slice.
     """
     if operation.opcode in _WITHOUT_TRAFFIC or operation.opcode.endswith(_ENDS):
+      return 0
+    if _ALLOCATION in operation.text:
       return 0
     if operation.is_asynchronous:
       # Its result holds operand and result, of which one is in slow memory, or

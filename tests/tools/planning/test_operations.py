@@ -34,6 +34,8 @@ calls=%fused_slice, metadata={op_name="jit(f)/a"}
   %top = f32[64]{0:T(256)} reduce(%wide, %i), dimensions={1}, to_apply=%max
   %copy-start = (f32[64,128]{1,0:T(8,128)S(1)}, f32[64,128]{1,0:T(8,128)}, \
 u32[]{:S(2)}) copy-start(%wide)
+  %room = f32[12,64,128]{2,1,0:T(8,128)} custom-call(), \
+custom_call_target="AllocateBuffer", backend_config={}
   %near = f32[64,128]{1,0:T(8,128)S(1)} copy-done(%copy-start)
   %again = bf16[64,128]{1,0:T(8,128)(2,1)S(1)} fusion(%w, %i), kind=kLoop, \
 calls=%fused_slice, metadata={op_name="jit(f)/b"}
@@ -75,6 +77,10 @@ def test_only_slices_count_that_are_taken_or_written(operations):
   assert moved['slice'] == 64 * 128 * 2
   # The row comes from fast memory.
   assert moved['update'] == 64 * 128 * 4
+
+
+def test_memory_that_is_only_taken_is_not_written(operations):
+  assert _moved(operations)['room'] == 0
 
 
 def test_what_moves_nothing_and_what_moves_meanwhile(operations):
