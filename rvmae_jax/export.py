@@ -31,6 +31,7 @@ settings of another network, or weights that programs would load instead.
 import itertools
 import json
 import pathlib
+import sys
 import tempfile
 from collections.abc import Sequence
 from typing import Any
@@ -40,7 +41,7 @@ from absl import logging
 from rvmae_jax import artifacts, config_utils, files, weights
 from rvmae_jax.artifacts import writing
 from rvmae_jax.artifacts.program import build_program, usual_function
-from rvmae_jax.commands import command_line
+from rvmae_jax.commands import command_line, explains_errors
 from rvmae_jax.data import manifest
 from rvmae_jax.data.pipeline import batch_spec
 from rvmae_jax.data.writing import write_whole
@@ -264,8 +265,9 @@ def push(
     return hub.upload(folder, out, private)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-  """Exports what the command line says and prints what the file holds."""
+@explains_errors('export')
+def main(argv: Sequence[str] | None = None) -> int:
+  """Exports what the command line says; returns the exit code."""
   parser = command_line('rvmae_jax.export', __doc__)
   parser.add_argument(
     '--checkpoint',
@@ -344,7 +346,7 @@ def main(argv: Sequence[str] | None = None) -> None:
       parser.error(f'--size: {error}')
   if kind == 'hub':
     print(push(**args))
-    return
+    return 0
   if kind == 'artifact':
     note = export_artifact(**args)
     num_bytes = sum(file['bytes'] for file in note['files'].values())
@@ -353,12 +355,13 @@ def main(argv: Sequence[str] | None = None) -> None:
       f'parameters, {num_bytes / 1e6:.2f} MB; '
       f'{writing.note_path(args["out"])} says how to call it'
     )
-    return
+    return 0
   export(**args)
   arrays = weights.read_arrays(args['out'])
   num_values = sum(array.size for array in arrays.values())
   print(f'{args["out"]}: {len(arrays)} arrays, {num_values / 1e6:.2f} M values')
+  return 0
 
 
 if __name__ == '__main__':
-  main()
+  sys.exit(main())

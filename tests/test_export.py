@@ -458,6 +458,15 @@ def test_what_would_do_nothing_is_refused(
   assert problem in capsys.readouterr().err
 
 
+def test_an_error_is_told_without_a_trace(tmp_path, capsys):
+  out = tmp_path / 'rvm.npz'
+  arguments = ['--checkpoint', str(tmp_path / 'none'), '--out', str(out)]
+  assert export_lib.main(arguments) == 2
+  told = capsys.readouterr().err
+  assert told.startswith('export: ') and str(tmp_path / 'none') in told
+  assert not out.exists()
+
+
 def test_a_function_that_a_network_lacks_leaves_nothing(run, tmp_path):
   with pytest.raises(ValueError, match='gives features and no classes'):
     export_lib.export_artifact(run, tmp_path / 'x.onnx', function='classify')
