@@ -34,8 +34,8 @@ def get_config(arg=None):
     'patch_size': 16,
     'dtype': 'bfloat16',
     'attention': 'auto',
-    'remat': remat_of(arg.variant),
-    'core_remat': 'full' if arg.variant == 'tiny' else 'attention',
+    'remat': 'none',
+    'core_remat': 'full',
     'scan_layers': False,
     'time_unroll': 1,
   }
@@ -140,16 +140,6 @@ def get_config(arg=None):
     config.evals.reconstruction.num_batches = 1
     config.evals.knn.every_steps = 20
   return config
-
-
-def remat_of(variant):
-  """What of a network of this size is recomputed in the backward pass.
-
-  By the compilers' plans for TPUs and GPUs, steps of the paper's sizes move
-  fewer bytes and take less time if activations are recomputed than if they are
-  stored (docs/speed.md). CPUs, for which tiny is meant, gain nothing.
-  """
-  return 'none' if variant == 'tiny' else 'attention'
 
 
 def get_source(arg, split):

@@ -66,7 +66,7 @@ def get_config(arg=None):
     'position': 'sincos_1d',
     'dtype': 'bfloat16',
     'attention': 'auto',
-    'remat': rvm_pretrain.remat_of(arg.variant),
+    'remat': 'none',
     'scan_layers': False,
   }
   config.objective = {

@@ -33,7 +33,7 @@ def gpu_suite(folder: pathlib.Path, videos: str = '') -> list[Measurement]:
   """
   rvm = 'configs/rvm_pretrain.py:variant={}'.format
   videomae = 'configs/videomae.py:variant=B'
-  policies = [f'model.remat={p}' for p in REMAT_POLICIES if p != 'attention']
+  policies = [f'model.remat={p}' for p in REMAT_POLICIES if p != 'none']
   return [
     Measurement(
       'tests',
