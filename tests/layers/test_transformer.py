@@ -1,5 +1,6 @@
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +8,12 @@ import pytest
 
 from rvmae_jax.layers import attention
 from rvmae_jax.layers.transformer import (
+  ACTIVATIONS,
   CrossEncoder,
   DropPath,
   Encoder,
+  Mlp,
+  layer_norm,
   stack_blocks,
   unstack_blocks,
 )
@@ -135,3 +139,72 @@ def test_attention_that_is_kept_changes_no_gradient(monkeypatch):
   )(variables)
   for ours, plain in zip(jax.tree.leaves(kept), jax.tree.leaves(whole)):
     np.testing.assert_allclose(ours, plain, rtol=1e-5, atol=1e-6)
+
+
+# What JAX derives by itself.
+DERIVED = {
+  'gelu': functools.partial(nn.gelu, approximate=False),
+  'gelu_tanh': nn.gelu,
+  'quick_gelu': lambda x: x * nn.sigmoid(1.702 * x),
+  'relu': nn.relu,
+  'silu': nn.silu,
+}
+
+
+@pytest.mark.parametrize('name', ACTIVATIONS)
+def test_activations_and_their_gradients_are_those_that_jax_derives(name):
+  hidden = jnp.linspace(-6, 6, 1001)
+  found, derived = (
+    jax.vmap(jax.value_and_grad(function))(hidden)
+    for function in (ACTIVATIONS[name], DERIVED[name])
+  )
+  np.testing.assert_array_equal(found[0], derived[0])
+  np.testing.assert_allclose(found[1], derived[1], rtol=1e-6, atol=1e-6)
+
+
+def _kept(function, *arrays):
+  """Shapes and types of what is kept for the backward pass."""
+  _, backward = jax.vjp(function, *arrays)
+  return sorted((x.dtype.name, x.shape) for x in jax.tree.leaves(backward))
+
+
+@pytest.mark.parametrize('name', sorted(ACTIVATIONS.keys() - {'relu'}))
+def test_of_an_activation_one_array_is_kept(name):
+  hidden = jnp.ones((3, 7), jnp.bfloat16)
+  [(_, shape)] = _kept(ACTIVATIONS[name], hidden)
+  assert shape == (3, 7)
+
+
+def test_of_an_mlp_its_input_and_two_arrays_of_the_hidden_width_are_kept():
+  mlp = Mlp(hidden_dim=16, dtype=jnp.bfloat16)
+  tokens = jnp.ones((5, 4), jnp.bfloat16)
+  variables = mlp.init(jax.random.key(0), tokens)
+  kept = _kept(lambda tokens: mlp.apply(variables, tokens), tokens)
+  assert [k for k in kept if k[1] == (5, 16)] == [('bfloat16', (5, 16))]
+  kept = _kept(mlp.apply, variables, tokens)
+  assert [k for k in kept if k[1] == (5, 16)] == 2 * [('bfloat16', (5, 16))]
+
+
+def test_of_a_norm_its_input_alone_is_kept_and_gradients_are_derived_ones():
+  tokens = jax.random.normal(jax.random.key(0), (5, 8))
+  norm = layer_norm(jnp.float32)
+  variables = norm.init(jax.random.key(1), tokens)
+  variables = jax.tree.map(
+    lambda x: x + jax.random.normal(jax.random.key(2), x.shape), variables
+  )
+
+  def loss(module, variables, tokens):
+    return jnp.sum(module.apply(variables, tokens) ** 3)
+
+  plain = nn.LayerNorm(epsilon=1e-6)
+  found, derived = (
+    jax.grad(functools.partial(loss, module), (0, 1))(variables, tokens)
+    for module in (norm, plain)
+  )
+  jax.tree.map(
+    functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5),
+    *(found, derived),
+  )
+  small = layer_norm(jnp.bfloat16)
+  kept = _kept(small.apply, variables, tokens.astype(jnp.bfloat16))
+  assert [k for k in kept if k[1] == (5, 8)] == [('bfloat16', (5, 8))]
