@@ -29,7 +29,7 @@ REMAT_POLICIES = {
 }
 
 
-def keeping_slope(
+def _keeping_slope(
   function: Callable[[jax.Array], jax.Array],
 ) -> Callable[[jax.Array], jax.Array]:
   """An elementwise function that keeps its slope alone for the backward pass.
@@ -49,13 +49,13 @@ def keeping_slope(
 # What MLPs have between their layers. RVM takes the tanh approximation of the
 # GELU, the VideoMAE family the exact function.
 ACTIVATIONS = {
-  'gelu': keeping_slope(functools.partial(nn.gelu, approximate=False)),
-  'gelu_tanh': keeping_slope(functools.partial(nn.gelu, approximate=True)),
-  'quick_gelu': keeping_slope(
+  'gelu': _keeping_slope(functools.partial(nn.gelu, approximate=False)),
+  'gelu_tanh': _keeping_slope(functools.partial(nn.gelu, approximate=True)),
+  'quick_gelu': _keeping_slope(
     lambda hidden: hidden * nn.sigmoid(1.702 * hidden)
   ),
   'relu': nn.relu,
-  'silu': keeping_slope(nn.silu),
+  'silu': _keeping_slope(nn.silu),
 }
 NORM_EPS = 1e-6
 # A compiler that merges both computations saves no memory, but does no harm.

@@ -52,7 +52,7 @@ class Collective:
   @property
   def sent_bytes(self) -> float:
     """What each device has to send at least within its machine, on a ring."""
-    within = self.group_size // self.num_machines
+    within = self._num_within
     if self.kind == 'collective-permute':
       return self.num_bytes if self.num_machines == 1 else 0
     if self.kind == 'all-to-all':
@@ -66,13 +66,17 @@ class Collective:
     Devices of one machine share what the machine has to send, and each of them
     sends what all of them have summed or will share.
     """
-    within = self.group_size // self.num_machines
     others = (self.num_machines - 1) / self.num_machines
     if self.kind == 'collective-permute':
       return self.num_bytes if self.num_machines > 1 else 0
     if self.kind == 'all-to-all':
       return others * self.num_bytes
-    return self._times_around * others * self.num_bytes / within
+    return self._times_around * others * self.num_bytes / self._num_within
+
+  @property
+  def _num_within(self) -> int:
+    """Devices of a group in one machine."""
+    return self.group_size // self.num_machines
 
   @property
   def _times_around(self) -> int:

@@ -230,13 +230,13 @@ def _num_tiles(operation: Operation) -> int:
 
 
 def _part_times(times: Sequence[OperationTime]) -> tuple[PartTime, ...]:
+  placed = [(*time.place, time) for time in times]
   of_part = collections.Counter()
-  for time in times:
-    of_part[time.place[0]] += time.scheduled_s
+  for part, _, time in placed:
+    of_part[part] += time.scheduled_s
   least = _SMALL * sum(of_part.values())
   totals = collections.defaultdict(lambda: [0.0, 0.0])
-  for time in times:
-    part, phase = time.place
+  for part, phase, time in placed:
     total = totals[part if of_part[part] >= least else REST, phase]
     total[0] += time.scheduled_s
     total[1] += time.estimated_s

@@ -59,7 +59,7 @@ def format_summary(plan: Plan, num_steps: int, mfu: float) -> str:
     *(
       (
         collective.kind,
-        f'{collective.count} x among {format_group(collective)}, '
+        f'{collective.count} x among {_group(collective)}, '
         f'{collective.num_bytes / _GIB:.3f} GiB a step',
       )
       for collective in step.collectives
@@ -80,13 +80,6 @@ def format_summary(plan: Plan, num_steps: int, mfu: float) -> str:
     ),
   ]
   return '\n'.join([title, *(f'  {name:18} {text}' for name, text in rows)])
-
-
-def format_group(collective: Collective) -> str:
-  """Devices, and machines where there are several."""
-  if collective.num_machines == 1:
-    return str(collective.group_size)
-  return f'{collective.group_size} on {collective.num_machines} machines'
 
 
 def format_variants(variants: dict[str, Attempt], hbm_bytes: float) -> str:
@@ -139,6 +132,13 @@ def format_longest(plan: Plan, num_operations: int) -> str:
       f'{operation.name}, {operation.scope or "unknown"}'
     )
   return '\n'.join(lines)
+
+
+def _group(collective: Collective) -> str:
+  """Devices, and machines where there are several."""
+  if collective.num_machines == 1:
+    return str(collective.group_size)
+  return f'{collective.group_size} on {collective.num_machines} machines'
 
 
 def _scheduled_cells(attempt: Attempt, seconds: float, ratio: float) -> str:
