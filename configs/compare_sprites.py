@@ -16,6 +16,7 @@ same frames.
 Arguments: budget=clips, flops or seconds of training, the same for all;
 seeds=how many; methods=some of those below, joined by +; rates: each of them at
 a third and at three times its learning rate too, tested on validation videos;
+probe_every=after how many steps a probe is trained too, not only at the end;
 quick compares a few in a few minutes.
 Cost: 74 minutes a seed on one CPU core, measured; two runs at once (--jobs 2)
 on two cores take half of that, and `quick` 9 minutes, both estimated. Networks
@@ -177,7 +178,13 @@ QUICK_METHODS = ('rvm', 'vanilla_mae', 'videomae', 'random_rvm')
 def get_config(arg=None):
   """The config; see the module's docstring for `arg`."""
   arg = parse_arg(
-    arg, budget='clips', seeds=1, methods='', rates=False, quick=False
+    arg,
+    budget='clips',
+    seeds=1,
+    methods='',
+    rates=False,
+    probe_every=0,
+    quick=False,
   )
   config = ml_collections.ConfigDict()
   config.methods = named(METHODS, arg.methods, 'method')
@@ -291,6 +298,16 @@ def get_config(arg=None):
     del config.finetune
     for name in ('linear_probe', 'knn'):
       config.evaluation.evals[name].test.sources.videos = sprites('val')
+  if arg.probe_every:
+    entry = config.evaluation.evals.linear_probe
+    config.during_training = {
+      'probe': {
+        **entry,
+        'every_steps': arg.probe_every,
+        'poolings': ('mean_std_8',),
+        'data': {**entry.data, 'crop': 'run'},
+      }
+    }
   return config
 
 

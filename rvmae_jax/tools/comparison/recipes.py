@@ -21,8 +21,8 @@ def run_recipe(config: ConfigDict, method: str, seed: int) -> ConfigDict:
   entry = config.methods[method]
   recipe = _changed(entry.recipe, config.shared, entry.get('changes', {}))
   recipe.seed = seed
-  # All are evaluated alike, after training.
-  recipe.evals = ConfigDict()
+  # All are evaluated alike.
+  recipe.evals = ConfigDict(config.get('during_training', {}))
   return recipe
 
 

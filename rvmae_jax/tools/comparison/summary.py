@@ -10,7 +10,11 @@ import numpy as np
 from rvmae_jax import files
 from rvmae_jax.config_utils import by_path
 from rvmae_jax.registry import check_known
-from rvmae_jax.tools.comparison.table import make_table, shown_column
+from rvmae_jax.tools.comparison.table import (
+  make_rows,
+  make_table,
+  shown_column,
+)
 from rvmae_jax.tools.result_file import machine_of, rounded
 from rvmae_jax.visualize.curves import read_history
 
@@ -20,46 +24,68 @@ _CURVES = 'loss', 'psnr_hidden', 'grad_norm'
 
 
 def summarize(
-  workdir: pathlib.Path, drawn: Sequence[str] = ()
+  workdir: pathlib.Path,
+  drawn: Sequence[str] = (),
+  kept: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
   """A table of a comparison's runs, as `tools/results` shows it.
 
   Args:
     workdir: of `tools/compare`.
-    drawn: names of curves that make a picture, a panel each; such as are logged
-      in the steps in which the loss is.
+    drawn: names of curves that make a picture, a panel each: such as are logged
+      in the steps in which the loss is, or evaluations of `during_training`.
+    kept: an earlier summary of the same comparison, such as one of another
+      machine; its runs that the workdir lacks are taken from it.
 
   Returns:
     What `tools/results` needs, and besides: `config`, the settings that all
     runs share, by path; `runs`, of each its own settings; `figures`, name -> a
-    number for each run; `curves`, of each run.
+    number for each run; `curves` and `evaluated`, of each run in training.
 
   Raises:
     FileNotFoundError: no comparison is there, or none of its runs is finished.
-    ValueError: no run has a curve that is to be drawn.
+    ValueError: no run has a curve that is to be drawn, or the earlier summary
+      is of another comparison.
   """
   table, rows, results = _read(workdir)
-  curves = {
-    name: curve
-    for name, result in results.items()
-    if (
-      curve := _curves(
-        workdir / name / 'metrics.jsonl',
-        (*_CURVES, *drawn, *result['config'].get('losses', ())),
+  curves, evaluated = {}, {}
+  for name, result in results.items():
+    history = _history(workdir / name / 'metrics.jsonl')
+    losses = [k.removeprefix('losses.') for k in result['config']]
+    if curve := _curves(history, 'loss', (*_CURVES, *losses, *drawn)):
+      curves[name] = curve
+    others = [d for d in drawn if d in history and d not in curve]
+    if others:
+      evaluated[name] = _curves(history, others[0], others)
+  if kept:
+    if kept.get('budget') != table['budget']:
+      raise ValueError(
+        f'{workdir} has a budget of {table["budget"]}, and what is to be added '
+        f'to has {kept.get("budget")}: give the file another --name.'
       )
-    )
-  }
+    results |= {k: r for k, r in _runs_of(kept).items() if k not in results}
+    by_run = {_method_and_seed(name): r for name, r in results.items()}
+    (first, _), *_ = table['columns']
+    rows = make_rows(by_run, sort_by=first)
+    curves = {**kept['curves'], **curves}
+    evaluated = {**kept.get('evaluated', {}), **evaluated}
   summary = {
     'command': table['command'],
     **_about(rows, table['columns'], results),
     'budget': table['budget'],
     'curves': curves,
+    'evaluated': evaluated,
   }
   if drawn:
-    known = {name for curve in curves.values() for name in curve} - {'step'}
+    both = [*curves.values(), *evaluated.values()]
+    known = {name for curve in both for name in curve} - {'step'}
     check_known('curve', known, *drawn)
     batch_sizes = {k: r['config']['batch_size'] for k, r in results.items()}
-    panels = [_panel(curves, name, batch_sizes) for name in drawn]
+    panels = []
+    for name in drawn:
+      is_logged = any(name in curve for curve in curves.values())
+      source = curves if is_logged else evaluated
+      panels.append(_panel(source, name, batch_sizes))
     summary['picture'] = {'panels': panels}
   return summary
 
@@ -139,14 +165,35 @@ def _read(
   rows = [row for row in table['rows'] if row['seeds']]
   if not rows:
     raise FileNotFoundError(f'No run in {workdir} is finished yet.')
-  results = {
-    f'{row["method"]}/seed_{seed}': files.read_json(
-      workdir / row['method'] / f'seed_{seed}' / 'result.json'
-    )
-    for row in rows
-    for seed in row['seeds']
-  }
+  names = [f'{row["method"]}/seed_{s}' for row in rows for s in row['seeds']]
+  results = {n: files.read_json(workdir / n / 'result.json') for n in names}
+  for result in results.values():
+    result['machine'] = machine_of(result['environment'])
+    result['commit'] = result['environment'].get('commit', 'unknown')
+    result['config'] = by_path(result['config'])
   return table, rows, results
+
+
+def _runs_of(summary: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+  """Runs of a summary, as `_read` gives them."""
+  about = {key: summary[key] for key in ('date', 'machine', 'commit')}
+  return {
+    name: {
+      **about,
+      'config': {**summary['config'], **own},
+      'figures': {
+        figure: values[i]
+        for figure, values in summary['figures'].items()
+        if values[i] is not None
+      },
+    }
+    for i, (name, own) in enumerate(summary['runs'].items())
+  }
+
+
+def _method_and_seed(run: str) -> tuple[str, int]:
+  method, _, seed = run.partition('/seed_')
+  return method, int(seed)
 
 
 def _about(
@@ -156,7 +203,7 @@ def _about(
 ) -> dict[str, Any]:
   """The table of the rows, where it is from, and what each run was."""
   columns, cells, digits = make_table(rows, shown)
-  configs = {k: by_path(result['config']) for k, result in results.items()}
+  configs = {k: result['config'] for k, result in results.items()}
   first, *others = configs.values()
   common = {
     key: value
@@ -167,8 +214,8 @@ def _about(
   last = max(results.values(), key=lambda result: result['date'])
   return {
     'date': last['date'],
-    'machine': machine_of(last['environment']),
-    'commit': last['environment'].get('commit', 'unknown'),
+    'machine': last['machine'],
+    'commit': last['commit'],
     'columns': columns,
     'digits': digits,
     'rows': cells,
@@ -185,16 +232,29 @@ def _about(
   }
 
 
+def _history(
+  path: pathlib.Path,
+) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
+  """Steps and values of all that a run logged; empty if it did not train."""
+  return read_history(path) if path.exists() else {}
+
+
 def _curves(
-  path: pathlib.Path, wanted: Sequence[str]
+  history: Mapping[str, tuple[np.ndarray, np.ndarray]],
+  along: str,
+  wanted: Sequence[str],
 ) -> dict[str, list[float]]:
-  """`step` and values of curves, a few points each; empty without a log."""
-  if not path.exists():
+  """`step` and values of curves, a few points each.
+
+  Args:
+    history: of a run.
+    along: the curve whose steps are taken; without it there is nothing.
+    wanted: names; what the core does is always kept. Only those that have the
+      same steps are.
+  """
+  if along not in history:
     return {}
-  history = read_history(path)
-  if 'loss' not in history:
-    return {}
-  steps = history['loss'][0]
+  steps = history[along][0]
   picked = np.unique(np.linspace(0, len(steps) - 1, _NUM_POINTS).astype(int))
   curves = {'step': steps[picked].tolist()}
   for name, (found_at, values) in history.items():
@@ -223,15 +283,14 @@ def _panel(
     clips, _ = min(of_seeds, key=lambda curve: curve[0][-1])
     # [seeds, points]
     values = np.array([np.interp(clips, *curve) for curve in of_seeds])
-    line = {
-      'name': method,
-      'x': clips,
-      'y': [rounded(v) for v in values.mean(0).tolist()],
-    }
+    *_, y = shown_column(name, name, values.mean(0).tolist())
+    line = {'name': method, 'x': clips, 'y': y}
     if len(values) > 1:
-      line['spread'] = [rounded(v) for v in values.std(0, ddof=1).tolist()]
+      *_, spread = shown_column(name, name, values.std(0, ddof=1).tolist())
+      line['spread'] = spread
     lines.append(line)
-  return {'x': 'clips', 'y': name, 'lines': lines}
+  heading, *_ = shown_column(name, name, [])
+  return {'x': 'clips', 'y': heading, 'lines': lines}
 
 
 def _panel_of_budgets(
