@@ -17,10 +17,11 @@ Each docs/results/NAME.json holds one table and, optionally, a chart. A page
 This command writes what is between them; do not edit that by hand. `--check`
 writes nothing and fails if a page is out of date. `--from` makes such a file
 from a comparison (`tools/compare`), with each run's config, numbers and curves.
-Several comparisons with different budgets show what methods gain from more
-clips. With `--column`, `--from` is an evaluation, with a row for each network
-and trivial answer, or there are several, each `--from NAME=WORKDIR`. `notes`
-that the file already has are kept.
+With `--add`, runs that the file has and the comparison lacks are kept, so that
+it can grow on several machines. Several comparisons with different budgets show
+what methods gain from more clips. With `--column`, `--from` is an evaluation,
+with a row for each network and trivial answer, or there are several, each
+`--from NAME=WORKDIR`. `notes` that the file already has are kept.
 
 A file holds
 
@@ -241,18 +242,22 @@ def main(args: flags.FlagValues) -> None:
     )
   if bool(measured) != bool(args.name):
     raise app.UsageError('--from and --name belong together.')
+  if args.add and (len(measured) != 1 or args.column):
+    raise app.UsageError('--add needs --from, and that a single comparison.')
   if measured:
     path = docs / 'results' / f'{args.name}.json'
     path.parent.mkdir(parents=True, exist_ok=True)
+    kept = files.read_json(path) if path.exists() else {}
     if args.column:
       result = summarize_evaluations(_workdirs(measured), args.column)
     elif len(measured) > 1:
       result = summarize_budgets([*map(pathlib.Path, measured)], args.draw)
     else:
-      result = summarize(pathlib.Path(measured[0]), args.draw)
+      added_to = kept if args.add else None
+      result = summarize(pathlib.Path(measured[0]), args.draw, added_to)
     result['turned'] = args.turned
-    if path.exists():  # What was written by hand stays.
-      result['notes'] = files.read_json(path).get('notes', result['notes'])
+    # What was written by hand stays.
+    result['notes'] = kept.get('notes', result['notes'])
     write_whole(path, format_json(result))
     print(path)
   stale = update(docs, write=not args.check)
@@ -272,6 +277,9 @@ if __name__ == '__main__':
   )
   flags.DEFINE_multi_string(
     'column', [], 'Of an evaluation: HEADING=FIGURE, * for the network.'
+  )
+  flags.DEFINE_bool(
+    'add', False, 'Keep runs of the file that the comparison lacks.'
   )
   flags.DEFINE_string('name', None, 'Name of that file, without .json.')
   flags.DEFINE_bool(

@@ -16,7 +16,7 @@ from rvmae_jax.tools.comparison.table import (
   shown_column,
 )
 from rvmae_jax.tools.result_file import machine_of, rounded
-from rvmae_jax.visualize.curves import read_history
+from rvmae_jax.visualize.curves import History, read_history
 
 _NUM_POINTS = 20  # Of a curve.
 # Curves that are kept: these, terms of the loss, and what the core does.
@@ -232,17 +232,13 @@ def _about(
   }
 
 
-def _history(
-  path: pathlib.Path,
-) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
+def _history(path: pathlib.Path) -> History:
   """Steps and values of all that a run logged; empty if it did not train."""
   return read_history(path) if path.exists() else {}
 
 
 def _curves(
-  history: Mapping[str, tuple[np.ndarray, np.ndarray]],
-  along: str,
-  wanted: Sequence[str],
+  history: History, along: str, wanted: Sequence[str]
 ) -> dict[str, list[float]]:
   """`step` and values of curves, a few points each.
 

@@ -4,6 +4,7 @@ import pytest
 
 from rvmae_jax.config_utils import load_config, to_json
 from rvmae_jax.evals import unfit_evals
+from rvmae_jax.evals.schedule import ScheduledEvals
 from rvmae_jax.evaluate import build_evaluations
 from rvmae_jax.parts import build_parts, rebuilt_frames
 from rvmae_jax.tools.comparison import recipes as compare_recipes
@@ -109,6 +110,19 @@ def test_rates_are_three_and_asked_about_validation_videos(comparison):
   ]
   assert rates == pytest.approx([0.008, 0.024, 0.072])
   assert config.evaluation.evals.linear_probe.test.sources.videos.split == 'val'
+
+
+def test_probes_along_the_way_are_those_after_training():
+  config = load_config(f'{_SPRITES}:methods=rvm,probe_every=500,rates')
+  recipe = compare_recipes.run_recipe(config, 'rvm_same', 0)
+  evals = ScheduledEvals(
+    recipe.evals, total_steps=1_200, run_config=recipe, batch_size=64
+  )
+  assert [s for s in range(1, 1_201) if evals.due(s)] == [500, 1_000, 1_200]
+  last = build_evaluations(config.evaluation, recipe)['linear_probe']
+  along = config.during_training.probe
+  assert along.test == config.evaluation.evals.linear_probe.test
+  assert set(along.poolings) < set(last.poolings)
 
 
 @pytest.mark.parametrize('method', load_config(_SPRITES).methods)

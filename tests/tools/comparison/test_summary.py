@@ -148,6 +148,64 @@ def test_a_folder_without_a_comparison_is_answered(tmp_path):
     summarize(tmp_path)
 
 
+def test_a_probe_in_training_is_drawn_in_per_cent(workdir):
+  name = 'along/trained/mean/top1'
+  with (workdir / 'rvm/seed_0/metrics.jsonl').open('a') as file:
+    for step, value in (50, 0.25), (100, 0.5):
+      file.write(json.dumps({'step': step, name: value}) + '\n')
+  summary = summarize(workdir, drawn=['loss', name])
+  assert summary['evaluated'] == {
+    'rvm/seed_0': {'step': [50, 100], name: [0.25, 0.5]}
+  }
+  of_loss, of_probe = summary['picture']['panels']
+  assert of_loss['y'] == 'loss'
+  assert of_probe == {
+    'x': 'clips',
+    'y': 'along/trained/mean/top1, %',
+    'lines': [{'name': 'rvm', 'x': [800, 1600], 'y': [25.0, 50.0]}],
+  }
+
+
+def test_runs_of_an_earlier_summary_are_kept(workdir):
+  both = summarize(workdir, drawn=['loss'])
+  for seed in (0, 1):
+    (workdir / f'rvm/seed_{seed}/result.json').unlink(missing_ok=True)
+  path = workdir / 'other/seed_0/result.json'
+  result = json.loads(path.read_text())
+  result['figures'][ACCURACY] = 0.375
+  result['date'] = '2026-11-30'
+  path.write_text(json.dumps(result))
+  _write_table(workdir, ['other'])
+  alone = summarize(workdir)
+  assert list(alone['runs']) == ['other/seed_0']
+  added = summarize(workdir, drawn=['loss'], kept=both)
+  assert added['date'] == '2026-11-30'
+  # The workdir's runs are new, the file's are as they were.
+  assert added['rows'][0] == both['rows'][0]
+  assert added['rows'][1][:4] == ['other', 1, 37.5, 20.123]
+  assert sorted(added['runs']) == sorted(both['runs'])
+  assert added['config'] == both['config']
+  assert {k: added['runs'][k] for k in both['runs']} == both['runs']
+  assert added['curves'] == both['curves']
+  names = [line['name'] for line in added['picture']['panels'][0]['lines']]
+  assert sorted(names) == ['other', 'rvm']
+  # Nothing is lost by adding twice.
+  assert summarize(workdir, drawn=['loss'], kept=added) == added
+
+
+def test_runs_of_another_budget_are_not_added_to(workdir):
+  with pytest.raises(ValueError, match=r'has a budget of .*another --name'):
+    summarize(workdir, kept={**summarize(workdir), 'budget': {'amount': 1}})
+
+
+def _write_table(workdir, methods):
+  """As if only these methods had been compared."""
+  path = workdir / 'table.json'
+  table = json.loads(path.read_text())
+  table['rows'] = [row for row in table['rows'] if row['method'] in methods]
+  path.write_text(json.dumps(table))
+
+
 def test_budgets_make_a_row_each_and_a_line_for_each_method(compared, tmp_path):
   summary = summarize_budgets([compared(3200), compared(1600)], [ACCURACY])
   assert summary['command'] == 'compare 3200; compare 1600'
