@@ -14,10 +14,10 @@ does. The PSNR of two methods can be compared only if they see, and rebuild, the
 same frames.
 
 Arguments: budget=clips, flops or seconds of training, the same for all;
-seeds=how many; methods=some of those below, joined by +; rates: each of them at
-a third and at three times its learning rate too, tested on validation videos;
-probe_every=after how many steps a probe is trained too, not only at the end;
-quick compares a few in a few minutes.
+seeds=how many; methods=some of METHODS and ALTERED, joined by +; rates: each of
+them at a third and at three times its learning rate too, tested on validation
+videos; probe_every=after how many steps a probe is trained too, not only at the
+end; quick compares a few in a few minutes.
 Cost: 74 minutes a seed on one CPU core, measured; two runs at once (--jobs 2)
 on two cores take half of that, and `quick` 9 minutes, both estimated. Networks
 as small as these gain nothing from a second core: RVM's step took 107 clips/s
@@ -26,7 +26,7 @@ on one and 101 on two, a vanilla MAE's 74 and 76 (the second core was not idle).
 
 import ml_collections
 
-from rvmae_jax.config_utils import named, parse_arg
+from rvmae_jax.config_utils import merged, named, parse_arg
 
 BUDGETS = {'clips': 9_600.0, 'flops': 5e12, 'seconds': 90.0}
 QUICK_BUDGETS = {'clips': 8_000.0, 'flops': 4e12, 'seconds': 60.0}
@@ -172,6 +172,21 @@ METHODS = {
     'is_trained': False,
   },
 }
+
+
+def _altered(method, **changes):
+  """A method of METHODS with something else than it has there."""
+  entry = METHODS[method]
+  return {**entry, 'changes': merged(entry['changes'], changes).to_dict()}
+
+
+# What keeps two methods near the mean colour? Compared only if named.
+ALTERED = {
+  # The encoder sees all tokens of earlier clusters, not a fifth of them.
+  'arvideo_whole_clusters': _altered('arvideo', data={'mask': {'ratio': 0.0}}),
+  # One clip of each video that is read, not four under different masks.
+  'videomae_v2_no_repeats': _altered('videomae_v2', data={'repeats': 1}),
+}
 QUICK_METHODS = ('rvm', 'vanilla_mae', 'videomae', 'random_rvm')
 
 
@@ -187,7 +202,9 @@ def get_config(arg=None):
     quick=False,
   )
   config = ml_collections.ConfigDict()
-  config.methods = named(METHODS, arg.methods, 'method')
+  known = {**METHODS, **ALTERED}
+  names = arg.methods or '+'.join(METHODS)
+  config.methods = named(known, names, 'method')
   config.seeds = tuple(range(arg.seeds))
   budgets = BUDGETS
   if arg.quick:

@@ -3,6 +3,7 @@
 import pytest
 
 from rvmae_jax.config_utils import load_config, to_json
+from rvmae_jax.configs import compare_sprites
 from rvmae_jax.evals import unfit_evals
 from rvmae_jax.evals.schedule import ScheduledEvals
 from rvmae_jax.evaluate import build_evaluations
@@ -58,11 +59,19 @@ def test_a_change_of_nothing_is_answered_with_what_was_meant():
 
 
 _SPRITES = str(ROOT / 'configs/compare_sprites.py')
+_ALTERED = f'{_SPRITES}:methods={"+".join(compare_sprites.ALTERED)}'
 
 
-@pytest.mark.parametrize('method', load_config(_SPRITES).methods)
-def test_every_method_of_the_sprites_comparison_builds(method):
-  recipe = compare_recipes.run_recipe(load_config(_SPRITES), method, 0)
+@pytest.mark.parametrize(
+  ('spec', 'method'),
+  [
+    (spec, m)
+    for spec in (_SPRITES, _ALTERED)
+    for m in load_config(spec).methods
+  ],
+)
+def test_every_method_of_the_sprites_comparison_builds(spec, method):
+  recipe = compare_recipes.run_recipe(load_config(spec), method, 0)
   parts = build_parts(recipe)
   assert parts.spec['video'].shape[2:] == (32, 32, 3)
   assert parts.flops_per_clip
@@ -80,7 +89,7 @@ def test_every_method_of_the_study_learns_from_the_same_clips(method):
   assert unfit_evals(config.evaluation.evals, rebuilt_frames(recipe)) == {}
 
 
-@pytest.mark.parametrize('spec', [_STUDY, _RVM])
+@pytest.mark.parametrize('spec', [_STUDY, _RVM, _ALTERED])
 def test_ablations_differ_from_each_other(spec):
   config = load_config(spec)
   recipes = {
