@@ -13,8 +13,9 @@ Arguments: source=the run's name for its source (videos); only=some of the
 evaluations below, joined by +.
 Cost: 14 minutes on one CPU core beside other programs.
 Expect, for the quick start: linear probe (mean and std of the last 8 frames)
-80 % of 12 motions, attentive probe 66; mean mAP of localization 22 %. All
-numbers: docs/comparison.md.
+81 % of 12 motions, attentive probe 66; mean mAP of localization 22 %, with half
+the training videos of eval_localization.py and fewer steps. All numbers:
+docs/comparison.md.
 """
 
 from rvmae_jax.config_utils import named, parse_arg

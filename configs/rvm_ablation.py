@@ -27,7 +27,8 @@
 Arguments: ablation=one of the table; base=the recipe that is changed:
 quickstart, midsize, or paper (rvm_pretrain.py), which takes the arguments
 variant (S by default) and videos; shards and runlocal as in all three.
-Cost: that of the recipe. compare_rvm.py runs them all and evaluates them.
+Cost: that of the recipe. compare_rvm.py trains and evaluates them on
+rvm_midsize.py.
 Expect (paper, S, 500 M clips, frozen, SSv2): 1 source frame 41.0, 2 frames
 47.2, 4 frames 52.3; attention 49.1.
 """

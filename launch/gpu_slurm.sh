@@ -28,7 +28,7 @@ case ${1:---help} in
   --dry) dry=true && shift ;;
 esac
 
-# This script runs on the first node, and there so does process 0.
+# This script runs on the first node, where process 0 runs too.
 coordinator=$(hostname):$((20000 + ${SLURM_JOB_ID:-0} % 20000))
 
 # All of a node's cores are for its loader; SLURM would give a task one. srun

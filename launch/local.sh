@@ -3,9 +3,8 @@
 #
 #   bash launch/local.sh [--dry] --config FILE --workdir DIR [--config.x=y ...]
 #
-# Installs the package and hands all arguments to `python -m rvmae_jax.train`,
-# which it starts in the checkout: from there paths lead that are not absolute.
-# Run again with the same arguments, it resumes where it stopped.
+# Installs the package and runs `python -m rvmae_jax.train` with all arguments.
+# Relative paths start at the checkout. The same command resumes a stopped run.
 #
 #   --dry                print what would run, and stop
 #   RVMAE_EXTRAS=cuda    install for NVIDIA GPUs (or tpu)

@@ -7,8 +7,8 @@
 # (one folder a class, or all in one). Makes .venv in the checkout unless a
 # virtual environment is active. Stopped and started again, it resumes.
 #
-#   RVMAE_WORKDIR=DIR    where the run lies, from the checkout if it is not an
-#                        absolute path; default runs/quickstart
+#   RVMAE_WORKDIR=DIR    folder of the run; a relative path starts at the
+#                        checkout; default runs/quickstart
 
 source "$(dirname "$0")/environment.sh"
 

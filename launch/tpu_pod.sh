@@ -6,8 +6,8 @@
 #
 # Copies this checkout to all workers of the slice TPU, installs it there and
 # starts `python -m rvmae_jax.train` with the same arguments on each. Training
-# continues when this terminal closes. Run again with the same arguments, it
-# resumes where it stopped. Needs gcloud, logged in, with a project set.
+# continues when this terminal closes. The same command resumes a stopped run.
+# Needs gcloud, logged in, with a project set.
 #
 #   --dry    print what would run, and stop
 
