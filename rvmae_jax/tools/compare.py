@@ -12,7 +12,7 @@ cluster, then the command without it to make the table.
 Written to the workdir after each run:
 
   table.md, table.json      a row for each method, over its seeds
-  accuracy.png              accuracies and what training cost
+  accuracy.png              accuracies and what training cost, with matplotlib
   <method>/seed_<n>/        log.txt, and what `comparison.run` leaves
 """
 
@@ -41,7 +41,7 @@ from rvmae_jax.tools.comparison.recipes import run_key
 from rvmae_jax.tools.comparison.run import run
 from rvmae_jax.training.environment import typed_command
 from rvmae_jax.training.logging import show_own_lines
-from rvmae_jax.visualize import save_figure
+from rvmae_jax.visualize import can_draw, save_figure
 from rvmae_jax.visualize.comparison import draw_comparison
 
 _FAILURE = 'failure.txt'
@@ -159,7 +159,8 @@ def write_table(
   cost = 'clips' if config.budget.unit == 'flops' else 'flops'
   accuracies = [c for c in config.columns if compare_table.is_share(c[0])]
   drawn = dict(accuracies[:_NUM_DRAWN])
-  if drawn and any(next(iter(drawn)) in row['mean'] for row in rows):
+  first_drawn = next(iter(drawn), None)
+  if any(first_drawn in row['mean'] for row in rows) and can_draw():
     figure = draw_comparison(rows, drawn, cost)
     with whole_file(workdir / 'accuracy.png') as partial:
       save_figure(figure, partial)

@@ -28,7 +28,7 @@ from rvmae_jax.tools.reporting.tables import (
 )
 from rvmae_jax.training.environment import typed_command
 from rvmae_jax.training.health import Span, find_spans
-from rvmae_jax.visualize import page
+from rvmae_jax.visualize import can_draw, page
 from rvmae_jax.visualize.curves import draw_curves, read_history, read_lines
 from rvmae_jax.visualize.probes import ENCODER_NAMES, POOLING_NAMES
 from rvmae_jax.visualize.style import DPI
@@ -156,7 +156,7 @@ def _findings(results: Mapping[str, Any], problems: Iterable[Span]) -> str:
 
 
 def _curves(path: epath.Path) -> str:
-  if not path.exists():
+  if not path.exists() or not can_draw():
     return ''
   with files.naming(path, 'is not a log of a run, or is damaged'):
     return _draw_curves(read_history(path))

@@ -44,7 +44,12 @@ def styled(draw: Callable) -> Callable:
 
   @functools.wraps(draw)
   def draw_styled(*args, **kwargs):
-    import matplotlib
+    try:
+      import matplotlib
+    except ImportError as error:
+      raise ImportError(
+        "Pictures need matplotlib: pip install 'rvmae_jax[vis]'."
+      ) from error
 
     with matplotlib.rc_context(_STYLE):
       return draw(*args, **kwargs)

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import types
 
 import pytest
@@ -57,6 +58,14 @@ def test_the_picture_shows_accuracies_alone(tmp_path, monkeypatch):
   start = _StandIn(comparison(columns=columns))
   compare.compare(start.config, tmp_path, start)
   assert drawn[-1] == {ACCURACY: 'probe'}
+
+
+def test_without_matplotlib_there_is_a_table_alone(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'matplotlib', None)
+  start = _StandIn(comparison())
+  compare.compare(start.config, tmp_path, start)
+  assert (tmp_path / 'table.md').exists()
+  assert not (tmp_path / 'accuracy.png').exists()
 
 
 def test_a_finished_run_is_not_run_again_unless_its_settings_change(tmp_path):

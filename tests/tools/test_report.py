@@ -3,6 +3,7 @@
 import copy
 import html.parser
 import json
+import sys
 
 import pytest
 
@@ -178,6 +179,12 @@ def test_is_one_well_formed_file_without_network(run):
   assert not page.open
   assert len(page.addresses) == 2  # accuracies, curves
   assert all(a.startswith('data:image/png;base64,') for a in page.addresses)
+
+
+def test_without_matplotlib_curves_are_left_out(run, monkeypatch):
+  assert 'Curves of training' in run()
+  monkeypatch.setitem(sys.modules, 'matplotlib', None)
+  assert 'Curves of training' not in run()
 
 
 def test_text_is_escaped(run):

@@ -177,6 +177,12 @@ def test_draw_writes_files_and_passes_over_what_has_no_figure(tmp_path):
   assert visualize.draw('no such evaluation', {}, metrics, tmp_path) == []
 
 
+def test_what_pictures_need_is_told(monkeypatch):
+  monkeypatch.setitem(sys.modules, 'matplotlib', None)
+  with pytest.raises(ImportError, match=r"pip install 'rvmae_jax\[vis\]'"):
+    curves.draw_curves({}, {})
+
+
 def test_importing_starts_no_matplotlib():
   code = (
     'import sys, rvmae_jax.visualize.recurrence, rvmae_jax.visualize.curves; '
