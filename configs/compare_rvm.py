@@ -9,7 +9,8 @@ told by a probe, hidden patches of later frames, and masks followed by the
 similarity of features, with the state, without it, and by the encoder alone.
 
 Arguments: methods=names of rvm_ablation.py, joined by +, or empty for all but
-gap_1_8, which is rvm_midsize.py's own gap; clips=how many to train on; seeds=how many.
+gap_1_8, which is rvm_midsize.py's own gap; clips=how many to train on;
+seeds=how many.
 Cost: with 9,600 clips, 15 minutes a run on one of two CPU cores.
 """
 

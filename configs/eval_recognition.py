@@ -74,6 +74,9 @@ def get_config(arg=None):
       'name': 'attentive_probe',
       # False: encoded again every epoch, where tokens do not fit into memory.
       'cache': True,
+      # As in RVM's paper.
+      'width': 768,
+      'num_heads': 12,
       **probe,
     },
     'knn': {'name': 'knn', **probe},

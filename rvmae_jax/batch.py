@@ -14,6 +14,8 @@ import numpy as np
 
 # Keys with this prefix stay on the host: counters and paths, never seen by jit.
 HOST_PREFIX = 'host/'
+# `target_delta` is below it.
+MAX_DELTA = 64
 
 
 @dataclasses.dataclass(frozen=True)

@@ -92,7 +92,9 @@ def evaluate(
   evaluations = build_evaluations(
     config, run_config, seen.class_names if seen else {}
   )
-  leaks = leakage.find_leaks(evaluations, run_config.data, seen) if seen else {}
+  leaks = {}
+  if seen and not origin.get('untrained'):  # Random weights have seen nothing.
+    leaks = leakage.find_leaks(evaluations, run_config.data, seen)
   leakage.check(leaks, allow_leakage)
   functions = model_functions(
     build_model(run_config.model),

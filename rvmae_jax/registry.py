@@ -66,6 +66,15 @@ def check_counts(settings: Any, *names: str) -> None:
       raise ValueError(f'{name}={getattr(settings, name)} must be at least 1.')
 
 
+def check_share(settings: Any, *names: str) -> None:
+  """Raises ValueError for an attribute that is not between 0 and 1."""
+  for name in names:
+    if not 0 < getattr(settings, name) < 1:
+      raise ValueError(
+        f'{name}={getattr(settings, name)} must be a share between 0 and 1.'
+      )
+
+
 def check_range(name: str, ends: Sequence[float]) -> None:
   """Raises ValueError unless both ends are positive and in order."""
   low, high = ends

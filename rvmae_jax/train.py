@@ -27,7 +27,11 @@ from rvmae_jax.commands import run_command
 from rvmae_jax.data import manifest
 from rvmae_jax.data.bad_videos import BadVideoGuard
 from rvmae_jax.data.locking import FolderLock
-from rvmae_jax.data.pipeline import source_classes, training_dataset
+from rvmae_jax.data.pipeline import (
+  check_config,
+  source_classes,
+  training_dataset,
+)
 from rvmae_jax.data.writing import write_whole
 from rvmae_jax.evals import RUN, build_eval
 from rvmae_jax.evals.schedule import ScheduledEvals
@@ -61,6 +65,7 @@ from rvmae_jax.training.logging import (
 from rvmae_jax.training.prefetch import Prefetcher
 from rvmae_jax.training.state import TrainState
 from rvmae_jax.transfer import start_from
+from rvmae_jax.visualize import can_draw
 from rvmae_jax.visualize.training import TrainingPictures
 
 # Steps given to the device before the host reads back the oldest: enough to
@@ -83,6 +88,7 @@ def train(config: ConfigDict, workdir: str, command: str = '') -> TrainState:
     Interrupted: the run was told to stop (SIGTERM, Ctrl-C) and has saved.
     FloatingPointError: too many steps whose loss was not finite.
     RuntimeError: too many videos that cannot be decoded.
+    VideoError: so many of them in a row that none was found in their place.
     InUseError: another run is at the same workdir.
     OSError: the workdir cannot be written to; what is saved stays.
     ValueError: a config that contradicts itself or the checkpoint.
@@ -194,12 +200,13 @@ def _train(
   )
   non_finite = guards.NonFiniteGuard(config.log.max_skipped)
   watch = health.Watch(config.losses, config.model.get('core_kind', ''))
+  data_config = check_config(config.data)
   bad_videos = BadVideoGuard(
-    config.data.max_bad_share, repeats=config.data.get('repeats', 1)
+    data_config['max_bad_share'], repeats=data_config['repeats']
   )
   pictures = TrainingPictures(
     workdir / 'pictures',
-    every_steps=config.log.pictures_every,
+    every_steps=config.log.pictures_every if _first_can_draw() else 0,
     **config_utils.token_size(config.model),
     reconstruction=fixed_clips_eval(config),
   )
@@ -268,7 +275,8 @@ def _train(
 
       if step == first_step:
         progress.start(step, batches.wait_s)
-        pictures.draw_batch(fetched.batch, step)
+        with storage_errors(workdir):
+          pictures.draw_batch(fetched.batch, step)
       if is_logging:
         scalars = metrics | progress.speed(step, batches.wait_s)
         scalars |= sum_over_processes(bad_videos.metrics())
@@ -295,13 +303,19 @@ def _train(
         writer.write(step, numbers)
         writer.flush()
       if is_drawing:
-        with progress.paused(), storage_errors(workdir):
-          pictures.draw_reconstructions(
-            functions.with_params(state.params), step
-          )
+        with progress.paused():
+          rebuilt = pictures.rebuild(functions.with_params(state.params))
+          with storage_errors(workdir):
+            pictures.draw_reconstructions(rebuilt, step)
   if jax.process_index() == 0:
     recording.join()
   return state
+
+
+def _first_can_draw() -> bool:
+  """Whether process 0 draws: the others take part in what it shows."""
+  draws = can_draw() and jax.process_index() == 0
+  return bool(sum_over_processes({'draws': float(draws)})['draws'])
 
 
 def eval_batch_size(config: ConfigDict, most: int = 64) -> int:

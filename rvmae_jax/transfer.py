@@ -15,6 +15,7 @@ import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 from absl import logging
 
 from rvmae_jax import config_utils, weights
@@ -65,9 +66,14 @@ def start_from(
   taken = flax.traverse_util.unflatten_dict(found.taken, sep='/')
   if jax.tree.structure(shapes) != jax.tree.structure(state.params):
     taken = stack_blocks(taken)  # config.model.scan_layers
-  taken, places = _flatten(taken), _flatten(shardings.params)
+  fresh, places = _flatten(state.params), _flatten(shardings.params)
+  # Files may hold 16 bits, in which small updates of large weights are lost.
+  taken = {
+    name: np.asarray(leaf, fresh[name].dtype)
+    for name, leaf in _flatten(taken).items()
+  }
   # Fresh arrays are on their devices already.
-  params = _flatten(state.params) | sharding.put_same(
+  params = fresh | sharding.put_same(
     taken, {name: places[name] for name in taken}
   )
   params = flax.traverse_util.unflatten_dict(params, sep='/')

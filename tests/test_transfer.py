@@ -1,6 +1,7 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -116,6 +117,28 @@ def test_another_encoder_is_refused(pretrained, fields, message):
 def test_no_encoder_is_refused():
   with pytest.raises(ValueError, match='no encoder that fits'):
     match({'head': {'bias': np.zeros(5)}}, classifier(), 'file')
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
+def test_weights_of_16_bits_are_trained_in_32(tmp_path, monkeypatch, dtype):
+  params = make(name='videomae')
+  halves = jax.tree.map(lambda leaf: leaf.astype(jnp.dtype(dtype)), params)
+  monkeypatch.setattr(
+    'rvmae_jax.transfer.load_params', lambda *_, **__: (halves, {})
+  )
+  mesh = sharding.make_mesh(fsdp=2)
+  zero = np.zeros((), np.int32)
+  fresh = jax.tree.map(np.zeros_like, params)
+  state = TrainState(zero, fresh, None, None, zero)
+  places = sharding.state_shardings(state, mesh)
+  started = start_from(str(tmp_path), state, places)
+  jax.tree.map(
+    lambda leaf, half: np.testing.assert_array_equal(
+      leaf, half.astype(np.float32), strict=True
+    ),
+    started.params,
+    halves,
+  )
 
 
 @pytest.mark.parametrize('scan_layers', [False, True])

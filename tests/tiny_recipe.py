@@ -50,7 +50,6 @@ def get_config(arg=None):
     'mask': {'name': 'target', 'ratio': 0.75},
     'num_threads': 1,
     'num_workers': 0,
-    'max_bad_share': 0.05,
   }
   config.optimizer = {
     'name': 'adamw',

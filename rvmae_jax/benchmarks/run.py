@@ -28,6 +28,7 @@ from rvmae_jax.tools.inputs import HELP, open_source
 from rvmae_jax.tools.prepare import prepare
 from rvmae_jax.train import train
 from rvmae_jax.training.logging import show_own_lines
+from rvmae_jax.visualize.curves import read_lines
 
 _NUM_PARTS = 10
 _FIGURES = ('data_wait_share', 'clips_per_s', 'mfu', 'loss')
@@ -77,8 +78,7 @@ def benchmark_run(
 
   shutil.rmtree(folder / 'run', ignore_errors=True)
   train(_run_config(config, shards, num_steps), str(folder / 'run'))
-  lines = (folder / 'run/metrics.jsonl').read_text().splitlines()
-  logged = [json.loads(line) for line in lines[1:]]
+  _, *logged = read_lines(folder / 'run/metrics.jsonl')
   found = {
     name: statistics.median(line[name] for line in logged)
     for name in _FIGURES

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from rvmae_jax.batch import MAX_DELTA
 from rvmae_jax.registry import Registry
 
 CLIPS = Registry(
@@ -35,10 +36,6 @@ def unwrapped(clip: Mapping[str, Any]) -> Mapping[str, Any]:
   while 'clip' in clip:
     clip = clip['clip']
   return clip
-
-
-# Models embed `target_delta` one-hot in this many places.
-MAX_DELTA = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,8 +99,8 @@ class SourceTarget:
     if num_source - 1 + high >= MAX_DELTA:
       raise ValueError(
         f'A gap of {high} after {num_source} source frames puts a target '
-        f'{num_source - 1 + high} steps after the first; the model knows '
-        f'fewer than {MAX_DELTA}. Use gaps up to {MAX_DELTA - num_source}.'
+        f'{num_source - 1 + high} steps after the first; fewer than '
+        f'{MAX_DELTA} are supported. Use gaps up to {MAX_DELTA - num_source}.'
       )
     self.num_source = num_source
     self.num_target = num_target

@@ -16,6 +16,7 @@ import dataclasses
 import hashlib
 import itertools
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -88,6 +89,7 @@ _START = _Entry(0, 0, seeks=False)
 # process opens its files over and over; the oldest go first.
 _DECODED_ORDERS: dict[tuple, list[int] | int] = {}
 _NUM_DECODED_ORDERS = 10_000
+_ORDERS_LOCK = threading.Lock()  # A loader's threads share them.
 
 
 class EncodedReader(Reader):
@@ -182,9 +184,10 @@ class EncodedReader(Reader):
     if order is None:
       order = [frame.pts for frame in self._decode(_START)]
       if source is not None:
-        _DECODED_ORDERS[source] = order
-        while len(_DECODED_ORDERS) > _NUM_DECODED_ORDERS:
-          del _DECODED_ORDERS[next(iter(_DECODED_ORDERS))]
+        with _ORDERS_LOCK:
+          _DECODED_ORDERS[source] = order
+          while len(_DECODED_ORDERS) > _NUM_DECODED_ORDERS:
+            del _DECODED_ORDERS[next(iter(_DECODED_ORDERS))]
     return order
 
   def _without_lost_head(self, order: list[int]) -> list[int]:

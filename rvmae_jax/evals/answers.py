@@ -39,7 +39,18 @@ def measure(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
   Returns:
     `top1`, `top5` from 10 classes up, `mean_class` (the mean over classes of
     their accuracy) and `ece`, the expected calibration error in 15 bins.
+
+  Raises:
+    ValueError: probabilities that are no numbers.
   """
+  num_lost = int((~np.isfinite(probabilities)).any(1).sum())
+  if num_lost:
+    raise ValueError(
+      f'For {num_lost} of {len(labels)} test videos the answer is not a number '
+      '(NaN or infinite): the features are not finite, or the classifier has '
+      'diverged. Check the checkpoint and the dtype of config.model, or try '
+      'lower learning rates of the classifier.'
+    )
   confusion = confusion_matrix(probabilities, labels)
   return {
     f'top{k}': top_k_accuracy(probabilities, labels, k)

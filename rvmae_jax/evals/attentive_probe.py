@@ -19,6 +19,7 @@ from rvmae_jax.evals.heads import (
 from rvmae_jax.evals.probing import Answers, Probe
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.token_rows import EncodedRows, KeptRows, Networks
+from rvmae_jax.registry import check_counts, check_share
 
 _POOLING = 'attentive'  # Its place in the names of numbers.
 # Of so few videos, drawn one by one, it may be that none is held out.
@@ -42,6 +43,8 @@ class AttentiveProbeEval(Probe):
   of any size fit, and clips and crops are drawn anew as in training.
 
   The head is that of RVM's paper (arXiv 2512.13684), see `heads.AttentiveHead`.
+  Seeds share the order of training, so that rows are encoded once; random
+  weights, the heads' parameters and the held-out videos differ.
 
   Attributes:
     learning_rates: of AdamW, along a cosine to 0.
@@ -63,6 +66,8 @@ class AttentiveProbeEval(Probe):
 
   def __post_init__(self):
     super().__post_init__()
+    check_counts(self, 'num_epochs')
+    check_share(self, 'held_out')
     if self.train.max_videos and not self.cache:
       raise ValueError(
         f'train.max_videos={self.train.max_videos} does nothing with '

@@ -33,11 +33,12 @@ class DenseEncoder:
     window: frames that a model of clips sees at once.
     chunk: frames that a recurrent model is given at once; changes the memory,
       not the features.
-    reset_every: frames after which a recurrent model's state is reset; 0 keeps
-      it to the end.
+    reset_every: frames after which a recurrent model's state is reset, those of
+      the warm-up not counted; 0 keeps it to the end.
     warm_up: times that a recurrent model is shown the first frame before it
-      counts. A state that comes from zero takes a few frames to fill; until
-      then features differ from later ones of the same thing.
+      counts, at the start of the video only. A state that comes from zero
+      takes a few frames to fill; until then features differ from later ones of
+      the same thing.
   """
 
   functions: Encoder
@@ -53,6 +54,16 @@ class DenseEncoder:
       raise ValueError(
         f'reset_every={self.reset_every} must be a number of frames, or 0 to '
         'never reset.'
+      )
+    if self.warm_up < 0:
+      raise ValueError(
+        f'warm_up={self.warm_up} must be 0, or how often the first frame is '
+        'shown before it counts.'
+      )
+    if self.warm_up and self.reset_every == 1:
+      raise ValueError(
+        f'warm_up={self.warm_up} fills a state that reset_every=1 throws away '
+        'after every frame; leave one of them out.'
       )
 
   def __call__(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -73,16 +84,17 @@ class DenseEncoder:
     return self._windowed(iter(frames))
 
   def _streamed(self, frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    num_seen, state = 0, None
+    num_seen, state = -self.warm_up, None  # Below 0: does not count.
     first = list(itertools.islice(frames, 1))
     frames = itertools.chain(first * (1 + self.warm_up), frames)
     while True:
-      if self.reset_every and num_seen % self.reset_every == 0:
-        state = None
       # Up to the next reset, so that what is filled up ends with the state.
       size = self.chunk
       if self.reset_every:
-        size = min(size, self.reset_every - num_seen % self.reset_every)
+        num_since_reset = max(num_seen, 0) % self.reset_every
+        if num_seen > 0 and not num_since_reset:
+          state = None
+        size = min(size, self.reset_every - num_since_reset + max(-num_seen, 0))
       clip = _take(frames, size)
       if not len(clip):
         return
@@ -91,7 +103,7 @@ class DenseEncoder:
       features, state = self.functions.encode_from(
         state, filled(clip, self.chunk)[None]
       )
-      counted = slice(max(self.warm_up - num_seen, 0), len(clip))
+      counted = slice(max(-num_seen, 0), len(clip))
       num_seen += len(clip)
       if counted.start < counted.stop:
         yield features[0, counted, self.functions.num_prefix_tokens :]

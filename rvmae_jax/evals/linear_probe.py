@@ -19,7 +19,7 @@ from rvmae_jax.evals.heads import (
 from rvmae_jax.evals.kept_probe import LinearClassifier
 from rvmae_jax.evals.probing import FeatureProbe
 from rvmae_jax.metrics.classification import top_k_accuracy
-from rvmae_jax.registry import check_known
+from rvmae_jax.registry import check_known, check_share
 
 _PENALTIES = (1.0, 0.1, 0.01, 1e-3, 1e-4)
 _BY_STEPS = {
@@ -71,6 +71,7 @@ class LinearProbeEval(FeatureProbe):
 
   def __post_init__(self):
     super().__post_init__()
+    check_share(self, 'held_out')
     check_known('solver', _SETTINGS, self.solver)
     own = _SETTINGS[self.solver]
     others = {*_BY_STEPS, 'penalties'} - {*own}

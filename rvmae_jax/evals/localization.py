@@ -93,6 +93,11 @@ class LocalizationEval(Evaluation):
     check_encoders(self.encoders)
     given = 'num_classes', 'seed'
     check_settings('setting of head', LocalizationHead, self.head, given)
+    if self.num_folds == 1:
+      raise ValueError(
+        'num_folds=1 leaves no videos to learn from; use 2 or more, or 0 with '
+        'videos of their own in train.'
+      )
     if self.num_folds:
       self.refuse_unused(('train',), f'with num_folds={self.num_folds}')
 
@@ -125,6 +130,11 @@ class LocalizationEval(Evaluation):
       check_same_classes(
         {'train': learned.class_names}, {'test': tested.class_names}
       )
+      if both := _files(learned) & _files(tested):
+        raise ValueError(
+          f'{len(both)} files are in train and in test, such as {min(both)}; '
+          'give each its own, such as train.subset and test.subset.'
+        )
       class_names = max(class_names, learned.class_names, key=len)
       train = self._read(functions, learned)
     if len(test) < max(self.num_folds, 1) or not train:
@@ -162,8 +172,7 @@ class LocalizationEval(Evaluation):
 
   def test_files(self) -> list[str]:
     """Where the test videos come from; see `evals.leakage`."""
-    videos = self._dataset(self.test).videos
-    return [path_of(part) for video in videos for part in video.parts]
+    return sorted(_files(self._dataset(self.test)))
 
   def _dataset(self, changes: Mapping[str, Any]) -> LocalizationSet:
     base = {} if 'name' in changes else self.dataset
@@ -255,6 +264,11 @@ class LocalizationEval(Evaluation):
         )
         found[number] = proposals._replace(segments=segments)
     return found
+
+
+def _files(dataset: LocalizationSet) -> set[str]:
+  """Those that its videos are made of."""
+  return {path_of(part) for video in dataset.videos for part in video.parts}
 
 
 def _truth_table(truths: Sequence[Truth]) -> np.ndarray:

@@ -192,9 +192,11 @@ def step_targets(
     if label == AMBIGUOUS:
       continue
     offset = np.abs(at - (start + end) / 2)
-    # The nearest step at least, however short the segment.
+    # The nearest step at least, if its middle lies in the segment.
     near = offset <= max(middle * (end - start) / 2, offset.min())
     near &= (at > start) & (at < end)
+    if not near.any():  # Too short to be found, but not background either.
+      inside[min(int(start), num_steps - 1)] = True
     found |= near
     classes[near, label] = 1
     distances[near] = np.stack([at - start, end - at], axis=1)[near]

@@ -30,6 +30,7 @@ from rvmae_jax.evals.videos import Videos
 from rvmae_jax.evals.views import Views
 from rvmae_jax.metrics.classification import chance_accuracy
 from rvmae_jax.metrics.features import mean_and_scale, standardise
+from rvmae_jax.registry import check_counts
 
 
 class Answers(NamedTuple):
@@ -59,8 +60,8 @@ class Probe(Evaluation):
     train: the videos to learn from.
     test: the videos to be tested on.
     encoders: what is probed, see `evals.features.ENCODERS`.
-    seeds: of all that is drawn (random weights, the held-out videos, the order
-      of training); from two up, numbers are means, with deviations.
+    seeds: of all that is drawn (random weights, the held-out videos, a head's
+      parameters); from two up, numbers are means, with deviations.
     num_clips: views of a test video in time.
     num_crops: views of each of them in space.
     strata: columns by whose values accuracies are split, see `evals.strata`.
@@ -78,6 +79,7 @@ class Probe(Evaluation):
 
   def __post_init__(self):
     check_encoders(self.encoders)
+    check_counts(self, 'seeds')
     self.views()
 
   @abc.abstractmethod

@@ -28,7 +28,7 @@ from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.scene_clips import REMEDY, Clip, SceneClips, Truth
 from rvmae_jax.evals.token_rows import normalise
 from rvmae_jax.memory import check_room
-from rvmae_jax.registry import check_known
+from rvmae_jax.registry import check_counts, check_known
 
 # What a head puts out, given what it takes beside features.
 Head = Callable[..., Any]
@@ -113,6 +113,7 @@ class ReadoutEval(SceneClips):
   def __post_init__(self):
     super().__post_init__()
     check_encoders(self.encoders)
+    check_counts(self, 'seeds', 'num_epochs')
     check_known('value of learns', LEARNS, self.learns)
     if self.learns == 'head':
       self.refuse_unused(('network_rate',), "with learns='head'")

@@ -20,6 +20,7 @@ from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.videos import Videos
 from rvmae_jax.metrics import retrieval
 from rvmae_jax.metrics.features import similarities, standardise
+from rvmae_jax.registry import check_counts
 
 _NUM_FRAMES = 4  # Of each video on the sheet.
 
@@ -61,6 +62,7 @@ class RetrievalEval(Evaluation):
 
   def __post_init__(self):
     check_encoders(self.encoders)
+    check_counts(self, 'seeds')
     for videos in (self.test, self._gallery):
       check_poolings(self.poolings, videos)
 

@@ -16,7 +16,7 @@ from rvmae_jax.evals.heads import hold_out
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.videos import FirstFrames, Videos
 from rvmae_jax.memory import check_room
-from rvmae_jax.registry import Registry, check_counts
+from rvmae_jax.registry import Registry, check_counts, check_share
 
 REMEDY = 'Set max_videos or num_clips so that there are fewer.'
 
@@ -72,6 +72,7 @@ class SceneClips(Evaluation):
   def __post_init__(self):
     if self.validation:
       self.refuse_unused(('held_out',), 'where validation videos choose')
+    check_share(self, 'held_out')
     check_counts(self, 'num_frames', 'stride', 'num_clips')
     self.videos.check_tiled(self.videos.size, 'data.crop.size')
     if self.num_frames % self.videos.tubelet_size:
@@ -158,7 +159,7 @@ class SceneClips(Evaluation):
 
   def _read(self, side: str, dataset: Any, chosen: np.ndarray) -> list[Clip]:
     """All clips of some videos; the log says what cannot be read."""
-    clips, num_short = [], 0
+    clips, num_short, is_checked = [], 0, False
     for index in progress(chosen, len(chosen), f'{side} videos'):
       try:
         video = dataset[index]
@@ -172,8 +173,9 @@ class SceneClips(Evaluation):
       except VideoError as error:
         logging.warning('%s continues without %s', type(self).__name__, error)
         continue
-      if len(clips) == 1:
-        size = read.nbytes + sum(x.nbytes for x in truth.values())
+      if clips and not is_checked:
+        is_checked, (_, frames, known) = True, clips[0]
+        size = frames.nbytes + sum(x.nbytes for x in known.values())
         size *= len(chosen) * self.num_clips
         check_room(size, f'The {side} clips', REMEDY)
     if num_short:

@@ -80,7 +80,8 @@ def check_ready(
   They have to be there, and a label has to mean the same among those that an
   evaluation learns from and those that it asks about. For an evaluation of the
   network's own classifier, the former are those of the run. A source that
-  several evaluations read is opened once for all of them.
+  several evaluations read is opened once for all of them. No evaluation may be
+  asked about the source that it learns from.
 
   Args:
     evaluations: by alias.
@@ -110,11 +111,30 @@ def check_ready(
     return {name: s.class_names for name, s in zip(names, built)}
 
   for alias, evaluation in evaluations.items():
-    found = [
-      classes(alias, side, videos)
-      for side, videos in evaluation.videos_by_side().items()
-    ]
+    sides = evaluation.videos_by_side()
+    _check_apart(alias, sides)
+    found = [classes(alias, side, videos) for side, videos in sides.items()]
     if evaluation.asks_classifier:
       check_same_classes(learned or {}, found[-1], num_classes)
     elif len(found) == 2:
       check_same_classes(*found)
+
+
+def _check_apart(alias: str, sides: Mapping[str, Videos]) -> None:
+  """Raises ValueError if an evaluation's sides share a source."""
+
+  def sources(videos):
+    return {
+      json.dumps({**source, 'weight': 1}, sort_keys=True, default=list): name
+      for name, source in videos.sources.items()
+    }
+
+  if len(sides) < 2:
+    return
+  learned, asked = map(sources, sides.values())
+  if both := learned.keys() & asked.keys():
+    raise ValueError(
+      f'config.evals.{alias} would be tested on what it learns from: '
+      f'test.sources.{asked[min(both)]} is a source of train, too. Give each a '
+      'split of its own.'
+    )

@@ -24,7 +24,8 @@ def read_columns(
   Args:
     videos: that the rows were read from.
     places: [n, 2], `host/source` and `host/record` of each row.
-    columns: 'source', or names in the `columns` of records.
+    columns: 'source', the alias even where records have a column of that name,
+      or names in the `columns` of records.
 
   Returns:
     column -> [n] str; '(none)' where a record does not say.
@@ -37,8 +38,8 @@ def read_columns(
   aliases = list(videos.sources)
   records = [
     {
-      'source': aliases[source],
       **videos.built[source][index].get('columns', {}),
+      'source': aliases[source],
     }
     for source, index in places.tolist()
   ]

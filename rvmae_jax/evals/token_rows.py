@@ -1,6 +1,7 @@
 """Tokens of labelled training videos: kept in memory, or encoded as needed."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -154,14 +155,15 @@ class EncodedRows:
   networks: Networks
   videos: Videos
 
-  @property
+  @functools.cached_property
   def num_videos(self) -> int:
-    """With or without labels."""
-    return self.videos.num_videos
+    """Those with a label."""
+    return len(self.videos.labelled_places())
 
   def num_steps(self, num_epochs: int) -> int:
     """Batches that `training_batches` gives."""
-    return num_epochs * max(self.num_videos // self.videos.batch_size, 1)
+    num_batches = self.videos.num_videos // self.videos.batch_size
+    return num_epochs * max(num_batches, 1)
 
   def training_batches(self, num_epochs: int) -> Iterator[Rows]:
     """Batches in random order, with clips and crops drawn as in training."""

@@ -372,7 +372,9 @@ def stack_blocks(params: Any) -> Any:
   """Unrolled `block_00...` parameters as scanned ones (a leading axis)."""
   if not isinstance(params, dict):
     return params
-  blocks = [params[k] for k in sorted(params) if k.startswith('block_')]
+  # By number: block_100 comes after block_11.
+  names = sorted(params, key=lambda name: (len(name), name))
+  blocks = [params[name] for name in names if name.startswith('block_')]
   if blocks:
     return {'block': jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks)}
   return {k: stack_blocks(v) for k, v in params.items()}

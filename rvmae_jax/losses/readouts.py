@@ -42,7 +42,6 @@ def point_terms(
   certain_logits: jax.Array,
   points: jax.Array,
   visible: jax.Array,
-  known: jax.Array | None = None,
 ) -> dict[str, jax.Array]:
   """The three losses of tracked points, each [B] float32.
 
@@ -52,26 +51,23 @@ def point_terms(
     certain_logits: [B, Q, T].
     points: [B, Q, T, 2] where they truly are; anything where not visible.
     visible: [B, Q, T] bool.
-    known: [B, Q, T] bool, where all this is known; None is everywhere.
 
   Returns:
     `huber` of distances in pixels, and the cross-entropy `certain` of whether
     they are small, on visible points; the cross-entropy `visible` on all.
   """
-  known = jnp.ones_like(visible) if known is None else known
-  seen = visible & known
   error = RASTER * (
-    pred.astype(jnp.float32) - jnp.where(seen[..., None], points, 0)
+    pred.astype(jnp.float32) - jnp.where(visible[..., None], points, 0)
   )
   # Away from 0, where a root has no gradient.
   distance = jnp.sqrt(jnp.square(error).sum(-1) + 1e-12)
   is_near = jax.lax.stop_gradient(distance) < CERTAIN_WITHIN_PX
   return {
     'huber': _mean(
-      optax.losses.huber_loss(distance, delta=HUBER_DELTA_PX), seen
+      optax.losses.huber_loss(distance, delta=HUBER_DELTA_PX), visible
     ),
-    'visible': _mean(_cross_entropy(visible_logits, visible), known),
-    'certain': _mean(_cross_entropy(certain_logits, is_near), seen),
+    'visible': _cross_entropy(visible_logits, visible).mean((1, 2)),
+    'certain': _mean(_cross_entropy(certain_logits, is_near), visible),
   }
 
 

@@ -19,7 +19,8 @@ def top_k_hits(
   """Whether the true class of each row is among the k highest scores.
 
   A class that ties with others at the edge of the k counts by the share of them
-  that fits, so that constant scores give chance and not 0 or 1.
+  that fits, so that constant scores give chance and not 0 or 1. A row with a
+  score that is no number has no answer, and counts as wrong.
 
   Args:
     scores: [B, classes], higher is likelier.
@@ -31,8 +32,10 @@ def top_k_hits(
   """
   true = np.take_along_axis(scores, labels[:, None], axis=1)
   better = (scores > true).sum(1)
-  tied = (scores == true).sum(1)  # at least 1: the true class itself
-  return np.clip((k - better) / tied, 0, 1)
+  # At least 1, the true class itself, but for a score that is no number.
+  tied = np.maximum((scores == true).sum(1), 1)
+  hits = np.clip((k - better) / tied, 0, 1)
+  return np.where(np.isnan(scores).any(1), 0.0, hits)
 
 
 def chance_accuracy(labels: np.ndarray) -> float:

@@ -27,8 +27,8 @@ def ssim_map(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     first, second: [..., H, W, C], values in [0, 1].
 
   Returns:
-    [..., H, W], 1 where both agree. The mean over the map, without the border
-    of 5 pixels, is the usual SSIM of a picture: see `ssim`.
+    [..., H, W], 1 where both agree. Its `interior_mean` is the usual SSIM of a
+    picture.
   """
   first, second = np.float64(first), np.float64(second)
   mean_1, mean_2 = _blur(first), _blur(second)
@@ -42,26 +42,24 @@ def ssim_map(first: np.ndarray, second: np.ndarray) -> np.ndarray:
   return similarity.mean(-1)
 
 
-def ssim(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-  """Mean structural similarity over all windows that lie inside the picture.
+def interior_mean(similarity: np.ndarray) -> np.ndarray:
+  """Mean over the centres of all windows that lie inside the picture.
 
   Args:
-    first, second: [..., H, W, C], values in [0, 1], at least 11x11 pixels.
+    similarity: [..., H, W] of `ssim_map`, at least 11x11.
 
   Returns:
-    [...], 1 for equal pictures.
+    [...].
+
+  Raises:
+    ValueError: no window lies inside.
   """
-  height, width = first.shape[-3:-1]
+  height, width = similarity.shape[-2:]
   if min(height, width) < _WINDOW:
     raise ValueError(
       f'SSIM needs pictures of at least {_WINDOW}x{_WINDOW} pixels; '
       f'got {height}x{width}.'
     )
-  return interior_mean(ssim_map(first, second))
-
-
-def interior_mean(similarity: np.ndarray) -> np.ndarray:
-  """Mean of [..., H, W] maps over the centres of windows inside the picture."""
   border = _WINDOW // 2
   return similarity[..., border:-border, border:-border].mean((-2, -1))
 

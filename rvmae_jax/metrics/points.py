@@ -61,7 +61,6 @@ def point_scores(
   pred_points: np.ndarray,
   pred_visible: np.ndarray,
   mode: str,
-  known: np.ndarray | None = None,
 ) -> dict[str, float]:
   """The scores of one video.
 
@@ -72,7 +71,6 @@ def point_scores(
     pred_points: [Q, T, 2].
     pred_visible: [Q, T] bool.
     mode: 'first' counts the frames after the query's, 'strided' all but it.
-    known: [Q, T] bool, where there is a truth; None is everywhere.
 
   Returns:
     `AJ` (average Jaccard), `delta_average` (share of visible points that are
@@ -86,8 +84,6 @@ def point_scores(
   check_known('query mode', MODES, mode)
   offset = np.arange(visible.shape[1]) - np.asarray(query_frames)[:, None]
   counts = offset > 0 if mode == 'first' else offset != 0
-  if known is not None:
-    counts &= known
   seen = visible & counts
   false_alarm = pred_visible & ~visible & counts
   distance = np.linalg.norm(pred_points - points, axis=-1)

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rvmae_jax.batch import MaskLayout
+from rvmae_jax.batch import MAX_DELTA, MaskLayout
 from rvmae_jax.layers import patches
 from rvmae_jax.models import flops
 from rvmae_jax.models.recurrent import VARIANTS, RecurrentAutoencoder
@@ -18,13 +18,13 @@ class RVM(RecurrentAutoencoder):
   """Encodes each frame, carries a state, rebuilds hidden future frames.
 
   Attributes:
-    max_delta: exclusive bound of `target_delta`.
+    max_delta: exclusive bound of `target_delta`, `batch.MAX_DELTA` or more.
     decoder_context: what the decoder sees of the source frames: 'all' of their
       features, or those of the 'last' one alone, to compare.
     others: see `RecurrentAutoencoder`.
   """
 
-  max_delta: int = 64
+  max_delta: int = MAX_DELTA
   decoder_context: str = 'all'
 
   needs_mask = MaskLayout(hides='target')  # See `masking.check_mask`.
@@ -34,6 +34,11 @@ class RVM(RecurrentAutoencoder):
       raise ValueError(
         f"Unknown decoder_context {self.decoder_context!r}; use 'all' or "
         "'last'."
+      )
+    if self.max_delta < MAX_DELTA:
+      raise ValueError(
+        f'model.max_delta={self.max_delta}: clips may have a target_delta of '
+        f'up to {MAX_DELTA - 1}, so it must be at least {MAX_DELTA}.'
       )
     super().setup()
     self.delta_embedding = nn.Dense(self.decoder_width, dtype=self.dtype)

@@ -51,8 +51,9 @@ class Supervised:
     """Loss and scalar metrics of a batch with `label`.
 
     Clips without a label (-1) count for nothing. Metrics: `loss`, each term
-    under its own name, and `accuracy` (top 1; of mixed clips, the class with
-    the greater share), and those of `objectives.statistics`.
+    under its own name, `accuracy` (top 1; of mixed clips, the class with the
+    greater share), `num_counted` (clips with a label, by which parts of a batch
+    weigh), and those of `objectives.statistics`.
     """
     video, label = batch['video'], batch['label']
     target = smooth_labels(label, self.num_classes, self.label_smoothing)
@@ -66,7 +67,8 @@ class Supervised:
 
     # Rows without a label have no share in the sum of the targets.
     weights = target.sum(-1)
-    num_labelled = jnp.maximum(weights.sum(), 1e-6)
+    num_counted = weights.sum()
+    num_labelled = jnp.maximum(num_counted, 1e-6)
     loss, metrics = jnp.zeros(()), {}
     for name, (term, weight) in self.losses.items():
       metrics[name] = term(logits, target).sum() / num_labelled
@@ -75,6 +77,7 @@ class Supervised:
     metrics |= {
       'loss': loss,
       'accuracy': (is_right * weights).sum() / num_labelled,
+      'num_counted': num_counted,
     }
     metrics |= network_metrics(outputs)
     return loss, jax.lax.stop_gradient(metrics)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import time
@@ -51,7 +52,8 @@ class MetricWriter:
   """Writes scalars to the console, TensorBoard and `metrics.jsonl`.
 
   Only process 0 writes. Each write is one line of JSON, `{"step": ..,
-  name: value, ..}`; evaluations have one of their own. A run that goes on from
+  name: value, ..}`, with null for what is not finite; evaluations have one of
+  their own. A run that goes on from
   a checkpoint drops the lines past it, so that the file has nothing twice. In a
   bucket (gs://) lines appear about once a minute; `flush` before a checkpoint,
   and it has all before it.
@@ -95,7 +97,9 @@ class MetricWriter:
       return
     scalars = {name: float(value) for name, value in scalars.items()}
     with storage_errors(self._workdir):
-      self._file.write(json.dumps({'step': step, **scalars}) + '\n')
+      # JSON has no NaN and no infinity.
+      numbers = {k: v if math.isfinite(v) else None for k, v in scalars.items()}
+      self._file.write(json.dumps({'step': step, **numbers}) + '\n')
       for writer in self._writers:
         writer.write_scalars(step, scalars)
     if time.monotonic() - self._flushed >= self._flush_every_s:

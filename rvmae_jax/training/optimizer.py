@@ -58,8 +58,13 @@ def make_schedule(
     every_steps: exponential only.
 
   Raises:
-    ValueError: unknown name, or warm-up longer than the run.
+    ValueError: unknown name, warm-up as long as the run or longer, or a setting
+      that makes no sense.
   """
+  if warmup_steps < 0:
+    raise ValueError(
+      f'config.schedule.warmup_steps={warmup_steps} must not be negative.'
+    )
   if warmup_steps and warmup_steps >= total_steps:
     raise ValueError(
       f'config.schedule.warmup_steps={warmup_steps} leaves nothing of '
@@ -71,9 +76,18 @@ def make_schedule(
   elif name == 'cosine':
     main = optax.cosine_decay_schedule(peak, after, alpha=end_factor)
   elif name == 'step':
+    if boundaries and min(boundaries) < warmup_steps:
+      raise ValueError(
+        f'config.schedule.boundaries={tuple(boundaries)} begin within '
+        f'warmup_steps={warmup_steps}; use later ones.'
+      )
     scales = {boundary - warmup_steps: factor for boundary in boundaries}
     main = optax.piecewise_constant_schedule(peak, scales)
   elif name == 'exponential':
+    if every_steps < 1:
+      raise ValueError(
+        f'config.schedule.every_steps={every_steps} must be at least 1.'
+      )
     main = optax.exponential_decay(peak, every_steps, factor)
   else:
     raise ValueError(
@@ -169,10 +183,12 @@ def make_optimizer(
     raise ValueError(
       f'Unknown optimizer {name!r}. {near_names(name, OPTIMIZERS)}'
     )
+  before = [scale_by_layer(frozen=frozen)] if frozen else []
   if clip_norm:
-    parts.insert(0, optax.clip_by_global_norm(clip_norm))
-  if frozen:
-    parts.insert(0, scale_by_layer(frozen=frozen))
+    before.append(optax.clip_by_global_norm(clip_norm))
+  # There even if empty: a checkpoint names the optimizer's state by its place
+  # in the chain, and a run may go on with other settings.
+  parts.insert(0, optax.chain(*before, optax.identity()))
   if frozen or layer_decay != 1:
     parts.append(scale_by_layer(layer_decay, frozen))
   if keep_zeros:

@@ -119,7 +119,8 @@ def accumulated_grads(
   """Loss, metrics and gradient of a batch, one microbatch after the other.
 
   Equal to the whole batch at once (up to rounding) as long as the loss is a
-  mean over rows; the memory for activations is that of one microbatch.
+  mean over rows, or over those that metrics count as `num_counted`; the memory
+  for activations is that of one microbatch.
   """
   grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
   if num_steps == 1:
@@ -136,7 +137,11 @@ def accumulated_grads(
     index, microbatch = part
     rng_part = jax.random.fold_in(rng, index)
     (loss, metrics), grads = grad_fn(params, microbatch, rng_part)
-    return jax.tree.map(jnp.add, total, (loss, metrics, grads)), None
+    weight = metrics.get('num_counted', 1.0)
+    part = jax.tree.map(lambda leaf: weight * leaf, (loss, metrics, grads))
+    if 'num_counted' in metrics:
+      part[1]['num_counted'] = weight
+    return jax.tree.map(jnp.add, total, part), None
 
   parts = (jnp.arange(num_steps), jax.tree.map(split, batch))
   (loss_shape, metric_shapes), grad_shapes = jax.eval_shape(
@@ -146,5 +151,10 @@ def accumulated_grads(
     lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
     (loss_shape, metric_shapes, grad_shapes),
   )
-  total, _ = jax.lax.scan(add, zeros, parts)
-  return jax.tree.map(lambda leaf: leaf / num_steps, total)
+  (loss, metrics, grads), _ = jax.lax.scan(add, zeros, parts)
+  num_counted = metrics.pop('num_counted', None)
+  weight = num_steps if num_counted is None else jnp.maximum(num_counted, 1e-6)
+  means = jax.tree.map(lambda leaf: leaf / weight, (loss, metrics, grads))
+  if num_counted is not None:
+    means[1]['num_counted'] = num_counted
+  return means

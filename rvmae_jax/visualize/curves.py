@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,11 +16,15 @@ History = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
 def read_lines(path: epath.PathLike) -> Iterator[dict[str, float]]:
-  """The scalars of each line of a metrics.jsonl; one cut short is left out."""
+  """The scalars of each line of a metrics.jsonl; NaN where it has null.
+
+  A line that is cut short is left out.
+  """
   for line in epath.Path(path).read_text().splitlines():
     # It is cut short while the run is writing it.
     with contextlib.suppress(json.JSONDecodeError):
-      yield json.loads(line)
+      scalars = json.loads(line)
+      yield {k: math.nan if v is None else v for k, v in scalars.items()}
 
 
 def read_history(path: epath.PathLike) -> History:

@@ -6,14 +6,14 @@ import jax
 import numpy as np
 from etils import epath
 
-from rvmae_jax.visualize import can_draw, draw, save_figure
+from rvmae_jax.visualize import draw, save_figure
 from rvmae_jax.visualize.batch import draw_batch
 
 
 class TrainingPictures:
   """Draws the first batch, and how the same few clips are rebuilt.
 
-  Process 0 draws, and only where matplotlib is installed.
+  Process 0 draws, which needs matplotlib.
 
   Args:
     folder: where the pictures go.
@@ -36,8 +36,6 @@ class TrainingPictures:
     self._folder, self._every_steps = folder, every_steps
     self._token_size = {'patch_size': patch_size, 'tubelet_size': tubelet_size}
     self._reconstruction = reconstruction
-    if every_steps and not can_draw():
-      self._every_steps = 0
 
   def is_due(self, step: int) -> bool:
     """Whether reconstructions belong after this step."""
@@ -56,15 +54,19 @@ class TrainingPictures:
     figure = draw_batch(rows, **self._token_size)
     save_figure(figure, self._folder / f'batch_{step:07d}.png')
 
-  def draw_reconstructions(self, functions: Any, step: int) -> None:
-    """Rebuilds the clips on all processes and draws them on the first.
+  def rebuild(self, functions: Any) -> Any:
+    """Metrics and arrays of the evaluation; all processes take part.
 
     Args:
       functions: the network as evaluations see it.
-      step: names the folder.
     """
-    name, evaluation = self._reconstruction
-    metrics, arrays = evaluation.run(functions)
+    _, evaluation = self._reconstruction
+    return evaluation.run(functions)
+
+  def draw_reconstructions(self, rebuilt: Any, step: int) -> None:
+    """Draws what `rebuild` gave, in a folder named after the step."""
     if jax.process_index() == 0:
+      metrics, arrays = rebuilt
+      name, _ = self._reconstruction
       folder = self._folder / f'step_{step:07d}'
       draw(name, arrays, metrics, folder)

@@ -27,6 +27,14 @@ def test_top_5_is_told_from_10_classes_up():
   assert measure(np.eye(10), np.arange(10))['top5'] == 1
 
 
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_answers_that_are_no_numbers_are_refused(value):
+  broken = _PROBABILITIES.copy()
+  broken[1, 0] = value
+  with pytest.raises(ValueError, match=r'For 1 of 3 test videos .* checkpoint'):
+    measure(broken, _LABELS)
+
+
 def test_one_seed_has_no_deviation():
   assert over_seeds([{'top1': 0.5}]) == {'top1': 0.5}
   found = over_seeds([{'top1': 0.5}, {'top1': 0.7}])

@@ -253,3 +253,21 @@ def test_videos_left_out_are_not_drawn_from_or_refused():
 def test_clips_of_another_length_are_refused_before_heads_are_trained():
   with pytest.raises(ValueError, match=r'test clips need 2 .* have 4: set'):
     AttentiveProbeEval(train=_TRAIN, test=_TEST.replace(clip=_FOUR_FRAMES))
+
+
+@pytest.mark.parametrize(
+  'setting', [{'held_out': 0.0}, {'held_out': 1.0}, {'num_epochs': 0}]
+)
+def test_impossible_settings_are_refused(setting):
+  [(name, value)] = setting.items()
+  with pytest.raises(ValueError, match=f'{name}={value} must be'):
+    AttentiveProbeEval(train=_TRAIN, test=_TEST, **setting)
+
+
+def test_only_labelled_videos_are_learned_from(monkeypatch):
+  labels = np.arange(96) % 3 - 1  # A third has none.
+  kept = np.argwhere(labels >= 0)
+  places = np.insert(kept, 0, 0, axis=1)
+  monkeypatch.setattr(Videos, 'labelled_places', lambda self: places)
+  rows = EncodedRows(None, _TRAIN)
+  assert (rows.num_videos, rows.num_steps(2)) == (64, 12)

@@ -136,6 +136,8 @@ def test_a_single_video_on_a_mesh():
     ({'chunk': 0}, 'chunk=0'),
     ({'window': 0}, 'window=0'),
     ({'reset_every': -1}, 'reset_every=-1'),
+    ({'warm_up': -1}, 'warm_up=-1'),
+    ({'warm_up': 8, 'reset_every': 1}, 'warm_up=8 fills a state'),
   ],
 )
 def test_impossible_settings_are_refused(settings, message):
@@ -169,6 +171,15 @@ def test_a_warm_up_fills_the_state_and_gives_no_features(warm_up):
   found = np.concatenate(list(encoder(frames)))
   expected = warm_up + np.array([1, 11, 111])
   np.testing.assert_array_equal(found[:, 0, 0], expected)
+
+
+@pytest.mark.parametrize('chunk', [1, 2, 3, 8])
+def test_a_warm_up_does_not_count_towards_a_reset(chunk):
+  frames = [np.full((1, 1, 1), 1)] * 9
+  encoder = DenseEncoder(Sums(), chunk=chunk, warm_up=3, reset_every=4)
+  found = np.concatenate(list(encoder(frames)))
+  ages = found[:, 0, 0].tolist()
+  assert ages == [4, 5, 6, 7, 1, 2, 3, 4, 1]
 
 
 def test_what_videos_have_in_common_is_taken_away():

@@ -15,6 +15,14 @@ from rvmae_jax.evals.heads import (
 )
 
 
+def test_a_head_that_diverged_is_not_chosen():
+  labels = np.array([0, 1, 2])
+  lost = np.full((3, 4), np.nan)
+  # Right about one in three.
+  wrong = np.eye(4)[[0, 2, 3]]
+  assert most_accurate([(np.stack([lost, wrong]), labels)]) == (1, 1 / 3)
+
+
 def test_attention_without_keys_and_values_is_attention():
   """The same parameters in Flax's own attention give the same logits."""
   rng = np.random.default_rng(0)

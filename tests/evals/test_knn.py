@@ -29,6 +29,21 @@ def test_votes_weigh_by_similarity():
   np.testing.assert_allclose(votes, expected / expected.sum(), rtol=1e-6)
 
 
+def test_votes_do_not_underflow_at_a_low_temperature():
+  train = np.array([[1.0, 0], [0, 1]], np.float32)
+  test = np.array([[-1.0, -2]], np.float32)
+  # The first is nearer, and both are far: cosines of -0.45 and -0.89.
+  votes = _answers(train, [0, 1], test, k=2, temperature=1e-3)
+  assert votes.tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize('setting', [{'k': 0}, {'temperature': 0.0}])
+def test_impossible_settings_are_refused(setting):
+  [(name, value)] = setting.items()
+  with pytest.raises(ValueError, match=f'{name}={value}'):
+    KnnEval(train=_VIDEOS, test=_VIDEOS, **setting)
+
+
 def test_k_may_exceed_the_training_set():
   train = np.eye(2)
   assert _answers(train, [0, 1], train, k=20).argmax(1).tolist() == [0, 1]

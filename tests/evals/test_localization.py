@@ -143,6 +143,16 @@ def test_no_head_learns_from_the_fold_that_it_is_asked_about(
     LocalizationEval(train={'subset': 'x'}, num_folds=2, **settings)
 
 
+def test_no_video_may_be_learned_from_and_asked_about(dataset):
+  settings = {'videos': _VIDEOS, 'dataset': dataset, 'encoders': ('trained',)}
+  same = {'subset': 'test'}
+  evaluation = LocalizationEval(train=same, test=same, **settings)
+  with pytest.raises(ValueError, match='files are in train and in test'):
+    evaluation.run(Colour())
+  with pytest.raises(ValueError, match='num_folds=1 leaves no videos'):
+    LocalizationEval(test=same, num_folds=1, **settings)
+
+
 def test_a_setting_of_the_head_is_checked_before_anything_is_read(dataset):
   with pytest.raises(ValueError, match=r"head 'num_step'.*'num_steps'"):
     LocalizationEval(videos=_VIDEOS, dataset=dataset, head={'num_step': 10})

@@ -47,6 +47,12 @@ def test_short_segments_have_a_step_and_ambiguous_ones_none():
   assert targets['counts'].tolist() == [1, 1, 1, 0, 0]
 
 
+def test_a_segment_between_the_middles_of_steps_is_no_background():
+  targets = step_targets(_truth([[1.6, 1.9], [4.9, 5]], [0, 0]), 5, 1)
+  assert not targets['found'].any()
+  assert targets['counts'].tolist() == [1, 0, 1, 1, 0]
+
+
 def test_no_segments_at_all():
   targets = step_targets(_truth([], []), 3, 2)
   assert targets['counts'].all() and not targets['found'].any()

@@ -119,6 +119,21 @@ def test_other_classes_are_refused_before_the_first_step(
     check_ready(evaluations, own, 3)
 
 
+@pytest.mark.parametrize('name', _PAIRS)
+def test_nobody_is_asked_about_what_was_learned_from(name, tmp_path):
+  own = _list(tmp_path, 'all', 'jump', 'run', 'walk')
+  more = _list(tmp_path, 'more', 'jump', 'run', 'walk')
+  evaluations = _asked(
+    name,
+    train={'sources': {'a': {**own, 'weight': 2.0}, 'b': more}},
+    test={'sources': {'c': own}},
+  )
+  with pytest.raises(
+    ValueError, match=r'evals\.x would .* test\.sources\.c is'
+  ):
+    check_ready(evaluations)
+
+
 def _asked(name, **entry):
   clips = {
     'clip': {'name': 'uniform', 'num_frames': 8},

@@ -29,6 +29,16 @@ def test_columns_are_joined_by_source_and_record(videos):
   assert columns['source'].tolist() == ['own', 'noise', 'own', 'own']
 
 
+def test_the_source_is_the_alias_whatever_a_list_says(tmp_path):
+  (tmp_path / 'a.mp4').touch()
+  path = tmp_path / 'list.csv'
+  path.write_text('path,source\na.mp4,camera 7\n')
+  listing = {'name': 'listing', 'path': str(path), 'split': 'all'}
+  videos = Videos(sources={'own': listing}, patch_size=8, batch_size=2)
+  columns = read_columns(videos, np.array([[0, 0]]), ('source',))
+  assert columns['source'].tolist() == ['own']
+
+
 def test_an_unknown_column_is_answered_with_near_ones(videos):
   with pytest.raises(ValueError, match=r"'groop'.*Did you mean 'group'"):
     read_columns(videos, np.array([[1, 0]]), ('groop',))

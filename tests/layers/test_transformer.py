@@ -91,6 +91,12 @@ def test_unstack_is_the_inverse():
   jax.tree.map(np.testing.assert_array_equal, params, again)
 
 
+def test_blocks_are_stacked_by_number():
+  params = {f'block_{i:02d}': {'kernel': np.full(1, i)} for i in range(102)}
+  stacked = stack_blocks(params)['block']['kernel']
+  assert stacked[:, 0].tolist() == list(range(102))
+
+
 def test_drop_path_leaves_out_whole_rows_and_keeps_the_mean():
   added = jnp.ones((4000, 3, 2))
   out = DropPath().apply({}, added, 0.2, rngs={'dropout': jax.random.key(0)})

@@ -36,7 +36,7 @@ def test_unknown_depth_has_no_gradient():
   np.testing.assert_allclose(gradient(jnp.array([[3.0, 7.0]])), [[4.0, 0.0]])
 
 
-def terms(distances, visible, known=None, certain=0.0):
+def terms(distances, visible, certain=0.0):
   """Losses of one point that is so many pixels off in each frame."""
   distances = np.array(distances, np.float32)
   true = np.full((1, 1, len(distances), 2), 0.5, np.float32)
@@ -51,7 +51,6 @@ def terms(distances, visible, known=None, certain=0.0):
     logits + certain,
     true,
     visible,
-    None if known is None else np.array([[known]]),
   )
 
 
@@ -69,13 +68,13 @@ def test_certain_means_within_six_pixels():
     np.testing.assert_allclose(loss, [want], rtol=1e-5)
 
 
-def test_visible_counts_in_all_frames_that_are_known():
+def test_visible_counts_in_all_frames_and_distances_where_visible():
   both = terms([0, 0], [True, False])['visible']
   np.testing.assert_allclose(both, [np.log(2)], rtol=1e-6)
-  none = terms([0, 0], [True, False], known=[False, False])
-  assert {name: float(loss[0]) for name, loss in none.items()} == {
+  hidden = terms([0, 0], [False, False])
+  np.testing.assert_allclose(hidden.pop('visible'), [np.log(2)], rtol=1e-6)
+  assert {name: float(loss[0]) for name, loss in hidden.items()} == {
     'huber': 0,
-    'visible': 0,
     'certain': 0,
   }
 

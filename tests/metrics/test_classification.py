@@ -23,6 +23,11 @@ def test_constant_scores_give_chance():
   assert top_k_accuracy(np.zeros((8, 4)), np.arange(8) % 4) == 0.25
 
 
+def test_a_row_without_numbers_is_wrong():
+  scores = np.array([[np.nan, np.nan], [np.nan, 0.5], [0.2, 0.8]])
+  assert top_k_accuracy(scores, np.array([0, 1, 1])) == pytest.approx(1 / 3)
+
+
 def test_chance_is_the_most_frequent_class():
   assert chance_accuracy(np.array([3, 3, 3, 1])) == 0.75
 

@@ -113,14 +113,6 @@ def test_a_distance_must_be_less_than_the_threshold():
   assert scores['pts_within_4'] == 0 and scores['pts_within_8'] == 1
 
 
-def test_frames_without_truth_do_not_count():
-  track = [0, 0, 0, 99], [1, 1, 1, 1], [1, 1, 1, 0]
-  known = np.array([[True, True, True, False]])
-  assert scores_of(*track)['OA'] == 0.5
-  assert scores_of(*track, known=known)['AJ'] == 1
-  assert scores_of(*track, known=known)['OA'] == 1
-
-
 def test_a_share_of_nothing_is_no_number():
   scores = scores_of([0, 0], [1, 1], [1, 1])
   assert all(math.isnan(score) for score in scores.values())

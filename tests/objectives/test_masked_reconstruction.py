@@ -167,11 +167,11 @@ def clip_model(params, batch, **_):
   """Predicts black hidden patches; two features tell the mean of a frame."""
   del params
   video = batch['video'] / 255
-  mean = video.mean((2, 3, 4))[:, :, None]
+  mean = jnp.repeat(video.mean((2, 3, 4))[:, :, None], 2, axis=2)
   return {
     'pred': jnp.zeros((*batch['ids_mask'].shape, 3)),
     'pred_ids': batch['ids_mask'],
-    'features': jnp.stack([mean, 1 - mean], axis=-1),  # [B, T, 1, 2]
+    'features': jnp.stack([mean, 1 - mean], axis=-1),  # [B, T, 2, 2]
   }
 
 
@@ -206,6 +206,24 @@ def test_all_families_add_up_by_hand(clips):
   assert metrics['perceptual'] == pytest.approx(1 / 2, abs=1e-6)
   want = 3 / 4 + 10 / 4 + 100 / 2
   assert loss == pytest.approx(want, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+  'shape',
+  [
+    (2, 4, 2),  # Of all times together.
+    (2, 2, 1, 2),  # Of the visible places, others at each time.
+    (2, 3, 2, 2),  # Of clusters.
+  ],
+)
+def test_temporal_losses_compare_nothing_but_whole_frames(clips, shape):
+  objective = MaskedReconstruction({'temporal_l1': 1.0}, patch_size=1)
+
+  def model(*args, **settings):
+    return {**clip_model(*args, **settings), 'features': jnp.zeros(shape)}
+
+  with pytest.raises(ValueError, match='all 2 places in each of 2 time slots'):
+    objective(model, None, clips, rng=jax.random.key(0), train=True)
 
 
 def test_views_of_a_video_are_told_from_others(clips):

@@ -41,6 +41,7 @@ def test_clips_without_a_label_count_for_nothing():
   both, metrics = run([[1.0, 2.0], [9.0, -9.0]], [1, -1])
   assert both == pytest.approx(float(with_label), rel=1e-6)
   assert metrics['accuracy'] == 1.0
+  assert metrics['num_counted'] == 1
 
 
 def test_smoothing_by_hand():

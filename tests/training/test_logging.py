@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import pathlib
 import sys
 import time
@@ -13,6 +14,7 @@ from etils import epath
 
 from rvmae_jax.training import logging
 from rvmae_jax.training.logging import MetricWriter, Progress
+from rvmae_jax.visualize.curves import read_lines
 
 
 def _steps(workdir):
@@ -32,6 +34,17 @@ def test_resumed_file_has_each_step_once(tmp_path):
   writer.write(3, {'loss': 0.5})
   writer.close()
   assert _steps(tmp_path) == [1, 2, 3]
+
+
+def test_what_is_not_finite_is_null_and_read_as_nan(tmp_path):
+  writer = MetricWriter(tmp_path, clu=())
+  writer.write(1, {'loss': jnp.nan, 'grad_norm': jnp.inf, 'lr': 0.5})
+  writer.close()
+  path = tmp_path / 'metrics.jsonl'
+  line = '{"step": 1, "loss": null, "grad_norm": null, "lr": 0.5}\n'
+  assert path.read_text() == line
+  [scalars] = read_lines(path)
+  assert math.isnan(scalars['loss']) and scalars['lr'] == 0.5
 
 
 @pytest.mark.skipif(

@@ -1,5 +1,6 @@
 """Schedule values and optimizer steps, worked by hand."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -55,6 +56,36 @@ def test_unknown_names_are_answered_with_near_ones():
 def test_warmup_longer_than_the_run_is_refused():
   with pytest.raises(ValueError, match=r'warmup_steps=10 .*total_steps=10'):
     optimizer.make_schedule(1.0, 10, warmup_steps=10)
+
+
+@pytest.mark.parametrize(
+  ('settings', 'message'),
+  [
+    ({'warmup_steps': -5}, 'warmup_steps=-5 must not'),
+    (
+      {'name': 'step', 'warmup_steps': 20, 'boundaries': (10, 50)},
+      r'boundaries=\(10, 50\) begin within warmup_steps=20',
+    ),
+    ({'name': 'exponential', 'every_steps': 0}, 'every_steps=0 must be'),
+  ],
+)
+def test_senseless_schedules_are_refused(settings, message):
+  with pytest.raises(ValueError, match=message):
+    optimizer.make_schedule(1.0, 100, **settings)
+
+
+def test_a_run_may_go_on_with_other_settings():
+  """Checkpoints know an optimizer's state by its place."""
+  params = {'encoder': {'kernel': jnp.ones(2)}, 'decoder': jnp.ones(1)}
+  states = [
+    optimizer.make_optimizer(lambda _: 1.0, **settings).init(params)
+    for settings in ({}, {'clip_norm': 1.0}, {'frozen': ('encoder',)})
+  ]
+  places = [
+    [p for p, _ in jax.tree_util.tree_leaves_with_path(state)]
+    for state in states
+  ]
+  assert places[0] == places[1] == places[2]
 
 
 def test_ema_decay_rises_to_one():
@@ -116,7 +147,7 @@ def test_a_first_moment_in_bfloat16_takes_half_its_memory():
   updates, state = tx.update(
     {'kernel': jnp.full(1, 2 / 3)}, tx.init(params), params
   )
-  adam = state[0][0]
+  adam = state[1][0]
   assert adam.mu['kernel'].dtype == jnp.bfloat16
   assert float(adam.mu['kernel'][0]) == 0.333984375
   assert adam.nu['kernel'].dtype == jnp.float32

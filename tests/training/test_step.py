@@ -18,6 +18,30 @@ from rvmae_jax.training.step import (
 from tests.training import stand_in
 
 
+def test_parts_of_a_batch_weigh_by_the_rows_that_count():
+  """Two of four rows have a label; both are in the first part."""
+
+  def loss_fn(params, batch, rng):
+    del rng
+    counts = jnp.float32(batch['label'] >= 0)
+    errors = counts * jnp.square(params - batch['x'])
+    loss = errors.sum() / jnp.maximum(counts.sum(), 1e-6)
+    return loss, {'loss': loss, 'num_counted': counts.sum()}
+
+  batch = {
+    # Rows of a part are num_steps apart.
+    'label': jnp.array([0, -1, 2, -1]),
+    'x': jnp.array([1.0, 50.0, 3.0, 70.0]),
+  }
+  for num_steps in (1, 2):
+    loss, metrics, grads = accumulated_grads(
+      loss_fn, jnp.float32(0), batch, jax.random.key(0), num_steps
+    )
+    # (1 + 9) / 2 and -2 (1 + 3) / 2.
+    assert (float(loss), float(grads)) == (5, -4)
+    assert metrics == {'loss': 5, 'num_counted': 2}
+
+
 def test_accumulated_gradient_equals_that_of_the_whole_batch():
   params = stand_in.init_params(jax.random.key(0))
   batch = next(stand_in.batches(1))

@@ -149,8 +149,8 @@ class Blur(RandomChange):
     super().__post_init__()
     if not 0 <= self.sigma[0] <= self.sigma[1]:
       raise ValueError(
-        f'blur: sigma={tuple(self.sigma)} must be two positive numbers, the '
-        'larger last.'
+        f'blur: sigma={tuple(self.sigma)} must be two numbers of 0 or more, '
+        'the larger last.'
       )
 
   def change(self, frames, rng):

@@ -202,9 +202,9 @@ def render_split(
     raise ValueError(f'Unknown split {split!r}. Known: {", ".join(SPLITS)}.')
   folder = config.folder(cache_dir) / split
   folder.mkdir(parents=True, exist_ok=True)
-  write_whole(
-    folder.parent / 'config.json', _json_bytes(dataclasses.asdict(config))
-  )
+  about = folder.parent / 'config.json'
+  if not about.exists():  # A cache that is complete may be read-only.
+    write_whole(about, _json_bytes(dataclasses.asdict(config)))
   paths = [folder / f'{i:05d}.mp4' for i in range(num_videos)]
   missing = _missing(paths)
   num_workers = num_workers or os.cpu_count() or 1

@@ -71,6 +71,14 @@ def test_interrupted_and_extended_equals_rendered_at_once(tmp_path):
   assert paths[0].stat().st_mtime_ns == kept
 
 
+def test_a_complete_cache_is_only_read(tmp_path):
+  paths = dataset.render_split(TINY, 'train', 2, tmp_path)
+  files = [path for path in tmp_path.rglob('*') if path.is_file()]
+  written = {path: path.stat().st_mtime_ns for path in files}
+  assert dataset.render_split(TINY, 'train', 2, tmp_path) == paths
+  assert {path: path.stat().st_mtime_ns for path in files} == written
+
+
 def test_processes_render_what_one_renders(tmp_path):
   one = dataset.render_split(TINY, 'train', 70, tmp_path / 'a', num_workers=1)
   two = dataset.render_split(TINY, 'train', 70, tmp_path / 'b', num_workers=2)

@@ -59,6 +59,43 @@ def test_what_does_not_fit_into_memory_is_refused(monkeypatch):
     read()
 
 
+class Several:
+  """Videos of a frame each, of which some have no truth."""
+
+  def __init__(self, *known):
+    self._known = known
+
+  def __len__(self):
+    return len(self._known)
+
+  def __getitem__(self, index):
+    frames = np.zeros((FRAMES, SIZE, SIZE, 3), np.uint8)
+    record = {'path': str(index), 'label': -1, 'frames': frames}
+    depth = list(np.float32(frames[..., 0] + self._known[index]))
+    return DepthVideo(str(index), record, depth)
+
+
+def test_a_video_of_which_nothing_is_known_is_left_out(monkeypatch):
+  asked = evaluation('depth')
+  truth = type(asked).truth
+  monkeypatch.setattr(
+    type(asked),
+    'truth',
+    lambda self, video, frames: (
+      truth(self, video, frames) if video.maps[0].any() else None
+    ),
+  )
+  clips = asked._read('test', Several(0, 1, 0, 1), np.arange(4))
+  assert [clip.place[1] for clip in clips] == ['1', '3']
+
+
+def test_room_is_asked_for_where_videos_have_several_clips(monkeypatch):
+  monkeypatch.setattr(memory, 'free_memory', lambda: 1e3)
+  asked = evaluation('depth', num_clips=2)
+  with pytest.raises(ValueError, match=r'test clips would take .* max_videos'):
+    asked._read('test', asked._chosen(asked.test)[0], np.arange(2))
+
+
 def test_what_was_trained_on_is_found_among_the_videos_asked_about():
   files = evaluation('depth', max_videos=2).test_files()
   assert files == ['test/0', 'test/3']
