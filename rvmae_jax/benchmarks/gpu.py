@@ -25,6 +25,7 @@ from absl import app, flags
 from rvmae_jax.benchmarks.measurement import format_table, measure
 from rvmae_jax.benchmarks.suite import gpu_suite, quick_suite
 from rvmae_jax.commands import run_command
+from rvmae_jax.data.writing import write_whole
 
 # Figure -> title; all others stay in the files.
 _COLUMNS = {
@@ -90,7 +91,9 @@ def main(args: flags.FlagValues) -> None:
       print(f'  failed: {found[name]["failed"]}', flush=True)
   print()
   print('\n\n'.join(format_result(*item) for item in found.items()))
-  (folder / 'all.json').write_text(json.dumps(found, indent=1))
+  path = folder / 'all.json'
+  kept = json.loads(path.read_text()) if path.exists() else {}
+  write_whole(path, json.dumps(kept | found, indent=1))
 
 
 if __name__ == '__main__':

@@ -51,6 +51,7 @@ class TorchBenchmark:
     self._torch = torch
     self._config = config
     self._device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    held_before = self._held_bytes()
     batch_size = config.batch_size
     num_frames = config.data.clip.num_frames
     size = tuple(config.data.crop.size)
@@ -73,17 +74,25 @@ class TorchBenchmark:
     self._step()
     self.compile_s = time.perf_counter() - start
     self.step_s: list[float] = []
+    self._held = self._held_bytes() - held_before
+    self._peak = 0
 
   def run_round(self, seconds: float) -> None:
     """Runs steps for about `seconds` after one that is not counted."""
+    held_by_others = self._held_bytes() - self._held
+    if self._device == 'cuda':
+      self._torch.cuda.reset_peak_memory_stats()
     self.step_s.append(seconds_of(self._step, seconds))
+    if self._device == 'cuda':
+      peak = self._torch.cuda.max_memory_allocated() - held_by_others
+      self._peak = max(self._peak, peak)
 
   def result(self) -> dict[str, Any]:
     """Figures as `StepBenchmark.result` names them, but for MFU."""
     return {
       **speed(self.step_s, self._config.batch_size),
       'compile_s': self.compile_s,
-      'gib': self._peak_gib(),
+      'gib': self._peak / 2**30 if self._device == 'cuda' else None,
     }
 
   def _step(self) -> None:
@@ -98,10 +107,11 @@ class TorchBenchmark:
     if self._device == 'cuda':
       torch.cuda.synchronize()
 
-  def _peak_gib(self) -> float | None:
+  def _held_bytes(self) -> int:
+    """Of arrays on the GPU, those of other networks included."""
     if self._device == 'cpu':
-      return None
-    return self._torch.cuda.max_memory_allocated() / 2**30
+      return 0
+    return self._torch.cuda.memory_allocated()
 
 
 def benchmark_hugging_face(

@@ -71,7 +71,7 @@ def measure(
 
   Its result goes to `<name>.json`, what else it prints to `<name>.log`. One
   that failed or took too long is tried again next time; so is one whose command
-  has changed.
+  or environment has changed.
 
   Args:
     measurement: what to run.
@@ -79,13 +79,17 @@ def measure(
     left_s: seconds after which it is killed at the latest.
 
   Returns:
-    `result`, `command`, and `seconds` that it took; or `failed`: why.
+    `result`, `command`, `environment`, and `seconds` that it took; or `failed`:
+    why.
   """
   path = folder / f'{measurement.name}.json'
-  command = list(measurement.command)
+  asked = {
+    'command': list(measurement.command),
+    'environment': dict(measurement.environment),
+  }
   if path.exists():
     found = json.loads(path.read_text())
-    if found['command'] == command:
+    if asked.items() <= found.items():
       return found
   log_path = folder / f'{measurement.name}.log'
   start = time.monotonic()
@@ -108,13 +112,14 @@ def measure(
       if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    log.write(printed)
+  errors = log_path.read_text()
+  log_path.write_text(errors + printed)
   lines = printed.strip().splitlines()
   if process.returncode:
-    told = log_path.read_text().strip().splitlines() or ['nothing was printed']
+    told = errors.strip().splitlines() or lines or ['nothing was printed']
     return {'failed': f'exit code {process.returncode}: {told[-1]}'}
   found = {
-    'command': command,
+    **asked,
     'seconds': time.monotonic() - start,
     'result': _parsed(lines[-1] if lines else ''),
   }

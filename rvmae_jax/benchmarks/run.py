@@ -24,7 +24,7 @@ from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag
 from rvmae_jax.data.encoding import Encoding
 from rvmae_jax.data.sources.moving_sprites import MovingSprites
-from rvmae_jax.tools.inputs import HELP, open_source
+from rvmae_jax.tools.inputs import open_source
 from rvmae_jax.tools.prepare import prepare
 from rvmae_jax.train import train
 from rvmae_jax.training.logging import show_own_lines
@@ -49,7 +49,7 @@ def benchmark_run(
       thrown away.
     num_steps: of training.
     num_sprites: videos of moving sprites, as large as the config's crops.
-    videos: others besides; '' means none.
+    videos: a folder or a list of others besides; '' means none.
 
   Returns:
     Those of `data_wait_share`, `clips_per_s`, `mfu` and `loss` (the last one)
@@ -65,10 +65,22 @@ def benchmark_run(
     cache_dir=str(folder / 'sprites'),
   )
   records = [*sprites, *(open_source(videos) if videos else ())]
+  if lost := [r['path'] for r in records if not os.path.exists(r['path'])]:
+    raise ValueError(
+      f'--videos={videos} has {lost[0]!r}, which is no file: give a folder or '
+      'a list of files.'
+    )
   listing = folder / 'videos.jsonl'
   listing.write_text(
     ''.join(
-      json.dumps({'path': os.path.abspath(r['path']), 'split': 'train'}) + '\n'
+      json.dumps(
+        {
+          'path': os.path.abspath(r['path']),
+          'split': 'train',
+          **{key: r[key] for key in ('start_s', 'end_s') if key in r},
+        }
+      )
+      + '\n'
       for r in records
     )
   )
@@ -124,7 +136,7 @@ if __name__ == '__main__':
   define_config_flag()
   flags.DEFINE_string('workdir', None, 'Folder for videos, shards and the run.')
   flags.mark_flag_as_required('workdir')
-  flags.DEFINE_string('videos', '', HELP)
+  flags.DEFINE_string('videos', '', 'A folder or a list (.csv, .json, .jsonl).')
   flags.DEFINE_integer('sprites', 256, 'Number of videos of moving sprites.')
   flags.DEFINE_integer('steps', 200, 'Training steps.')
   run_command(main)

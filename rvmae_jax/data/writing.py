@@ -42,3 +42,13 @@ def write_whole(path: pathlib.Path | epath.Path, content: bytes | str) -> None:
   content = content.encode() if isinstance(content, str) else content
   with whole_file(path) as partial:
     partial.write_bytes(content)
+
+
+def make_folder_of(path: str) -> None:
+  """Makes the folder of a file that is written later, after long work.
+
+  Args:
+    path: of the file; '' is none.
+  """
+  if path:
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)

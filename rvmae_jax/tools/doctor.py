@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from rvmae_jax.commands import at_least, command_line, explains_errors
-from rvmae_jax.data.writing import write_whole
+from rvmae_jax.data.writing import make_folder_of, write_whole
 from rvmae_jax.tools.checks import checkpoints as checkpoint_checks
 from rvmae_jax.tools.checks import leakage
 from rvmae_jax.tools.checks import videos as video_checks
@@ -55,6 +55,7 @@ def _add_videos(commands) -> None:
 
 
 def _videos(arguments) -> int:
+  make_folder_of(arguments.json)
   report = video_checks.check_videos(
     arguments.folder,
     listing=arguments.listing,

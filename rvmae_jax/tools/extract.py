@@ -112,6 +112,9 @@ def _fill(
     for shard, start in list(zip(shards, starts))[process_id::num_processes]
     if not shard.with_suffix('.json').exists()
   ]
+  for shard, _ in mine:  # Of runs that were killed.
+    for leftover in folder.glob(f'.part-*-{shard.name}.*'):
+      leftover.unlink(missing_ok=True)
   num_todo = sum(len(places) for _, places in mine)
   print(f'{len(source)} videos in {len(shards)} shards; {len(mine)} to do here')
   began, num_done = time.monotonic(), 0
@@ -236,7 +239,11 @@ def _parser() -> argparse.ArgumentParser:
     help='use the moving average of the parameters',
   )
   add('--input', default='', help=inputs.HELP)
-  add('--split', default='', help='split of the videos; default: all of them')
+  add(
+    '--split',
+    default='',
+    help=f'{inputs.SPLIT_HELP}; without --input, that of the run',
+  )
   add('--output', required=True, help='folder to write to')
   add('--format', choices=files.SUFFIXES, default='arrayrecord')
   add('--dtype', choices=('float32', 'float16'), default='float32')

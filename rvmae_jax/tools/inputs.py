@@ -13,6 +13,11 @@ HELP = (
   "settings, such as 'ucf101:path=DIR,fold=2' or 'tfds:dataset=ucf101'"
 )
 
+SPLIT_HELP = (
+  'split of them; default: all of a folder or list, train of shards and '
+  'datasets'
+)
+
 
 def source_config(text: str, split: str = '') -> dict:
   """The config of the source that a text on the command line means.

@@ -83,7 +83,9 @@ def write_card(
       f'No config.json in {workdir}; --workdir must be that of a training run.'
     )
   texts = {k: Markdown(v) for k, v in (texts or {}).items() if v}
-  config = config_utils.from_json((workdir / 'config.json').read_text())
+  path = workdir / 'config.json'
+  with files.naming(path, 'is not the config of a run', remedy=''):
+    config = config_utils.from_json(path.read_text())
   if evaluations is None:
     found = workdir / EVALUATION
     evaluations = [found] if (found / METRICS).exists() else []

@@ -17,7 +17,7 @@ import sys
 import textwrap
 
 import numpy as np
-from absl import flags
+from absl import app, flags
 
 from rvmae_jax import weights
 from rvmae_jax.commands import run_command
@@ -203,6 +203,8 @@ def _write(path: pathlib.Path, figure) -> None:
 def main(args: flags.FlagValues) -> None:
   """Runs the command."""
   docs = pathlib.Path(args.docs)
+  if args.check and args.checkpoint:
+    raise app.UsageError('--check writes nothing; leave out --checkpoint.')
   if args.checkpoint:
     draw_figures(pathlib.Path(args.checkpoint), docs / 'figures')
   stale = update_recipes(

@@ -36,7 +36,7 @@ from ml_collections import ConfigDict
 
 from rvmae_jax.commands import explains_errors, run_command
 from rvmae_jax.config_utils import define_config_flag
-from rvmae_jax.data.writing import write_whole
+from rvmae_jax.data.writing import make_folder_of, write_whole
 from rvmae_jax.tools.planning import ahead_of_time
 from rvmae_jax.tools.planning.attempts import Plan
 from rvmae_jax.tools.planning.bounds import run_days
@@ -68,6 +68,7 @@ def main(args: flags.FlagValues) -> int:
       '--json and --operations are for a plan, and --against makes none; leave '
       'them out.'
     )
+  make_folder_of(args.json)
   chips = ahead_of_time.describe_slice(args.topology)
   if args.against:
     variants = compare_variants(config, args.against, chips)

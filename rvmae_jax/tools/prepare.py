@@ -253,7 +253,7 @@ def prepare(
   with FolderLock(folder, 'prepare'):
     check_settings(folder / 'settings.json', settings)
     for leftover in folder.glob('.part-*'):
-      leftover.unlink()
+      leftover.unlink(missing_ok=True)  # It may be the lock's own.
     return _fill(folder, input_path, shards, settings, workers, beam_arguments)
 
 
@@ -276,9 +276,13 @@ def _fill(
     _run_local(todo, workers)
   manifest = _manifest(shards, settings)
   if len(manifest['skipped']) == settings['num_inputs']:
+    for shard in shards:  # So that the same command tries again.
+      shard.summary_path.unlink()
+    first = manifest['skipped'][0]
     raise ValueError(
       f'None of the {settings["num_inputs"]} videos in {input_path!r} can be '
-      f'read. The first: {manifest["skipped"][0]}.'
+      f'read. The first: {first["path"]}: {first["reason"]}. Mend them, or '
+      'give others; `rvmae doctor videos` tells more.'
     )
   write_whole(folder / MANIFEST, json.dumps(manifest, indent=1))
   return manifest

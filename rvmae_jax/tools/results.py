@@ -240,6 +240,8 @@ def main(args: flags.FlagValues) -> None:
       'Several --from need --column, if they are evaluations, or else --draw: '
       'figures of comparisons, to be drawn over their clips.'
     )
+  if args.check and measured:
+    raise app.UsageError('--check writes nothing; leave out --from and --name.')
   if bool(measured) != bool(args.name):
     raise app.UsageError('--from and --name belong together.')
   if args.add and (len(measured) != 1 or args.column):

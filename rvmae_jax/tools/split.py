@@ -94,8 +94,11 @@ def group_rows(
   """
   keys = [[row['path'] for row in rows]]
   for column in columns:
-    values = [row.get(column) or None for row in rows]
-    if not any(values):
+    # A group may be the number 0.
+    values = [
+      None if row.get(column, '') == '' else row[column] for row in rows
+    ]
+    if all(value is None for value in values):
       raise ValueError(
         f'No row has a value in column {column!r}; there are '
         f'{", ".join(rows[0])}.'
@@ -112,6 +115,12 @@ def group_rows(
   if hashes:
     keys.append(list(hashes))
   return merge_groups(*keys)
+
+
+def _label(value: Any) -> str:
+  """As text; '' for what training takes for no label, too."""
+  label = clean_label(value)
+  return '' if label in ('-1', 'nan') else label
 
 
 def _match(pattern: str, path: str) -> str:
@@ -134,7 +143,7 @@ def summarize(
   summary = {}
   for split in SPLITS:
     here = [i for i, found in enumerate(splits) if found == split]
-    labels = collections.Counter(clean_label(rows[i].get(label)) for i in here)
+    labels = collections.Counter(_label(rows[i].get(label)) for i in here)
     summary[split] = {
       'num_videos': len(here),
       'share': len(here) / len(rows),
@@ -208,6 +217,11 @@ def split_videos(arguments: argparse.Namespace) -> dict[str, Any]:
     raise ValueError(
       f'--output {arguments.output!r} must end in .csv, which it is written as.'
     )
+  if os.path.realpath(arguments.output) == os.path.realpath(arguments.input):
+    raise ValueError(
+      f'--output {arguments.output!r} is the list that is read; name another '
+      'file.'
+    )
   shares = _shares(arguments.shares)
   rows, root = read_videos(arguments.input, arguments.root)
   paths = sorted({row['path'] for row in rows})
@@ -231,7 +245,7 @@ def split_videos(arguments: argparse.Namespace) -> dict[str, Any]:
       f'No row has a column --label {label!r}; there are '
       f'{", ".join(rows[0])} (`class` and `target` are read as `label`).'
     )
-  labels = [clean_label(row.get(label)) for row in rows]
+  labels = [_label(row.get(label)) for row in rows]
   splits = assign_groups(
     labels, groups, shares, arguments.seed, arguments.allow_absent
   )

@@ -1,5 +1,6 @@
 """Measurements as processes: results stay, failures are told."""
 
+import dataclasses
 import json
 import re
 
@@ -33,10 +34,22 @@ def test_another_command_of_that_name_is_measured(tmp_path):
     assert found['result'] == number
 
 
+def test_another_environment_is_measured(tmp_path):
+  one = _measurement('import os; print(os.environ["VALUE"])')
+  other = dataclasses.replace(one, environment={'VALUE': '8'})
+  found = [measure(each, tmp_path)['result'] for each in (one, other)]
+  assert found == [7, 8]
+
+
 @pytest.mark.parametrize(
   ('program', 'limit_s', 'reason'),
   [
     ('raise ValueError("no such thing")', 30, 'exit code 1: .*no such thing'),
+    (
+      'print("done"); raise ValueError("no")',
+      30,
+      'exit code 1: ValueError: no',
+    ),
     ('import time; time.sleep(60)', 0.2, 'killed after 0 s'),
   ],
 )

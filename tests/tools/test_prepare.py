@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -333,6 +334,16 @@ def test_nothing_but_broken_videos_is_an_error(tmp_path):
   (tmp_path / 'in/a.mp4').touch()
   with pytest.raises(ValueError, match=r'None of the 1 videos.*file is empty'):
     _run(tmp_path / 'in', tmp_path / 'out')
+
+
+def test_a_video_that_was_mended_is_read_by_the_same_command(videos, tmp_path):
+  (tmp_path / 'in').mkdir()
+  (tmp_path / 'in/a.mp4').touch()
+  with pytest.raises(ValueError, match='None of the 1 videos'):
+    _run(tmp_path / 'in', tmp_path / 'out')
+  shutil.copy(next(videos.rglob('*.mp4')), tmp_path / 'in/a.mp4')
+  manifest = _run(tmp_path / 'in', tmp_path / 'out')
+  assert manifest['skipped'] == []
 
 
 def test_without_beam_the_runner_says_how_to_get_it(

@@ -72,6 +72,33 @@ def test_groups_come_from_file_names_too(labels):
   assert rows == _run(labels, '--group=signer')
 
 
+def test_a_group_may_be_the_number_0(tmp_path):
+  lines = []
+  for i in range(36):
+    (tmp_path / f'{i}.mp4').write_bytes(bytes([i]))
+    lines.append(json.dumps({'path': f'{i}.mp4', 'signer': i % 6}))
+  (tmp_path / 'list.jsonl').write_text('\n'.join(lines))
+  rows = _run(tmp_path / 'list.jsonl', '--group=signer')
+  assert len({(row['signer'], row['split']) for row in rows}) == 6
+
+
+def test_no_label_is_no_class(tmp_path):
+  lines = []
+  for i, label in enumerate([-1, *'aaabbb']):
+    (tmp_path / f'{i}.mp4').write_bytes(bytes([i]))
+    lines.append(json.dumps({'path': f'{i}.mp4', 'label': label}))
+  (tmp_path / 'list.jsonl').write_text('\n'.join(lines))
+  # One video cannot be in three splits: as a class it would be refused.
+  assert len(_run(tmp_path / 'list.jsonl')) == 7
+
+
+def test_the_list_that_is_read_stays(labels, capsys):
+  before = labels.read_bytes()
+  assert split.main([f'--input={labels}', f'--output={labels}']) == 2
+  assert 'is the list that is read' in capsys.readouterr().err
+  assert labels.read_bytes() == before
+
+
 def test_a_seed_repeats_itself(labels):
   first = _run(labels, '--group=signer')
   assert first == _run(labels, '--group=signer')

@@ -13,7 +13,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from rvmae_jax import files, parts, weights
-from rvmae_jax.data.writing import write_whole
+from rvmae_jax.data.writing import make_folder_of, write_whole
 from rvmae_jax.interop import (
   hugging_face,
   readout_released,
@@ -352,6 +352,7 @@ def add_command(commands: Any) -> None:
 
 
 def _run(arguments: Any) -> int:
+  make_folder_of(arguments.json)
   report = check_checkpoint(arguments.path)
   print(format_report(report))
   if arguments.json:

@@ -88,9 +88,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
   add = command.add_argument
   for side in ('train', 'test'):
     add(f'--{side}', required=True, metavar='VIDEOS', help=inputs.HELP)
-    add(
-      f'--{side}_split', default='', help='split of these videos; default: all'
-    )
+    add(f'--{side}_split', default='', help=inputs.SPLIT_HELP)
   add(
     '--workers',
     type=at_least(0),

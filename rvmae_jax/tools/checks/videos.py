@@ -135,7 +135,12 @@ def check_videos(
   problems = []
   if listing:
     listed = _listed_splits(listing, folder)
-    split_of.update({name: ' '.join(found) for name, found in listed.items()})
+    # A list without splits leaves those of the folders.
+    split_of |= {
+      name: ' '.join(found)
+      for name, found in listed.items()
+      if found or name not in split_of
+    }
     problems += [
       Problem('leakage', (name,), f'parts of it are in {" and ".join(found)}')
       for name, found in listed.items()
@@ -157,7 +162,13 @@ def check_videos(
     problems += found
     if signature is not None:
       signatures[video.path] = signature
-  problems += _find_duplicates(folder, split_of, names, signatures)
+  # Empty files are all alike, and yet not the same video.
+  comparable = [
+    video.path
+    for video in videos
+    if video.size_bytes and os.access(os.path.join(folder, video.path), os.R_OK)
+  ]
+  problems += _find_duplicates(folder, split_of, comparable, signatures)
   return FolderReport(videos, problems)
 
 

@@ -28,8 +28,8 @@ def make_rows(
   Args:
     results: (method, seed) -> `figures`, or `failure`, or None for a run that
       was not done yet.
-    sort_by: the figure whose mean falls from row to row; rows without it come
-      last.
+    sort_by: the figure whose mean falls from row to row; rows without it, or
+      where it is no number, come last.
 
   Returns:
     For each method `method`; `seeds` that are done; `mean`, `std` (of the
@@ -50,10 +50,7 @@ def make_rows(
         'method': method,
         'seeds': list(done),
         'mean': {k: statistics.fmean(v) for k, v in values.items()},
-        'std': {
-          k: statistics.stdev(v) if len(v) > 1 else None
-          for k, v in values.items()
-        },
+        'std': {k: _deviation(v) for k, v in values.items()},
         'values': values,
         'failures': {
           s: r['failure'] for s, r in of_method.items() if 'failure' in r
@@ -63,7 +60,20 @@ def make_rows(
         },
       }
     )
-  return sorted(rows, key=lambda row: -row['mean'].get(sort_by, -math.inf))
+
+  def from_the_top(row):
+    mean = row['mean'].get(sort_by, -math.inf)
+    return math.inf if math.isnan(mean) else -mean
+
+  return sorted(rows, key=from_the_top)
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+  """Of the sample; None for one value, NaN where one is not finite."""
+  if len(values) < 2:
+    return None
+  is_finite = all(map(math.isfinite, values))
+  return statistics.stdev(values) if is_finite else math.nan
 
 
 def format_markdown(

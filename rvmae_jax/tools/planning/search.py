@@ -151,10 +151,11 @@ class _Search:
 
     One attempt is not enough to give up on single rows.
     """
-    points = [(0, fixed), *((a.rows, a.peak_bytes) for a in attempts)]
-    (rows_0, bytes_0), (rows_1, bytes_1) = points[-2:]
-    if not bytes_1 or (rows == 1 and len(attempts) == 1):
+    # The compiler does not always say how much it was that did not fit.
+    known = [(a.rows, a.peak_bytes) for a in attempts if a.peak_bytes]
+    if not attempts[-1].peak_bytes or (rows == 1 and len(attempts) == 1):
       return False
+    (rows_0, bytes_0), (rows_1, bytes_1) = [(0, fixed), *known][-2:]
     slope = (bytes_1 - bytes_0) / (rows_1 - rows_0)
     return bytes_1 + slope * (rows - rows_1) > 1.1 * self.usable_bytes
 

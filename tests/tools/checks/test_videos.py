@@ -147,6 +147,29 @@ def test_copies_across_split_folders_are_leakage(tmp_path):
   assert 'test and train' in problem.reason
 
 
+def test_splits_of_folders_stay_where_a_list_has_none(tmp_path):
+  _write(tmp_path / 'train' / 'a.mp4')
+  (tmp_path / 'test').mkdir()
+  shutil.copy(tmp_path / 'train' / 'a.mp4', tmp_path / 'test' / 'b.mp4')
+  listing = tmp_path / 'labels.csv'
+  listing.write_text('path,label\ntrain/a.mp4,run\ntest/b.mp4,run\n')
+  report = video_checks.check_videos(str(tmp_path), str(listing))
+  assert _kinds(report) == {('leakage', ('test/b.mp4', 'train/a.mp4'))}
+
+
+def test_what_cannot_be_opened_is_no_copy_and_no_crash(tmp_path):
+  _write(tmp_path / 'train' / 'a.mp4')
+  for name in ('train/empty.mp4', 'test/empty.mp4'):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+  (tmp_path / 'train/gone.mp4').symlink_to(tmp_path / 'nowhere.mp4')
+  kinds = _kinds(video_checks.check_videos(str(tmp_path)))
+  assert kinds == {
+    ('unreadable', (name,))
+    for name in ('test/empty.mp4', 'train/empty.mp4', 'train/gone.mp4')
+  }
+
+
 def test_encoded_anew_across_splits_of_a_listing_is_leakage(tmp_path):
   _write(tmp_path / 'a.mp4')
   frames = dataset.make_video(CONFIG, 'train', 0).frames

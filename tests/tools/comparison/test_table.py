@@ -1,5 +1,9 @@
 """The table of a comparison."""
 
+import math
+
+import pytest
+
 from rvmae_jax.tools.comparison import table as compare_table
 
 
@@ -41,3 +45,21 @@ def test_a_run_that_may_have_collapsed_is_told():
   )
   text = compare_table.format_markdown(rows, (('a/top1', 'top'),))
   assert text.endswith('| seed 0: Steps 50 to 90: stuck. |\n')
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf])
+def test_a_figure_that_is_not_finite_ends_nothing(value):
+  def results(method, *accuracies):
+    return {
+      (method, seed): {'figures': {'a/top1': accuracy}}
+      for seed, accuracy in enumerate(accuracies)
+    }
+
+  runs = results('low', 0.1) | results('odd', value, 0.3)
+  runs |= results('top', 0.9) | results('half', 0.5)
+  rows = compare_table.make_rows(runs, sort_by='a/top1')
+  others = [row['method'] for row in rows if row['method'] != 'odd']
+  assert others == ['top', 'half', 'low']
+  [odd] = [row for row in rows if row['method'] == 'odd']
+  assert math.isnan(odd['std']['a/top1'])
+  compare_table.format_markdown(rows, (('a/top1', 'top'),))

@@ -242,6 +242,23 @@ def test_two_attempts_tell_that_fewer_clips_will_not_help(config):
   assert log[:3] == [(1, 1), (1, 2), (4, 1)]
 
 
+def test_an_attempt_of_unknown_size_tells_nothing(config):
+  """The compiler does not always say how much it was."""
+  chips, log = _slice(16 * _MIB), []
+
+  def compile_step(config, _):
+    log.append(config.accumulation_steps)
+    rows = config.batch_size // 8 // config.accumulation_steps
+    known = {8: 0, 4: 17}
+    if rows in known:
+      raise DoesNotFit('too much', known[rows] * _MIB)
+    return CompiledStep(_MIB, _MIB, [], 1.0)
+
+  plan = search.make_plan(config, chips, compile_step, tell=lambda _: None)
+  assert log == [1, 2, 4]
+  assert plan.chosen.changes == {'accumulation_steps': 4}
+
+
 def test_state_that_does_not_fit_is_sharded(config):
   plan, log = _plan(config, hbm_mib=14, mib_a_clip=0.1)
   assert plan.attempts[0].reason.startswith('parameters and optimizer')
