@@ -26,7 +26,8 @@ on one and 101 on two, a vanilla MAE's 74 and 76 (the second core was not idle).
 
 import ml_collections
 
-from rvmae_jax.config_utils import merged, named, parse_arg
+from rvmae_jax.config_utils import check_unused, merged, named, parse_arg
+from rvmae_jax.registry import check_known
 
 BUDGETS = {'clips': 9_600.0, 'flops': 5e12, 'seconds': 90.0}
 QUICK_BUDGETS = {'clips': 8_000.0, 'flops': 4e12, 'seconds': 60.0}
@@ -201,6 +202,9 @@ def get_config(arg=None):
     probe_every=0,
     quick=False,
   )
+  check_known('budget', BUDGETS, arg.budget)
+  if arg.quick:
+    check_unused(arg, 'quick, which chooses its own', 'methods')
   config = ml_collections.ConfigDict()
   known = {**METHODS, **ALTERED}
   names = arg.methods or '+'.join(METHODS)

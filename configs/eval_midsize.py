@@ -14,6 +14,7 @@ random weights 27, per-frame features 26, raw pixels 13. All else is in
 docs/results.md.
 """
 
+from rvmae_jax.config_utils import parse_arg
 from rvmae_jax.configs import (
   eval_label_propagation,
   eval_readouts,
@@ -24,7 +25,8 @@ from rvmae_jax.configs import (
 
 def get_config(arg=None):
   """The config; it takes no `arg`."""
-  config = eval_sprites.get_config(arg)
+  parse_arg(arg)
+  config = eval_sprites.get_config()
   for name in ('knn', 'linear_probe'):
     config.evals[name].data.clip.num_frames = rvm_midsize.LOOK['num_frames']
   config.evals.reconstruction.gaps = (1, 2, 4, 8)

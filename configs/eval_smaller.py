@@ -7,12 +7,14 @@ A linear probe for 12 motions, and masks propagated by similarity of features.
 Cost: 2 minutes for each network on one CPU core.
 """
 
+from rvmae_jax.config_utils import parse_arg
 from rvmae_jax.configs import eval_label_propagation, eval_sprites
 
 
 def get_config(arg=None):
   """The config; it takes no `arg`."""
-  config = eval_sprites.get_config(arg)
+  parse_arg(arg)
+  config = eval_sprites.get_config()
   tracking = eval_label_propagation.get_config().evals.label_propagation
   probe = config.evals.linear_probe
   for evaluation in (probe, tracking):

@@ -128,7 +128,7 @@ def get_config(arg=None):
     config.batch_size = 4
     config.schedule.warmup_steps = 5
     config.data.crop.size = (64, 64)
-    # 1 of 16 patches stays visible.
+    # 6 of 64 patches stay visible.
     config.data.mask.ratio = 0.9
     config.model.patch_size = 8
     config.data.num_threads = 2
@@ -144,6 +144,10 @@ def get_config(arg=None):
 
 def get_source(arg, split):
   """The videos of a split: shards, a folder, or the built-in sprites."""
+  if arg.shards and arg.videos:
+    raise ValueError(
+      f'videos={arg.videos} and shards={arg.shards}: give one of them.'
+    )
   if arg.shards:
     return {'name': 'shards', 'path': arg.shards, 'split': split}
   if arg.videos:

@@ -148,7 +148,12 @@ def get_config(arg=None):
 
 def get_source(arg, split):
   """The videos of a split: a published one, or as `rvm_pretrain` has them."""
-  if arg.videos and arg.published and not arg.shards:
+  if arg.published and (arg.shards or not arg.videos):
+    raise ValueError(
+      'published tells how a folder of videos is laid out: add videos=DIR '
+      'without shards, or leave it out.'
+    )
+  if arg.published:
     if split == 'val' and arg.dataset in TESTED_ON_TEST:
       split = 'test'
     return {'name': arg.dataset, 'path': arg.videos, 'split': split}

@@ -182,8 +182,8 @@ def with_values(
       `\,`.
 
   Raises:
-    ValueError: not of that form, a key that the config does not have, or a text
-      where it has a number.
+    ValueError: not of that form, a key that the config does not have, or a
+      value of another type where it has a number.
   """
   config = ml_collections.ConfigDict(config.to_dict()).lock()
   for change in split_at_commas(changes):
@@ -197,7 +197,8 @@ def with_values(
     except (ValueError, SyntaxError):
       value = text
     old = by_path(config.to_dict()).get(key)
-    if isinstance(old, bool | int | float) and isinstance(value, str):
+    is_exact = isinstance(old, bool | int) and type(value) is not type(old)
+    if is_exact or (isinstance(old, float) and isinstance(value, str)):
       value = _cast(key, text, old)  # 'false' would count as true.
     try:
       with config.ignore_type():

@@ -329,6 +329,11 @@ def main(argv: Sequence[str] | None = None) -> int:
   )
   args = vars(parser.parse_args(argv))
   kind = 'artifact' if artifacts.kind_of(args['out']) else 'weights'
+  if '://' in args['out'] and not hub.is_address(args['out']):
+    parser.error(
+      f'--out={args["out"]}: files are written to local disks; export there '
+      'and copy it, or use hf://ORGANISATION/NAME.'
+    )
   if hub.is_address(args['out']):
     kind = 'hub'
   for name in {*itertools.chain(*_OPTIONS.values())} - {*_OPTIONS[kind]}:

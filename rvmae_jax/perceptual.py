@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from rvmae_jax import weights
+from rvmae_jax import files, weights
 from rvmae_jax.interop import vgg
 from rvmae_jax.layers.vgg import perceptual_layers
 from rvmae_jax.losses import perceptual
@@ -66,13 +66,14 @@ def load_judge(path: str) -> Judge:
     FileNotFoundError: there is nothing at `path`.
     ValueError: nobody knows the names in a file, or an array does not fit.
   """
-  files = weights.split_paths(path)
-  if all(pathlib.Path(file).is_file() for file in files):
+  paths = weights.split_paths(path)
+  if all(pathlib.Path(file).is_file() for file in paths):
     arrays = {}
-    for file in files:
+    for file in paths:
       arrays |= weights.read_arrays(file)
     if vgg.is_vgg16(arrays):
-      return Judge(perceptual_layers, vgg.from_arrays(arrays))
+      with files.naming(path, 'is not a VGG16 that loads', remedy=''):
+        return Judge(perceptual_layers, vgg.from_arrays(arrays))
   model, params = weights.load_model(path)
 
   def features(params, video):

@@ -25,6 +25,7 @@ import jax
 import ml_collections
 import numpy as np
 from absl import logging
+from etils import epath
 
 from rvmae_jax import config_utils, files
 from rvmae_jax.data.writing import whole_file
@@ -78,11 +79,19 @@ def split_paths(paths: str) -> list[str]:
 
 
 def content_digest(paths: str) -> str:
-  """A hash of the content of files and folders, see `split_paths`."""
+  """A hash of the content of files and folders, see `split_paths`.
+
+  Raises:
+    FileNotFoundError: there is nothing at a path.
+  """
   digest = hashlib.sha256()
-  for path in map(pathlib.Path, split_paths(paths)):
-    files = sorted(path.rglob('*')) if path.is_dir() else [path]
-    for file in filter(pathlib.Path.is_file, files):
+  for given in split_paths(paths):
+    path = epath.Path(find_file(given) if hub.is_address(given) else given)
+    inside = sorted(path.rglob('*')) if path.is_dir() else [path]
+    found = [file for file in inside if file.is_file()]
+    if not found:
+      raise FileNotFoundError(f'There is no file at {given}.')
+    for file in found:
       with file.open('rb') as opened:
         digest.update(hashlib.file_digest(opened, 'sha256').digest())
   return digest.hexdigest()
@@ -138,10 +147,11 @@ def load_readout(
   Raises:
     ValueError: there is no readout in the file, or an array does not fit.
   """
-  arrays, _ = readout_released.find_readout(read_arrays(path))
-  fields = readout_fields(arrays, read_metadata(path), **known)
-  params = readout_released.from_released(arrays, fields)
-  return READOUTS.build(fields), params
+  with files.naming(path, 'holds no readout that loads', remedy=''):
+    arrays, _ = readout_released.find_readout(read_arrays(path))
+    fields = readout_fields(arrays, read_metadata(path), **known)
+    params = readout_released.from_released(arrays, fields)
+    return READOUTS.build(fields), params
 
 
 def save_readout(

@@ -119,7 +119,12 @@ def test_json_brings_the_same_config_back():
 @pytest.fixture(name='values')
 def _values():
   return ml_collections.ConfigDict(
-    {'model': {'dtype': 'float32'}, 'weight_decay': 0.05}
+    {
+      'model': {'dtype': 'float32'},
+      'weight_decay': 0.05,
+      'steps': 100,
+      'flip': True,
+    }
   )
 
 
@@ -148,6 +153,9 @@ def test_what_is_false_is_false(text):
   ('changes', 'message'),
   [
     ('weight_decay=much', "weight_decay='much' is not a valid float"),
+    ('steps=1e3', "steps='1e3' is not a valid int"),
+    ('steps=8.5', "steps='8.5' is not a valid int"),
+    ('flip=2', "flip='2': use true or false"),
     ('model.dtype', "'model.dtype' .* is not key=value.* is written '\\\\,'"),
     ('model.dtyp=bfloat16', 'dtyp=bfloat16.: (.|\n)*Did you mean "dtype"'),
     ('modle.dtype=bfloat16', "'modle.dtype=bfloat16': .*modle"),

@@ -353,3 +353,20 @@ def test_moco_v3_keeps_its_patch_projection():
 def test_runlocal_takes_a_handful_of_anybody_s_videos():
   config = load_config(f'{CONFIGS}/eval_imported.py:videos=DIR,runlocal')
   assert config.data.max_videos == 24
+
+
+@pytest.mark.parametrize(
+  ('spec', 'message'),
+  [
+    ('rvm_pretrain.py:videos=/a,shards=/b', 'videos=/a and shards=/b'),
+    ('videomae.py:dataset=ssv2,published', 'add videos=DIR without shards'),
+    ('videomae.py:published,shards=/b', 'add videos=DIR without shards'),
+    ('eval_recognition.py', 'dataset=ucf101 needs its folder'),
+    ('eval_midsize.py:own_videos', 'own_videos'),
+    ('compare_sprites.py:budget=clip', "mean 'clips'"),
+    ('compare_sprites.py:quick,methods=arvideo', 'methods=arvideo is not for'),
+  ],
+)
+def test_arguments_that_contradict_each_other_are_refused(spec, message):
+  with pytest.raises(ValueError, match=message):
+    load_config(f'{CONFIGS}/{spec}')

@@ -458,6 +458,13 @@ def test_what_would_do_nothing_is_refused(
   assert problem in capsys.readouterr().err
 
 
+def test_a_file_in_a_bucket_is_refused(run, capsys):
+  with pytest.raises(SystemExit):
+    export_lib.main(['--checkpoint', str(run), '--out', 'gs://bucket/rvm.npz'])
+  told = capsys.readouterr().err
+  assert '--out=gs://bucket/rvm.npz: files are written to local disks' in told
+
+
 def test_an_error_is_told_without_a_trace(tmp_path, capsys):
   out = tmp_path / 'rvm.npz'
   arguments = ['--checkpoint', str(tmp_path / 'none'), '--out', str(out)]

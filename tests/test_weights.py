@@ -433,3 +433,10 @@ def test_targets_of_vit_mae_are_standardised_as_its_pixels(tmp_path):
   for section in (config.model, config.objective):
     assert section.pixel_mean == section.pixel_std == (0.5,) * 3
   assert config.data.mask.ratio == 0.4
+
+
+def test_a_digest_of_nothing_is_an_error(tmp_path):
+  (tmp_path / 'a.npz').write_bytes(b'a')
+  assert weights.content_digest(str(tmp_path / 'a.npz'))
+  with pytest.raises(FileNotFoundError, match=r'no file at .*b\.npz'):
+    weights.content_digest(str(tmp_path / 'b.npz'))

@@ -87,7 +87,7 @@ _START = _Entry(0, 0, seeks=False)
 
 # Orders of frames that took a full decode: file -> positions of packets. A
 # process opens its files over and over; the oldest go first.
-_DECODED_ORDERS: dict[tuple, list[int] | int] = {}
+_DECODED_ORDERS: dict[tuple, list[int | None]] = {}
 _NUM_DECODED_ORDERS = 10_000
 _ORDERS_LOCK = threading.Lock()  # A loader's threads share them.
 

@@ -43,7 +43,7 @@ class Source(Protocol):
   """Random access to records; picklable, since Grain may use processes.
 
   A source whose records are not files has a method `identities()` besides: an
-  iterator of `manifest.Identity`, one a video, that decodes nothing.
+  iterator of `fingerprints.Identity`, one a video, that decodes nothing.
 
   Attributes:
     class_names: name of each label, empty where labels have no names.

@@ -74,10 +74,11 @@ def _read_database(path: str) -> dict[str, dict[str, Any]]:
       video['subset']
       # Test videos are published without annotations.
       for annotation in video.setdefault('annotations', []):
-        annotation['label']
+        if not isinstance(annotation['label'], str):
+          raise TypeError('a label is a text')
         start, end = map(float, annotation['segment'])
-        if end < start:
-          raise ValueError(f'{end} is before {start}')
+        if not end >= start:
+          raise ValueError(f'{end} is not after {start}')
     except (AttributeError, KeyError, TypeError, ValueError) as error:
       raise ValueError(
         f'activitynet: video {name!r} of {path!r} needs a "subset", and '

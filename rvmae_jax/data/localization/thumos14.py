@@ -100,9 +100,11 @@ def _read_times(file: pathlib.Path) -> list[tuple[str, float, float]]:
     try:
       video, start_s, end_s = line.split()
       rows.append((video, float(start_s), float(end_s)))
+      if not rows[-1][2] >= rows[-1][1]:
+        raise ValueError
     except ValueError:
       raise ValueError(
         f'thumos14: line {number} of {str(file)!r} should be a video, its '
-        f'start and its end in seconds; found {line!r}.'
+        f'start and its end after that, in seconds; found {line!r}.'
       ) from None
   return rows

@@ -82,7 +82,8 @@ class _PerceptionTest:
         )
       if frames.size and not 0 <= frames.min() <= frames.max() < num_frames:
         raise ValueError(
-          f'{where} names frame {frames.max()} of a video of {num_frames}.'
+          f'{where} names frames {frames.min()} to {frames.max()} of a video '
+          f'of {num_frames}.'
         )
       filled[number, frames] = listed
     return name, path, filled

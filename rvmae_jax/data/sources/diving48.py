@@ -48,7 +48,8 @@ class Diving48(Published):
     super().__init__('diving48', path, rows, class_names, max_missing)
 
 
-def _row(entry: dict[str, Any], num_classes: int, file: str) -> tuple[str, int]:
+def _row(entry: Any, num_classes: int, file: str) -> tuple[str, int]:
+  entry = entry if isinstance(entry, dict) else {'entry': entry}
   name, label = entry.get('vid_name'), entry.get('label')
   if not name or label not in range(num_classes):
     raise ValueError(

@@ -11,8 +11,9 @@ import numpy as np
 
 from rvmae_jax.data.sources.splits import SHARES, SPLITS
 
-# A label that a split lacks outweighs any difference of shares.
-_ABSENT = 1e3
+# A label that a split lacks outweighs any difference of shares, also where
+# there are millions of videos.
+_ABSENT = 1e9
 # Passes over all groups, each of which must improve something.
 _MAX_PASSES = 50
 # Groups looked at over all fresh starts: many for small sets, one for large.
@@ -98,12 +99,12 @@ def assign_groups(
   wanted = np.outer(shares[used] / shares.sum(), counts.sum(0))
   num_starts = _GROUPS_IN_ALL // len(counts)
   search = _Search(counts, wanted, np.random.default_rng(seed), allow_absent)
-  cost, places = min(
+  _, places = min(
     (search.run() for _ in range(np.clip(num_starts, 1, _MAX_STARTS))),
     key=lambda found: found[0],
   )
-  if cost >= _ABSENT:
-    absent = search.absent(places)
+  absent = search.absent(places)
+  if absent and not allow_absent:
     raise ValueError(
       'No split was found that keeps groups together and has every label in '
       'every part; missing: '

@@ -45,6 +45,11 @@ class Published:
     class_names: Sequence[str],
     max_missing: float,
   ):
+    if not rows:
+      raise ValueError(
+        f'{dataset}: the list of this split names no video; copy or download '
+        'it again.'
+      )
     self.class_names = list(class_names)
     self._folder = os.path.abspath(folder)
     names = find_videos(self._folder)

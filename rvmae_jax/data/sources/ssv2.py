@@ -55,7 +55,8 @@ class Ssv2(Published):
     answers = _answers(os.path.join(os.path.dirname(file), 'test-answers.csv'))
     rows = []
     for entry in entries:
-      text = entry.get('template', answers.get(str(entry.get('id')), ''))
+      entry = entry if isinstance(entry, dict) else {'entry': entry}
+      text = entry.get('template') or answers.get(str(entry.get('id')), '')
       name = text.replace('[', '').replace(']', '')
       if 'id' not in entry or (name and name not in label_of):
         raise ValueError(

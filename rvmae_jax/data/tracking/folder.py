@@ -146,24 +146,42 @@ def _read_csv(labels: str, path: str) -> Keypoints:
 
 
 def _read_deeplabcut(rows: list[list[str]], path: str) -> Keypoints:
-  """Rows of `labeled-data/img01.png,x,y,x,y,...` below three of names."""
-  names = rows[1]
-  first = names.index(next(name for name in names[1:] if name))
+  """Rows of `labeled-data/img01.png,x,y,x,y,...` below three of names.
+
+  With a fourth, `individuals`, a keypoint is called `ann/nose`. A likelihood
+  after x and y is left out.
+  """
+  head = {plain_name(row[0]): row for row in rows[:4] if row}
+  coords = [plain_name(cell) for cell in head.get('coords', ())]
+  places = [i for i, cell in enumerate(coords) if cell == 'x']
+  is_whole = places and all(coords[i + 1 : i + 2] == ['y'] for i in places)
+  if 'bodyparts' not in head or not is_whole:
+    raise ValueError(
+      'folder: a table of DeepLabCut begins with the rows scorer, individuals '
+      '(if there are several), bodyparts and coords, which has x and y for '
+      f'each point; found {list(head)}.'
+    )
   if not os.path.isdir(path):
     raise ValueError(
       'folder: a table of DeepLabCut names images, so the video must be a '
       f'folder of images, not {path!r}.'
     )
+  owners = head.get('individuals')
+  names = {
+    i: (f'{owners[i]}/' if owners else '') + head['bodyparts'][i]
+    for i in places
+  }
   numbers = {os.path.basename(f): i for i, f in enumerate(image_files(path))}
   frames: Keypoints = {}
-  for row in rows[3:]:
+  for row in rows[4 if owners else 3 :]:
     # The image is one column, or three that join to its path.
-    frame = numbers.get(os.path.basename('/'.join(row[:first])))
+    frame = numbers.get(os.path.basename('/'.join(row[: places[0]])))
     if frame is None:
       continue
-    pairs = zip(names[first::2], row[first::2], row[first + 1 :: 2])
     frames[frame] = {
-      name: (float(x), float(y)) if x and y else (np.nan, np.nan)
-      for name, x, y in pairs
+      name: (float(row[i]), float(row[i + 1]))
+      if row[i] and row[i + 1]
+      else (np.nan, np.nan)
+      for i, name in names.items()
     }
   return frames

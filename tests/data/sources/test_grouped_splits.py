@@ -30,6 +30,16 @@ def test_no_group_is_in_two_splits_and_labels_keep_their_shares():
       assert abs(places.count(split) / len(places) - share) < 0.03
 
 
+def test_shares_that_cannot_be_met_are_no_absent_labels():
+  """Three uneven groups of a large set: one for each split."""
+  sizes = {'ann': 9_000, 'bob': 3_000, 'eve': 3_000}
+  groups = [name for name, size in sizes.items() for _ in range(size)]
+  splits = assign_groups([''] * len(groups), groups)
+  places = {*zip(groups, splits)}
+  assert len(places) == 3
+  assert ('ann', 'train') in places
+
+
 def test_single_videos_are_shared_out_exactly():
   labels = ['a'] * 50 + ['b'] * 30
   splits = assign_groups(labels, range(80), (8, 1, 1))

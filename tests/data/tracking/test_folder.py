@@ -79,6 +79,18 @@ def test_a_folder_with_keypoints(video, tmp_path, name, text):
     np.testing.assert_array_equal(dataset[0].label(frame), points)
 
 
+def test_a_table_of_several_animals_with_likelihoods(video, tmp_path):
+  (tmp_path / 'two.csv').write_text(
+    'scorer,me,me,me,me,me,me\n'
+    'individuals,ann,ann,ann,bob,bob,bob\n'
+    'bodyparts,nose,nose,nose,nose,nose,nose\n'
+    'coords,x,y,likelihood,x,y,likelihood\n'
+    'data/00000.jpg,1,2,0.9,3,4,0.8\n'
+  )
+  dataset = folder(video, tmp_path / 'two.csv')
+  np.testing.assert_array_equal(dataset[0].label(0), [[1, 2], [3, 4]])
+
+
 def test_a_real_table_of_deeplabcut(shared_dir, tmp_path):
   path = shared_dir / 'data/mirror_mouse_kpts'
   for image in (path / 'labeled-data').iterdir():
@@ -98,6 +110,12 @@ def test_a_real_table_of_deeplabcut(shared_dir, tmp_path):
     ('points.json', '{"0": [1, 2]}', 'must hold'),
     ('points.csv', CSV.replace('0,', '1,'), r'frames \[1, 2\] and not frame 0'),
     ('points.txt', '', 'must be a mask'),
+    ('points.csv', 'scorer,me\n', r"begins with the rows .* \['scorer'\]"),
+    (
+      'points.csv',
+      DEEPLABCUT.replace('x,y,x,y', 'x,x,y,y'),
+      'x and y for each',
+    ),
   ],
 )
 def test_labels_that_cannot_be_read(video, tmp_path, name, text, message):
