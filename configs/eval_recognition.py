@@ -45,8 +45,6 @@ def get_config(arg=None):
     source='videos',
   )
   check_known('dataset', TESTED, arg.dataset)
-  if not arg.videos:
-    raise ValueError(f'dataset={arg.dataset} needs its folder: add videos=DIR.')
   if arg.dataset not in WITH_FOLDS:
     check_unused(arg, f'dataset={arg.dataset}', 'fold')
 

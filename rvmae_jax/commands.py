@@ -12,6 +12,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import io
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -149,7 +150,18 @@ def run_command(main: Callable[[Any], int | None]) -> None:
       raise app.UsageError(f'Unexpected arguments: {argv[1:]}.')
     return main(flags.FLAGS)
 
-  app.run(run)
+  def parse(argv):
+    try:
+      return app.parse_flags_with_usage(argv)
+    except (AttributeError, KeyError, ValueError) as error:
+      told = str(error.args[0] if error.args else error)
+      if ' ' not in told:  # ml_collections tells the name alone.
+        told = (
+          f'the recipe has no setting {told}; docs/recipes.md is about them'
+        )
+      raise SystemExit(f'{os.path.basename(argv[0])}: {told}') from None
+
+  app.run(run, flags_parser=parse)
 
 
 def _print_any_name() -> None:

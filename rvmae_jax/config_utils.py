@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import json
+import os
 import pathlib
 import re
 import types
@@ -291,8 +292,8 @@ def named(table: Mapping[str, Any], names: str, what: str) -> dict[str, Any]:
 
 
 def folder_or_list(path: str, split: str) -> dict[str, str]:
-  """The source of a folder of videos, or of a list by how its name ends."""
-  is_list = path.endswith(('.csv', '.json', '.jsonl'))
+  """The source of a folder of videos or of a list, a file by its name."""
+  is_list = path.endswith(('.csv', '.json', '.jsonl')) or os.path.isfile(path)
   name = 'listing' if is_list else 'folder'
   return {'name': name, 'path': path, 'split': split}
 

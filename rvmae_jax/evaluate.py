@@ -30,7 +30,7 @@ from absl import app, flags, logging
 from etils import epath
 from ml_collections import ConfigDict
 
-from rvmae_jax import config_utils, evals, visualize, weights
+from rvmae_jax import config_utils, evals, files, visualize, weights
 from rvmae_jax.batch import fake_batch
 from rvmae_jax.commands import run_command
 from rvmae_jax.data import manifest
@@ -106,7 +106,7 @@ def evaluate(
   keys = {k: _key(e, run_config, digest) for k, e in evaluations.items()}
   lock = FolderLock(workdir, 'evaluate')
   with lock if is_writing else contextlib.nullcontext():
-    finished = _finished(workdir / 'metrics.json', digest)
+    finished = _finished(workdir / 'metrics.json', digest, origin)
     todo = [k for k in evaluations if finished.get(k, {}).get('key') != keys[k]]
     results, start_s = {}, time.monotonic()
     for place, (alias, evaluation) in enumerate(evaluations.items(), start=1):
@@ -236,10 +236,24 @@ def _json(value: Any) -> str:
   return json.dumps(value, indent=2, default=plain)
 
 
-def _finished(path: epath.Path, params_digest: str) -> dict[str, Any]:
-  """Evaluations that were finished before, if they were of these weights."""
-  found = json.loads(path.read_text()) if path.exists() else {}
+def _finished(
+  path: epath.Path, params_digest: str, origin: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Evaluations that were finished before, if they were of these weights.
+
+  Those of the same run, trained further, are replaced.
+
+  Raises:
+    ValueError: they are of another run, or of random weights.
+  """
+  found = files.read_json(path) if path.exists() else {}
   if found and found.get('weights') != params_digest:
+    for name in ('checkpoint', 'untrained', 'ema'):
+      if name in found and found[name] != origin.get(name, found[name]):
+        raise ValueError(
+          f'{path} holds results with {name}={found[name]}, and this is '
+          f'{name}={origin[name]}: give another --workdir, or delete it.'
+        )
     print(f'{path} holds results of other weights; it is replaced.')
     return {}
   return found.get('evaluations', {})

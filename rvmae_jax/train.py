@@ -100,13 +100,14 @@ def train(config: ConfigDict, workdir: str, command: str = '') -> TrainState:
   with contextlib.ExitStack() as stack:
     with storage_errors(workdir):
       lock = stack.enter_context(FolderLock(workdir, 'train'))
-      if command:
-        write_whole(workdir / 'command.txt', f'{command}\n')
-    return _train(config, workdir, check_lock=lock.check)
+    return _train(config, workdir, check_lock=lock.check, command=command)
 
 
 def _train(
-  config: ConfigDict, workdir: epath.Path, check_lock: Callable[[], None]
+  config: ConfigDict,
+  workdir: epath.Path,
+  check_lock: Callable[[], None],
+  command: str = '',
 ) -> TrainState:
   # ---- Devices ----
   mesh = sharding.make_mesh(**config.mesh)
@@ -163,7 +164,8 @@ def _train(
         config.checkpoint.init_from, state, shardings, parts.model
       )
   first_step = int(state.step) + 1
-  if first_step > config.total_steps:
+  is_done = first_step > config.total_steps
+  if is_done:
     logging.info('Nothing to do: config.total_steps=%d.', config.total_steps)
 
   # ---- Step ----
@@ -184,8 +186,11 @@ def _train(
   )
 
   # ---- Logs and guards ----
-  if jax.process_index() == 0:
+  # A run that trains nothing leaves the record of the one that did.
+  if jax.process_index() == 0 and not is_done:
     with storage_errors(workdir):
+      if command:
+        write_whole(workdir / 'command.txt', f'{command}\n')
       write_whole(workdir / 'config.json', config_utils.to_json(config))
       about = json.dumps(environment(), indent=1)
       write_whole(workdir / 'environment.json', about)
@@ -212,7 +217,8 @@ def _train(
   )
 
   # ---- Loop ----
-  logging.info('Compiling the first step; this takes a while.')
+  if not is_done:
+    logging.info('Compiling the first step; this takes a while.')
   in_flight = collections.deque()
   with (
     checkpointer,
@@ -307,7 +313,7 @@ def _train(
           rebuilt = pictures.rebuild(functions.with_params(state.params))
           with storage_errors(workdir):
             pictures.draw_reconstructions(rebuilt, step)
-  if jax.process_index() == 0:
+  if jax.process_index() == 0 and not is_done:
     recording.join()
   return state
 

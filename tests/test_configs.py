@@ -361,7 +361,6 @@ def test_runlocal_takes_a_handful_of_anybody_s_videos():
     ('rvm_pretrain.py:videos=/a,shards=/b', 'videos=/a and shards=/b'),
     ('videomae.py:dataset=ssv2,published', 'add videos=DIR without shards'),
     ('videomae.py:published,shards=/b', 'add videos=DIR without shards'),
-    ('eval_recognition.py', 'dataset=ucf101 needs its folder'),
     ('eval_midsize.py:own_videos', 'own_videos'),
     ('compare_sprites.py:budget=clip', "mean 'clips'"),
     ('compare_sprites.py:quick,methods=arvideo', 'methods=arvideo is not for'),

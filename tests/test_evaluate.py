@@ -6,6 +6,7 @@ import pathlib
 import socket
 import subprocess
 import sys
+import types
 
 import jax
 import numpy as np
@@ -22,6 +23,8 @@ from rvmae_jax.evals.linear_probe import LinearProbeEval
 from rvmae_jax.evaluate import build_evaluations, evaluate, fresh_params
 from rvmae_jax.train import train
 from rvmae_jax.training import sharding
+from rvmae_jax.training.checkpointing import Checkpointer
+from rvmae_jax.training.state import TrainState
 from tests.simulated import with_devices
 
 _ROOT = pathlib.Path(__file__).parents[1]
@@ -42,6 +45,40 @@ def network():
       }
     }
   return jax.tree.map(np.asarray, fresh_params(config)), config
+
+
+@pytest.mark.parametrize(('ema', 'sign'), [(False, 1), (True, -1)])
+def test_the_command_evaluates_the_weights_asked_for(
+  network, tmp_path, monkeypatch, ema, sign
+):
+  params, config = network
+  mean = jax.tree.map(np.negative, params)
+  state = TrainState(np.int32(1), params, (), mean, np.int32(0))
+  with Checkpointer(tmp_path / 'run', config) as checkpointer:
+    checkpointer.save(1, state, None)
+  manifest.record(tmp_path / 'run', config.data.sources)
+  calls = []
+  monkeypatch.setattr(
+    evaluate_module, 'evaluate', lambda *a, **k: calls.append((a, k))
+  )
+  args = types.SimpleNamespace(
+    coordinator='',
+    num_processes=None,
+    process_id=None,
+    dry_run=False,
+    checkpoint=str(tmp_path / 'run'),
+    config=_config(),
+    untrained=False,
+    workdir=str(tmp_path / 'out'),
+    ema=ema,
+    allow_leakage=False,
+  )
+  evaluate_module.main(args)
+  [(given, named)] = calls
+  jax.tree.map(
+    lambda a, b: np.testing.assert_array_equal(a, sign * b), given[1], params
+  )
+  assert named['seen'] is not None and named['ema'] == ema
 
 
 # What the run has, for all evaluations.
@@ -128,9 +165,9 @@ def test_unlabelled_videos_are_measured_but_not_probed(
   config = _config(
     knn={
       'name': 'knn',
-      'data': {'clip': _CLIP, **_videos(num_classes=1)},
-      'train': {},
-      'test': {},
+      'data': {'clip': _CLIP},
+      'train': _videos(num_classes=1),
+      'test': _videos(num_classes=1, split='test'),
     }
   )
   with caplog.at_level('INFO'):

@@ -123,8 +123,9 @@ def with_every_loss(case, judge_path):
     config.objective, config.ema_decay = {'name': 'contrastive'}, 0.9
     config.losses, config.data.mask = {'info_nce': 1.0}, {}
   else:
-    # Features of all frames together do not change in time.
-    unfit = {'classification', 'temporal' if case == 'joint' else ''}
+    # Features of all frames together, or of clusters, do not change in time.
+    has_times = case not in ('joint', 'arvideo')
+    unfit = {'classification', '' if has_times else 'temporal'}
     names = [name for name in LOSSES.names() if family_of(name) not in unfit]
     config.losses = dict.fromkeys(names, 0.1)
   if 'info_nce' in config.losses:

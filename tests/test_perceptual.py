@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from rvmae_jax import perceptual, weights
+from rvmae_jax.interop import vgg
 from tests.weights_file import write_videomae
 
 VIDEOMAE = {
@@ -74,6 +75,7 @@ def test_lpips_is_two_files_joined_by_a_comma(tmp_path, monkeypatch, video):
     file.touch()
   arrays = {str(files['vgg16.pth']): _vgg16(), str(files['vgg.pth']): _lpips()}
   monkeypatch.setattr(weights, 'read_arrays', arrays.get)
+  monkeypatch.setattr(vgg, '_WIDTHS', (8, 16, 32, 64, 64))  # An eighth.
 
   path = ','.join(arrays)
   judges = [perceptual.load_judge(p) for p in (path.split(',')[0], path)]
@@ -88,7 +90,7 @@ def test_lpips_is_two_files_joined_by_a_comma(tmp_path, monkeypatch, video):
 
 def _vgg16():
   rng = np.random.default_rng(0)
-  widths = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+  widths = (3, 8, 8, 16, 16, 32, 32, 32, 64, 64, 64, 64, 64, 64)
   places = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
   arrays = {}
   for place, before, width in zip(places, widths, widths[1:]):
@@ -102,5 +104,5 @@ def _vgg16():
 def _lpips():
   return {
     f'lin{i}.model.1.weight': np.full((1, width, 1, 1), 0.25, np.float32)
-    for i, width in enumerate((64, 128, 256, 512, 512))
+    for i, width in enumerate((8, 16, 32, 64, 64))
   }

@@ -1,13 +1,19 @@
 """Streams: the same features frame by frame, whatever runs beside."""
 
+import json
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
+from rvmae_jax import stream
 from rvmae_jax.data.decoding import VideoError
 from rvmae_jax.models import build_model
 from rvmae_jax.stream import GrowingArray, Stream, open_video, run, side_by_side
+from tests.data import small_videos
 
 _TINY = {'name': 'rvm', 'variant': 'tiny', 'patch_size': 8}
 
@@ -158,3 +164,28 @@ def test_a_network_of_clips_is_refused():
 
 def _distance(features, others):
   return float(jnp.sqrt(jnp.square(features - others).mean()))
+
+
+def test_the_command_writes_features(network, tmp_path, monkeypatch, capsys):
+  model, params, *_ = network
+  data = {'crop': {'size': (16, 24)}}
+  config = ConfigDict({'model': _TINY, 'data': data})
+  monkeypatch.setattr(stream.weights, 'load', lambda _: (params, config))
+  video = small_videos.write(
+    tmp_path / 'a.mp4', 'mpeg4', 'yuv420p', numbers=range(3)
+  )
+  args = types.SimpleNamespace(
+    checkpoint='run',
+    video=[str(video)],
+    size='',
+    dtype=None,
+    out=str(tmp_path / 'out'),
+    tokens=True,
+  )
+  stream.main(args)
+  assert json.loads(capsys.readouterr().out)['frames'] == 3
+  found = np.load(tmp_path / 'out/a.npy')
+  assert found.shape == (3, 7, model.width)
+  args.video *= 2
+  with pytest.raises(stream.app.UsageError, match='written to one file'):
+    stream.main(args)

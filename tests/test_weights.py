@@ -125,7 +125,7 @@ def test_files_of_others_are_evaluated_like_runs(file, tmp_path):
           'data': {'clip': {'name': 'uniform', 'num_frames': 8}},
           'encoders': ('trained',),
           'train': {},
-          'test': {},
+          'test': {'sources': {'videos': {**videos, 'split': 'test'}}},
         },
       },
     }

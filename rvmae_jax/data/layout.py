@@ -44,7 +44,16 @@ def list_finder(
     root: the folder of the dataset.
     lists: the one folder to look in; '' looks in the usual ones.
     usual: relative to `root`.
+
+  Raises:
+    ValueError: no folder.
   """
+
+  if not root:
+    raise ValueError(
+      f'{dataset}: no folder is given. Set the path of the source (of recipes: '
+      'videos=DIR).'
+    )
 
   def find(what, *names):
     folders = [lists] if lists else usual

@@ -22,8 +22,8 @@ class MaskedReconstruction:
 
   Attributes:
     losses: loss name -> weight; each term is logged under its name. Pixel
-      losses compare patches. Temporal ones take the model's features of all
-      places at all times.
+      losses compare patches. Temporal ones take the model's features of each
+      time, and make sense where the same places are shown at all of them.
       Contrastive ones compare the features of `video` with those of `view2`
       under the same mask, as means over times and places, both ways round.
       Perceptual ones compare rebuilt with true frames, see below.
@@ -108,25 +108,23 @@ class MaskedReconstruction:
       other = {**batch, 'video': batch['view2']}
       return apply(params, other, train=train, rng=rng)['features']
 
-    def whole_features():
+    def features_in_time():
       features = outputs['features']
-      t, h, w = patches.clip_grid(
+      num_slots, *_ = patches.clip_grid(
         batch['video'].shape, self.patch_size, self.tubelet_size
       )
-      # Else places that belong to nothing in common would be compared.
-      is_whole = features.ndim == 4 and features.shape[1] == t
-      if not is_whole or features.shape[2] < h * w:
+      if features.ndim != 4 or features.shape[1] != num_slots:
         raise ValueError(
-          f'Temporal losses need features of all {h * w} places in each of {t} '
-          f'time slots, and this model gives {list(features.shape)}. Use rvm '
-          'or rvmae, or leave the temporal terms out of config.losses.'
+          f'Temporal losses need features of each of {num_slots} times, and '
+          f'this model gives {list(features.shape)}. Use rvm or rvmae, or '
+          'leave the temporal terms out of config.losses.'
         )
       return features
 
     # Family -> the mean of one of its losses.
     mean_of = {
       'pixel': lambda term: pixel.masked_mean(term(pred, normalized), mask),
-      'temporal': lambda term: term(whole_features()).mean(),
+      'temporal': lambda term: term(features_in_time()).mean(),
       'perceptual': lambda term: term(
         *self._perceived(perceptual_features, outputs, batch)
       ).mean(),

@@ -469,6 +469,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f'{split}: left out {show_counts(counts) or "none"}')
   for video in manifest['skipped']:
     print(f'skipped {video["path"]}: {video["reason"]}')
+  if manifest['skipped']:
+    print('Once they are mended, prepare them into another --output.')
   return 0
 
 

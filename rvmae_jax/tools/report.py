@@ -63,14 +63,17 @@ def write_report(
     )
   path = workdir / 'config.json'
   config = files.read_json(path)
+  log = workdir / 'metrics.jsonl'
+  lines = []
+  if log.exists():
+    with files.naming(log, 'is not a log of a run, or is damaged'):
+      lines = [line for line in read_lines(log) if line['step'] >= 0]
   with files.naming(path, 'is not a config of a run', remedy=''):
     title = config_utils.model_title(config['model'])
-    body = [page.join(page.title(title), _origin(config))]
-  path = workdir / 'metrics.jsonl'
-  problems = []
-  if path.exists():
-    with files.naming(path, 'is not a log of a run, or is damaged'):
-      problems = find_spans(read_lines(path), config)
+    num_done = max((line['step'] for line in lines), default=None)
+    body = [page.join(page.title(title), _origin(config, num_done))]
+  with files.naming(log, 'is not a log of a run, or is damaged'):
+    problems = find_spans(lines, config)
   measured, path = {'evaluations': {}}, workdir / EVALUATION / METRICS
   if evaluation is not None or path.exists():
     path = epath.Path(evaluation or path.parent) / METRICS
@@ -92,15 +95,20 @@ def write_report(
   write_whole(epath.Path(out), text)
 
 
-def _origin(config: Mapping[str, Any]) -> str:
+def _origin(config: Mapping[str, Any], num_done: int | None) -> str:
+  """From what it learned; `num_done` steps, None where there is no log."""
   sources = config['data']['sources'].values()
   names = ', '.join(
     str(source.get('path', source['name'])) for source in sources
   )
-  clips = config['total_steps'] * config['batch_size']
+  planned = config['total_steps']
+  num_done = planned if num_done is None else num_done
+  steps = (
+    f'{planned:,}' if num_done >= planned else f'{num_done:,} of {planned:,}'
+  )
   return page.note(
-    f'{config["total_steps"]:,} steps of {config["batch_size"]} clips '
-    f'({clips:,} in all) from {names}'
+    f'{steps} steps of {config["batch_size"]} clips '
+    f'({num_done * config["batch_size"]:,} in all) from {names}'
   )
 
 

@@ -59,3 +59,10 @@ def test_nothing_visible():
   errors = keypoint_errors(np.zeros((1, 2, 2)), np.full((1, 2, 2), np.nan))
   assert np.isnan(errors).all()
   assert pck(errors, thresholds=(0.1,)) == [0]
+
+
+def test_one_keypoint_alone_counts_only_if_it_is_met():
+  true = np.array([[5.0, 5], [np.nan, np.nan]])
+  exact = np.array([[5.0, 5], [0, 0]])
+  assert keypoint_errors(exact, true)[0] == 0
+  assert pck(keypoint_errors(exact + 1, true)[None], (0.5, 100)) == [0, 0]

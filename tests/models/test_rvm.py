@@ -106,11 +106,13 @@ def test_earlier_frames_change_later_features(tiny):
 
 
 def test_first_frame_from_a_zero_state(tiny):
-  """s' = u * h at the first frame, so the features are never the input's."""
   model, variables, batch = tiny
   out = model.apply(variables, batch)
   assert out['features'].shape == (2, 5, 17, 128)
   np.testing.assert_array_equal(out['state'], out['features'][:, -1])
+  zero = jnp.zeros((2, 17, 128))
+  _, first = model.apply(variables, zero, batch['video'][:, 0], method='step')
+  np.testing.assert_allclose(out['features'][:, 0], first, atol=2e-5)
 
 
 def test_an_ungated_core_streams_too(tiny):

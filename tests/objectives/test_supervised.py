@@ -75,3 +75,23 @@ def test_losses_that_train_nothing_are_refused(losses):
     ValueError, match=r'; this objective takes cross_entropy\.'
   ):
     Supervised(losses, num_classes=3)
+
+
+@pytest.mark.parametrize('train', [True, False])
+def test_the_model_sees_mixed_clips_while_it_trains(train):
+  """Beta(1e6, 1e6) is a half: black and 200 become 100."""
+  seen = []
+
+  def apply(params, batch, **_):
+    del params
+    seen.append(np.asarray(batch['video']))
+    return {'logits': jnp.zeros((2, 2))}
+
+  video = np.zeros((2, 1, 4, 4, 3), np.uint8)
+  video[1] = 200
+  mixing = {'mixup': 1e6, 'cutmix': 0.0}
+  objective = Supervised({'cross_entropy': 1.0}, num_classes=2, mixing=mixing)
+  batch = {'video': video, 'label': np.array([0, 1])}
+  objective(apply, None, batch, rng=jax.random.key(0), train=train)
+  wanted = np.full_like(video, 100) if train else video
+  np.testing.assert_allclose(np.float32(seen[0]), wanted, atol=1)

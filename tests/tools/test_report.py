@@ -187,6 +187,10 @@ def test_without_matplotlib_curves_are_left_out(run, monkeypatch):
   assert 'Curves of training' not in run()
 
 
+def test_a_run_that_was_stopped_tells_how_far_it_came(run):
+  assert '8 of 100 steps of 16 clips (128 in all)' in run()
+
+
 def test_text_is_escaped(run):
   assert 'evaluate &lt;it&gt;' in run()
 

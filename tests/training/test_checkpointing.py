@@ -28,6 +28,12 @@ CONFIG = ConfigDict(
 )
 
 
+@pytest.fixture(scope='module', name='state')
+def _state():
+  """Of a run of one step; saving changes nothing of it."""
+  return stand_in.run(1)[0]
+
+
 def _shapes(state):
   return jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
@@ -73,10 +79,9 @@ def _file_sizes(limit):
   resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
 
 
-def test_a_save_that_fails_leaves_the_last_one_and_says_so(tmp_path):
+def test_a_save_that_fails_leaves_the_last_one_and_says_so(state, tmp_path):
   config = ConfigDict(CONFIG.to_dict())
   config.checkpoint.update(keep_last=1, keep_every=0)
-  state, _ = stand_in.run(1)
   later = jax.tree.map(lambda x: x * 0, state)
   try:
     with (
@@ -124,9 +129,8 @@ def mounted(tmp_path):
     subprocess.run(['umount', '--lazy', folder], check=True)
 
 
-def test_a_disk_that_turns_read_only_is_told(mounted):
+def test_a_disk_that_turns_read_only_is_told(state, mounted):
   folder, remount = mounted
-  state, _ = stand_in.run(1)
   with (
     pytest.raises(SaveError, match=r'that of step 1.*[Rr]ead-only file system'),
     Checkpointer(folder, CONFIG) as checkpointer,
@@ -151,8 +155,7 @@ def test_a_disk_that_turns_read_only_is_told(mounted):
     assert checkpointer.latest_step() == 2
 
 
-def test_a_folder_that_vanishes_is_told(tmp_path):
-  state, _ = stand_in.run(1)
+def test_a_folder_that_vanishes_is_told(state, tmp_path):
   with (
     pytest.raises(SaveError, match='There is no complete checkpoint'),
     Checkpointer(tmp_path / 'run', CONFIG) as checkpointer,
@@ -163,8 +166,7 @@ def test_a_folder_that_vanishes_is_told(tmp_path):
 
 
 @pytest.mark.parametrize('part', ['data/metadata', 'state/manifest.ocdbt'])
-def test_a_damaged_checkpoint_is_named_with_a_remedy(tmp_path, part):
-  state, _ = stand_in.run(1)
+def test_a_damaged_checkpoint_is_named_with_a_remedy(state, tmp_path, part):
   with Checkpointer(tmp_path, CONFIG) as checkpointer:
     checkpointer.save(1, state, {'next_record': 8})
   file = tmp_path / 'checkpoints/1' / part
@@ -179,9 +181,8 @@ def test_a_damaged_checkpoint_is_named_with_a_remedy(tmp_path, part):
   assert len(str(error.value)) < 1000
 
 
-def test_another_batch_size_goes_on_at_the_same_record(tmp_path, caplog):
+def test_another_batch_size_goes_on_at_the_same_record(state, tmp_path, caplog):
   former = CONFIG.to_dict() | {'batch_size': 8}
-  state, _ = stand_in.run(1)
   with Checkpointer(tmp_path, ConfigDict(former)) as checkpointer:
     checkpointer.save(6, state, {'next_record': 24})
   later = ConfigDict(former | {'batch_size': 32})
@@ -198,8 +199,7 @@ def test_a_run_that_would_keep_no_checkpoint_is_refused(tmp_path):
     Checkpointer(tmp_path, config)
 
 
-def test_newest_and_every_kth_stay(tmp_path):
-  state, _ = stand_in.run(1)
+def test_newest_and_every_kth_stay(state, tmp_path):
   with Checkpointer(tmp_path, CONFIG) as checkpointer:
     for step in range(1, 9):
       checkpointer.save(step, state, None)
@@ -227,18 +227,16 @@ def test_load_params_hands_files_to_the_function_given(tmp_path):
     load_params(path)
 
 
-def test_missing_checkpoint_and_missing_mean_are_told(tmp_path):
+def test_missing_checkpoint_and_missing_mean_are_told(state, tmp_path):
   with pytest.raises(FileNotFoundError, match='No checkpoint at'):
     load_params(tmp_path)
-  state, _ = stand_in.run(1)
   with Checkpointer(tmp_path, CONFIG) as checkpointer:
     checkpointer.save(1, state, None)
   with pytest.raises(ValueError, match='has no running mean'):
     load_params(tmp_path, ema=True)
 
 
-def test_restart_with_another_model_names_config_and_arrays(tmp_path):
-  state, _ = stand_in.run(1)
+def test_restart_with_another_model_names_config_and_arrays(state, tmp_path):
   with Checkpointer(tmp_path, CONFIG) as checkpointer:
     checkpointer.save(1, state, None)
   changed = ConfigDict(CONFIG.to_dict())

@@ -1,10 +1,16 @@
+import pathlib
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rvmae_jax.config_utils import load_config
+from rvmae_jax.parts import build_parts
 from rvmae_jax.training.layer_rates import rate_factors
 from rvmae_jax.training.optimizer import make_optimizer
 
+CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 ONE = jnp.ones((2, 3))
 CLASSIFIER = {
   'backbone': {
@@ -98,3 +104,28 @@ def test_frozen_parameters_stay_and_do_not_count_for_clipping():
 def test_wrong_settings_are_answered(params, options, message):
   with pytest.raises(ValueError, match=message):
     rate_factors(params, **options)
+
+
+@pytest.mark.parametrize('pretraining', ['videomae', 'rvm_pretrain'])
+def test_parts_of_real_networks_have_their_rates(pretraining):
+  """A part that nobody knows by name would learn at the full rate."""
+  spec = f'{CONFIGS}/finetune.py:pretraining={pretraining},runlocal'
+  found = {}
+  for scan in (False, True):
+    config = load_config(spec)
+    with config.unlocked():
+      config.model.scan_layers = scan
+    found[scan] = rate_factors(build_parts(config).shapes.params, 0.5)
+  plain, scanned = (found[s]['backbone'] for s in (False, True))
+  blocks = plain['encoder']['blocks']
+  count = len(blocks)
+  below = set(jax.tree.leaves(plain['patch_embedding']))
+  assert below == {0.5 ** (count + 1)}
+  for i in range(count):
+    rates = set(jax.tree.leaves(blocks[f'block_{i:02d}']))
+    assert rates == {0.5 ** (count - i)}
+  for leaf in jax.tree.leaves(scanned['encoder']['blocks']['block']):
+    np.testing.assert_array_equal(
+      np.ravel(leaf), 0.5 ** np.arange(count, 0, -1)
+    )
+  assert set(jax.tree.leaves(found[False]['head'])) == {1.0}

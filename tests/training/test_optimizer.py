@@ -155,6 +155,14 @@ def test_a_first_moment_in_bfloat16_takes_half_its_memory():
   np.testing.assert_allclose(updates['kernel'], -0.1, rtol=1e-2)
 
 
+def test_sgd_decays_kernels_alone():
+  params = {'kernel': jnp.full((1, 1), 2.0), 'bias': jnp.full(1, 2.0)}
+  zeros = jax.tree.map(jnp.zeros_like, params)
+  new = _step(params, zeros, name='sgd', weight_decay=0.5)
+  np.testing.assert_allclose(new['kernel'], 2 - 0.1 * 0.5 * 2, rtol=1e-6)
+  np.testing.assert_array_equal(new['bias'], 2)
+
+
 def test_sgd_with_clipping_and_momentum():
   params = {'kernel': jnp.zeros((1, 2))}
   tx = optimizer.make_optimizer(

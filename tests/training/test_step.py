@@ -188,3 +188,32 @@ def test_random_numbers_depend_on_the_step_alone():
   _, again_1 = step(state.replace(step=jnp.array(1)), {})
   assert float(metrics_0['loss']) != float(metrics_1['loss'])
   assert float(metrics_1['loss']) == float(again_1['loss'])
+
+
+def test_a_skipped_step_leaves_the_moments_alone():
+  tx = optax.adam(0.5)
+  update = jax.jit(make_update(tx, lambda step: 0.5))
+  params, zero = {'w': jnp.array(1.0)}, jnp.array(0)
+  state = TrainState(zero, params, tx.init(params), None, zero)
+  before, _ = update(state, jnp.array(1.0), {}, {'w': jnp.array(2.0)})
+  nan = jnp.array(jnp.nan)
+  skipped, _ = update(before, nan, {}, {'w': nan})
+  jax.tree.map(
+    np.testing.assert_array_equal, skipped.opt_state, before.opt_state
+  )
+  after, _ = update(skipped, jnp.array(1.0), {}, {'w': jnp.array(2.0)})
+  assert np.isfinite(float(after.params['w']))
+
+
+def test_parts_of_a_batch_draw_their_own_random_numbers():
+  def loss_fn(params, batch, rng):
+    del batch
+    return jax.random.uniform(rng) + 0 * params, {}
+
+  rng = jax.random.key(0)
+  loss, _, _ = accumulated_grads(
+    loss_fn, jnp.float32(0), {'x': jnp.zeros(4)}, rng, 2
+  )
+  drawn = [jax.random.uniform(jax.random.fold_in(rng, i)) for i in range(2)]
+  assert drawn[0] != drawn[1]
+  assert float(loss) == pytest.approx(float(sum(drawn)) / 2)

@@ -54,7 +54,12 @@ def summarize(
     losses = [k.removeprefix('losses.') for k in result['config']]
     if curve := _curves(history, 'loss', (*_CURVES, *losses, *drawn)):
       curves[name] = curve
-    others = [d for d in drawn if d in history and d not in curve]
+    # Accuracies along the way, and what else is asked for.
+    others = [
+      name
+      for name in history
+      if name not in curve and (name in drawn or name.endswith('/top1'))
+    ]
     if others:
       evaluated[name] = _curves(history, others[0], others)
   if kept:

@@ -98,7 +98,7 @@ def test_an_unknown_subset_shows_those_that_are_there(tmp_path):
           }
         }
       },
-      '2.0 is before 3.0',
+      '2.0 is not after 3.0',
     ),
   ],
 )

@@ -177,7 +177,7 @@ def rewrite(root, name, change):
     ),
     (
       lambda v: v['object_tracking'][0].update(frame_ids=[9]),
-      'frame 9 of a video of 4',
+      'frames 9 to 9 of a video of 4',
     ),
     (
       lambda v: v['object_tracking'][0].update(frame_ids=[1, 2]),

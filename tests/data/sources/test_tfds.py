@@ -103,18 +103,6 @@ def test_without_the_extra_the_error_names_it(monkeypatch):
     tfds.Tfds('tiny')
 
 
-def test_the_module_alone_imports_no_tensorflow():
-  import subprocess
-
-  code = (
-    'import rvmae_jax.data.sources.tfds, sys;'
-    "sys.exit(any(m.startswith('tensorflow') for m in sys.modules))"
-  )
-  assert (
-    subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
-  )
-
-
 def test_records_are_named_by_their_place_in_all_slices(data_dir):
   whole = [*tfds.Tfds('tiny', data_dir=data_dir).identities()]
   part = [*tfds.Tfds('tiny', 'train[1:3]', data_dir=data_dir).identities()]
