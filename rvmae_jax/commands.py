@@ -154,11 +154,12 @@ def run_command(main: Callable[[Any], int | None]) -> None:
     try:
       return app.parse_flags_with_usage(argv)
     except (AttributeError, KeyError, ValueError) as error:
-      told = str(error.args[0] if error.args else error)
-      if ' ' not in told:  # ml_collections tells the name alone.
-        told = (
-          f'the recipe has no setting {told}; docs/recipes.md is about them'
-        )
+      # ml_collections quotes what it quotes, and ends lines as "\n".
+      told = str(error).replace('\\n', ' ').replace('\\', '').strip('\'"')
+      name, meant, hint = told.partition(' Did you mean')
+      if meant or ' ' not in told:
+        name = name.strip('\'"')
+        told = f'the config has no setting {name!r}.{meant}{hint}'
       raise SystemExit(f'{os.path.basename(argv[0])}: {told}') from None
 
   app.run(run, flags_parser=parse)

@@ -158,6 +158,19 @@ def test_a_picture_that_cannot_be_drawn_loses_no_number(
   assert 'could not be drawn (no room)' in capsys.readouterr().out
 
 
+def test_results_of_another_network_are_not_replaced(network, tmp_path):
+  params, config = network
+  path = tmp_path / 'metrics.json'
+  path.write_text(json.dumps({'weights': 'others', 'checkpoint': 'runs/a'}))
+  with pytest.raises(ValueError, match=r'checkpoint=runs/a.*give another'):
+    evaluate(
+      _config(rebuilt={'name': 'reconstruction', 'gaps': (1,)}),
+      *(params, config, tmp_path),
+      checkpoint='runs/b',
+    )
+  assert json.loads(path.read_text())['checkpoint'] == 'runs/a'
+
+
 def test_unlabelled_videos_are_measured_but_not_probed(
   network, tmp_path, caplog
 ):
