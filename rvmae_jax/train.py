@@ -186,14 +186,15 @@ def _train(
   )
 
   # ---- Logs and guards ----
-  # A run that trains nothing leaves the record of the one that did.
-  if jax.process_index() == 0 and not is_done:
-    with storage_errors(workdir):
-      if command:
-        write_whole(workdir / 'command.txt', f'{command}\n')
-      write_whole(workdir / 'config.json', config_utils.to_json(config))
-      about = json.dumps(environment(), indent=1)
-      write_whole(workdir / 'environment.json', about)
+  if jax.process_index() == 0:
+    if not is_done:  # Else it leaves the record of the one that trained.
+      with storage_errors(workdir):
+        if command:
+          write_whole(workdir / 'command.txt', f'{command}\n')
+        write_whole(workdir / 'config.json', config_utils.to_json(config))
+        about = json.dumps(environment(), indent=1)
+        write_whole(workdir / 'environment.json', about)
+    # Adds what is missing: that one may have been killed before it was done.
     recording = manifest.record_in_background(
       workdir, config.data.sources, config.checkpoint.init_from
     )
@@ -211,7 +212,7 @@ def _train(
   )
   pictures = TrainingPictures(
     workdir / 'pictures',
-    every_steps=config.log.pictures_every if _first_can_draw() else 0,
+    every_steps=_drawing_every(config.log.pictures_every),
     **config_utils.token_size(config.model),
     reconstruction=fixed_clips_eval(config),
   )
@@ -313,15 +314,17 @@ def _train(
           rebuilt = pictures.rebuild(functions.with_params(state.params))
           with storage_errors(workdir):
             pictures.draw_reconstructions(rebuilt, step)
-  if jax.process_index() == 0 and not is_done:
+  if jax.process_index() == 0:
     recording.join()
   return state
 
 
-def _first_can_draw() -> bool:
-  """Whether process 0 draws: the others take part in what it shows."""
-  draws = can_draw() and jax.process_index() == 0
-  return bool(sum_over_processes({'draws': float(draws)})['draws'])
+def _drawing_every(steps: int) -> int:
+  """As many, or 0 where process 0 cannot draw: the others rebuild for it."""
+  if not steps:
+    return 0
+  draws = jax.process_index() == 0 and can_draw()
+  return steps if sum_over_processes({'draws': float(draws)})['draws'] else 0
 
 
 def eval_batch_size(config: ConfigDict, most: int = 64) -> int:

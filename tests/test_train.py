@@ -509,6 +509,18 @@ def test_dry_run_describes_parameters_batch_and_flops():
     assert part in text
 
 
+@pytest.mark.usefixtures('one_device')
+def test_a_finished_run_keeps_its_record_and_gets_what_it_lacks(tmp_path):
+  train(_config(2), str(tmp_path), command='first')
+  before = (tmp_path / 'config.json').read_text()
+  (tmp_path / manifest.FILE).unlink()  # As if killed before it was there.
+  changed = _config(2, **{'optimizer.weight_decay': 0.5})
+  train(changed, str(tmp_path), command='second')
+  assert (tmp_path / 'config.json').read_text() == before
+  assert (tmp_path / 'command.txt').read_text() == 'first\n'
+  assert (tmp_path / manifest.FILE).exists()
+
+
 def test_typo_is_answered_with_the_near_name(tmp_path):
   output = _finish(_start(tmp_path, '--config.total_stps=3'), expected=1)
   assert 'no setting \'total_stps\'. Did you mean "total_steps"' in output

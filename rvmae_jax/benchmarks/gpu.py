@@ -22,6 +22,7 @@ from typing import Any
 
 from absl import app, flags
 
+from rvmae_jax import files
 from rvmae_jax.benchmarks.measurement import format_table, measure
 from rvmae_jax.benchmarks.suite import gpu_suite, quick_suite
 from rvmae_jax.commands import run_command
@@ -92,7 +93,7 @@ def main(args: flags.FlagValues) -> None:
   print()
   print('\n\n'.join(format_result(*item) for item in found.items()))
   path = folder / 'all.json'
-  kept = json.loads(path.read_text()) if path.exists() else {}
+  kept = files.read_json(path) if path.exists() else {}
   write_whole(path, json.dumps(kept | found, indent=1))
 
 

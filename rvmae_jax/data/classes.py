@@ -36,6 +36,18 @@ def clean_label(value: Any) -> str:
   return unicodedata.normalize('NFC', ' '.join(str(value).split()))
 
 
+def known_label(value: Any) -> str:
+  """A label as `clean_label` has it; '' for -1 and 'nan' too.
+
+  Raises:
+    ValueError: see `clean_label`.
+  """
+  text = clean_label(value)
+  match = _WHOLE.fullmatch(text)
+  is_none = text in _NONE or (match and int(match[1]) == NO_LABEL)
+  return '' if is_none else text
+
+
 def number_labels(
   labels: Sequence[Any], places: Sequence[str] = ()
 ) -> tuple[list[int], list[str]]:
@@ -46,7 +58,7 @@ def number_labels(
   that are identifiers since one of them is larger or begins with a zero.
 
   Args:
-    labels: see `clean_label`; none, -1 and 'nan' are no label.
+    labels: see `known_label`.
     places: where each stands, for messages.
 
   Returns:
@@ -58,12 +70,9 @@ def number_labels(
   texts = []
   for row, label in enumerate(labels):
     try:
-      text = clean_label(label)
+      texts.append(known_label(label))
     except ValueError as error:
       raise ValueError(f'{_at(places, row)}{error}.') from error
-    match = _WHOLE.fullmatch(text)
-    is_none = text in _NONE or (match and int(match[1]) == NO_LABEL)
-    texts.append('' if is_none else text)
   known = {*texts} - {''}
   whole = {t: int(m[1]) for t in known if (m := _WHOLE.fullmatch(t))}
   if len(whole) < len(known):  # Some are names, so all are.

@@ -48,7 +48,6 @@ def list_finder(
   Raises:
     ValueError: no folder.
   """
-
   if not root:
     raise ValueError(
       f'{dataset}: no folder is given. Set the path of the source (of recipes: '

@@ -84,17 +84,17 @@ class DenseEncoder:
     return self._windowed(iter(frames))
 
   def _streamed(self, frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    num_seen, state = -self.warm_up, None  # Below 0: does not count.
+    # Frames since the last reset; below 0 they do not count.
+    age, state = -self.warm_up, None
     first = list(itertools.islice(frames, 1))
     frames = itertools.chain(first * (1 + self.warm_up), frames)
     while True:
       # Up to the next reset, so that what is filled up ends with the state.
       size = self.chunk
       if self.reset_every:
-        num_since_reset = max(num_seen, 0) % self.reset_every
-        if num_seen > 0 and not num_since_reset:
-          state = None
-        size = min(size, self.reset_every - num_since_reset + max(-num_seen, 0))
+        if age == self.reset_every:
+          age, state = 0, None
+        size = min(size, self.reset_every - age)
       clip = _take(frames, size)
       if not len(clip):
         return
@@ -103,8 +103,8 @@ class DenseEncoder:
       features, state = self.functions.encode_from(
         state, filled(clip, self.chunk)[None]
       )
-      counted = slice(max(-num_seen, 0), len(clip))
-      num_seen += len(clip)
+      counted = slice(max(-age, 0), len(clip))
+      age += len(clip)
       if counted.start < counted.stop:
         yield features[0, counted, self.functions.num_prefix_tokens :]
 

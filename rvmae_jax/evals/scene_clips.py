@@ -159,8 +159,9 @@ class SceneClips(Evaluation):
 
   def _read(self, side: str, dataset: Any, chosen: np.ndarray) -> list[Clip]:
     """All clips of some videos; the log says what cannot be read."""
-    clips, num_short, is_checked = [], 0, False
+    clips, num_short = [], 0
     for index in progress(chosen, len(chosen), f'{side} videos'):
+      is_first = not clips
       try:
         video = dataset[index]
         of_video = self._frames(video)
@@ -173,8 +174,8 @@ class SceneClips(Evaluation):
       except VideoError as error:
         logging.warning('%s continues without %s', type(self).__name__, error)
         continue
-      if clips and not is_checked:
-        is_checked, (_, frames, known) = True, clips[0]
+      if is_first and clips:
+        _, frames, known = clips[0]
         size = frames.nbytes + sum(x.nbytes for x in known.values())
         size *= len(chosen) * self.num_clips
         check_room(size, f'The {side} clips', REMEDY)

@@ -64,13 +64,11 @@ def write_report(
   path = workdir / 'config.json'
   config = files.read_json(path)
   log = workdir / 'metrics.jsonl'
-  lines = []
-  if log.exists():
-    with files.naming(log, 'is not a log of a run, or is damaged'):
-      lines = [line for line in read_lines(log) if line['step'] >= 0]
+  with files.naming(log, 'is not a log of a run, or is damaged'):
+    lines = [*read_lines(log)] if log.exists() else []
+    num_done = max((line['step'] for line in lines), default=None)
   with files.naming(path, 'is not a config of a run', remedy=''):
     title = config_utils.model_title(config['model'])
-    num_done = max((line['step'] for line in lines), default=None)
     body = [page.join(page.title(title), _origin(config, num_done))]
   with files.naming(log, 'is not a log of a run, or is damaged'):
     problems = find_spans(lines, config)
@@ -85,7 +83,7 @@ def write_report(
       _findings(results, problems),
       page.contents([heading for heading, _ in sections]),
       *(page.section(heading, content) for heading, content in sections),
-      _curves(workdir / 'metrics.jsonl'),
+      _curves(log),
       _all_numbers(results),
       _repeat(workdir, measured),
       _settings(config, measured),

@@ -29,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rvmae_jax.commands import at_least, command_line, explains_errors
-from rvmae_jax.data.classes import clean_label
+from rvmae_jax.data.classes import clean_label, known_label
 from rvmae_jax.data.fingerprints import content_sha256
 from rvmae_jax.data.sources.folder import find_videos, read_folders
 from rvmae_jax.data.sources.grouped_splits import assign_groups, merge_groups
@@ -117,12 +117,6 @@ def group_rows(
   return merge_groups(*keys)
 
 
-def _label(value: Any) -> str:
-  """As text; '' for what training takes for no label, too."""
-  label = clean_label(value)
-  return '' if label in ('-1', 'nan') else label
-
-
 def _match(pattern: str, path: str) -> str:
   match = re.search(pattern, path)
   if not match or not match.groups():
@@ -143,7 +137,7 @@ def summarize(
   summary = {}
   for split in SPLITS:
     here = [i for i, found in enumerate(splits) if found == split]
-    labels = collections.Counter(_label(rows[i].get(label)) for i in here)
+    labels = collections.Counter(known_label(rows[i].get(label)) for i in here)
     summary[split] = {
       'num_videos': len(here),
       'share': len(here) / len(rows),
@@ -245,7 +239,7 @@ def split_videos(arguments: argparse.Namespace) -> dict[str, Any]:
       f'No row has a column --label {label!r}; there are '
       f'{", ".join(rows[0])} (`class` and `target` are read as `label`).'
     )
-  labels = [_label(row.get(label)) for row in rows]
+  labels = [known_label(row.get(label)) for row in rows]
   splits = assign_groups(
     labels, groups, shares, arguments.seed, arguments.allow_absent
   )

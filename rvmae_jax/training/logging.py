@@ -53,10 +53,9 @@ class MetricWriter:
 
   Only process 0 writes. Each write is one line of JSON, `{"step": ..,
   name: value, ..}`, with null for what is not finite; evaluations have one of
-  their own. A run that goes on from
-  a checkpoint drops the lines past it, so that the file has nothing twice. In a
-  bucket (gs://) lines appear about once a minute; `flush` before a checkpoint,
-  and it has all before it.
+  their own. A run that goes on from a checkpoint drops the lines past it, so
+  that the file has nothing twice. In a bucket (gs://) lines appear about once a
+  minute; `flush` before a checkpoint, and it has all before it.
 
   Args:
     workdir: where the files go.

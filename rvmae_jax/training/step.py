@@ -138,10 +138,8 @@ def accumulated_grads(
     rng_part = jax.random.fold_in(rng, index)
     (loss, metrics), grads = grad_fn(params, microbatch, rng_part)
     weight = metrics.get('num_counted', 1.0)
-    part = jax.tree.map(lambda leaf: weight * leaf, (loss, metrics, grads))
-    if 'num_counted' in metrics:
-      part[1]['num_counted'] = weight
-    return jax.tree.map(jnp.add, total, part), None
+    weighted = jax.tree.map(lambda leaf: weight * leaf, (loss, metrics, grads))
+    return jax.tree.map(jnp.add, total, (weight, weighted)), None
 
   parts = (jnp.arange(num_steps), jax.tree.map(split, batch))
   (loss_shape, metric_shapes), grad_shapes = jax.eval_shape(
@@ -151,10 +149,10 @@ def accumulated_grads(
     lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
     (loss_shape, metric_shapes, grad_shapes),
   )
-  (loss, metrics, grads), _ = jax.lax.scan(add, zeros, parts)
-  num_counted = metrics.pop('num_counted', None)
-  weight = num_steps if num_counted is None else jnp.maximum(num_counted, 1e-6)
-  means = jax.tree.map(lambda leaf: leaf / weight, (loss, metrics, grads))
-  if num_counted is not None:
-    means[1]['num_counted'] = num_counted
-  return means
+  (weight, sums), _ = jax.lax.scan(add, (jnp.zeros(()), zeros), parts)
+  loss, metrics, grads = jax.tree.map(
+    lambda leaf: leaf / jnp.maximum(weight, 1e-6), sums
+  )
+  if 'num_counted' in metrics:
+    metrics['num_counted'] = weight
+  return loss, metrics, grads

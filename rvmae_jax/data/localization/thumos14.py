@@ -99,9 +99,10 @@ def _read_times(file: pathlib.Path) -> list[tuple[str, float, float]]:
   for number, line in numbered_lines(str(file)):
     try:
       video, start_s, end_s = line.split()
-      rows.append((video, float(start_s), float(end_s)))
-      if not rows[-1][2] >= rows[-1][1]:
+      start_s, end_s = float(start_s), float(end_s)
+      if not end_s >= start_s:
         raise ValueError
+      rows.append((video, start_s, end_s))
     except ValueError:
       raise ValueError(
         f'thumos14: line {number} of {str(file)!r} should be a video, its '

@@ -49,8 +49,8 @@ class Diving48(Published):
 
 
 def _row(entry: Any, num_classes: int, file: str) -> tuple[str, int]:
-  entry = entry if isinstance(entry, dict) else {'entry': entry}
-  name, label = entry.get('vid_name'), entry.get('label')
+  fields = entry if isinstance(entry, dict) else {}
+  name, label = fields.get('vid_name'), fields.get('label')
   if not name or label not in range(num_classes):
     raise ValueError(
       f'diving48: {entry!r} in {file!r} needs a `vid_name` and a `label` from '

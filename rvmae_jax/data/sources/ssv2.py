@@ -55,15 +55,15 @@ class Ssv2(Published):
     answers = _answers(os.path.join(os.path.dirname(file), 'test-answers.csv'))
     rows = []
     for entry in entries:
-      entry = entry if isinstance(entry, dict) else {'entry': entry}
-      text = entry.get('template') or answers.get(str(entry.get('id')), '')
+      fields = entry if isinstance(entry, dict) else {}
+      text = fields.get('template') or answers.get(str(fields.get('id')), '')
       name = text.replace('[', '').replace(']', '')
-      if 'id' not in entry or (name and name not in label_of):
+      if 'id' not in fields or (name and name not in label_of):
         raise ValueError(
           f'ssv2: {entry!r} in {file!r} has no `id`, or its `template` without '
           f'brackets is not a label of {labels_file!r}.'
         )
-      rows.append((str(entry['id']), label_of.get(name, NO_LABEL)))
+      rows.append((str(fields['id']), label_of.get(name, NO_LABEL)))
     super().__init__('ssv2', path, rows, class_names, max_missing)
 
 

@@ -51,7 +51,11 @@ def summarize(
   curves, evaluated = {}, {}
   for name, result in results.items():
     history = _history(workdir / name / 'metrics.jsonl')
-    losses = [k.removeprefix('losses.') for k in result['config']]
+    losses = [
+      path.removeprefix('losses.')
+      for path in result['config']
+      if path.startswith('losses.')
+    ]
     if curve := _curves(history, 'loss', (*_CURVES, *losses, *drawn)):
       curves[name] = curve
     # Accuracies along the way, and what else is asked for.
@@ -82,15 +86,11 @@ def summarize(
     'evaluated': evaluated,
   }
   if drawn:
-    both = [*curves.values(), *evaluated.values()]
-    known = {name for curve in both for name in curve} - {'step'}
+    both = [*curves.items(), *evaluated.items()]
+    known = {name for _, curve in both for name in curve} - {'step'}
     check_known('curve', known, *drawn)
     batch_sizes = {k: r['config']['batch_size'] for k, r in results.items()}
-    panels = []
-    for name in drawn:
-      is_logged = any(name in curve for curve in curves.values())
-      source = curves if is_logged else evaluated
-      panels.append(_panel(source, name, batch_sizes))
+    panels = [_panel(both, name, batch_sizes) for name in drawn]
     summary['picture'] = {'panels': panels}
   return summary
 
@@ -266,13 +266,13 @@ def _curves(
 
 
 def _panel(
-  curves: Mapping[str, Mapping[str, Sequence[float]]],
+  curves: Sequence[tuple[str, Mapping[str, Sequence[float]]]],
   name: str,
   batch_sizes: Mapping[str, int],
 ) -> dict[str, Any]:
   """A panel of `visualize.lines`: a line for each method, over its seeds."""
   by_method: dict[str, list[tuple[list[int], Sequence[float]]]] = {}
-  for run, curve in curves.items():
+  for run, curve in curves:
     if name in curve:
       clips = [step * batch_sizes[run] for step in curve['step']]
       by_method.setdefault(run.rpartition('/')[0], []).append(
