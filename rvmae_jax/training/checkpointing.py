@@ -179,18 +179,22 @@ class Checkpointer:
     step = self.latest_step()
     directory = self._directory / str(step)
     saved = _read_config(directory)
+    saved_arrays = _saved_arrays(directory)
     changes = config_changes(saved, self._config)
     for change in changes:
       logging.warning('Config differs from that of step %d: %s', step, change)
     check_same_arrays(
-      _saved_arrays(directory),
+      saved_arrays,
       shapes,
       f'checkpoint {directory}',
       remedy='Use the config that made it '
       f'({"; ".join(changes) or "which is the same"}), or another --workdir.',
     )
+    # Orbax compares what holds no array, too, such as the empty state of a part
+    # of the optimizer. So the tree is the file's, with our shardings.
+    wanted = _with_leaves_of(shapes, saved_arrays)
     args = ocp.args.Composite(
-      state=ocp.args.StandardRestore(shapes), data=ocp.args.JsonRestore()
+      state=ocp.args.StandardRestore(wanted), data=ocp.args.JsonRestore()
     )
     with _reading(directory):
       restored = self._manager.restore(step, args=args)
@@ -202,7 +206,7 @@ class Checkpointer:
         'few steps count steps of the new size, from step %d on.',
         *(saved.batch_size, batch_size, restored.data['next_record'], step),
       )
-    return restored.state, restored.data
+    return _with_leaves_of(restored.state, shapes), restored.data
 
 
 def load_params(
@@ -342,11 +346,24 @@ def _reason(error: Exception) -> str:
 
 
 def _shapes_by_name(tree: Any) -> dict[str, tuple[int, ...]]:
+  return {name: tuple(leaf.shape) for name, leaf in _by_name(tree).items()}
+
+
+def _with_leaves_of(source: Any, tree: Any) -> Any:
+  """`tree` with the leaves that have the same names in `source`."""
+  leaves = _by_name(source)
+  return jax.tree_util.tree_map_with_path(
+    lambda path, _: leaves[_name(path)], tree
+  )
+
+
+def _by_name(tree: Any) -> dict[str, Any]:
   leaves = jax.tree_util.tree_leaves_with_path(tree)
-  return {
-    jax.tree_util.keystr(path, simple=True, separator='/'): tuple(leaf.shape)
-    for path, leaf in leaves
-  }
+  return {_name(path): leaf for path, leaf in leaves}
+
+
+def _name(path: tuple) -> str:
+  return jax.tree_util.keystr(path, simple=True, separator='/')
 
 
 def _absolute(path: epath.PathLike) -> epath.Path:

@@ -7,6 +7,7 @@ import time
 
 import jax
 import numpy as np
+import optax
 import pytest
 from ml_collections import ConfigDict
 
@@ -256,6 +257,18 @@ def test_restart_with_another_model_names_config_and_arrays(state, tmp_path):
     'params/hidden/bias is (128,), not (64,)',
   ):
     assert part in str(error.value)
+
+
+def test_parts_without_arrays_may_differ(state, tmp_path):
+  """Such as the state of a part of the optimizer that is no longer needed."""
+  empty = optax.EmptyState()
+  before = state.replace(opt_state=(empty, state.opt_state))
+  after = state.replace(opt_state=((empty, empty, ()), state.opt_state))
+  with Checkpointer(tmp_path, CONFIG) as checkpointer:
+    checkpointer.save(1, before, None)
+  with Checkpointer(tmp_path, CONFIG) as checkpointer:
+    restored, _ = checkpointer.restore(_shapes(after))
+  _assert_equal(restored, jax.device_get(after))
 
 
 def test_config_changes_are_named_by_their_full_keys():
