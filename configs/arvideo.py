@@ -40,7 +40,7 @@ def get_config(arg=None):
     'name': 'clusters',
     'cluster': clusters[arg.clusters],
     'order': arg.order,
-    # Share of each cluster's tokens that the encoder is spared.
+    # Share of each cluster's tokens that the encoder does not see.
     'ratio': 0.8,
   }
   return config

@@ -42,7 +42,7 @@ DIVIDED = {'encoder_blocks': 3, 'learned_grid': (8, 4, 4)}
 # Not the recipes' normalised patches: two thirds of these show nothing but a
 # dim background, whose noise would count as much as the sprite.
 PIXELS = {'normalize': 'none'}
-# What image_mae has from its own recipe: the three per-frame methods are alike.
+# As in image_mae's own recipe, so that the three per-frame methods agree.
 STANDARDIZED = {
   **PIXELS,
   'pixel_mean': (0.485, 0.456, 0.406),
@@ -147,7 +147,7 @@ METHODS = {
       'data': {'clip': {'clip': WHOLE_VIDEO}},
     },
   },
-  # Alone in being told the classes.
+  # The only method that is trained with class labels.
   'from_scratch': {
     'recipe': 'configs/from_scratch.py:variant=tiny,num_classes=12',
     'changes': {
@@ -176,7 +176,7 @@ METHODS = {
 
 
 def _altered(method, **changes):
-  """A method of METHODS with something else than it has there."""
+  """A method of METHODS with some of its settings changed."""
   entry = METHODS[method]
   return {**entry, 'changes': merged(entry['changes'], changes).to_dict()}
 

@@ -31,7 +31,7 @@ import ml_collections
 from rvmae_jax.config_utils import check_unused, parse_arg
 from rvmae_jax.registry import check_known
 
-# What each is told; an empty text has to be given.
+# Settings of each dataset; users have to give those that are ''.
 DATASETS = {
   'davis': {'path': '', 'split': 'val', 'year': 2017},
   'folder': {'path': '', 'labels': ''},
@@ -81,7 +81,7 @@ def get_config(arg=None):
       'reset_every': 0,
       # Times that it sees the first frame before that counts.
       'warm_up': 0,
-      # Takes away what features of all videos have in common; see
+      # Subtracts what the features of all videos have in common; see
       # `rvmae_jax.evals.dense.Standardised`.
       'standardise': False,
       'save_to': arg.save_to,

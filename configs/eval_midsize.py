@@ -37,8 +37,8 @@ def get_config(arg=None):
   points = readouts.evals.points_zero_shot
   points.dataset.update(rvm_midsize.LOOK)
   config.evals.label_propagation = tracking
-  # What hides the objects: the state's beginning, what it has in common in all
-  # videos, all that it keeps of earlier frames.
+  # Three tests of what hides objects in the state: its start from zeros, what
+  # it has in common in all videos, and what it keeps of earlier frames.
   warm = {**tracking, 'warm_up': 8}
   config.evals.label_propagation_warm = warm
   config.evals.label_propagation_standardised = {**warm, 'standardise': True}

@@ -129,10 +129,10 @@ def get_config(arg=None):
         'head': heads[task],
       }
       if is_drawn and task != 'depth':
-        # Of a few videos a head does not learn to repeat where a query is.
+        # From few videos, heads do not learn to copy the place of a query.
         config.evals[task].relative = True
       if is_drawn and task == 'points':
-        # It takes 0.75 pixels of such frames, which is rarely reached.
+        # It needs errors below 0.75 pixels of such frames, which are rare.
         config.evals[task].needs_certain = False
     if task == 'points' and arg.learns == 'head':
       config.evals.points_zero_shot = {

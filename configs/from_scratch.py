@@ -38,6 +38,6 @@ def get_config(arg=None):
     factor = EPOCHS / finetune.DATASETS['ssv2']['epochs']
     config.total_steps = round(factor * config.total_steps)
     config.evals.accuracy_views.every_steps = config.total_steps
-  # Nothing is there to be kept.
+  # There are no pre-trained layers to preserve.
   config.optimizer.layer_decay = 1.0
   return config

@@ -14,7 +14,7 @@ import numpy as np
 
 # Keys with this prefix stay on the host: counters and paths, never seen by jit.
 HOST_PREFIX = 'host/'
-# `target_delta` is below it.
+# Exclusive upper bound of `target_delta`.
 MAX_DELTA = 64
 
 
@@ -47,7 +47,7 @@ FIELDS = {
 
 
 class Slots(enum.IntEnum):
-  """How alike a mask treats time slots; each level has what is below it.
+  """How alike a mask treats time slots; a level includes all lower ones.
 
   A slot is a frame or a tubelet.
   """
@@ -63,14 +63,14 @@ class Slots(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True)
 class MaskLayout:
-  """What masks of a kind are like, or have to be like for a model.
+  """Properties of a kind of mask, or those that a model needs of its masks.
 
   Attributes:
-    hides: 'target', and ids are [S, ...] of the patches of target frames; or
-      'video', and ids count the tokens of the clip through all slots.
-    slots: at least so alike.
-    in_steps: the clip is rebuilt step by step, each from what was shown up to
-      then, and ids are [C, ...]; else all is rebuilt at once.
+    hides: 'target' if patches of target frames are hidden, with ids [S, ...];
+      'video' if tokens of the clip are, with ids that count through all slots.
+    slots: the least that holds of the mask's time slots.
+    in_steps: whether the clip is rebuilt step by step, each step from what was
+      shown up to then, with ids [C, ...]; if not, all is rebuilt at once.
   """
 
   hides: Literal['target', 'video'] = 'video'
@@ -83,7 +83,7 @@ class MaskLayout:
     return is_same_task and self.slots >= need.slots
 
   def __str__(self) -> str:
-    """What such a mask does, to stand after 'a mask that'."""
+    """What such a mask does: words that complete 'a mask that ...'."""
     if self.hides == 'target':
       return 'hides tokens of target frames'
     if self.in_steps:

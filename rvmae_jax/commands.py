@@ -34,7 +34,7 @@ COMMANDS = {
 
 
 def program(module: str) -> str:
-  """What runs a module, in the way in which this process was started.
+  """The command that runs a module, spelled as this process was started.
 
   Args:
     module: one of those in `COMMANDS`, which runs in this process.
@@ -112,13 +112,13 @@ def run_one(typed: str, kind: str, modules: Mapping[str, str], doc: str) -> int:
   """Runs the command line that the first argument names, with the others.
 
   Args:
-    typed: what runs this process, without arguments.
-    kind: what the modules are, in singular.
+    typed: the command that runs this process, without arguments.
+    kind: what to call one of the modules in messages.
     modules: name -> module, in the order in which help shows them.
-    doc: from its second paragraph on the head of the help.
+    doc: a docstring; help begins with it, its first paragraph left out.
 
   Returns:
-    The exit code, if the module that runs gives none.
+    The exit code, unless the module that runs exits with one of its own.
   """
   name, *arguments = sys.argv[1:] or ['']
   if name in ('', '-h', '--help'):
@@ -154,7 +154,7 @@ def run_command(main: Callable[[Any], int | None]) -> None:
     try:
       return app.parse_flags_with_usage(argv)
     except (AttributeError, KeyError, ValueError) as error:
-      # ml_collections quotes what it quotes, and ends lines as "\n".
+      # Messages of ml_collections have escaped quotes and a literal "\n".
       told = str(error).replace('\\n', ' ').replace('\\', '').strip('\'"')
       name, meant, hint = told.partition(' Did you mean')
       if meant or ' ' not in told:
@@ -166,7 +166,7 @@ def run_command(main: Callable[[Any], int | None]) -> None:
 
 
 def _print_any_name() -> None:
-  """Lets names of files that are no text be printed, escaped, as in errors."""
+  """Makes `print` escape bytes of file names that are not valid text."""
   if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(errors='backslashreplace')
 

@@ -33,8 +33,8 @@ def parse_arg(
 
   Args:
     arg: comma-separated `name=value`, or `name` alone for True; a comma in a
-      value is written `\,`. Or the arguments of a recipe that changes this one,
-      of which those named here are taken.
+      value is written `\,`. Or the parsed arguments of a recipe that builds on
+      this one; names that are not in `defaults` are ignored.
     **defaults: every allowed name with its default; the default's type decides
       how the text is read.
 
@@ -279,9 +279,9 @@ def named(table: Mapping[str, Any], names: str, what: str) -> dict[str, Any]:
   """Some entries of a table, in the order asked for.
 
   Args:
-    table: by name.
-    names: joined by +; an empty one is all of them.
-    what: an entry is, for the error.
+    table: entries by name.
+    names: names joined by +; '' takes all entries.
+    what: what to call an entry in the error.
 
   Raises:
     ValueError: an unknown name.

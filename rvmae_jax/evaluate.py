@@ -83,9 +83,9 @@ def evaluate(
     metrics.json. Also `leakage`, where test videos were trained on.
 
   Raises:
-    ValueError: settings that make no sense, videos that are not there or were
-      trained on, or labels that are not those that are learned; before anything
-      is run.
+    ValueError: settings that make no sense, videos that are missing or were
+      trained on, or labels that do not match the classes learned. It is raised
+      before any evaluation is run.
     InUseError: another process evaluates into `workdir`.
   """
   workdir, is_writing = epath.Path(workdir), jax.process_index() == 0
@@ -178,10 +178,11 @@ def build_evaluations(
 
 
 def _key(evaluation: Any, run_config: ConfigDict, params_digest: str) -> str:
-  """Tells whether a result is that of this evaluation and network.
+  """A hash of all that decides a result: if it changes, the result is redone.
 
-  So do the videos that there are, or the device for what measures it; a dataset
-  that an evaluation brings along is taken to stay as it is.
+  That is the evaluation's settings, the network with its parameters, and the
+  videos (for evaluations that measure the device: the kind of device instead).
+  A dataset that an evaluation brings along is assumed not to change.
   """
   sides = evaluation.videos_by_side().values()
   surroundings = [videos.records_digest() for videos in sides]
@@ -218,7 +219,7 @@ def _run(
   if folder:
     try:
       pictures = visualize.draw(name, arrays, metrics, folder)
-    except Exception as error:  # Numbers may have taken hours.
+    except Exception as error:  # The numbers stay: they may have taken hours.
       traceback.print_exc()
       print(f'  Its pictures could not be drawn ({error}); its numbers stay.')
   return {
@@ -239,12 +240,13 @@ def _json(value: Any) -> str:
 def _finished(
   path: epath.Path, params_digest: str, origin: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """Evaluations that were finished before, if they were of these weights.
+  """The finished evaluations in metrics.json, if they are of these weights.
 
-  Those of the same run, trained further, are replaced.
+  Results of other weights of the same run are discarded.
 
   Raises:
-    ValueError: they are of another run, or of random weights.
+    ValueError: the file holds results of another checkpoint, or results whose
+      `untrained` or `ema` differs.
   """
   found = files.read_json(path) if path.exists() else {}
   if found and found.get('weights') != params_digest:

@@ -128,13 +128,15 @@ def export_artifact(
     function: see `artifacts.program.build_program`; '' means 'classify' of a
       classifier, else 'step' of a recurrent network, else 'encode'.
     ema: take the moving average (EMA) of the parameters.
-    size: (height, width) of frames; those of the training if None.
-    num_frames: of a clip; those of the training, or of the probe's, if 0.
-    dtype: that kernels are kept in.
-    quantise: kernels of fewer bits, see `layers.quantised_products.KINDS`.
-    probe: results of a linear probe, for 'classify'.
-    pooling: which of its probes, see `evals.kept_probe.read`.
-    licence: of the weights, for the note; '' where nobody says.
+    size: (height, width) of frames; None takes the size used in training.
+    num_frames: frames in a clip; 0 takes the number used in training or, with
+      `probe`, in the probe's training.
+    dtype: the type in which kernels are stored.
+    quantise: how to store kernels in fewer bits, a key of
+      `layers.quantised_products.KINDS`; replaces `dtype`.
+    probe: folder or file of a saved linear probe, for 'classify'.
+    pooling: which of its poolings, see `evals.kept_probe.read`.
+    licence: licence of the weights, for the note; '' if unknown.
 
   Returns:
     The note that lies beside the file, see `artifacts.writing.write`.
@@ -190,7 +192,7 @@ def export_artifact(
     }
   if exported.function == 'classify':
     learned = manifest.learned_classes(found) if found else {}
-    # Those of several sources agree, as far as they go.
+    # Sources agree on shared classes, so the longest list of names has all.
     longest = max(learned.values(), key=len, default=[])
     facts['class_names'] = list(kept.class_names) if kept else longest
   return writing.write(exported, out, facts)
@@ -221,8 +223,8 @@ def push(
   """Puts weights, their config and a card into a repository of the hub.
 
   Args:
-    checkpoint: what `weights.load` takes; of a run the card is its own, or says
-      what is known.
+    checkpoint: what `weights.load` takes. The card of a run is its
+      MODEL_CARD.md, or else is written from what is known of the run.
     out: see `interop.hub`; the repository is made if it is not there.
     ema: take the moving average (EMA) of the parameters.
     licence: of the weights, as the hub spells it, such as 'cc-by-4.0'.

@@ -9,7 +9,8 @@ from typing import Any
 
 from etils import epath
 
-# Nothing that is read here is packed more than this; all zeros are, 1000 times.
+# Files of weights or features compress by less than this factor; only a file
+# of nothing but zeros compresses by 1000.
 _MOST_INFLATION = 100
 _SMALL_BYTES = 2**28
 
@@ -20,11 +21,11 @@ def naming(
   problem: str,
   remedy: str = 'Copy or download it again.',
 ) -> Iterator[None]:
-  """Names the file whose content cannot be read, whatever the library says.
+  """Turns a library's error about a file's content into one naming the file.
 
-  Libraries answer damage with errors of every class, which seldom tell where it
-  is. Files that cannot be opened, and packages that are missing, are told as
-  they are.
+  Libraries report damage by errors of many classes, which seldom name the file.
+  Errors that do, files that cannot be opened, and missing packages are reported
+  unchanged.
 
   Args:
     path: of the file.
@@ -69,11 +70,11 @@ def read_json(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def check_archive(archive: zipfile.ZipFile) -> None:
-  """Refuses zip archives that nobody writes who has weights or features.
+  """Refuses zip archives that cannot be genuine files of weights or features.
 
   Raises:
-    ValueError: members are packed in other ways than NumPy does, or would fill
-      the memory with what takes little space in the file.
+    ValueError: a member is compressed in a way that NumPy does not use, or a
+      small archive would unpack to enough data to fill the memory.
   """
   num_bytes = packed_bytes = 0
   for member in archive.infolist():

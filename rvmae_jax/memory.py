@@ -31,7 +31,7 @@ def free_memory() -> float:
 
 
 def give_back() -> None:
-  """Gives what was freed back to the system; glibc keeps it for each thread."""
+  """Returns freed memory to the system; glibc would keep it for each thread."""
   trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
   if trim:
     trim(0)
@@ -43,10 +43,10 @@ def check_room(
   """Raises if arrays do not fit into the host's memory.
 
   Args:
-    num_bytes: of them all.
-    what: they are.
-    remedy: a sentence.
-    free_bytes: of memory; what is free if None.
+    num_bytes: size of all arrays together.
+    what: what the arrays are; the subject of the error's first sentence.
+    remedy: a sentence for the end of the error.
+    free_bytes: free memory; None measures it.
   """
   if free_bytes is None:
     free_bytes = free_memory()

@@ -35,13 +35,14 @@ class Parts(NamedTuple):
     spec: shapes of the global batch by key.
     init: () -> TrainState, to be jitted.
     shapes: what `init` gives, as `jax.ShapeDtypeStruct`s.
-    frozen: parameters of the network that judges, in a tuple; empty without.
+    frozen: a tuple with the parameters of the network that perceptual losses
+      use; empty without one.
     loss_fn: (params, batch, rng, *frozen) -> (loss, metrics).
     update: (state, loss, metrics, gradient) -> (state, metrics).
-    train_step: (state, batch, *frozen) -> (state, metrics), to be jitted: both
-      of them.
-    flops_per_clip: of a training step, without those of the network that
-      judges; None where the model does not count.
+    train_step: (state, batch, *frozen) -> (state, metrics): gradient of
+      `loss_fn`, then `update`; to be jitted.
+    flops_per_clip: FLOPs of a training step per clip, without those of the
+      frozen network; None if the model does not count its FLOPs.
   """
 
   model: Any
@@ -155,7 +156,7 @@ def build_parts(
 def model_functions(
   model: Any, objective: Any, params: Any, mesh: jax.sharding.Mesh
 ) -> ModelFunctions:
-  """A network as evaluations and tools ask it.
+  """The functions by which evaluations and tools use a network.
 
   Args:
     model: the Flax module.
@@ -180,7 +181,8 @@ def check_training(
   """Checks that a config trains as its objective needs it.
 
   Raises:
-    ValueError: no running mean, or batches in parts.
+    ValueError: the objective needs a running mean and the config keeps none,
+      or it needs whole batches and the config cuts them into parts.
   """
   name = config.objective.name
   if needs_ema and not config.ema_decay:
@@ -199,7 +201,7 @@ def check_training(
 def rebuilt_frames(config: ConfigDict) -> str:
   """What a run rebuilds: 'target' frames, parts of its 'video', or '' nothing.
 
-  As its mask says; an objective without `to_frames` has no pixels.
+  Its mask decides that. An objective without `to_frames` rebuilds no pixels.
   """
   has_pixels = hasattr(OBJECTIVES.get(config.objective.name), 'to_frames')
   mask = config.data.get('mask')

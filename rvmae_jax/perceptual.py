@@ -27,15 +27,14 @@ from rvmae_jax.losses.contrastive import unit_length
 class Judge(NamedTuple):
   """A frozen network that judges.
 
-  Its parameters are an argument of its functions: what is jitted with them
-  takes them from the devices. Closed over, they would be constants, written
-  into every program.
+  Its functions take the parameters as an argument. If jitted functions closed
+  over the parameters instead, every program would hold them as constants.
 
   Attributes:
     features: (params, video) -> features for `losses.perceptual.distance`, of
       unit length (those of LPIPS weighted); video [B, T, H, W, 3], uint8 or
-      floats in [0, 1]. Ours are those of `encode`, of a single frame those of
-      `encode_frames`.
+      floats in [0, 1]. Networks of this library give the features of `encode`,
+      or of `encode_frames` for a single frame.
     params: its parameters, on the host.
   """
 

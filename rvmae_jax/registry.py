@@ -47,10 +47,10 @@ def check_settings(
   """Checks that a function takes some settings, before it is called.
 
   Args:
-    kind: what they are, in the singular; used in the message.
-    function: or a class.
+    kind: what to call a setting in the message.
+    function: a function or a class.
     settings: names of arguments.
-    given: arguments that others hand in.
+    given: arguments that the caller supplies; `settings` may not name them.
 
   Raises:
     ValueError: it does not take one; the message has near names.
@@ -138,7 +138,7 @@ class Registry:
     entry = self.get(name)
     parameters = inspect.signature(entry).parameters.values()
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-      # `name` and `parent` are Flax's own; what the caller gives is not ours.
+      # Not for configs: `name` and `parent` are Flax's, `extra` the caller's.
       accepted = {p.name for p in parameters} - {'name', 'parent'} - set(extra)
       for argument in arguments:
         if argument not in accepted:

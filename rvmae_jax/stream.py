@@ -146,9 +146,10 @@ class GrowingArray:
     self._file.seek(0, io.SEEK_END)
     self._file.write(np.ascontiguousarray(row).data)
     self._length += 1
-    # Each time: a stream may be killed, and rows that are not counted are lost.
+    # The header is written after every row: a stream may be killed, and rows
+    # that the header does not count are lost. It has room for larger counts.
     self._file.seek(0)
-    self._write_header()  # Has room for the number to grow into.
+    self._write_header()
     self._file.flush()
 
   def close(self) -> None:
@@ -211,9 +212,10 @@ def run(
     all_tokens: whether features are kept for every token.
 
   Returns:
-    `frames` of all videos; from the second on `frames_per_s`, and `p50_ms` and
-    `p95_ms` from a frame to its features on the host; the process's peak
-    `memory_mib`, and `memory_growth_mib` after the first 100 frames.
+    `frames`, the number of frames of all videos; `frames_per_s`, timed from the
+    second step on; `p50_ms` and `p95_ms`, the time from a frame to its features
+    on the host; `memory_mib`, the process's peak memory; and
+    `memory_growth_mib`, the growth of that peak after the first 100 steps.
   """
   latencies_ms = collections.deque(maxlen=_NUM_LATENCIES)
   num_steps = num_frames = num_timed = 0

@@ -14,10 +14,10 @@ _DEVICE = contextvars.ContextVar('target_device', default=None)
 
 @contextlib.contextmanager
 def compiling_for(device: jax.Device) -> Iterator[None]:
-  """What is traced inside is meant for `device`.
+  """Makes `device` the target of all code that is traced inside.
 
-  It belongs inside of a function that is jitted, or around it as a decorator:
-  tracing then finds it, whenever that is.
+  Use it within a function that is jitted, or as its decorator below `jax.jit`,
+  so that it is in force whenever JAX traces the function.
 
   Args:
     device: one of a mesh, of this machine or of a topology.

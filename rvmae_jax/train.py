@@ -96,7 +96,7 @@ def train(config: ConfigDict, workdir: str, command: str = '') -> TrainState:
   workdir = epath.Path(workdir)
   if jax.process_index():
     return _train(config, workdir, check_lock=lambda: None)
-  # Process 0 writes for all, and ends all if it may not.
+  # Only process 0 writes, so it takes the lock; if it fails, all processes end.
   with contextlib.ExitStack() as stack:
     with storage_errors(workdir):
       lock = stack.enter_context(FolderLock(workdir, 'train'))
@@ -173,7 +173,7 @@ def _train(
   train_step = sharding.jit_step(parts.train_step, shardings, mesh, frozen)
 
   # ---- Evaluations ----
-  # Without parameters: a step donates what it is given.
+  # Parameters are passed later: each step donates those that it is given.
   functions = model_functions(parts.model, parts.objective, None, mesh)
   evaluations = ScheduledEvals(
     config.evals,
@@ -187,14 +187,14 @@ def _train(
 
   # ---- Logs and guards ----
   if jax.process_index() == 0:
-    if not is_done:  # Else it leaves the record of the one that trained.
+    if not is_done:  # A finished run keeps the files from its training.
       with storage_errors(workdir):
         if command:
           write_whole(workdir / 'command.txt', f'{command}\n')
         write_whole(workdir / 'config.json', config_utils.to_json(config))
         about = json.dumps(environment(), indent=1)
         write_whole(workdir / 'environment.json', about)
-    # Adds what is missing: that one may have been killed before it was done.
+    # Also for a finished run, which may have been killed before this was done.
     recording = manifest.record_in_background(
       workdir, config.data.sources, config.checkpoint.init_from
     )
@@ -291,8 +291,8 @@ def _train(
         for problem in watch.update(step, scalars):
           logging.warning('Step %d: %s %s', step, problem.text, problem.remedy)
         writer.write(step, scalars)
-      # Before evaluations: they take long, and may fail. A run told to stop
-      # leaves them to the one that goes on.
+      # Save before evaluations, which take long and may fail. A run that has to
+      # stop leaves its evaluations to the command that resumes it.
       if is_saving:
         writer.flush()
         checkpointer.save(step, state, fetched.position)
@@ -320,7 +320,7 @@ def _train(
 
 
 def _drawing_every(steps: int) -> int:
-  """As many, or 0 where process 0 cannot draw: the others rebuild for it."""
+  """`steps`, or 0 on all processes if process 0, which draws, cannot."""
   if not steps:
     return 0
   draws = jax.process_index() == 0 and can_draw()

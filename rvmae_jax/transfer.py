@@ -44,8 +44,8 @@ def start_from(
     path: a workdir, a checkpoint or a file, as above.
     state: the fresh state; parts that the weights do not have stay as they are.
     shardings: of `state`.
-    model: the network of `state`; where it is given, what no array tells has to
-      be equal as well.
+    model: the network of `state`; if given, the settings that cannot be read
+      off the arrays have to match, too.
 
   Raises:
     ValueError: the encoders differ; the arrays or settings that do not fit are
@@ -121,7 +121,7 @@ def read_file(
   return params, {f: fields[f] for f in _UNSEEN if f in fields}
 
 
-# Settings that change what an encoder makes of its arrays, but none of them.
+# Settings that change an encoder's outputs but cannot be read off its arrays.
 _UNSEEN = (
   *('encoder_heads', 'activation', 'pixel_mean', 'pixel_std'),
   *('position', 'position_base'),
@@ -129,7 +129,7 @@ _UNSEEN = (
 
 
 def unseen_fields(model: nn.Module) -> dict[str, Any]:
-  """Fields of a network that no array of its encoder tells."""
+  """Fields of a network that cannot be read off its encoder's arrays."""
   network = getattr(model, 'backbone', model)
   fields = {
     field: getattr(network, field)
@@ -145,11 +145,11 @@ def unseen_fields(model: nn.Module) -> dict[str, Any]:
 def check_unseen(
   made_with: Mapping[str, Any], model: nn.Module, origin: str
 ) -> None:
-  """Checks what arrays do not tell.
+  """Checks settings that cannot be read off the arrays.
 
   Args:
-    made_with: `unseen_fields` of the network that weights are of, as far as
-      they are known.
+    made_with: `unseen_fields` of the network that the weights come from, as far
+      as they are known.
     model: the network to start.
     origin: where the weights come from, for the message.
 
@@ -162,7 +162,8 @@ def check_unseen(
     for field, value in made_with.items()
     if field in wanted
     and value != wanted[field]
-    # Tables that are learned are arrays; files of ViTMAE hold fixed ones so.
+    # Learned tables are compared as arrays. ViTMAE's files hold fixed position
+    # tables as arrays, too.
     and 'learned' not in (value, wanted[field])
   ]
   if wrong:

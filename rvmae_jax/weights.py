@@ -128,7 +128,7 @@ def load_model(path: str | pathlib.Path) -> tuple[nn.Module, dict]:
   features; see `models.rvm.RVM` and `models.videomae.VideoMAE`.
   """
   params, config = load(path)
-  with files.naming(path, 'has a config of no network', remedy=''):
+  with files.naming(path, 'has a config that describes no network', remedy=''):
     return build_model(config.model), params
 
 
@@ -180,7 +180,7 @@ def readout_fields(
   metadata: Mapping[str, str],
   **known: tuple[int, int, int],
 ) -> dict[str, Any]:
-  """`interop.readout_released.readout_fields`, told what a file's note says."""
+  """As `readout_released.readout_fields`, with what the file's note says."""
   noted = json.loads(metadata.get(READOUT_NOTE, '{}'))
   return readout_released.readout_fields(arrays, **{**noted, **known})
 
@@ -339,10 +339,10 @@ def config_of(
 def match_state_dict(
   arrays: Mapping[str, np.ndarray], model: nn.Module
 ) -> tuple[dict, state_dict.Report]:
-  """What of a state dict fits a model, as its parameters, and the report."""
+  """A model's parameters from the arrays of a state dict, and the report."""
   origin, arrays = hugging_face.find_origin(arrays)
   has_decoder = origin.arrays.get('decoder/mask_token') in arrays
-  # Parameters do not depend on the size of a clip: two tubelets of one slot.
+  # Parameters do not depend on the clip's size: two tubelets in a slot will do.
   network = getattr(model, 'backbone', model)
   z, p = network.tubelet_size, network.patch_size
   ids = jax.ShapeDtypeStruct((1, 1), np.int32)

@@ -74,14 +74,14 @@ def write_params(
 def _check_neighbours(
   out: pathlib.Path, beside: Mapping[str, Mapping[str, Any]]
 ) -> None:
-  """FileExistsError where a new file changes what those beside it mean.
+  """Raises FileExistsError if `out` would change what files beside it mean.
 
   Args:
     out: the file to write.
     beside: name of a file -> the settings that `out` needs there.
   """
   remedy = 'Export to a folder of its own.'
-  # What a program is given the folder for, and all that it reads then.
+  # Whether programs load this file when they are given its folder.
   is_main = out.name in weights.IN_FOLDERS
   others = [
     name
@@ -120,7 +120,7 @@ def _named_arrays(
   """Parameters under the names of their origin, and settings by file name."""
   is_rvm = config.model.name == 'rvm'
   is_original = out.suffix == '.pth'
-  if not is_rvm:  # Before suffixes are named, which may all be refused.
+  if not is_rvm:  # First, since for some models no suffix will do.
     origin = hugging_face.origin_of(config.model, is_original)
   suffixes = RVM_SUFFIXES if is_rvm else FAMILY_SUFFIXES
   if out.suffix not in suffixes or (part != 'all' and not is_rvm):

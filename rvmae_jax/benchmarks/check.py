@@ -144,20 +144,20 @@ def differences(
 
 
 def versions() -> str:
-  """Of what writes the program; patch releases of jax compile alike."""
+  """Versions that shape the program; jax's patch number makes no difference."""
   minor = '.'.join(jax.__version__.split('.')[:2])
   return f'jax {minor}, optax {optax.__version__}'
 
 
 def _check_compiled(cases: list[dict[str, Any]], update: bool) -> int:
-  """Checks each case where its compiler is; new figures replace its own.
+  """Checks the cases whose compiler is installed, and updates their figures.
 
   Args:
-    cases: of the record.
-    update: also those whose compiler is another one.
+    cases: cases of the record.
+    update: also check cases that another version of the compiler recorded.
 
   Returns:
-    How many are not as recorded.
+    How many differ from the record.
   """
   num_changed = 0
   for case in cases:

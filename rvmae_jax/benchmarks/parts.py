@@ -118,7 +118,7 @@ def flops_by_part(parts: Parts) -> dict[str, int]:
 
 
 def _programs(step: StepBenchmark) -> dict[str, Callable[[], Any]]:
-  """What is timed beside the step; the last of its beginnings is 'decoder'."""
+  """Programs to time besides the step; 'decoder' is the whole gradient."""
 
   def compiled(function, *arguments):
     program = jax.jit(function)

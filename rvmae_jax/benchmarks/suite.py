@@ -16,7 +16,7 @@ _SETTINGS = (
   'model.time_unroll=4',
   'optimizer.moment_dtype=bfloat16',
 )
-# Nobody else needs the GPU's memory; or PyTorch does.
+# Memory of the GPU: nearly all of it for JAX, or shared with PyTorch.
 _ALONE = {'XLA_PYTHON_CLIENT_MEM_FRACTION': '0.95'}
 _SHARED = {'XLA_PYTHON_CLIENT_PREALLOCATE': 'false'}
 # XLA joins the products of source and target tokens, which have one kernel, and

@@ -87,9 +87,9 @@ class Batches:
 class BatchIterator(Iterator[Batch]):
   """Gives batches in order; its state is the number of the next record.
 
-  It counts the records of all processes. Grain's own state depends on the
-  number of workers, and a number of batches on their size; this does not, so
-  that a run may be resumed with more of either. The first batch is checked
+  The records of all processes are counted. Unlike Grain's own state or a number
+  of batches, this number depends neither on workers nor on the batch size, so a
+  run may be resumed with other values of both. The first batch is checked
   against the contract in `rvmae_jax.batch`.
   """
 

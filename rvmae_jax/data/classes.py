@@ -129,21 +129,21 @@ def check_same_classes(
   asked: Mapping[str, Sequence[str]] | None = None,
   num_classes: int = 0,
 ) -> None:
-  """Checks that a label means the same wherever it occurs.
+  """Checks that a label means the same class in all sources.
 
-  The one check of training, of classifiers, probes and retrieval. What is not
-  known is passed over: a source without names, and names that only repeat the
-  number, as those of lists that have numbers.
+  Training, classifiers, probes and retrieval all use this check. It skips what
+  it cannot know: sources without class names, and names that only repeat the
+  number, as in lists whose labels are numbers.
 
   Args:
-    learned: what is learned from (or searched): its name, for messages -> names
-      of its classes by label.
-    asked: the same of what is asked about.
-    num_classes: places that a head has for labels; 0 where there is no head.
+    learned: sources to learn from (or to search): name of the source, for
+      messages -> names of its classes by label.
+    asked: the same for the sources to be tested on.
+    num_classes: outputs of the head that learns labels; 0 without a head.
 
   Raises:
-    ValueError: a number stands for two classes, or the head has no place for
-      one; names both sides.
+    ValueError: a number stands for two classes, or the head has no output for
+      a class; the message names the sources.
   """
   asked = asked or {}
   known = {}
@@ -181,7 +181,7 @@ def _warn_of_what_is_not_known(learned, asked, known) -> None:
     if num_learned and names[num_learned:]:
       warn_once(
         f'{side} has classes that {" and ".join(learned)} lacks: '
-        f'{some_names(names[num_learned:], 5)}. Videos of theirs count as '
+        f'{some_names(names[num_learned:], 5)}. Their videos count as '
         'wrong.'
       )
 

@@ -211,7 +211,7 @@ class EncodedReader(Reader):
     return [i for i in order if i in came or i not in doubtful]
 
   def _key_entries(self) -> Iterator[_Entry]:
-    """Key frames before which no frame is stored that is shown after them."""
+    """Key frames whose predecessors in the file are all shown before them."""
     is_key = self._packets.is_key
     indices = [self._index_of.get(i, -1) for i in range(len(is_key))]
     latest = [*itertools.accumulate(indices, max)]
@@ -220,7 +220,7 @@ class EncodedReader(Reader):
         yield _Entry(indices[position], position)
 
   def _shown_at(self, order: Sequence[int | None]) -> np.ndarray:
-    """When frames are shown: the times of their packets, made to rise."""
+    """When frames are shown: their packets' times, corrected never to fall."""
     pts = self._packets.pts
     rate = self._packets.stream.guessed_rate or IMAGES_PER_SECOND
     tick = self._packets.stream.time_base
@@ -230,7 +230,7 @@ class EncodedReader(Reader):
       if None not in ticks and ticks != sorted(ticks):
         stored = [pts[i] for i in sorted(order)]
         if stored == sorted(stored):
-          ticks = stored  # Times of decoding: as many, one for each frame.
+          ticks = stored  # Decoding times: give them to the frames in order.
     if not ticks or None in ticks:
       known = [i for i, time in enumerate(ticks) if time is not None]
       if not known:
@@ -303,7 +303,7 @@ class EncodedReader(Reader):
       if index is None:
         continue
       if position == entry.position != 0 and _builds_on_others(frame):
-        reason = 'frames that it calls key frames are none'
+        reason = 'frames marked as key frames build on other frames'
         self._packets.in_order_because = reason
         return
       if frame.key_frame and position > self._damaged:
@@ -347,7 +347,7 @@ class EncodedReader(Reader):
 
 
 def _doubt(packets: Packets, pts: Sequence[int | None]) -> str:
-  """Why times `pts` do not tell which frames come in what order; or ''."""
+  """Why the times `pts` do not give the order of frames; '' if they do."""
   dts = [time for time in packets.dts if time is not None]
   if None in pts:
     return 'frames have no times'
@@ -357,8 +357,8 @@ def _doubt(packets: Packets, pts: Sequence[int | None]) -> str:
     return 'times go back, as where files were joined'
   if not packets.stream.codec_context.has_b_frames or len(pts) < 2:
     return ''
-  # With B-frames times rise and fall, unless they are those of decoding. AVI
-  # has no others, and Matroska would not show the difference.
+  # With B-frames, times of display rise and fall, and times of decoding only
+  # rise. AVI holds the latter alone; Matroska does not say which it holds.
   container = packets.container.format.name
   is_one = container == 'matroska,webm' or all(
     dts in (None, pts) for dts, pts in zip(packets.dts, packets.pts)

@@ -16,8 +16,8 @@ from rvmae_jax.data.decoding import open_record
 from rvmae_jax.data.opencv import import_opencv
 from rvmae_jax.data.records import Record
 
-# Of a detection that continues a face: how long after the last one, and how
-# much of what both boxes cover is in both.
+# A detection continues a face if it follows the last one within this time and
+# the IoU of both boxes is at least this.
 _MAX_GAP_S = 2.0
 _MIN_OVERLAP = 0.2
 # How long a face stays hidden before it is first found and after the last time.
@@ -25,12 +25,12 @@ _HOLD_S = 0.5
 # Cascades find eyes, nose and mouth: what is hidden reaches as much further, in
 # widths and heights, on each side.
 _MARGIN = 0.25
-# So many frames of a second are searched: it takes most of the time.
+# Frames searched per second of video: the search takes most of the time.
 _SEARCHES_PER_S = 10
 # Frames are searched at this short side at most, and for faces of this size.
 _SEARCH_PIXELS = 480
 _MIN_PIXELS = 20
-# Detections side by side that make a face; more miss more.
+# Neighbouring detections that make a face; higher values miss more faces.
 _MIN_NEIGHBOURS = 3
 _ADVICE = 'To hide faces: pip install "rvmae_jax[faces]".'
 # A hidden face is so many blots wide and high.

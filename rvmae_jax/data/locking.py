@@ -125,7 +125,7 @@ class FolderLock:
       try:
         self._beat()
       except Exception as error:
-        # What has to be written will tell; this alone is no reason to stop.
+        # No reason to stop: if storage fails, the run's own writes will too.
         logging.warning('%s cannot be kept up to date: %s', self._path, error)
 
   def _beat(self) -> None:

@@ -74,7 +74,7 @@ def list_videos(
 def _in_threads(
   look: Callable[[str], Identity], paths: list[str]
 ) -> Iterator[Identity]:
-  """Looks at many files at a time, and has results of a block at most."""
+  """Identifies many files at a time; holds results of one block at most."""
   with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
     for start in range(0, len(paths), _BLOCK):
       yield from threads.map(look, paths[start : start + _BLOCK])
@@ -204,7 +204,7 @@ def read_videos(
     files.naming(path, 'is no list of videos, or is damaged'),
     gzip.open(io.BytesIO(content), 'rt', **text) as file,
   ):
-    # Not more of a line than any has: damage may make one of the whole list.
+    # Lines are read up to a limit: damage may turn the whole list into one.
     for row in csv.DictReader(iter(lambda: file.readline(_MOST_OF_A_LINE), '')):
       if None in row.values():
         raise ValueError(f'a row is cut off: {row!r:.200}')

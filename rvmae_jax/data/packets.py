@@ -120,8 +120,8 @@ class Packets:
   def read(self, start: int, seeks: bool) -> Iterator[tuple[int, av.Packet]]:
     """Yields (position, packet) in decoding order, from a position on.
 
-    It ends early if a seek turns out to have led astray after packets were
-    given: the decoder would miss what it was given, and has to begin anew.
+    It ends early if a seek turns out to be wrong after some packets were given:
+    reopening the file would reset the decoder, which has to start again.
     """
     position = start
     for time in self._times_to_seek(start) if seeks else ():
@@ -214,7 +214,7 @@ def _is_hidden_vp8(packet: av.Packet) -> bool:
 
 
 def _num_bytes(source: str | bytes) -> int:
-  """Size of a file; 1 of a URL, which is not asked."""
+  """Size of a file; 1 for a URL, whose size is not requested."""
   if isinstance(source, bytes):
     return len(source)
   return 1 if is_url(source) else os.path.getsize(source)

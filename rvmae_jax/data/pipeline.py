@@ -179,7 +179,7 @@ def batch_spec(
 
   config = check_config(data_config)
   loader = make_loader(config, patch_size, tubelet_size, train=False)
-  # What a blank video turns into is the specification.
+  # A blank video yields rows of the right shapes and dtypes.
   rows = loader.blank_rows(config['crop']['size'])
   if not train:
     rows['valid'] = np.ones(1, bool)

@@ -15,7 +15,7 @@ import numpy as np
 # Numbers, truth values, text and bytes, as NumPy writes them: 'u1', 'f8', 'S5';
 # and 'O', an array of any of these.
 _DTYPE = re.compile(r'[?biufcSU]\d*|O8?')
-# What comes of reading something that is no sound pickle.
+# Errors that a damaged pickle, or something else, may raise when it is read.
 _SIGNS_OF_DAMAGE = (
   *(pickle.UnpicklingError, struct.error, EOFError, LookupError),
   *(AttributeError, TypeError, OverflowError, MemoryError, RecursionError),
@@ -69,7 +69,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Piece:
-  """Of an array; stands where the pickle has NumPy's own objects."""
+  """Part of an array; takes the place of NumPy's own objects in a pickle."""
 
   __slots__ = ('state', 'value')
 
@@ -159,7 +159,7 @@ def _array(dtype: _Dtype, shape: Any, order: str, content: Any) -> np.ndarray:
 
 
 def _plain(content: Any) -> Any:
-  """The same with arrays in place of their pieces."""
+  """The content with arrays and dtypes in place of each `_Piece`."""
   if isinstance(content, dict):
     return {_plain(key): _plain(value) for key, value in content.items()}
   if isinstance(content, list | tuple):

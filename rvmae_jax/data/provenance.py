@@ -15,7 +15,7 @@ from rvmae_jax.registry import check_known
 # Name -> what else it is called, as in `sources.listing`.
 COLUMNS = {'licence': ('license',), 'consent': (), 'source': ()}
 
-# Of values of one column; of links to each video there are as many as videos.
+# Values of a column to list at most: each video may have its own `source`.
 _MOST_VALUES = 20
 OTHERS = '(others)'
 
@@ -28,7 +28,7 @@ def provenance_of(columns: Mapping[str, str]) -> dict[str, str]:
 
 
 def parse_requirements(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
-  """What `--require COLUMN=VALUE` asks for; of one column any of its values.
+  """Column -> the values it may have, from texts of `--require COLUMN=VALUE`.
 
   Raises:
     ValueError: a text is not of that form.
@@ -61,7 +61,7 @@ def check_columns(
 def keep_required(
   records: Sequence[Mapping[str, Any]], require: Requirements, name: str
 ) -> tuple[list[int], dict[str, int]]:
-  """Which videos have what is required, and how many others have what instead.
+  """Which videos meet the requirements, and why the others do not.
 
   Args:
     records: see `records.Record`; only `columns` counts.

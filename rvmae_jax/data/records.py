@@ -59,12 +59,12 @@ class Source(Protocol):
 def records_digest(source: Source) -> str:
   """A hash of what a source holds: which videos, labels and times, in order.
 
-  Nothing is decoded. Of a source with `identities` it is those, and the names
-  of its classes; what is in a file is not looked at.
+  Nothing is decoded, and contents of files do not count. A source with
+  `identities` is hashed by these and by the names of its classes.
   """
   digest = hashlib.sha256(json.dumps(list(source.class_names)).encode())
   if hasattr(source, 'identities'):
-    # Not who may use them, which changes no result.
+    # Without licence, consent and source, which change no result.
     rows = (list(identity[:3]) for identity in source.identities())
   else:
     rows = (source[number] for number in range(len(source)))

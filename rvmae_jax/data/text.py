@@ -126,16 +126,16 @@ def _parse_json(text: str, place: str) -> Any:
 def read_cells(
   path: str, known: Collection[str] = (), delimiters: str = ',;\t'
 ) -> list[tuple[int, list[str]]]:
-  """The rows of a table, with what spreadsheets put between cells.
+  """The rows of a table whose cells have a delimiter between them.
 
-  Which of them is told by the first row; a table of one column has none. Cells
-  are stripped; empty rows are left out, and so is Excel's `sep=;`.
+  The delimiter is the one that fits the first row best; a table of one column
+  has none. Cells are stripped; empty rows and Excel's `sep=;` are left out.
 
   Args:
     path: of the file.
     known: names of columns, in small letters, some of which the first row of
       the file should have.
-    delimiters: that may be.
+    delimiters: the delimiters to choose from.
 
   Returns:
     (number of the line on which it ends, cells) of each row.

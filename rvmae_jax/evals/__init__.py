@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from rvmae_jax import config_utils
 from rvmae_jax.registry import Registry, check_known, near_names
 
-# To be raised with every change that gives other numbers.
+# Raise it with every change that alters the numbers of an evaluation.
 VERSION = 4
 
 
@@ -37,19 +37,20 @@ class Result(NamedTuple):
 
 
 class Evaluation(abc.ABC):
-  """What every evaluation has; a class of them says what differs.
+  """Base class of evaluations; subclasses override what differs.
 
   Attributes:
     sides: names of its fields that are `Videos`.
     reads: the keys of a data config that decide its numbers.
-    as_trained: those of them that are the run's unless given.
+    as_trained: keys of `reads` that are taken from the run unless given.
     rebuilds: which frames a network has to rebuild for it, see `unfit_evals`;
-      empty where it need not.
-    asks_classifier: whether what is asked has learned from the run's videos,
-      and not from its own.
-    is_of_device: whether it has to be done again on another device.
-    num_trainings: of heads, those included that are not chosen.
-    trivial_name: of the answer that ignores the video; '' where it has none.
+      empty if none.
+    asks_classifier: whether it tests the network's own classifier, trained on
+      the run's videos, and not one that it trains on videos of its own.
+    is_of_device: whether it measures the device, and has to be run again on
+      another one.
+    num_trainings: number of heads trained, chosen or not.
+    trivial_name: name of the answer that ignores the video; '' without one.
   """
 
   sides: ClassVar[Sequence[str]] = ('videos',)
@@ -66,7 +67,7 @@ class Evaluation(abc.ABC):
     """Asks a network, given as `evals.functions.ModelFunctions`."""
 
   def test_files(self) -> list[str]:
-    """The test files of a dataset of its own, which is no source."""
+    """Test files of a dataset that it reads itself, not through sources."""
     return []
 
   def first_frames(self) -> Any:
@@ -79,7 +80,7 @@ class Evaluation(abc.ABC):
     return {k: v for k, v in found.items() if v and v.sources}
 
   def skipped(self, reason: str) -> Result:
-    """Nothing, and a line in the log that says why."""
+    """An empty result; the log says why."""
     logging.info('%s skipped: %s.', type(self).__name__, reason)
     return Result({}, {})
 
@@ -99,7 +100,7 @@ class Evaluation(abc.ABC):
           raise ValueError(f'{field.name}={value!r} does nothing {why}.')
 
   def resolve(self, **settings: Any) -> None:
-    """Sets, while it is made, what its settings leave open."""
+    """Sets fields that the config left open; for `__post_init__` only."""
     for name, value in settings.items():
       object.__setattr__(self, name, value)
 
@@ -237,9 +238,9 @@ _REBUILT = {
 def unfit_evals(
   entries: Mapping[str, Mapping[str, Any]], rebuilt: str
 ) -> dict[str, str]:
-  """Evaluations about frames that a run does not rebuild: alias -> why.
+  """Evaluations of frames that a run does not rebuild: alias -> why.
 
-  So a config may list one for each kind of run.
+  They are skipped, so one config can list evaluations for every kind of run.
 
   Args:
     entries: evaluation alias -> its config.

@@ -22,7 +22,7 @@ from rvmae_jax.evals.token_rows import EncodedRows, KeptRows, Networks
 from rvmae_jax.registry import check_counts, check_share
 
 _POOLING = 'attentive'  # Its place in the names of numbers.
-# Of so few videos, drawn one by one, it may be that none is held out.
+# Up to this many videos, drawing each one by itself may hold out none at all.
 _FEW = 200
 # The best head by encoder and seed, and numbers of how it came about.
 _Chosen = dict[tuple[str, int], tuple[Callable, dict[str, float]]]
@@ -178,7 +178,7 @@ class AttentiveProbeEval(Probe):
 
   @functools.cached_property
   def _limits(self) -> np.ndarray:
-    """The records drawn below these choose, for each seed: [seeds, 1]."""
+    """Records whose `_draw` is at most this are held out: [seeds, 1]."""
     limits = np.full((self.seeds, 1), self.held_out)
     if self.train.num_videos <= _FEW:
       draws = self._draw(self.train.labelled_places())
@@ -186,7 +186,7 @@ class AttentiveProbeEval(Probe):
     return limits
 
   def _is_held_out(self, places: np.ndarray) -> np.ndarray:
-    """Which records choose, for each seed: [seeds, B] bool."""
+    """Which records are held out to choose heads: [seeds, B] bool."""
     return self._draw(places) <= self._limits
 
   def _draw(self, places: np.ndarray) -> np.ndarray:

@@ -89,7 +89,7 @@ class DenseEncoder:
     first = list(itertools.islice(frames, 1))
     frames = itertools.chain(first * (1 + self.warm_up), frames)
     while True:
-      # Up to the next reset, so that what is filled up ends with the state.
+      # Stop at each reset: padding spoils the state, and a reset drops it.
       size = self.chunk
       if self.reset_every:
         if age == self.reset_every:

@@ -161,7 +161,7 @@ class TrainedHeads:
     return _answer(self._method.head, self._state.params, inputs)
 
   def __getitem__(self, number: int) -> Callable[..., Any]:
-    """One head: from inputs to what it puts out; it keeps no other alive."""
+    """One head as a function of its inputs; it holds no other head's arrays."""
     head = self._method.head
     params = jax.tree.map(lambda x: x[number : number + 1], self._state.params)
     return lambda *inputs: jax.tree.map(
@@ -190,7 +190,7 @@ def cross_entropy(
 def most_accurate(
   answers: Iterable[tuple[np.ndarray, np.ndarray]],
 ) -> tuple[int, float]:
-  """Which head is most accurate on rows it did not learn from, and how.
+  """The head most accurate on rows it did not learn from, and its accuracy.
 
   Args:
     answers: logits [heads, B, classes] for some rows, and their labels [B].

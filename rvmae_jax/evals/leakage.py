@@ -34,8 +34,8 @@ def find_leaks(
 ) -> dict[str, Leak]:
   """Evaluations whose test videos were trained on.
 
-  What a probe learns from does not count, nor does an evaluation that leaves
-  the run's own sources as they are: it asks about training videos and says so.
+  The videos that a probe learns from do not count. Nor does an evaluation on
+  exactly the run's own sources, which is about training videos on purpose.
 
   Args:
     evaluations: by alias.

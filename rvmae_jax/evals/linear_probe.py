@@ -106,7 +106,9 @@ class LinearProbeEval(FeatureProbe):
   def choose_penalty(
     self, features: np.ndarray, labels: np.ndarray, seed: int
   ) -> tuple[float, float]:
-    """The most accurate on held-out rows, the larger of equals; and how much.
+    """The penalty most accurate on held-out rows (the largest if several are).
+
+    Its accuracy on them is returned as well.
 
     Args:
       features, labels, seed: as of `fit`.
@@ -121,7 +123,7 @@ class LinearProbeEval(FeatureProbe):
         penalty,
         num_classes=labels.max() + 1,
         spectrum=spectrum,
-        # To rank penalties takes less than the last digits of each.
+        # Penalties can be ranked before their fits have fully converged.
         tolerance=1e-3,
       )
       accuracies[penalty] = top_k_accuracy(

@@ -48,7 +48,7 @@ class Example(NamedTuple):
     return Truth(self.video.segments_s, self.video.labels)
 
   def truth_in_steps(self) -> Truth:
-    """In steps, parts of them included; beyond the video, its ends."""
+    """In steps, fractions included; cut off at the ends of the video."""
     numbers = np.arange(len(self.edges_s))
     steps = np.interp(self.video.segments_s, self.edges_s, numbers)
     return Truth(steps, self.video.labels)

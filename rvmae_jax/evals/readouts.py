@@ -30,7 +30,7 @@ from rvmae_jax.evals.token_rows import normalise
 from rvmae_jax.memory import check_room
 from rvmae_jax.registry import check_counts, check_known
 
-# What a head puts out, given what it takes beside features.
+# Inputs of a head other than features -> its outputs.
 Head = Callable[..., Any]
 # The answer for a row of features (or frames) and what is asked.
 Answer = Callable[[np.ndarray, Truth], Any]
@@ -93,8 +93,8 @@ class ReadoutEval(SceneClips):
     num_pictures: test clips that are kept for pictures.
   """
 
-  # Of a subclass: the truth that is asked for; the score that chooses (and what
-  # does among equals), and whether less of it is better.
+  # Set by subclasses: the key of the truth to predict; the scores by which to
+  # rank heads, the first one first; and whether lower scores are better.
   asked_for: ClassVar[str] = ''
   chosen_by: ClassVar[tuple[str, ...]]
   less_is_better: ClassVar = False
@@ -136,32 +136,32 @@ class ReadoutEval(SceneClips):
   @staticmethod
   @abc.abstractmethod
   def loss(outputs: Any, *truth: Any) -> Any:
-    """Of a batch, see `losses.readouts`: a scalar."""
+    """The loss of a batch, a scalar; see `losses.readouts`."""
 
   @abc.abstractmethod
   def draw(
     self, rng: np.random.Generator, truths: Sequence[Truth]
   ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """What the head takes beside features of so many clips, and the truth."""
+    """A training batch: inputs other than features, then the truth."""
 
   @abc.abstractmethod
   def ask(self, head: Head, truth: Truth) -> Any:
-    """Everything there is to answer about a clip."""
+    """The head's answer to all queries of a clip."""
 
   @abc.abstractmethod
   def trivial(self, train: Sequence[Clip]) -> Callable[[Truth], Any]:
-    """As `ask`, the answer of somebody who has not looked."""
+    """A baseline that ignores the video: truth -> answer, as of `ask`."""
 
   @abc.abstractmethod
   def score(self, truth: Truth, answer: Any) -> dict[str, float]:
-    """How good an answer is; NaN where there is nothing to tell it by."""
+    """Scores of an answer; NaN where the clip has no truth for a score."""
 
   def right_answer(self, truth: Truth) -> Any:
     """The answer that could not be better."""
     return truth[self.asked_for]
 
   def picture(self, answer: Any) -> dict[str, np.ndarray]:
-    """What is drawn of an answer."""
+    """The arrays of an answer that pictures show."""
     return {self.asked_for: answer}
 
   def run(self, functions: ModelFunctions) -> Result:
@@ -368,7 +368,7 @@ class ReadoutEval(SceneClips):
 def draw_rows(
   rng: np.random.Generator, rows: np.ndarray, count: int
 ) -> np.ndarray:
-  """The numbers of so many rows; some come twice only where there are fewer."""
+  """Draws `count` row numbers, with repeats only if there are fewer rows."""
   return rng.choice(len(rows), count, replace=len(rows) < count)
 
 
@@ -377,12 +377,12 @@ def in_chunks(
   queries: np.ndarray,
   size: int = 64,
 ) -> list[np.ndarray]:
-  """Asks about queries [Q, ...] so many at a time, so as to compile once.
+  """Calls a function on chunks of queries [Q, ...]; it is compiled once.
 
   Args:
     function: from [size, ...] to arrays [size, ...].
-    queries: any number of them but none.
-    size: of a chunk; what is missing from the last is filled up.
+    queries: at least one.
+    size: queries in a chunk; the last chunk is padded.
   """
   parts = [
     function(filled(queries[start : start + size], size))

@@ -50,7 +50,7 @@ class RebuildingEval(Evaluation):
       LPIPS; see `ModelFunctions.perceptual_distance`.
     flow: the estimator of the true flow that warped errors follow, one of
       `data.flow.FLOWS`; '' leaves them out. So does a missing OpenCV (extra
-      [flow]), with a line in the log. They are of the run's own mask only.
+      [flow]), which is logged. They are measured for the run's own mask only.
 
   Raises:
     ValueError: nothing is hidden of what the evaluation wants to see rebuilt,
@@ -189,8 +189,9 @@ def coherence(
   """Errors of guesses between frames and the frames before them.
 
   A pixel counts if it is hidden in both frames; for `hidden_frames`, if both
-  are hidden as a whole. Warped errors leave out what the frame before does not
-  show; those of the truth, as method `true`, are what no guess need be below.
+  are hidden as a whole. Warped errors leave out pixels that the frame before
+  does not show. The true video has such errors, too: they are given as method
+  `true`, and a guess need not be below them.
 
   Args:
     true, hidden, guesses, num_lead: as of `score`.

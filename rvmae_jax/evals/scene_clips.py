@@ -83,11 +83,11 @@ class SceneClips(Evaluation):
 
   @abc.abstractmethod
   def length(self, video: Any) -> int:
-    """How many frames of a video something is known of."""
+    """Number of a video's frames that annotations may cover."""
 
   @abc.abstractmethod
   def truth(self, video: Any, frames: np.ndarray) -> Truth | None:
-    """What is known of these frames; None if there is nothing to ask."""
+    """The truth of these frames; None if there is nothing to evaluate."""
 
   def read_test(self) -> list[Clip]:
     """The clips to test on."""

@@ -121,7 +121,7 @@ class Videos:
   def training_batches(
     self, num_batches: int = 0
   ) -> Iterator[dict[str, np.ndarray]]:
-    """Shuffled, clips and crops drawn at random; without end if 0."""
+    """Shuffled batches with random clips and crops; endless if 0."""
     return self._read(num_batches, train=True)
 
   @property

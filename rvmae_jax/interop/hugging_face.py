@@ -158,8 +158,8 @@ def find_origin(
     arrays: their name -> anything.
 
   Returns:
-    The origin, and the arrays under its names: a network without a head, as
-    `AutoModel` saves it, gets the names that it has in those with one.
+    The origin, and the arrays under its names. Arrays that `AutoModel` saved
+    without a head are renamed as they are called in networks with one.
 
   Raises:
     ValueError: none knows enough of them.

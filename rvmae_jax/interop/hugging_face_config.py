@@ -33,8 +33,8 @@ def config_json(
     num_frames: of a clip, for the position table. A learned table says itself
       how many frames it has, and of which size.
     size: (H, W) of its frames.
-    normalize: the objective's, see `losses.pixel.patch_statistics`; theirs is
-      'none' or not.
+    normalize: the objective's, see `losses.pixel.patch_statistics`; Hugging
+      Face only distinguishes 'none' from all others.
     mask_ratio: share of hidden patches, where the network draws its own mask.
 
   Raises:

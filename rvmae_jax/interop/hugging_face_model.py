@@ -30,8 +30,8 @@ def model_config(
     `videomae`; without decoder fields if the file has no decoder.
 
   Raises:
-    ValueError: no network here is like it; the arrays do not tell all, and
-      there is no config; or the config tells otherwise than the arrays.
+    ValueError: no network here is like it; the arrays leave settings open, and
+      there is no config; or the config contradicts the arrays.
   """
   config = config or {}
 
@@ -104,7 +104,7 @@ def model_config(
 
 
 def unseen_fields(config: Mapping[str, Any]) -> dict[str, Any]:
-  """Fields that no array tells, of what `model_config` takes as a config."""
+  """Fields of a config that cannot be read off the arrays."""
   fields = {}
   if config.get('num_attention_heads'):
     fields['encoder_heads'] = config['num_attention_heads']

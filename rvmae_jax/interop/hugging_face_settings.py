@@ -12,7 +12,7 @@ from typing import Any
 from rvmae_jax import files
 
 CONFIG = 'config.json'
-# How pixels are made ready, and the section that says it where there are some.
+# Files that say how pixels are preprocessed, and the section that does, if any.
 PREPROCESSORS = (
   ('preprocessor_config.json', ''),
   ('video_preprocessor_config.json', ''),
@@ -92,8 +92,8 @@ def read_config(
   if kind not in model_types:
     raise ValueError(
       f'{path} is of model_type={kind!r}; the arrays of {weights} are those of '
-      f'{" or ".join(model_types)}. Put the config.json beside it that belongs '
-      'to it.'
+      f'{" or ".join(model_types)}. Put the config.json that belongs to '
+      'these weights beside them.'
     )
   config = {'model_type': kind, **_DEFAULTS[kind], **config}
   for key, known in _ONLY.items():

@@ -2,8 +2,8 @@
 
 A run of ours keeps its config; files of others bring arrays and at most sizes.
 The clips, masks and losses below are those of the papers, so that such networks
-can be evaluated like ours. Where videos are, nobody but the user knows:
-`data.sources` is not there.
+can be evaluated like ours. `data.sources` is left out: only the user knows
+where videos are.
 """
 
 from collections.abc import Mapping

@@ -63,8 +63,8 @@ def readout_fields(
 
   Args:
     arrays: of `find_readout`; anything with a `shape`.
-    frames_shape, patch_shape: of a depth map. No array tells them; by default
-      the map is square, and patches are, of two frames.
+    frames_shape, patch_shape: of a depth map. They cannot be read off the
+      arrays; by default both are square, and a patch spans two frames.
 
   Raises:
     ValueError: an array is missing, it is named; or the depth map that the

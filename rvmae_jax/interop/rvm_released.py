@@ -159,7 +159,7 @@ _UNSEEN = {'position': 'flat', 'decoder_context': 'all'}
 
 
 def unseen_differences(model: Mapping[str, Any], part: str = 'all') -> dict:
-  """Settings by which a network is another than the released, unseen in a file.
+  """Settings that differ from released networks' and that no array shows.
 
   Args:
     model: `config.model` of an RVM.

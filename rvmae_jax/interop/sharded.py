@@ -1,7 +1,7 @@
 """Hugging Face's weights in several files, and the index that names them.
 
-`model.safetensors.index.json`, or `pytorch_model.bin.index.json`, says of each
-array in which file beside it it is.
+`model.safetensors.index.json`, or `pytorch_model.bin.index.json`, says which
+file holds each array. The files lie beside it.
 """
 
 import pathlib
@@ -61,7 +61,7 @@ def _read_map(index: pathlib.Path) -> dict[str, str]:
   with files.naming(index, 'is not an index of weights, or is cut off'):
     names = dict(files.read_json(index)['weight_map'])
     for name in names.values():
-      # Index and files lie in one folder; others are nobody's business.
+      # Files have to lie beside the index; no other path may be read.
       if pathlib.PurePath(name).name != name:
         raise ValueError(f'{name!r} is not the name of a file beside it')
     return names

@@ -162,8 +162,8 @@ def write(path: str | pathlib.Path, content: Mapping[str, Any]) -> None:
 class _Unpickler(pickle._Unpickler):
   """Rebuilds containers and tensors, and nothing else.
 
-  It is the one written in Python: that in C reserves as much memory as a number
-  in the file says.
+  Its base is pickle's Python version: the C version would allocate as much
+  memory as a number in the file asks for.
   """
 
   dispatch: ClassVar = dict(pickle._Unpickler.dispatch)

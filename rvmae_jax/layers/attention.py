@@ -23,12 +23,12 @@ from rvmae_jax.layers.pallas_attention import (
 )
 from rvmae_jax.target_device import target_device
 
-# How many, side by side as wide as the tokens; or how many of which width.
+# Number of heads, which split the tokens' width; or (number, width of each).
 Heads = int | tuple[int, int]
 IMPLEMENTATIONS = (
   *('auto', 'xla', 'blockwise', 'headwise', 'pallas', 'cudnn', 'heads_first'),
 )
-# What 'auto' means there; on GPUs it depends on the tokens.
+# What 'auto' means on each platform; on GPUs it depends on the tokens.
 BEST_ON = {'cpu': 'blockwise', 'tpu': 'headwise'}
 
 
@@ -59,7 +59,7 @@ def dot_product_attention(
     `remat` where it pays to keep it.
 
   Raises:
-    ValueError: an unknown implementation, or one without clusters.
+    ValueError: an unknown implementation, or one that cannot mask clusters.
   """
   if implementation not in IMPLEMENTATIONS:
     raise ValueError(
@@ -247,7 +247,7 @@ class CrossAttention(nn.Module):
 
 
 def heads_width(width: int, heads: Heads) -> int:
-  """Width of all heads together, where tokens are so wide."""
+  """Width of all heads together, for tokens of a width."""
   return math.prod(split_heads(width, heads))
 
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 
-# What attention gives, before its last projection, and what else its backward
-# pass needs for not computing it again.
+# Names attention's result before the last projection, and whatever else must be
+# kept so that the backward pass need not recompute it.
 OUTPUT = 'attention_output'
 # Of queries in a block, where logits are split for a CPU's cache.
 _FEW_QUERIES, _MANY_QUERIES = 32, 128

@@ -9,14 +9,14 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-# Of a layer, its tokens, its kernel, and how many axes of each are summed over:
-# the last ones of the tokens, the first ones of the kernel. None leaves the
-# layer as it is.
+# (layer, tokens, kernel, number of summed axes) -> outputs. The sum is over the
+# last axes of the tokens and the first axes of the kernel. If it returns None,
+# the layer computes its outputs as usual.
 Multiply = Callable[[nn.Module, jax.Array, Any, int], jax.Array | None]
 
 
 def dense_products(multiply: Multiply) -> AbstractContextManager[None]:
-  """Where dense layers take their products from `multiply`, and add biases."""
+  """A context in which dense layers multiply by `multiply`, then add biases."""
   return nn.intercept_methods(functools.partial(_intercept, multiply))
 
 

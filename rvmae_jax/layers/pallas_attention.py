@@ -98,9 +98,9 @@ def _flat(tokens: jax.Array) -> jax.Array:
 
 
 def _on_rows(function: Callable[..., Any]) -> Callable[..., Any]:
-  """On each device of a mesh, if one is in force, with its rows of a batch.
+  """Runs a function on each device of the mesh, if any, on its own rows.
 
-  The compiler cannot part a kernel by itself.
+  The compiler cannot split a kernel over devices by itself.
   """
   mesh = jax.sharding.get_abstract_mesh()
   if mesh.empty:

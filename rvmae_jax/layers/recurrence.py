@@ -25,9 +25,8 @@ class Core(nn.Module):
 
   Attributes:
     remat: what each block keeps for the backward pass, see `REMAT_POLICIES` of
-      `layers.transformer`. Nothing, unless told otherwise: in a recurrence, to
-      store it at every step and fetch it again takes longer than to make it
-      again.
+      `layers.transformer`. By default nothing: in a recurrence, storing results
+      at every step and loading them again takes longer than recomputing them.
   """
 
   num_blocks: int

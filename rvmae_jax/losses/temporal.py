@@ -8,9 +8,9 @@ asked for it writes its first frame to the state and then nothing more.
 import jax
 import jax.numpy as jnp
 
-# Of `slowness`: what goes back and forth once in eight frames has 0.29.
+# Ratio that `slowness` accepts; features with a period of 8 frames have 0.29.
 _STEADY = 0.3
-# Of the features' power: change below it is none.
+# Changes below this share of the features' power count as none.
 _LEAST = 1e-6
 
 
@@ -34,9 +34,10 @@ def slowness(features: jax.Array) -> jax.Array:
   The squared change between consecutive frames over twice the variance through
   the clip, as in slow feature analysis (Wiskott & Sejnowski, 2002), less 0.3,
   and at least 0. The ratio is 1 for noise and 1 - cos(2 pi / P) for what comes
-  back every P frames. It knows neither scale nor place of features; those that
-  stand still count as noise, so that standing still lowers nothing. Nor does
-  less than 0.3: else all would turn into the slowest there is, a clock.
+  back every P frames. It does not depend on the features' scale or offset.
+  Features that stand still count as noise, so standing still does not lower the
+  loss. Nor does a ratio below 0.3: otherwise all features would become a clock,
+  the slowest change there is.
 
   Args:
     features: [B, T, N, D] of three frames or more; of two, the ratio is 1.

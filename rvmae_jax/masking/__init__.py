@@ -86,7 +86,7 @@ def build_mask(
 def check_mask(
   config: Mapping[str, Any] | None, need: MaskLayout | None, model: str
 ) -> None:
-  """Checks by its name that a mask is one that a model can take.
+  """Checks that a model can take a mask, going by the mask's name.
 
   Args:
     config: `config.data.mask`; empty for no mask.

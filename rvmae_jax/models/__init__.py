@@ -57,7 +57,7 @@ def build_unrolled(
 def needed_params(
   model: Any, params: Mapping[str, Any], *args: Any, method: str
 ) -> dict[str, Any]:
-  """Those of a network's parameters that one of its methods needs.
+  """The parameters of a network that one of its methods needs.
 
   Args:
     model: the Flax module.

@@ -4,19 +4,19 @@ import jax
 
 
 class OnBackbone:
-  """Hands through what users of features ask of a network.
+  """Forwards attributes and methods that users of features need.
 
-  Mixed into modules with a field `backbone`, any network of `MODELS`.
+  A mixin for modules with a field `backbone`, any network of `MODELS`.
   """
 
   @property
   def patch_size(self) -> int:
-    """Of the backbone, as are the next two."""
+    """The backbone's patch size, in pixels."""
     return self.backbone.patch_size
 
   @property
   def width(self) -> int:
-    """Of the features."""
+    """Width of the backbone's features."""
     return self.backbone.width
 
   @property

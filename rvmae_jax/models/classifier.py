@@ -23,7 +23,7 @@ def classifier_config(
 
   Args:
     model: that recipe's `config.model`.
-    **fields: the classifier's own, and what of the encoder's is to change.
+    **fields: fields of the classifier, and encoder fields to change.
   """
   encoder = {k: v for k, v in model.items() if k not in _WRAPPER}
   if 'space_time' in encoder:

@@ -42,7 +42,7 @@ def self_attention_block(
 def cross_attention_block(
   num_tokens: int, num_context: int, width: int, mlp_dim: int, inner: int = 0
 ) -> int:
-  """A cross-attention block on one group; its keys and values come apart."""
+  """A cross-attention block on one group, without its keys and values."""
   return (
     2 * dense(num_tokens, width, inner or width)
     + attention(num_tokens, num_context, inner or width)
@@ -58,7 +58,7 @@ def cross_keys_values(
 
 
 def features(forward: dict[str, int]) -> dict[str, int]:
-  """What of a forward count is needed for features alone."""
+  """The parts of a forward count that computing features needs."""
   parts = ('patch_embedding', 'encoder', 'source_encoder', 'core')
   return {part: forward[part] for part in parts if part in forward}
 

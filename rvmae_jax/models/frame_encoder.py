@@ -13,7 +13,7 @@ from rvmae_jax.models import flops
 class FrameEncoder(nn.Module, kw_only=True):
   """A ViT with a CLS token that encodes each frame by itself.
 
-  A network made of it says by `encoder_positions` what tells places apart.
+  Subclasses define `encoder_positions`, the table of position embeddings.
 
   Attributes:
     width, encoder_*: the ViT on frames.

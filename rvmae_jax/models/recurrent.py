@@ -43,7 +43,7 @@ VARIANTS = {
 class RecurrentAutoencoder(FrameEncoder):
   """Encodes each frame by itself and runs a core over time.
 
-  What is rebuilt, and from what, is for the networks that are made of it.
+  Subclasses define what is rebuilt, and from what.
 
   Attributes:
     core_*: the transformer core.
@@ -78,8 +78,8 @@ class RecurrentAutoencoder(FrameEncoder):
   core_remat: str = 'full'
   time_unroll: int = 1
 
-  # Whether a group of the decoder's queries sees only its share of the context
-  # and what is before it; a field of networks that offer it.
+  # Whether each group of the decoder's queries sees only its own and earlier
+  # parts of the context. Subclasses that offer this make it a field.
   causal = False
 
   def setup(self):

@@ -16,7 +16,7 @@ DTYPES = ('bfloat16', 'float16', 'float32')
 def size(
   width: int, decoder_width: int, **stacks: tuple[int, int, int]
 ) -> dict[str, int]:
-  """Fields of a size; of each stack blocks, heads and hidden width (MLP)."""
+  """Fields of a size; a stack is its blocks, heads and hidden width (MLP)."""
   return {'width': width, 'decoder_width': decoder_width} | {
     f'{stack}_{name}': number
     for stack, numbers_of in stacks.items()
@@ -57,7 +57,7 @@ def builder(
   return build
 
 
-# No network is deeper: a typing error, which would take days to build.
+# A larger number is a typing error; such a network would take days to build.
 _MOST_BLOCKS = 1000
 _TYPES = {
   int: numbers.Integral,

@@ -15,11 +15,12 @@ _MIN_CLIPS = 4
 
 
 def network_metrics(outputs: Mapping[str, Any]) -> dict[str, jax.Array]:
-  """Those of features and of a recurrent core, of what a model gives.
+  """Metrics of a model's features and of its recurrent core, if it has one.
 
   Args:
-    outputs: of a model; what it lacks of `features` and `stats` is left out,
-      and few clips do not tell how far clips are apart.
+    outputs: outputs of a model. Without `features`, or with too few clips to
+      tell how they differ, metrics of features are left out; without `stats`,
+      those of the core.
   """
   metrics = {}
   if len(outputs.get('features', ())) >= _MIN_CLIPS:

@@ -201,7 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   add('--out', help='JSON file for the table')
   args = parser.parse_args(argv)
   if args.frames < 2:
-    parser.error(f'--frames={args.frames}: 2 at least, of which one is timed.')
+    parser.error(f'--frames={args.frames}: 2 at least; the first is not timed.')
   for artifact in args.artifact:
     if not note_path(artifact).exists():
       parser.error(

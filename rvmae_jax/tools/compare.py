@@ -187,7 +187,7 @@ def _is_done(result: dict[str, Any] | None) -> bool:
 def _seconds_left(
   waiting: Iterable[Job], results: Mapping[Job, dict[str, Any] | None]
 ) -> float:
-  """By the last run of the same method, or the mean of all."""
+  """Estimate by the last run of each method, or else by the mean of all."""
   seconds = {
     job.method: result['seconds']
     for job, result in results.items()
@@ -203,7 +203,7 @@ def main(args: flags.FlagValues) -> None:
   if args.only:
     show_own_lines()
     if args.parent:
-      # As if told to stop: it saves, and the same command goes on from there.
+      # With SIGTERM the run saves before it stops, so that it can be resumed.
       end_with_parent(args.parent, signal.SIGTERM)
     jobs = {job.name: job for job in list_jobs(args.config, workdir)}
     if args.only not in jobs:
@@ -212,7 +212,7 @@ def main(args: flags.FlagValues) -> None:
       )
     run_here(args.config, jobs[args.only])
     return
-  # Told to stop, it stops the runs that it has started, as after Ctrl-C.
+  # On SIGTERM, as on Ctrl-C, it stops the runs that it has started.
   signal.signal(signal.SIGTERM, signal.default_int_handler)
   module = 'rvmae_jax.tools.compare'
   parent = f'--parent={os.getpid()}'
@@ -223,7 +223,7 @@ def main(args: flags.FlagValues) -> None:
       compare(args.config, workdir, processes, args.jobs, typed_command(module))
   except KeyboardInterrupt:
     sys.exit('Stopped; run the same command to resume.')
-  finally:  # Nor do they go on after an error, such as a disk that is full.
+  finally:  # Runs are stopped after errors, too, such as a full disk.
     processes.stop()
   print(f'\n{(workdir / "table.md").read_text()}')
 
@@ -235,6 +235,8 @@ if __name__ == '__main__':
     'jobs', 1, 'How many runs at once; they share the CPU cores.'
   )
   flags.DEFINE_string('only', '', 'Do only this run: METHOD/seed_N.')
-  flags.DEFINE_integer('parent', 0, 'Id of a process to end with; 0: none.')
+  flags.DEFINE_integer(
+    'parent', 0, 'Stop when the process with this id ends; 0: never.'
+  )
   flags.mark_flag_as_required('workdir')
   run_command(main)

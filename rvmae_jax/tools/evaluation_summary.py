@@ -9,7 +9,7 @@ from rvmae_jax import files
 from rvmae_jax.tools.comparison.table import shown_column
 from rvmae_jax.tools.result_file import machine_of, rounded
 
-# What rebuilds is called the model there, and a trained encoder elsewhere.
+# Evaluations of rebuilt frames call the trained network 'model'.
 _SAME_ROW = {'model': 'trained'}
 
 

@@ -89,7 +89,7 @@ def extract(
     InUseError: another process is writing the same shards.
   """
   folder = pathlib.Path(output)
-  # Others of the N processes fill the folder, too.
+  # One lock for each process, since all of them write to the folder.
   with FolderLock(folder, f'extract-{process_id}'):
     return _fill(folder, source, extractor, settings, process_id, num_processes)
 
@@ -136,7 +136,7 @@ def _fill(
 
 
 def _extracted(source, places, extractor) -> Iterator[Extracted]:
-  """What there is of some records; damaged ones come first."""
+  """Extracts features of some records; unreadable ones come first."""
   records = []
   for place in places:
     try:

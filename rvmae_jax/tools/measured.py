@@ -12,7 +12,7 @@ from rvmae_jax import files
 EVALUATION = 'evaluation'
 # In that of an evaluation.
 METRICS = 'metrics.json'
-# What a run keeps for life; it may be made longer.
+# Settings that a run never changes; its number of steps, for one, may grow.
 _IDENTITY = ('model', 'objective', 'seed')
 
 

@@ -240,7 +240,7 @@ def _limits(texts, config, data, results) -> str:
       )
     )
   for name, what in (
-    ('robustness', 'How it bears corrupted videos'),
+    ('robustness', 'Robustness to corrupted videos'),
     ('cost', 'What its features cost on a device'),
   ):
     if name not in names:

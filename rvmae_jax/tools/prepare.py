@@ -214,7 +214,7 @@ def plan(
   return shards, {
     **dataclasses.asdict(encoding),
     'records_per_shard': records_per_shard,
-    # Only where they are asked for: former folders have none of them.
+    # Written only if asked for, so that settings of older folders still match.
     **({'require': dict(require), 'left_out': left_out} if require else {}),
     **({'anonymise': anonymise} if anonymise else {}),
     'num_inputs': sum(len(s.records) for s in shards),
@@ -253,7 +253,8 @@ def prepare(
   with FolderLock(folder, 'prepare'):
     check_settings(folder / 'settings.json', settings)
     for leftover in folder.glob('.part-*'):
-      leftover.unlink(missing_ok=True)  # It may be the lock's own.
+      # The lock writes such files, too, and may have removed this one.
+      leftover.unlink(missing_ok=True)
     return _fill(folder, input_path, shards, settings, workers, beam_arguments)
 
 

@@ -209,8 +209,8 @@ def _without_block(flat: Flat, prefix: tuple[str, ...], name: str) -> Flat:
 def _importance(flat: Flat, config: ConfigDict, batches: Batches) -> Flat:
   """Path of an attention or MLP -> how important its heads or units are.
 
-  Left out, a head or unit changes the loss by the gradient times the values of
-  the kernel that it leaves by.
+  Without a head or unit, the loss changes by about the sum of gradient times
+  value over its part of the output kernel.
   """
   gradient = jax.jit(jax.grad(_loss_fn(config), has_aux=True))
   params = flax.traverse_util.unflatten_dict(flat)
@@ -301,7 +301,7 @@ def _save(
 
 
 def _pruned_config(workdir: epath.Path) -> ConfigDict | None:
-  """That of the run in a workdir; None where its first save was cut off."""
+  """The config of the run in a workdir; None if its first save was cut off."""
   try:
     return weights.load(workdir)[1]
   except FileNotFoundError:

@@ -33,8 +33,8 @@ from rvmae_jax.visualize.curves import draw_curves, read_history, read_lines
 from rvmae_jax.visualize.probes import ENCODER_NAMES, POOLING_NAMES
 from rvmae_jax.visualize.style import DPI
 
-# Of the poolings, the one that the first lines of the report speak of: the
-# baselines are weaker on others, and random networks stronger on differences.
+# The pooling that the report's first lines quote. With others, baselines are
+# weaker; with differences between frames, random networks are stronger.
 _PREFERRED = 'mean_std_8'
 
 
@@ -94,7 +94,7 @@ def write_report(
 
 
 def _origin(config: Mapping[str, Any], num_done: int | None) -> str:
-  """From what it learned; `num_done` steps, None where there is no log."""
+  """A line on steps, clips and sources; `num_done` is None without a log."""
   sources = config['data']['sources'].values()
   names = ', '.join(
     str(source.get('path', source['name'])) for source in sources

@@ -216,7 +216,7 @@ def _filled(text: str) -> str:
 
 
 def _workdirs(measured: list[str]) -> dict[str, pathlib.Path]:
-  """Of evaluations, by name; a single one needs none."""
+  """Workdirs of evaluations by name; a single one needs no name."""
   if len(measured) == 1:
     return {'': pathlib.Path(measured[0])}
   workdirs = {}

@@ -23,7 +23,7 @@ from rvmae_jax import config_utils, files
 from rvmae_jax.registry import some_names
 from rvmae_jax.training.state import TrainState
 
-# What `load_params` and `init_from` get from a file that is no run of ours.
+# Reads a weights file that is not one of our runs: path -> (params, config).
 LoadFile = Callable[[str], tuple[dict, ConfigDict]]
 
 
@@ -145,7 +145,7 @@ class Checkpointer:
 
   @contextlib.contextmanager
   def _explained(self) -> Iterator[None]:
-    """Adds to an error while saving what is safe and what to do.
+    """Adds to an error of a save which checkpoints are safe, and what to do.
 
     Storage has many classes of errors: TensorStore reports a full disk as a
     ValueError.
@@ -190,8 +190,8 @@ class Checkpointer:
       remedy='Use the config that made it '
       f'({"; ".join(changes) or "which is the same"}), or another --workdir.',
     )
-    # Orbax compares what holds no array, too, such as the empty state of a part
-    # of the optimizer. So the tree is the file's, with our shardings.
+    # Orbax also compares nodes without arrays, such as empty optimizer states,
+    # so the tree to restore is the file's own, with our shapes and shardings.
     wanted = _with_leaves_of(shapes, saved_arrays)
     args = ocp.args.Composite(
       state=ocp.args.StandardRestore(wanted), data=ocp.args.JsonRestore()
@@ -271,7 +271,7 @@ def find_checkpoint(path: epath.PathLike) -> epath.Path:
   path = _absolute(path)
   if (path / 'state').is_dir():
     return path
-  # Those that are complete: in a bucket one under way has its number, too.
+  # Complete ones only: in a bucket, a save under way has its number already.
   steps = ocp.utils.checkpoint_steps(path / 'checkpoints')
   if not steps:
     raise FileNotFoundError(
@@ -322,10 +322,10 @@ def check_same_arrays(
 
 @contextlib.contextmanager
 def _reading(directory: epath.Path) -> Iterator[None]:
-  """Names a checkpoint that cannot be read, and what to do.
+  """Turns errors of reading a checkpoint into one that says what to do.
 
-  `files.naming` leaves an error alone that names a file, and those of
-  TensorStore do, among much else.
+  `files.naming` would not do: it keeps errors that name the file, and those of
+  TensorStore do so, amid pages of other text.
   """
   try:
     yield

@@ -48,19 +48,20 @@ class Device:
 
   @property
   def is_tpu(self) -> bool:
-    """Or a GPU."""
+    """Whether it is a TPU; if not, it is a GPU."""
     return self.kind.startswith('TPU')
 
   @property
   def exponentials_per_s(self) -> float:
-    """Of a TPU's vector units, 8 x 128 a cycle; 0 for GPUs."""
+    """Exponentials of a TPU's vector units, 8 x 128 a cycle; 0 for GPUs."""
     return self.num_cores * 8 * 128 * self.clock_hz
 
 
 _GB = _GHZ = 1e9
 _GIB = 2**30
 
-# The first whose kind is a part of JAX's name counts: special ones come first.
+# The first entry whose `kind` is part of JAX's name for a device is taken, so
+# the more specific kinds come first.
 DEVICES = (
   Device(
     *('v6e', 'TPU v6', 918e12, 32 * _GIB, 1640 * _GB, 90 * _GB, 4),

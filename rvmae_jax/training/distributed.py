@@ -26,8 +26,8 @@ def join_processes(
 
   Args:
     coordinator: host:port of process 0; 'auto' asks the cluster (Cloud TPU,
-      SLURM, Open MPI, Kubernetes); empty does so only where SLURM or the TPU
-      runtime tell of several processes.
+      SLURM, Open MPI, Kubernetes); '' asks it only if SLURM or the TPU runtime
+      reports several processes.
     num_processes: of the job; with a host:port only.
     process_id: of this process; with a host:port only.
   """
@@ -49,10 +49,11 @@ def join_processes(
 
 @contextlib.contextmanager
 def failing_together() -> Iterator[None]:
-  """Lets an error of one process end all.
+  """Ends all processes of a job when one of them fails.
 
-  A process that fails would wait in its clean-up for the others, and they, in a
-  collective, for it. One that is gone is missed by the others, who then stop.
+  Otherwise the failing process would wait for the others in its clean-up, while
+  they wait for it in a collective. It exits at once instead, and the others
+  stop when they notice that it is gone.
   """
   try:
     yield

@@ -14,12 +14,12 @@ _NUM_STEPS = 2
 
 
 class Sign(NamedTuple):
-  """One way to fail: a number that leaves the range of runs that learn.
+  """A sign of failure: a metric outside the range that it has in healthy runs.
 
   Attributes:
     least, most: the bounds of that range; docs/runs.md has the runs that they
       were taken from.
-    what: it means.
+    what: what it means if the metric leaves the range.
     remedy: what to try.
   """
 
@@ -108,7 +108,7 @@ def find_problems(
   }
   total = sum(terms.values())
   for name, term in terms.items():
-    # Pixels may be all that counts; what is added to them may not.
+    # Pixel losses may dominate the sum; terms added to them should not.
     is_added = len(terms) > 1 and not name.startswith('pixel')
     if is_added and term > MOST_SHARE * total:
       text = (

@@ -17,7 +17,8 @@ from etils import epath
 from rvmae_jax.training import devices
 from rvmae_jax.training.distributed import sum_over_processes
 
-# A bucket takes a file anew as a whole, and one about once a second.
+# Each flush to a bucket uploads the whole file, and a bucket takes about one
+# upload of a file a second.
 _BUCKET_FLUSH_S = 60
 
 
@@ -105,7 +106,7 @@ class MetricWriter:
       self.flush()
 
   def without_line(self, aliases: Sequence[str]) -> list[str]:
-    """Those evaluations whose numbers the step resumed from lacks.
+    """The evaluations without numbers in the lines of the step resumed from.
 
     Args:
       aliases: the same on every process; so is what is returned.
@@ -134,7 +135,7 @@ class MetricWriter:
 
 @contextlib.contextmanager
 def storage_errors(workdir: epath.PathLike) -> Iterator[None]:
-  """Adds to an error while writing to a run's workdir what to do.
+  """Adds a remedy to errors of writing to a run's workdir.
 
   Raises:
     OSError: of whatever was written; names the workdir and the remedy.
@@ -181,7 +182,8 @@ def _clu_writers(names: Sequence[str], workdir: epath.Path) -> list[Any]:
     )
   # Imported here: both load TensorFlow, which must keep off the accelerators.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
-  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # Else it says so.
+  # With oneDNN, TensorFlow logs a notice.
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
   try:
     import tensorflow as tf
     from clu import metric_writers

@@ -159,7 +159,7 @@ def make_optimizer(
   Raises:
     ValueError: unknown name, a negative norm, or see `rate_factors`.
   """
-  if clip_norm < 0:  # It would turn every gradient round.
+  if clip_norm < 0:  # It would flip the sign of every gradient.
     raise ValueError(
       f'config.optimizer.clip_norm={clip_norm} must not be negative; 0 is off.'
     )
@@ -186,8 +186,8 @@ def make_optimizer(
   before = [scale_by_layer(frozen=frozen)] if frozen else []
   if clip_norm:
     before.append(optax.clip_by_global_norm(clip_norm))
-  # There even if empty: a checkpoint names the optimizer's state by its place
-  # in the chain, and a run may go on with other settings.
+  # The inner chain is kept even if it is empty: checkpoints find each state by
+  # its position in the outer chain, and a run may resume with other settings.
   parts.insert(0, optax.chain(*before, optax.identity()))
   if frozen or layer_decay != 1:
     parts.append(scale_by_layer(layer_decay, frozen))

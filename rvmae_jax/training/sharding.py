@@ -150,7 +150,7 @@ def jit_step(
 
 
 def with_shardings(shapes: Any, shardings: Any) -> Any:
-  """Shapes that know their place, as Orbax restores to."""
+  """Shapes with their shardings, which tell Orbax where to restore arrays."""
 
   def place(leaf, sharding):
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)

@@ -49,8 +49,8 @@ def psnr_figures(metrics: Mapping[str, float]) -> dict[str, Any]:
 def draw_psnr(panels: Mapping[str, Curves]) -> Any:
   """Panels of curves beside each other.
 
-  A method has a colour; or, where curves are of different frames, these have,
-  and the method is told by the kind of line.
+  Colours tell methods apart. Where curves are of different frames, colours tell
+  the frames apart, and line styles the methods.
 
   Args:
     panels: what the horizontal axis counts -> curves.

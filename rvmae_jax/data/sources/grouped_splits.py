@@ -159,7 +159,7 @@ class _Search:
       change = self._cost(self._filled + counts[group]) - self._cost(
         self._filled
       )
-      # `+` puts the group in every split; only one row of it comes true.
+      # `+` adds the group to every split at once; each row is one choice.
       self._put(group, int(change.argmin()))
     for _ in range(_MAX_PASSES):
       if not sum(

@@ -199,7 +199,7 @@ def _read_csv(path: str) -> list[Row]:
       + (
         'Add a line `path,label` before it.'
         if os.path.splitext(first)[1].lower() in VIDEO_SUFFIXES
-        else 'Name the column of the videos so.'
+        else 'Rename the column of the videos to `path`.'
       )
     )
   if not rows and os.path.splitext(path)[1].lower() == '.txt':

@@ -13,7 +13,8 @@ from rvmae_jax.data.fingerprints import Identity, images_fingerprint
 from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.records import NO_LABEL, Record
 
-# Each takes reading a video, beside the training. 100,000 of 1 MB take 100 GB.
+# Each fingerprint needs the whole video to be read, while training runs: for
+# 100,000 videos of 1 MB that is 100 GB.
 _MAX_FINGERPRINTS = 100_000
 
 # (file, place) -> size and fingerprint of a record.
@@ -115,7 +116,7 @@ class Tfds:
     """
     places = []
     for part in self._parts:
-      # As for `TfRecords`; what is taken may be all that is left.
+      # As in `TfRecords`, a `take` of -1 means all records that are left.
       end = part.examples_in_shard if part.take < 0 else part.skip + part.take
       name = f'{self._dataset}/{os.path.basename(part.filename)}'
       places += [

@@ -72,7 +72,7 @@ _RANGES = Rates(SPEED, SPIN_RAD, GROWTH, RADIUS, ORBIT_RAD, (0, 2 * np.pi))
 
 
 def draw_rates(rng: np.random.Generator) -> Rates:
-  """Uniform in their ranges; as many numbers for every motion."""
+  """Draws all rates, uniform in their ranges, whichever a motion needs."""
   return Rates(*rng.uniform(*zip(*_RANGES)))
 
 

@@ -33,11 +33,10 @@ def track_points(
     queries: [Q, 3] frame, y and x; y and x as shares of the frame, 0..1.
     temperature: of the softmax that weighs the places around the best one.
     radius: of these places, in cells of the grid.
-    return_cells: how far from its query the way back of a point may end for it
-      to be seen, in cells.
-    min_similarity: cosine of the features that a point must have too. What
-      counts as alike differs from network to network; by default it need
-      not be alike.
+    return_cells: a point counts as seen if its way back ends at most this far
+      from its query, in cells.
+    min_similarity: least cosine of a seen point's features with the query's.
+      Useful values differ between networks; the default accepts every point.
 
   Returns:
     Points [Q, T, 2] float32 x and y, as shares of the frame, and where they are

@@ -178,7 +178,7 @@ def measure(
 
 
 def _train(recipe: ConfigDict, workdir: pathlib.Path) -> Any:
-  """Parameters of a run that may have begun before, with the same settings."""
+  """Trains, or resumes a run of the same settings; returns its parameters."""
   path = workdir / 'config.json'
   if path.exists() and path.read_text() != config_utils.to_json(recipe):
     raise ValueError(
@@ -189,7 +189,7 @@ def _train(recipe: ConfigDict, workdir: pathlib.Path) -> Any:
 
 
 def _problems(path: pathlib.Path, recipe: ConfigDict) -> list[str]:
-  """What went wrong in training, by its log; nothing was trained without."""
+  """Problems of training, from its log; none if nothing was trained."""
   if not path.exists():
     return []
   return [str(span) for span in find_spans(read_lines(path), recipe)]

@@ -32,8 +32,8 @@ def summarize(
 
   Args:
     workdir: of `tools/compare`.
-    drawn: names of curves that make a picture, a panel each: such as are logged
-      in the steps in which the loss is, or evaluations of `during_training`.
+    drawn: names of curves to draw, a panel each: metrics that are logged with
+      the loss, or numbers of evaluations in `during_training`.
     kept: an earlier summary of the same comparison, such as one of another
       machine; its runs that the workdir lacks are taken from it.
 

@@ -92,7 +92,7 @@ def changed(component: Any) -> Any:
 
 def film(frames: np.ndarray) -> str:
   """A film in the page itself: no file is left behind."""
-  give_back()  # Of frames, which are many and live for a moment.
+  give_back()  # Frames are many and short-lived: return their memory.
   data = base64.b64encode(Film(frames, _FPS).encode()).decode()
   return (
     '<video autoplay loop muted playsinline controls '

@@ -75,7 +75,7 @@ def make_network(name: str, params: Any, config: ConfigDict) -> Network:
 
 
 def of_few_sizes(make: Callable[..., Any]) -> Callable[..., Any]:
-  """Keeps what a function makes, for the sizes that it was asked for last.
+  """Caches what a function makes for the sizes used last.
 
   Every number of visible tokens and every size of frames compiles a program of
   its own, of about 20 MB for a small network, which is freed with the jitted
@@ -85,7 +85,7 @@ def of_few_sizes(make: Callable[..., Any]) -> Callable[..., Any]:
   @functools.lru_cache(maxsize=NUM_SIZES)
   @functools.wraps(make)
   def kept(*args):
-    # What was dropped lies in cycles, which Python seldom looks for.
+    # Dropped entries are in reference cycles, which Python rarely collects.
     gc.collect()
     give_back()
     return make(*args)
@@ -99,7 +99,7 @@ def functions_of_size(network: Network, *size: int) -> ModelFunctions:
 
   Args:
     network: whose parameters they share.
-    *size: of what they are given; tells one from another, no more.
+    *size: size of their inputs; only the key of the cache.
   """
   _, params, _ = network.functions.trainable
   return _make_functions(params, network.config)

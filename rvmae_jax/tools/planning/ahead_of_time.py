@@ -56,7 +56,7 @@ class Slice:
 
   @property
   def devices_per_chip(self) -> float:
-    """They share its memory, its bandwidth and its links."""
+    """JAX devices of one chip, which share its memory, bandwidth and links."""
     return len(self.jax_devices) / self.num_chips
 
   @property

@@ -32,7 +32,7 @@ class Attempt:
 
   @property
   def step_s(self) -> float:
-    """By the schedule, or the network if slower; 0 if the first is silent."""
+    """Seconds by the schedule (or network, if longer); 0 without a schedule."""
     scheduled = self.step.time.scheduled_s if self.step else 0.0
     return max(scheduled, self.bounds.network_s) if scheduled else 0.0
 

@@ -80,7 +80,7 @@ class Collective:
 
   @property
   def _times_around(self) -> int:
-    """A sum is collected first, and then distributed."""
+    """Times around the ring: an all-reduce collects a sum, then spreads it."""
     return 2 if self.kind == 'all-reduce' else 1
 
 
@@ -153,7 +153,7 @@ def _num_bytes(kind: str, is_start: bool, result: str, group_size: int) -> int:
 
 
 def _num_machines(groups: list[list[int]], machines: Sequence[int]) -> int:
-  """That the most spread out group is on."""
+  """The number of machines that the most spread-out group is on."""
   if not machines:
     return 1
   return max(len({machines[device] for device in group}) for group in groups)

@@ -23,13 +23,13 @@ _TILE = re.compile(r'T\(([\d,]+)\)')
 _NEAR = re.compile(r'S\([1-9]\)')
 # A name for memory that later operations fill.
 _ALLOCATION = 'custom_call_target="AllocateBuffer"'
-# What a library's function for GPUs may scribble on: as much as is free.
+# Scratch memory of library calls on GPUs, which take as much as is free.
 _SCRATCH = re.compile(r', [su]8\[\d+\]\{0\}\)$')
 # What differs between two operations that are otherwise the same.
 _INDIVIDUAL = re.compile(
   r'%[\w.-]+|, metadata=\{[^{}]*\}|, control-predecessors=\{[^{}]*\}|ROOT '
 )
-# What they call is run as it stands there.
+# Operations that they call are listed, and counted, by themselves.
 _CONTROL = {'while', 'conditional', 'call', 'async-start'}
 _WITHOUT_TRAFFIC = {
   *_CONTROL,
@@ -51,12 +51,12 @@ def array_bytes(types: str) -> int:
 
 
 def _padded_bytes(types: str) -> int:
-  """The same, wherever the arrays are."""
+  """Bytes of the arrays of a type in any memory, padding included."""
   return sum(_array_bytes(*array) for array in _ARRAY.findall(types))
 
 
 def _array_bytes(dtype: str, shape: str, layout: str) -> int:
-  """Of f32, 8,257 and 1,0:T(8,128): 8 x 384 x 4, if 1 is the fastest axis."""
+  """Bytes with padding: f32[8,257]{1,0:T(8,128)} takes 8 x 384 x 4."""
   sizes = [int(n) for n in shape.split(',') if n]
   order, _, tiling = layout.partition(':')
   # From the slowest axis to the fastest, as the tile is written.

@@ -147,9 +147,10 @@ class _Search:
   def _is_hopeless(
     self, attempts: list[Attempt], fixed: float, rows: int
   ) -> bool:
-    """By a line through the last two attempts, or one and the state alone.
+    """Whether it cannot fit, extrapolating linearly from earlier attempts.
 
-    One attempt is not enough to give up on single rows.
+    The line runs through the last two attempts, or through the state alone and
+    a single attempt. A single one does not suffice to give up on one row.
     """
     # The compiler does not always say how much it was that did not fit.
     known = [(a.rows, a.peak_bytes) for a in attempts if a.peak_bytes]

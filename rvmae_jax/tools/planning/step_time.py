@@ -19,7 +19,7 @@ FORWARD, RECOMPUTED, BACKWARD = 'forward', 'recomputed', 'backward'
 # Operations that are told one by one.
 NUM_LONGEST = 100
 _PRODUCT_ROWS = 16
-# What takes less than this share is told together.
+# Parts that take less than this share are listed as one.
 _SMALL = 0.02
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _TILES = re.compile(r'"iteration_bounds":\[([^\]]*)\]')
@@ -46,7 +46,7 @@ class OperationTime:
     bytes_s: that these take at its speed.
     estimated_s: that the compiler expected before it made its schedule.
     is_asynchronous: whether it goes on beside other operations.
-    has_schedule: or the estimate stands in.
+    has_schedule: whether its cycles are of a schedule, not an estimate.
   """
 
   name: str

@@ -55,7 +55,7 @@ def least_work(config: ConfigDict, matrix_side: int) -> Work:
 
 @functools.cache
 def _least_work(config: str, matrix_side: int) -> Work:
-  """Of a config as JSON: variants of one ask for the same again."""
+  """As `least_work`, of a config as JSON; cached, as variants may share it."""
   _, traced = trace_step(from_json(config))
   return Work(
     padded_flops(traced.jaxpr, matrix_side), exponentials(traced.jaxpr)
