@@ -7,7 +7,7 @@ Arguments: clusters=spatio_temporal (4x7x7 of 8x14x14 tokens, the paper's
 choice), spatial (a whole time slot) or temporal (one place at all times);
 order=random (the paper's choice; a fresh one for each clip), spatial_first or
 temporal_first; variant=tiny|S|B; dataset, videos, published, shards and
-runlocal as those of configs/videomae.py, from which all else is taken.
+runlocal as in configs/videomae.py, which also sets everything else.
 Cost: ViT-B takes 205 GFLOP a clip, forward and backward; VideoMAE's takes 202.
 The paper trains 14 % faster than VideoMAE, in 26.1 GB instead of 41.3.
 Expect (paper, ViT-B fine-tuned, 800 epochs): K400 81.2, SSv2 70.9.

@@ -1,4 +1,4 @@
-"""Recipes that Hugging Face has a PyTorch network for, on moving sprites.
+"""Recipes on moving sprites for which Hugging Face has a PyTorch network.
 
   python -m rvmae_jax.tools.train_hugging_face --out videomae.json \\
     --config configs/compare_hugging_face.py:method=videomae

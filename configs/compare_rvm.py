@@ -4,9 +4,10 @@
     --workdir runs/compare_rvm
 
 Every run is rvm_midsize.py with one entry of rvm_ablation.py, trained on the
-same number of clips. The evaluations are some of eval_midsize.py's: motions
-told by a probe, hidden patches of later frames, and masks followed by the
-similarity of features, with the state, without it, and by the encoder alone.
+same number of clips. Three evaluations are those of eval_midsize.py: a probe
+that classifies motions, the rebuilding of hidden patches in later frames, and
+masks tracked by the similarity of features (with the state, without it, and
+with the encoder alone).
 
 Arguments: methods=names of rvm_ablation.py, joined by +, or empty for all but
 gap_1_8, which is rvm_midsize.py's own gap; clips=how many to train on;

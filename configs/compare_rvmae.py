@@ -8,7 +8,7 @@ of 8 frames of 32x32 sprites with the same optimizer. The same evaluations then
 measure how well, and how steadily from frame to frame, they rebuild clips with
 three quarters of every frame hidden (`same_mask`) and with the mask of their
 own training (`own_mask`; only R-VMAE's hides whole frames, which the others
-cannot rebuild); how well a probe tells 12 motions in videos of 16 frames;
+cannot rebuild); how well a probe classifies 12 motions in videos of 16 frames;
 retrieval; localization in long videos; and the probe on partly covered frames.
 The table also has the cost and memory of training.
 

@@ -4,7 +4,7 @@
     --workdir runs/compare --jobs 2
 
 Every method sees the same 32x32 videos of 16 frames in patches of 8, has a
-width of 128 and the same optimizer, and is tested on the same task: to tell
+width of 128 and the same optimizer, and is tested on the same task: to classify
 which of 12 motions a video shows (chance 8.3 %), from frozen features and after
 fine-tuning. No single frame shows the motion.
 
@@ -14,10 +14,10 @@ does. The PSNR of two methods can be compared only if they see, and rebuild, the
 same frames.
 
 Arguments: budget=clips, flops or seconds of training, the same for all;
-seeds=how many; methods=some of METHODS and ALTERED, joined by +; rates: each of
-them at a third and at three times its learning rate too, tested on validation
-videos; probe_every=after how many steps a probe is trained too, not only at the
-end; quick compares a few in a few minutes.
+seeds=how many; methods=some of METHODS and ALTERED, joined by +; rates: also
+train each with a third of its learning rate and with three times that rate, and
+test on validation videos; probe_every=steps between probes during training,
+besides the one at the end; quick: compare only a few methods, in a few minutes.
 Cost: 74 minutes a seed on one CPU core, measured; two runs at once (--jobs 2)
 on two cores take half of that, and `quick` 9 minutes, both estimated. Networks
 as small as these gain nothing from a second core: RVM's step took 107 clips/s

@@ -5,10 +5,11 @@
     --checkpoint runs/adapted --workdir runs/adapted/evaluation
 
 Three evaluations, each run only if its videos are given; none may have been
-trained on. Hidden patches of `videos` are rebuilt at several gaps, beside the
-last frame and its mean colour. Objects of `tracked` are followed from the first
-frame's masks, once with the state kept and once with it reset after each frame.
-Linear probes and kNN classify the videos of `labelled`.
+trained on. Hidden patches of `videos` are rebuilt at several gaps; for
+comparison, the last frame is copied, and its mean colour is used. Objects of
+`tracked` are followed from the first frame's masks, once with the state kept
+and once with it reset after each frame. Linear probes and kNN classify the
+videos of `labelled`.
 
 Arguments: videos=a folder, or a list (.csv, .json, .jsonl); split=which of
 them, test or all; tracked=a folder in the layout of DAVIS; labelled=a folder

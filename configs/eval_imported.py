@@ -4,9 +4,10 @@
     --checkpoint videomae-base/model.safetensors --workdir runs/imported
 
 `python -m rvmae_jax.tools.doctor checkpoint FILE` says what a file is. Weights
-files have no config of data: clips, masks and frame sizes are those of the
-paper, videos are given here. Evaluations of pixels that the network does not
-rebuild are skipped. Also of use for a run whose own videos have no labels.
+files do not describe their data, so this recipe takes clips, masks and frame
+sizes from the paper, and you name the videos. Evaluations of rebuilt pixels are
+skipped if the network rebuilds none. The recipe is also useful for a run whose
+own videos have no labels.
 
 Arguments: videos=a folder of videos (class = folder), or empty for the built-in
 moving sprites; size=pixels of a frame, 0 as in the network's training (sprites

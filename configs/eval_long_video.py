@@ -3,8 +3,9 @@
   python -m rvmae_jax.evaluate --config configs/eval_long_video.py \\
     --checkpoint runs/quickstart --workdir runs/quickstart/long_video
 
-Arguments: frames=the greatest length, of which sprites are rendered;
-own_videos: the run's videos instead, which must be as long; nothing is tracked.
+Arguments: frames=the greatest length, which is that of the rendered sprites;
+own_videos: use the run's videos instead, which must be as long; objects are
+then not tracked.
 Cost: 3 minutes on 2 CPU cores.
 Expect, for the quick start: after 1,024 frames, features differ from those of a
 new stream over the last 16 frames by half of their variance, by a fifth if the

@@ -3,11 +3,11 @@
   python -m rvmae_jax.evaluate --config configs/eval_midsize.py \\
     --checkpoint runs/midsize --workdir runs/midsize/evaluation
 
-The evaluations of eval_sprites.py on 24 frames, then masks and points of videos
-of the same kind, propagated by the similarity of features alone. For
-comparison, the table has the encoder without recurrence, random weights, raw
-colours, and an answer that ignores the video. Points are followed for 16
-frames.
+This recipe runs the evaluations of eval_sprites.py on 24 frames. It then
+propagates masks and points through videos of the same kind, by the similarity
+of features alone. For comparison, the table has the encoder without recurrence,
+random weights, raw colours, and an answer that ignores the video. Points are
+followed for 16 frames.
 Cost: 12 minutes on one CPU core, 2 of them for rendering, once.
 Expect: linear probe (mean and std of the last 8 frames) 50 % of 12 motions;
 random weights 27, per-frame features 26, raw pixels 13. All else is in

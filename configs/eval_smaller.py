@@ -3,7 +3,8 @@
   python -m rvmae_jax.tools.smaller --config configs/eval_smaller.py \\
     --checkpoint runs/quickstart --out smaller.json
 
-A linear probe for 12 motions, and masks propagated by similarity of features.
+The evaluations are a linear probe for 12 motions, and masks propagated by the
+similarity of features.
 Cost: 2 minutes for each network on one CPU core.
 """
 

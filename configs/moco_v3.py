@@ -3,14 +3,14 @@
   python -m rvmae_jax.train --workdir runs/moco_v3 \\
     --config configs/moco_v3.py:variant=B,dataset=kinetics,videos=DIR
 
-Two clips of a video, augmented independently, must find each other among the
-clips of the whole batch.
+The loss is contrastive: from one of two independently augmented clips of a
+video, the network must identify the other among the clips of the whole batch.
 
 Arguments: those of configs/videomae.py: variant=tiny|S|B|L|H, dataset, videos,
 published, shards, runlocal.
 Cost: 1,440 GMAC a video and step with ViT-B: two clips of 180, each forward
-through the momentum encoder and forward and backward through the other. In
-VideoMAE's paper, 3.2 times the time of VideoMAE.
+through the momentum encoder, and forward and backward through the trained one.
+In VideoMAE's paper it takes 3.2 times as long as VideoMAE.
 Expect (VideoMAE's paper, ViT-B): SSv2 54.2 fine-tuned, 33.7 linear.
 """
 

@@ -6,7 +6,7 @@
 Videos of 64 pixels in patches of 8: three textured sprites, a still one in
 front of them, a busy background and a moving camera. All sprites of a video
 show the same one of 12 motions, each at its own speed, so the network has to
-tell that motion from the camera's. `eval_midsize.py` evaluates it.
+distinguish that motion from the camera's. `eval_midsize.py` evaluates it.
 
 For your own videos at 64 or 96 pixels, `shards` is a folder that tools/prepare
 wrote (`--short_side 96`), and `checkpoint.init_from` starts from the weights

@@ -6,8 +6,8 @@
 Arguments: variant=tiny|S|B; videos, shards and runlocal as those of
 configs/rvm_pretrain.py.
 Cost: ViT-S takes 35 GFLOP a pair of frames, forward and backward.
-Expect: RVM with one source frame, which RVM's paper compares to SiamMAE, has
-SSv2 41.0 (frozen, S, arXiv 2512.13684).
+Expect: RVM with one source frame, which RVM's paper compares to SiamMAE,
+reaches 41.0 on SSv2 (frozen, S, arXiv 2512.13684).
 """
 
 from rvmae_jax.config_utils import parse_arg

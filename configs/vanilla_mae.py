@@ -13,9 +13,9 @@ time.
 Arguments: variant=tiny|S|B|L|H; videos, shards and runlocal as those of
 configs/rvm_pretrain.py.
 Cost: ViT-S takes 68.3 GMAC a clip of 8 frames forward, ViT-B 102.0.
-Expect: no number has been published. RVM with one source
-frame, which also sees no motion, has SSv2 41.0 against 52.3 with four (frozen,
-arXiv 2512.13684, S).
+Expect: no number has been published. RVM with one source frame, which also
+sees no motion, reaches 41.0 on SSv2, against 52.3 with four (frozen, arXiv
+2512.13684, S).
 """
 
 from rvmae_jax.config_utils import parse_arg

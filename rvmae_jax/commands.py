@@ -153,13 +153,15 @@ def run_command(main: Callable[[Any], int | None]) -> None:
   def parse(argv):
     try:
       return app.parse_flags_with_usage(argv)
-    except (AttributeError, KeyError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
       # Messages of ml_collections have escaped quotes and a literal "\n".
       told = str(error).replace('\\n', ' ').replace('\\', '').strip('\'"')
       name, meant, hint = told.partition(' Did you mean')
       if meant or ' ' not in told:
         name = name.strip('\'"')
         told = f'the config has no setting {name!r}.{meant}{hint}'
+      if isinstance(error, TypeError):
+        told = 'an override (--config.x.y=...) takes a value for a section.'
       raise SystemExit(f'{os.path.basename(argv[0])}: {told}') from None
 
   app.run(run, flags_parser=parse)

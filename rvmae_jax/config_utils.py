@@ -148,7 +148,14 @@ class _RecipeParser(config_flags.ConfigFileFlagParser):
   """Reads the recipe that `find_recipe` finds."""
 
   def parse(self, path: str) -> ml_collections.ConfigDict:
-    return _separate(super().parse(find_recipe(path)))
+    try:
+      return _separate(super().parse(find_recipe(path)))
+    except (AttributeError, KeyError, TypeError) as error:
+      # Not of a class that stands for a mistake on the command line: whoever
+      # wrote the recipe needs the traceback.
+      raise RuntimeError(
+        f'The recipe {path} failed: {type(error).__name__}: {error}'
+      ) from error
 
 
 def define_config_flag() -> None:
@@ -199,7 +206,8 @@ def with_values(
       value = text
     old = by_path(config.to_dict()).get(key)
     is_exact = isinstance(old, bool | int) and type(value) is not type(old)
-    if is_exact or (isinstance(old, float) and isinstance(value, str)):
+    is_number = type(value) in (int, float)
+    if is_exact or (isinstance(old, float) and not is_number):
       value = _cast(key, text, old)  # 'false' would count as true.
     try:
       with config.ignore_type():

@@ -19,6 +19,7 @@ import dataclasses
 import datetime
 import hashlib
 import json
+import os
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -248,10 +249,20 @@ def _finished(
     ValueError: the file holds results of another checkpoint, or results whose
       `untrained` or `ema` differs.
   """
+
+  def is_other(name):
+    before, now = found[name], origin.get(name, found[name])
+    if name == 'checkpoint':  # One path may be typed in several ways.
+      before, now = (
+        str(p).rstrip('/') if '://' in str(p) else os.path.abspath(p)
+        for p in (before, now)
+      )
+    return before != now
+
   found = files.read_json(path) if path.exists() else {}
   if found and found.get('weights') != params_digest:
     for name in ('checkpoint', 'untrained', 'ema'):
-      if name in found and found[name] != origin.get(name, found[name]):
+      if name in found and is_other(name):
         raise ValueError(
           f'{path} holds results with {name}={found[name]}, and this is '
           f'{name}={origin[name]}: give another --workdir, or delete it.'

@@ -151,8 +151,8 @@ def export_artifact(
   function = function or usual_function(config.model, bool(kept))
   if num_frames and function == 'step':
     raise ValueError(
-      f'num_frames={num_frames} does nothing for a step, of one frame; '
-      "export the function 'encode' for clips."
+      f'num_frames={num_frames} does nothing for a step, which takes one '
+      "frame; export the function 'encode' for clips."
     )
   spec = batch_spec(config.data, 1, **config_utils.token_size(config.model))
   trained = kept.num_frames if kept else spec['video'].shape[1]

@@ -194,9 +194,11 @@ def _train(
         write_whole(workdir / 'config.json', config_utils.to_json(config))
         about = json.dumps(environment(), indent=1)
         write_whole(workdir / 'environment.json', about)
-    # Also for a finished run, which may have been killed before this was done.
+    # Also for a finished run, which may have been killed before this was done:
+    # it has seen the videos of its own config, whatever this one says.
+    trained = checkpointer.saved_config() if is_done else config
     recording = manifest.record_in_background(
-      workdir, config.data.sources, config.checkpoint.init_from
+      workdir, trained.data.sources, trained.checkpoint.init_from
     )
   progress = Progress(
     config.total_steps, config.batch_size, parts.flops_per_clip

@@ -326,9 +326,9 @@ def config_of(
     pixels = hugging_face_settings.read_pixel_fields(path)
     if not pixels and settings.get('model_type') == 'vit':
       logging.warning(
-        'No preprocessor_config.json beside %s: its pixels are taken to have '
-        'the mean and deviation of ImageNet, as those of MAE; many ViTs '
-        'were trained with 0.5 and 0.5.',
+        'No preprocessor_config.json beside %s: its pixels are assumed to have '
+        "ImageNet's mean and deviation, as with MAE; many ViTs were trained "
+        'with 0.5 and 0.5.',
         path,
       )
     model |= pixels

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from absl import app
 
 from rvmae_jax import commands
 from rvmae_jax.benchmarks.__main__ import BENCHMARKS
@@ -119,3 +120,24 @@ def test_a_command_runs_as_the_main_program(rvmae, monkeypatch, tmp_path):
     text=True,
   )
   assert process.stdout == out.replace('rvmae', 'python -m')
+
+
+@pytest.mark.parametrize(
+  ('error', 'message'),
+  [
+    (TypeError('string indices'), 'takes a value for a section'),
+    (KeyError('"x"\\nDid you mean "y"?'), "no setting 'x'. Did you mean"),
+  ],
+)
+def test_an_override_that_does_not_fit_is_told_in_a_line(
+  error, message, monkeypatch
+):
+  def parse(argv):
+    raise error
+
+  monkeypatch.setattr(app, 'parse_flags_with_usage', parse)
+  monkeypatch.setattr(
+    app, 'run', lambda main, flags_parser: flags_parser(['train'])
+  )
+  with pytest.raises(SystemExit, match=message):
+    commands.run_command(None)

@@ -121,6 +121,7 @@ def _values():
   return ml_collections.ConfigDict(
     {
       'model': {'dtype': 'float32'},
+      'size': (8, 8),
       'weight_decay': 0.05,
       'steps': 100,
       'flip': True,
@@ -138,8 +139,8 @@ def test_values_are_read_as_python_or_as_text(values):
 
 
 def test_a_value_may_hold_commas(values):
-  changed = config_utils.with_values(values, r'weight_decay=(1\, 2)')
-  assert changed.weight_decay == (1, 2)
+  changed = config_utils.with_values(values, r'size=(1\, 2)')
+  assert changed.size == (1, 2)
 
 
 @pytest.mark.parametrize('text', ['false', 'False', '0'])
@@ -153,6 +154,7 @@ def test_what_is_false_is_false(text):
   ('changes', 'message'),
   [
     ('weight_decay=much', "weight_decay='much' is not a valid float"),
+    ('weight_decay=None', "weight_decay='None' is not a valid float"),
     ('steps=1e3', "steps='1e3' is not a valid int"),
     ('steps=8.5', "steps='8.5' is not a valid int"),
     ('flip=2', "flip='2': use true or false"),

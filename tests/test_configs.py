@@ -324,6 +324,13 @@ def test_a_wrong_argument_is_answered_with_the_known_ones(monkeypatch):
     _from_command_line(monkeypatch, RECIPE.replace('variant', 'varaint'))
 
 
+def test_a_mistake_in_a_recipe_keeps_its_traceback(tmp_path):
+  recipe = tmp_path / 'mine.py'
+  recipe.write_text('def get_config():\n  return {}["data"]\n')
+  with pytest.raises(RuntimeError, match=r"mine\.py failed: KeyError: 'data'"):
+    config_utils._RecipeParser('config').parse(str(recipe))
+
+
 @pytest.mark.parametrize(
   'name', sorted({path.stem for path in RECIPES} - SUPERVISED)
 )

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import socket
 import subprocess
@@ -169,6 +170,14 @@ def test_results_of_another_network_are_not_replaced(network, tmp_path):
       checkpoint='runs/b',
     )
   assert json.loads(path.read_text())['checkpoint'] == 'runs/a'
+
+
+@pytest.mark.parametrize('typed', ['runs/a/', './runs/a', '{cwd}/runs/a'])
+def test_a_run_is_itself_however_its_path_is_typed(typed, tmp_path):
+  path = tmp_path / 'metrics.json'
+  path.write_text(json.dumps({'weights': 'old', 'checkpoint': 'runs/a'}))
+  origin = {'checkpoint': typed.format(cwd=os.getcwd())}
+  assert evaluate_module._finished(path, 'new', origin) == {}
 
 
 def test_unlabelled_videos_are_measured_but_not_probed(

@@ -514,11 +514,12 @@ def test_a_finished_run_keeps_its_record_and_gets_what_it_lacks(tmp_path):
   train(_config(2), str(tmp_path), command='first')
   before = (tmp_path / 'config.json').read_text()
   (tmp_path / manifest.FILE).unlink()  # As if killed before it was there.
-  changed = _config(2, **{'optimizer.weight_decay': 0.5})
+  changed = _config(2, **{'data.sources.noise.num_videos': 21})
   train(changed, str(tmp_path), command='second')
   assert (tmp_path / 'config.json').read_text() == before
   assert (tmp_path / 'command.txt').read_text() == 'first\n'
-  assert (tmp_path / manifest.FILE).exists()
+  [listed] = manifest.read(tmp_path)['sources']
+  assert listed['num_videos'] == 20
 
 
 def test_typo_is_answered_with_the_near_name(tmp_path):

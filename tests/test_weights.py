@@ -335,7 +335,7 @@ def test_settings_that_cannot_be_read_are_named(folder, name, text):
 
 def test_the_config_of_a_run_says_nothing_of_a_file_beside(folder):
   (folder / 'config.json').write_text('{"model": {"name": "rvm"}}')
-  with pytest.raises(ValueError, match='No array tells how many heads'):
+  with pytest.raises(ValueError, match='The arrays do not show how many heads'):
     weights.load_model(folder)
 
 

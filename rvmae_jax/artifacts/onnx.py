@@ -27,8 +27,8 @@ def write(program: Program, path: pathlib.Path) -> dict[str, Any]:
   """
   if program.kernels == 'dynamic_int8':
     raise ValueError(
-      'ONNX Runtime has no products of whole numbers in the form that jax2onnx '
-      'gives them. Use --quantise int8 or int4, or another kind of artifact.'
+      'ONNX Runtime cannot run the integer matrix products that jax2onnx '
+      'writes. Use --quantise int8 or int4, or another kind of artifact.'
     )
   try:
     import jax2onnx

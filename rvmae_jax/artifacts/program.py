@@ -130,8 +130,8 @@ def build_program(
   is_recurrent = getattr(model, 'is_recurrent', False)
   if function == 'step' and not is_recurrent:
     raise ValueError(
-      f'{type(model).__name__} carries no state from frame to frame, so there '
-      'is no step of it: export the function encode, which takes clips.'
+      f'{type(model).__name__} carries no state from frame to frame, so it has '
+      'no step: export the function encode, which takes clips.'
     )
   make = {'step': _step, 'encode': _encode, 'classify': _classify}[function]
   is_free = function == 'encode' and is_recurrent
@@ -273,9 +273,9 @@ def _with_weights(
     params = bfloat16_kernels(jax.tree.map(jnp.asarray, params))
   if (size := num_bytes(params)) > _MOST_BYTES:
     raise ValueError(
-      f'The weights are {size / 2**30:.2f} GiB, and files of artifacts end at '
-      '2 GiB. Export with --dtype bfloat16 or --quantise int8, or the weights '
-      'alone (.npz, .safetensors).'
+      f'The weights are {size / 2**30:.2f} GiB, but an artifact can hold at '
+      'most 2 GiB. Export with --dtype bfloat16 or --quantise int8, or the '
+      'weights alone (.npz, .safetensors).'
     )
 
   def kept(leaf):

@@ -59,7 +59,8 @@ def write_tflite(program: Program, path: pathlib.Path) -> dict[str, Any]:
     except Exception as error:
       raise ValueError(
         f'{path.name}: TensorFlow cannot make a .tflite of this '
-        f'{program.function} ({error!s:.500}). The other artifacts have it.'
+        f'{program.function} ({error!s:.500}). Export another kind of '
+        'artifact, such as .onnx.'
       ) from error
   path.write_bytes(content)
   return {

@@ -1,4 +1,4 @@
 """Measurements of speed and memory: `python -m rvmae_jax.benchmarks NAME`.
 
-A file with a `main` is one; the others are what they compare with, and count.
+Each file with a `main` is one measurement; the others hold shared code.
 """

@@ -201,7 +201,9 @@ def main(args: flags.FlagValues) -> None:
     path.write_text(json.dumps(record, indent=2) + '\n')
     print(f'Recorded in {path}.')
   elif num_changed:
-    sys.exit(f'{num_changed} changed; if that is meant: --update.')
+    sys.exit(
+      f'{num_changed} changed; if this is intended, run again with --update.'
+    )
 
 
 if __name__ == '__main__':

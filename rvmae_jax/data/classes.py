@@ -173,8 +173,8 @@ def _warn_of_what_is_not_known(learned, asked, known) -> None:
     if names and known and all(n == str(i) for i, n in enumerate(names)):
       other, name = known[min(known)]
       warn_once(
-        f'{side} has numbers for labels and {other} has names: they are taken '
-        f'to be numbered alike, {min(known)} being {name!r}.'
+        f'{side} has numbers for labels and {other} has names. They are '
+        f'assumed to be numbered alike, so that {min(known)} is {name!r}.'
       )
   num_learned = max(map(len, learned.values()), default=0)
   for side, names in asked.items():
@@ -198,7 +198,7 @@ def check_labelled(sources: Mapping[str, Any]) -> None:
   bare = [name for name, source in sources.items() if not _has_label(source)]
   if len(bare) < len(sources):
     for name in bare:
-      warn_once(f'No video of {name} has a label: they count for nothing.')
+      warn_once(f'No video of {name} has a label: they are not used.')
     return
   first = next(iter(sources.values()))
   columns = sorted(first[0].get('columns', {}))

@@ -303,7 +303,7 @@ class EncodedReader(Reader):
       if index is None:
         continue
       if position == entry.position != 0 and _builds_on_others(frame):
-        reason = 'frames marked as key frames build on other frames'
+        reason = 'frames marked as key frames depend on other frames'
         self._packets.in_order_because = reason
         return
       if frame.key_frame and position > self._damaged:
@@ -354,7 +354,7 @@ def _doubt(packets: Packets, pts: Sequence[int | None]) -> str:
   if len({*pts}) < len(pts):
     return 'two frames have the same time'
   if dts != sorted(dts):
-    return 'times go back, as where files were joined'
+    return 'timestamps go backwards, as where files were joined'
   if not packets.stream.codec_context.has_b_frames or len(pts) < 2:
     return ''
   # With B-frames, times of display rise and fall, and times of decoding only
@@ -364,7 +364,7 @@ def _doubt(packets: Packets, pts: Sequence[int | None]) -> str:
     dts in (None, pts) for dts, pts in zip(packets.dts, packets.pts)
   )
   if container == 'avi' or (is_one and pts == sorted(pts)):
-    return 'times do not tell in what order frames are shown'
+    return 'timestamps do not give the order in which frames are shown'
   return ''
 
 

@@ -23,7 +23,13 @@ def find_part(
 
   Raises:
     FileNotFoundError: none; it says what was looked for and what was found.
+    ValueError: no folder.
   """
+  if not root:
+    raise ValueError(
+      f'{dataset}: no folder is given. Set the path of the source (of recipes: '
+      'videos=DIR).'
+    )
   for candidate in candidates:
     path = os.path.join(root, candidate)
     if os.path.exists(path):
@@ -44,15 +50,7 @@ def list_finder(
     root: the folder of the dataset.
     lists: the one folder to look in; '' looks in the usual ones.
     usual: relative to `root`.
-
-  Raises:
-    ValueError: no folder.
   """
-  if not root:
-    raise ValueError(
-      f'{dataset}: no folder is given. Set the path of the source (of recipes: '
-      'videos=DIR).'
-    )
 
   def find(what, *names):
     folders = [lists] if lists else usual

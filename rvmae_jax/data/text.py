@@ -54,8 +54,8 @@ def read_text(path: str) -> str:
   except UnicodeDecodeError as error:
     if encoding:
       raise ValueError(
-        f'{path!r} begins as {encoding} and then is not: {error}. Save it as '
-        'UTF-8.'
+        f'{path!r} begins as {encoding} but is not valid {encoding}: {error}. '
+        'Save it as UTF-8.'
       ) from error
     text = _decode_windows(path, data, error)
   return text.replace('\r\n', '\n').replace('\r', '\n')

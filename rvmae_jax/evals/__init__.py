@@ -251,7 +251,7 @@ def unfit_evals(
     wanted = EVALS.get(entry['name']).rebuilds
     if wanted and rebuilt not in wanted:
       unfit[alias] = (
-        f'it is about rebuilt {" or ".join(_REBUILT[w] for w in wanted)}, and '
+        f'it measures rebuilt {" or ".join(_REBUILT[w] for w in wanted)}, but '
         f'this run rebuilds {_REBUILT[rebuilt]}'
       )
   return unfit

@@ -69,8 +69,9 @@ class AccuracyEval(Evaluation):
     scores = rows[''].mean(1)
     if labels.max() >= scores.shape[1]:
       raise ValueError(
-        f'Videos have the label {labels.max()}, and the network knows '
-        f'{scores.shape[1]} classes, from 0. Use videos of its classes.'
+        f'Videos have labels up to {labels.max()}, but the network has '
+        f'{scores.shape[1]} classes, numbered from 0. Use videos of its '
+        'classes.'
       )
     groups = read_columns(self.videos, places, self.strata)
     metrics = {

@@ -78,7 +78,7 @@ class AttentiveProbeEval(Probe):
     learned, asked = self.train.num_frames, self.test.num_frames
     if asked != learned * self.num_clips:
       raise ValueError(
-        f'Heads learn from clips of {learned} frames, so test clips need '
+        f'Heads are trained on clips of {learned} frames, so test clips need '
         f'{learned * self.num_clips} (num_clips={self.num_clips}) and have '
         f'{asked}: set data.clip.num_frames.'
       )

@@ -50,21 +50,7 @@ class DenseEncoder:
 
   def __post_init__(self):
     check_counts(self, 'window', 'chunk')
-    if self.reset_every < 0:
-      raise ValueError(
-        f'reset_every={self.reset_every} must be a number of frames, or 0 to '
-        'never reset.'
-      )
-    if self.warm_up < 0:
-      raise ValueError(
-        f'warm_up={self.warm_up} must be 0, or how often the first frame is '
-        'shown before it counts.'
-      )
-    if self.warm_up and self.reset_every == 1:
-      raise ValueError(
-        f'warm_up={self.warm_up} fills a state that reset_every=1 throws away '
-        'after every frame; leave one of them out.'
-      )
+    check_state_settings(self.reset_every, self.warm_up)
 
   def __call__(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Yields the features of some frames at a time, in order.
@@ -165,6 +151,25 @@ class Standardised:
       means = np.stack(self._means[number : number + len(part)])
       number += len(part)
       yield (part - means) / self._deviation
+
+
+def check_state_settings(reset_every: int, warm_up: int) -> None:
+  """Raises ValueError for settings of `DenseEncoder` that make no sense."""
+  if reset_every < 0:
+    raise ValueError(
+      f'reset_every={reset_every} must be a number of frames, or 0 to '
+      'never reset.'
+    )
+  if warm_up < 0:
+    raise ValueError(
+      f'warm_up={warm_up} must be 0, or how often the first frame is '
+      'shown before it counts.'
+    )
+  if warm_up and reset_every == 1:
+    raise ValueError(
+      f'warm_up={warm_up} fills a state that reset_every=1 throws away '
+      'after every frame; leave one of them out.'
+    )
 
 
 def _take(frames: Iterator[np.ndarray], count: int) -> np.ndarray:

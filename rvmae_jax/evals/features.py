@@ -186,6 +186,7 @@ def extract(
     rows, labels, places = gather(pooled, batches, views)
     if len(views) == 1:
       rows = jax.tree.map(lambda values: values[:, 0], rows)
+    check_finite(rows)
     for encoder in missing:
       functions.cache[key(encoder)] = FeatureSet(
         {encoder: rows.get(encoder, {})}, labels, places
@@ -239,6 +240,24 @@ def gather(
   if found:
     rows = jax.tree.map(lambda *parts: np.concatenate(parts), *found)
   return rows, np.concatenate(labels), np.concatenate(places)
+
+
+def check_finite(rows: Any) -> None:
+  """Raises ValueError if features, a tree of [videos, ...], have NaN in them.
+
+  Or infinity: both would end as wrong numbers, or in the depths of a solver.
+  """
+  is_lost = [
+    ~np.isfinite(values).reshape(len(values), -1).all(1)
+    for values in jax.tree.leaves(rows)
+  ]
+  if np.any(is_lost):
+    is_lost = np.any(is_lost, 0)
+    raise ValueError(
+      f'The features of {is_lost.sum()} of {len(is_lost)} videos are not '
+      'finite (NaN or infinite). Check the checkpoint, and the dtype of '
+      'config.model.'
+    )
 
 
 def labelled(batch: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -203,8 +203,9 @@ def most_accurate(
   labels = np.concatenate(labels)
   if not len(labels):
     raise ValueError(
-      'None of the held-out training videos, by which heads are chosen, can '
-      'be read. Hold out more of them (held_out), or repair those.'
+      'None of the held-out training videos, by which heads are chosen, has a '
+      'label and can be read. Hold out more of them (held_out), or label or '
+      'repair those.'
     )
   accuracies = [top_k_accuracy(head, labels) for head in probabilities]
   number = int(np.argmax(accuracies))

@@ -13,7 +13,11 @@ from rvmae_jax.data.frames import path_of, read_frames
 from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.data.tracking.videos import TrackedVideo
 from rvmae_jax.evals import Evaluation, Result
-from rvmae_jax.evals.dense import DenseEncoder, Standardised
+from rvmae_jax.evals.dense import (
+  DenseEncoder,
+  Standardised,
+  check_state_settings,
+)
 from rvmae_jax.evals.features import ENCODERS, make_encoder, patch_colours
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
@@ -83,6 +87,7 @@ class LabelPropagationEval(Evaluation):
 
   def __post_init__(self):
     check_known('encoder', PROPAGATED_BY, *self.encoders)
+    check_state_settings(self.reset_every, self.warm_up)
     dataset = self._dataset
     size, top_k = tuple(self.size or dataset.size), self.top_k or dataset.top_k
     self.resolve(size=size, top_k=top_k)

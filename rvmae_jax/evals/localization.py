@@ -93,10 +93,10 @@ class LocalizationEval(Evaluation):
     check_encoders(self.encoders)
     given = 'num_classes', 'seed'
     check_settings('setting of head', LocalizationHead, self.head, given)
-    if self.num_folds == 1:
+    if self.num_folds == 1 or self.num_folds < 0:
       raise ValueError(
-        'num_folds=1 leaves no videos to learn from; use 2 or more, or 0 with '
-        'videos of their own in train.'
+        f'num_folds={self.num_folds} leaves no videos to learn from; use 2 or '
+        'more, or 0 with videos of their own in train.'
       )
     if self.num_folds:
       self.refuse_unused(('train',), f'with num_folds={self.num_folds}')
@@ -120,12 +120,8 @@ class LocalizationEval(Evaluation):
     Raises:
       ValueError: too few videos, or other classes in `train`.
     """
-    tested = self._dataset(self.test)
-    test = self._read(functions, tested)
-    class_names = tested.class_names
-    if self.num_folds:
-      train = test
-    else:
+    learned = tested = self._dataset(self.test)
+    if not self.num_folds:
       learned = self._dataset(self.train)
       check_same_classes(
         {'train': learned.class_names}, {'test': tested.class_names}
@@ -135,8 +131,9 @@ class LocalizationEval(Evaluation):
           f'{len(both)} files are in train and in test, such as {min(both)}; '
           'give each its own, such as train.subset and test.subset.'
         )
-      class_names = max(class_names, learned.class_names, key=len)
-      train = self._read(functions, learned)
+    class_names = max(tested.class_names, learned.class_names, key=len)
+    test = self._read(functions, tested)
+    train = test if self.num_folds else self._read(functions, learned)
     if len(test) < max(self.num_folds, 1) or not train:
       raise ValueError(
         f'{len(train)} training videos and {len(test)} test videos are too few '

@@ -188,15 +188,16 @@ def step_targets(
   # Long ones first, so that the shortest one overwrites the others.
   for number in np.argsort(-np.diff(truth.segments)[:, 0], kind='stable'):
     (start, end), label = truth.segments[number], truth.labels[number]
-    inside |= (at >= start) & (at < end)
+    covered = (at >= start) & (at < end)
+    if not covered.any():  # Too short to be found, but not background either.
+      covered = (at + 0.5 > start) & (at - 0.5 < end)
+    inside |= covered
     if label == AMBIGUOUS:
       continue
     offset = np.abs(at - (start + end) / 2)
     # The nearest step at least, if its middle lies in the segment.
     near = offset <= max(middle * (end - start) / 2, offset.min())
     near &= (at > start) & (at < end)
-    if not near.any():  # Too short to be found, but not background either.
-      inside[min(int(start), num_steps - 1)] = True
     found |= near
     classes[near, label] = 1
     distances[near] = np.stack([at - start, end - at], axis=1)[near]

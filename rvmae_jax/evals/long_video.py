@@ -14,7 +14,7 @@ from rvmae_jax.data.readers import VideoError
 from rvmae_jax.data.tracking import TRACKING
 from rvmae_jax.data.tracking.videos import TrackedVideo
 from rvmae_jax.evals import Evaluation, Result
-from rvmae_jax.evals.dense import DenseEncoder
+from rvmae_jax.evals.dense import DenseEncoder, check_state_settings
 from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.progress import progress
 from rvmae_jax.evals.tracking.propagation import Propagation
@@ -61,6 +61,7 @@ class LongVideoEval(Evaluation):
   window: int = 16
 
   def __post_init__(self):
+    check_state_settings(self.reset_every, self.warm_up)
     if list(self.lengths) != sorted({*self.lengths}) or min(self.lengths) < 1:
       raise ValueError(
         f'lengths={tuple(self.lengths)} must be positive numbers, each larger '

@@ -16,6 +16,7 @@ from rvmae_jax.data.corruptions import (
 from rvmae_jax.evals import Evaluation, Result
 from rvmae_jax.evals.features import (
   batch_places,
+  check_finite,
   check_poolings,
   extract,
   gather,
@@ -163,4 +164,5 @@ class RobustnessEval(Evaluation):
     batches = videos.batches(what='robustness')
     with concurrent.futures.ThreadPoolExecutor() as threads:
       rows, labels, _ = gather(pooled, batches, Views())
+    check_finite(rows)
     return {k: values[:, 0] for k, values in rows.items()}, labels, examples

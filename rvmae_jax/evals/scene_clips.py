@@ -119,7 +119,8 @@ class SceneClips(Evaluation):
       if shared:
         raise ValueError(
           f'{len(shared)} videos are in {one} and in {other}, such as '
-          f'{" ".join(shared[0])}; give each its own, such as a split.'
+          f'{" ".join(shared[0])}; give each set videos of its own, such as a '
+          'separate split.'
         )
     return tuple(sides.values())
 

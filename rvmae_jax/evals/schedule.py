@@ -1,8 +1,11 @@
 """Evaluations in the training loop, each every so many steps."""
 
+import collections
 import json
+import math
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -81,7 +84,7 @@ def check_ready(
   evaluation learns from and those that it asks about. For an evaluation of the
   network's own classifier, the former are those of the run. A source that
   several evaluations read is opened once for all of them. No evaluation may be
-  asked about the source that it learns from.
+  asked about videos that it learns from.
 
   Args:
     evaluations: by alias.
@@ -112,29 +115,48 @@ def check_ready(
 
   for alias, evaluation in evaluations.items():
     sides = evaluation.videos_by_side()
-    _check_apart(alias, sides)
     found = [classes(alias, side, videos) for side, videos in sides.items()]
+    if len(sides) == 2:
+      _check_apart(alias, *sides.values())
     if evaluation.asks_classifier:
       check_same_classes(learned or {}, found[-1], num_classes)
     elif len(found) == 2:
       check_same_classes(*found)
 
 
-def _check_apart(alias: str, sides: Mapping[str, Videos]) -> None:
-  """Raises ValueError if an evaluation's sides share a source."""
-
-  def sources(videos):
-    return {
-      json.dumps({**source, 'weight': 1}, sort_keys=True, default=list): name
-      for name, source in videos.sources.items()
-    }
-
-  if len(sides) < 2:
-    return
-  learned, asked = map(sources, sides.values())
-  if both := learned.keys() & asked.keys():
+def _check_apart(alias: str, learned: Videos, asked: Videos) -> None:
+  """Raises ValueError if videos that are asked about are learned from, too."""
+  spans = collections.defaultdict(list)
+  for path, span in _spans(learned):
+    spans[path].append(span)
+  both = [
+    path
+    for path, (start, end) in _spans(asked)
+    if any(start < e and s < end for s, e in spans.get(path, ()))
+  ]
+  if both:
     raise ValueError(
       f'config.evals.{alias} would be tested on what it learns from: '
-      f'test.sources.{asked[min(both)]} is a source of train, too. Give each a '
-      'split of its own.'
+      f'{len(both)} records of test are in train, too, such as {both[0]}. Give '
+      'each a split of its own.'
     )
+
+
+def _spans(videos: Videos) -> Iterator[tuple[str, tuple[float, float]]]:
+  """Which seconds of which files the records of sources are.
+
+  Records that are no files can only be told apart by their source's settings.
+  """
+  for settings, source in zip(videos.sources.values(), videos.built):
+    is_listed = not hasattr(source, 'identities')
+    records = map(source.__getitem__, range(len(source) if is_listed else 0))
+    spans = [
+      (
+        os.path.abspath(record['path']),
+        (record.get('start_s', 0), record.get('end_s', math.inf)),
+      )
+      for record in records
+      if not {'video', 'frames'} & record.keys()
+    ]
+    same = json.dumps({**settings, 'weight': 1}, sort_keys=True, default=list)
+    yield from spans or [(f'those of {same}', (0, math.inf))]

@@ -11,6 +11,7 @@ from absl import logging
 
 from rvmae_jax.evals.features import (
   batch_places,
+  check_finite,
   gather,
   labelled,
   make_encoder,
@@ -119,6 +120,7 @@ class KeptRows:
 
     batches = videos.batches(what='tokens')
     tokens, labels, places = gather(tokens_of, batches, Views())
+    check_finite(tokens)
     tokens = {name: values[:, 0] for name, values in tokens.items()}
     self._rows, self._seed = Rows(tokens, labels, places), videos.seed
     self.num_videos = len(labels)

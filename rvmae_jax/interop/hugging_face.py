@@ -174,7 +174,7 @@ def find_origin(
   known = count[key, base]
   if known <= len(arrays) / 2:
     raise ValueError(
-      f'These are arrays of no known program: of {len(arrays)} (first '
+      f'These arrays match no known program: of {len(arrays)} (first '
       f'{sorted(arrays)[:3]}) at most {known} have names that one uses. Known: '
       f'{", ".join(ORIGINS)}.'
     )

@@ -89,9 +89,9 @@ def model_config(
   has_cls = 'num_prefix_tokens' in fields
   if not has_norm and not has_cls:
     raise ValueError(
-      f'{origin.name}: without fc_norm, it tells the class from the first '
-      'patch alone (use_mean_pooling=False), which no classifier here does. '
-      f'Leave {head} out of the file to take its encoder.'
+      f'{origin.name}: without fc_norm, it classifies from the first patch '
+      'alone (use_mean_pooling=False), which no classifier here does. Remove '
+      f'{head} from the file to load the encoder alone.'
     )
   return {
     'name': 'classifier',
@@ -202,10 +202,11 @@ _MAE_HEADS = {512: 16}
 def _num_heads(width: int, published: Mapping[int, int]) -> int:
   if width not in published:
     raise ValueError(
-      f'No array tells how many heads a network of width {width} has, and no '
-      f'published one is as wide (they are {", ".join(map(str, published))}). '
-      'Put a config.json with num_attention_heads beside the file, and '
-      'decoder_num_attention_heads if it has a decoder.'
+      f'The arrays do not show how many heads a network of width {width} has, '
+      'and no published network has this width (published: '
+      f'{", ".join(map(str, published))}). Put a config.json with '
+      'num_attention_heads beside the file, and decoder_num_attention_heads if '
+      'it has a decoder.'
     )
   return published[width]
 

@@ -85,7 +85,7 @@ def _read(workdir: pathlib.Path) -> dict[str, Any]:
       'of evaluate.'
     )
   written = files.read_json(path)
-  with files.naming(path, 'is nothing that evaluate writes', remedy=''):
+  with files.naming(path, 'was not written by evaluate', remedy=''):
     has_dates = all('date' in r for r in written['evaluations'].values())
   if not has_dates:
     raise ValueError(

@@ -43,7 +43,7 @@ def read_measured(
     )
   wanted = json.loads(json.dumps(config))  # Lists for tuples.
   other = found.get('run_config', wanted)
-  with files.naming(path, 'is nothing that evaluate writes', remedy=''):
+  with files.naming(path, 'was not written by evaluate', remedy=''):
     differing = [k for k in _IDENTITY if other.get(k) != wanted.get(k)]
   if differing:
     raise ValueError(

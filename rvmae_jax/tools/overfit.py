@@ -7,8 +7,8 @@ Trains every method of the comparison that rebuilds pixels on a single batch,
 with the same clips and masks in each step, until hidden patches are rebuilt at
 `--target_db` or `--max_steps` is reached. After a short warm-up, the learning
 rate falls to zero at `--max_steps`. There is no weight decay; everything else
-is as in the recipe. The same command again goes on with the methods that the
-file does not have yet.
+is as in the recipe. Run the same command again to continue with the methods
+that are not in the file yet.
 """
 
 import contextlib

@@ -65,7 +65,7 @@ def main(args: flags.FlagValues) -> int:
   num_steps = args.steps or config.total_steps
   if args.against and (args.json or args.operations):
     raise ValueError(
-      '--json and --operations are for a plan, and --against makes none; leave '
+      '--json and --operations need a plan, but --against only compares; leave '
       'them out.'
     )
   make_folder_of(args.json)

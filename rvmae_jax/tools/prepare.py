@@ -6,8 +6,8 @@ VIDEOS is a folder (class = folder) or a .csv, .json or .jsonl list; see
 data/sources/folder.py and listing.py for how they say splits and labels. Every
 video is trimmed, scaled to `--short_side` and encoded with a key frame every
 `--gop` frames, or as JPEG frames. `{'name': 'shards', 'path': SHARDS}` is then
-a source. Killed and started again with the same arguments, it goes on with the
-shards that are missing, and their bytes are the same. SHARDS holds
+a source. If it is killed and started again with the same arguments, it makes
+the shards that are missing, byte for byte as they would have been. SHARDS holds
 
   train-00000.array_record  records; each appears only when it is complete
   train-00000.json          what is in the shard, and what was skipped and why
@@ -282,8 +282,8 @@ def _fill(
     first = manifest['skipped'][0]
     raise ValueError(
       f'None of the {settings["num_inputs"]} videos in {input_path!r} can be '
-      f'read. The first: {first["path"]}: {first["reason"]}. Mend them, or '
-      'give others; `rvmae doctor videos` tells more.'
+      f'read. The first: {first["path"]}: {first["reason"]}. Repair them, or '
+      'give others; `rvmae doctor videos` says more.'
     )
   write_whole(folder / MANIFEST, json.dumps(manifest, indent=1))
   return manifest
@@ -320,8 +320,8 @@ def _completed(todo: Sequence[Shard], workers: int) -> Iterator[Shard]:
     except concurrent.futures.process.BrokenProcessPool as error:
       raise RuntimeError(
         'A worker process has died: killed by the system (out of memory?), or '
-        'by a video that crashes the decoder. Shards that are complete stay, '
-        'and the same command goes on; fewer --workers need less memory.'
+        'by a video that crashes the decoder. Complete shards are kept, and '
+        'the same command resumes; fewer --workers need less memory.'
       ) from error
     finally:
       pool.shutdown(wait=False, cancel_futures=True)
@@ -471,7 +471,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   for video in manifest['skipped']:
     print(f'skipped {video["path"]}: {video["reason"]}')
   if manifest['skipped']:
-    print('Once they are mended, prepare them into another --output.')
+    print('After repairing them, prepare them into another --output.')
   return 0
 
 

@@ -66,7 +66,9 @@ def write_report(
   log = workdir / 'metrics.jsonl'
   with files.naming(log, 'is not a log of a run, or is damaged'):
     lines = [*read_lines(log)] if log.exists() else []
-    num_done = max((line['step'] for line in lines), default=None)
+    num_done = None
+    if log.exists():
+      num_done = max((line['step'] for line in lines), default=0)
   with files.naming(path, 'is not a config of a run', remedy=''):
     title = config_utils.model_title(config['model'])
     body = [page.join(page.title(title), _origin(config, num_done))]
@@ -76,7 +78,7 @@ def write_report(
   if evaluation is not None or path.exists():
     path = epath.Path(evaluation or path.parent) / METRICS
     measured = read_measured(path, config)
-  with files.naming(path, 'is nothing that evaluate writes', remedy=''):
+  with files.naming(path, 'was not written by evaluate', remedy=''):
     results = measured['evaluations']
     sections = evaluation_sections(results, path.parent)
     body += [

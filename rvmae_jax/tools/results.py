@@ -224,7 +224,7 @@ def _workdirs(measured: list[str]) -> dict[str, pathlib.Path]:
     name, _, path = given.partition('=')
     if not path or name in workdirs:
       raise app.UsageError(
-        f'--from {given}: several need names that differ, as in --from '
+        f'--from {given}: several --from need different names, as in --from '
         'before=runs/before --from after=runs/after.'
       )
     workdirs[name] = pathlib.Path(path)
@@ -245,7 +245,7 @@ def main(args: flags.FlagValues) -> None:
   if bool(measured) != bool(args.name):
     raise app.UsageError('--from and --name belong together.')
   if args.add and (len(measured) != 1 or args.column):
-    raise app.UsageError('--add needs --from, and that a single comparison.')
+    raise app.UsageError('--add needs one --from, which must be a comparison.')
   if measured:
     path = docs / 'results' / f'{args.name}.json'
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -91,6 +91,10 @@ class Checkpointer:
     except OSError:
       return None
 
+  def saved_config(self) -> ConfigDict:
+    """The config in the newest checkpoint, of which there has to be one."""
+    return _read_config(self._directory / str(self.latest_step()))
+
   def is_due(self, step: int) -> bool:
     """Whether a checkpoint belongs after this step."""
     every_steps = self._config.checkpoint.every_steps
@@ -187,8 +191,11 @@ class Checkpointer:
       saved_arrays,
       shapes,
       f'checkpoint {directory}',
-      remedy='Use the config that made it '
-      f'({"; ".join(changes) or "which is the same"}), or another --workdir.',
+      remedy=f'Use the config that made it ({"; ".join(changes)}), or another '
+      '--workdir.'
+      if changes
+      else 'Its config is the same, so another version of the code made it: '
+      'use that one, or another --workdir.',
     )
     # Orbax also compares nodes without arrays, such as empty optimizer states,
     # so the tree to restore is the file's own, with our shapes and shardings.

@@ -171,7 +171,7 @@ def test_a_clip_shorter_than_what_a_probe_pools_is_refused(rvm):
 
 def test_weights_that_fit_into_no_file_are_refused(rvm, monkeypatch):
   monkeypatch.setattr(program_lib, '_MOST_BYTES', 1000)
-  with pytest.raises(ValueError, match=r'end at 2 GiB.*--dtype bfloat16'):
+  with pytest.raises(ValueError, match=r'at most 2 GiB.*--dtype bfloat16'):
     _build(RVM, rvm[1], 'step')
 
 

@@ -99,7 +99,7 @@ _LEARNED = ['jump', 'run', 'walk']
     ([' jump ', 'run'], ''),
     ([*_LEARNED, 'zoom'], 'zoom'),
     # Numbers say nothing of names, so they are believed, but not in silence.
-    (['0', '1', '2'], "0 being 'jump'"),
+    (['0', '1', '2'], "0 is 'jump'"),
   ],
 )
 def test_labels_mean_the_same_on_two_sides(asked, warning, warnings):
@@ -130,7 +130,7 @@ def _source(*labels, **others):
 
 def test_labels_are_there_where_they_are_learned(warnings):
   check_labelled({'a': _source(-1, -1), 'b': _source(-1, 0)})
-  assert warnings == ['No video of a has a label: they count for nothing.']
+  assert warnings == ['No video of a has a label: they are not used.']
   with pytest.raises(
     ValueError,
     match=r'no video of a or b .*`class` or `target` .this one has kind.',

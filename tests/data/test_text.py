@@ -52,7 +52,7 @@ def test_what_is_no_unicode_is_read_as_windows_1252_and_said(
   [
     ('path'.encode('utf-16-le'), 'zero bytes'),
     (b'a\n\x81\xff', 'neither UTF-8 .see line 2. nor'),
-    (codecs.BOM_UTF16_LE + b'abc', 'begins as utf-16 and then is not'),
+    (codecs.BOM_UTF16_LE + b'abc', 'begins as utf-16 but is not valid utf-16'),
   ],
 )
 def test_other_bytes_are_refused_by_name(data, message, tmp_path):

@@ -79,7 +79,7 @@ def test_a_label_that_the_network_has_no_place_for_is_refused():
       return {'logits': np.zeros((len(batch['label']), 2))}
 
   source = {**_DATA['sources']['noise'], 'num_classes': 3}
-  with pytest.raises(ValueError, match='label 2, and the network knows 2'):
+  with pytest.raises(ValueError, match='labels up to 2, but the network has 2'):
     _evaluation({'sources': {'noise': source}}).run(Two())
 
 

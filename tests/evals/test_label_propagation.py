@@ -240,6 +240,8 @@ def test_wrong_settings_are_answered(squares):
     tracked(squares, size=(50, 64))
   with pytest.raises(ValueError, match='only one here; set it to False'):
     tracked(squares, standardise=True)
+  with pytest.raises(ValueError, match='warm_up=8 fills a state'):
+    tracked(squares, warm_up=8, reset_every=1)
 
 
 def test_it_is_built_from_a_config(squares):

@@ -151,6 +151,8 @@ def test_no_video_may_be_learned_from_and_asked_about(dataset):
     evaluation.run(Colour())
   with pytest.raises(ValueError, match='num_folds=1 leaves no videos'):
     LocalizationEval(test=same, num_folds=1, **settings)
+  with pytest.raises(ValueError, match='num_folds=-1 leaves no videos'):
+    LocalizationEval(test=same, num_folds=-1, **settings)
 
 
 def test_a_setting_of_the_head_is_checked_before_anything_is_read(dataset):

@@ -53,6 +53,20 @@ def test_a_segment_between_the_middles_of_steps_is_no_background():
   assert targets['counts'].tolist() == [1, 0, 1, 1, 0]
 
 
+@pytest.mark.parametrize(
+  ('segment', 'label', 'counts'),
+  [
+    ((2.1, 2.3), AMBIGUOUS, [1, 1, 0, 1]),
+    ((1.9, 2.1), 0, [1, 0, 0, 1]),
+    ((4, 4), 0, [1, 1, 1, 1]),  # It lies after the end of the video.
+  ],
+)
+def test_what_covers_no_middle_of_a_step(segment, label, counts):
+  targets = step_targets(_truth([segment], [label]), 4, 1)
+  assert not targets['found'].any()
+  assert targets['counts'].tolist() == counts
+
+
 def test_no_segments_at_all():
   targets = step_targets(_truth([], []), 3, 2)
   assert targets['counts'].all() and not targets['found'].any()

@@ -117,6 +117,11 @@ def test_lengths_rise():
     LongVideoEval(videos=_VIDEOS, lengths=(8, 4))
 
 
+def test_impossible_states_are_refused():
+  with pytest.raises(ValueError, match='reset_every=-2'):
+    LongVideoEval(videos=_VIDEOS, lengths=(8,), reset_every=-2)
+
+
 def test_a_video_that_cannot_be_read_is_left_out(tmp_path):
   (tmp_path / 'cut.mp4').write_bytes(b'no video')
   listing = tmp_path / 'list.csv'

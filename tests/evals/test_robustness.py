@@ -82,6 +82,15 @@ def test_videos_without_labels_have_none():
   assert _evaluation(data=unlabelled).run(Functions(False)).metrics == {}
 
 
+def test_features_that_are_not_finite_are_refused():
+  functions = Functions(False)
+  functions.pooled = lambda video, poolings: dict.fromkeys(
+    poolings, np.full((len(video), 3), np.nan)
+  )
+  with pytest.raises(ValueError, match='features of 40 of 40 videos are not'):
+    _evaluation().run(functions)
+
+
 def test_an_unknown_corruption_is_answered_before_anything_is_read():
   with pytest.raises(ValueError, match=r"'occlusoin'.*'occlusion'"):
     _evaluation(corruptions=('occlusoin',))

@@ -82,8 +82,8 @@ def _list(folder, name, *classes):
   """A list with a video of each class."""
   rows = []
   for number, label in enumerate(classes):
-    (folder / f'{number}.mp4').touch()
-    rows.append(f'{number}.mp4,{label}\n')
+    (folder / f'{name}_{number}.mp4').touch()
+    rows.append(f'{name}_{number}.mp4,{label}\n')
   (folder / f'{name}.csv').write_text(f'path,label\n{"".join(rows)}')
   path = str(folder / f'{name}.csv')
   return {'name': 'listing', 'path': path, 'split': 'all'}
@@ -120,18 +120,40 @@ def test_other_classes_are_refused_before_the_first_step(
 
 
 @pytest.mark.parametrize('name', _PAIRS)
-def test_nobody_is_asked_about_what_was_learned_from(name, tmp_path):
+@pytest.mark.parametrize('asked', ['all', 'one of them', 'part of one', 'fake'])
+def test_nobody_is_asked_about_what_was_learned_from(name, asked, tmp_path):
   own = _list(tmp_path, 'all', 'jump', 'run', 'walk')
   more = _list(tmp_path, 'more', 'jump', 'run', 'walk')
+  test = own
+  if asked == 'fake':  # Its videos are no files.
+    test = own = {'name': 'fake', 'num_videos': 3, 'num_classes': 3}
+  elif asked != 'all':
+    test = _list(tmp_path, 'test', 'jump', 'run', 'walk')
+    with open(test['path'], 'a') as rows:
+      rows.write('./all_1.mp4,run\n')
+  if asked == 'part of one':
+    text = (tmp_path / 'test.csv').read_text().splitlines()
+    ends = ['start_s,end_s', '0,1', '0,1', '0,1', '3,5']
+    rows = ''.join(f'{row},{end}\n' for row, end in zip(text, ends))
+    (tmp_path / 'test.csv').write_text(rows)
   evaluations = _asked(
     name,
     train={'sources': {'a': {**own, 'weight': 2.0}, 'b': more}},
-    test={'sources': {'c': own}},
+    test={'sources': {'c': test}},
   )
-  with pytest.raises(
-    ValueError, match=r'evals\.x would .* test\.sources\.c is'
-  ):
+  with pytest.raises(ValueError, match=r'evals\.x would .* in train, too'):
     check_ready(evaluations)
+
+
+def test_parts_of_one_video_may_be_learned_from_and_asked_about(tmp_path):
+  sides = {}
+  for side, times in ('train', '0,3'), ('test', '3,6'):
+    path = tmp_path / f'{side}.csv'
+    path.write_text(f'path,label,start_s,end_s\nlong.mp4,run,{times}\n')
+    source = {'name': 'listing', 'path': str(path), 'split': 'all'}
+    sides[side] = {'sources': {'own': source}}
+  (tmp_path / 'long.mp4').touch()
+  check_ready(_asked('knn', **sides))
 
 
 def _asked(name, **entry):

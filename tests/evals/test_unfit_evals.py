@@ -19,6 +19,6 @@ def test_each_kind_of_run_keeps_its_own():
 def test_the_reason_names_both_sides():
   reason = unfit_evals(_ENTRIES, 'video')['ahead']
   assert reason == (
-    'it is about rebuilt target frames, and this run rebuilds hidden parts of '
+    'it measures rebuilt target frames, but this run rebuilds hidden parts of '
     'clips'
   )

@@ -105,7 +105,9 @@ def test_an_evaluation_without_dates_is_to_be_repeated(workdir):
 
 def test_a_file_of_something_else_is_named(workdir):
   (workdir / 'metrics.json').write_text('{"loss": 1}')
-  with pytest.raises(ValueError, match=r'metrics\.json is nothing that eval'):
+  with pytest.raises(
+    ValueError, match=r'metrics\.json was not written by eval'
+  ):
     summarize_evaluations({'': workdir}, COLUMNS)
 
 

@@ -92,7 +92,7 @@ def test_a_card_says_what_the_run_left(run, capsys):
     'Versions: jax 0.10',
     'public domain',
     '| CC0 (2) | yes (2) | *not given* |',
-    '- words: left out were videos with consent=no (1).',
+    '- words: videos left out had consent=no (1).',
     'python -m rvmae_jax.train --config x\npython -m rvmae_jax.evaluate',
   ):
     assert fact in card, fact

@@ -22,6 +22,4 @@ def test_what_a_comparison_does_not_give_is_refused(asked, capsys):
     **{'json': '', 'operations': 0, **asked},
   )
   assert plan.main(args) == 2
-  assert (
-    'plan: --json and --operations are for a plan' in capsys.readouterr().err
-  )
+  assert 'plan: --json and --operations need a plan' in capsys.readouterr().err

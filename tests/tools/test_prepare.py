@@ -321,7 +321,7 @@ def test_a_full_disk_leaves_no_shard_that_looks_complete(videos, tmp_path):
 
 def test_a_worker_that_is_killed_is_told(videos, tmp_path, monkeypatch):
   monkeypatch.setattr(prepare, 'write_shard', _kill_this_process)
-  with pytest.raises(RuntimeError, match='the same command goes on'):
+  with pytest.raises(RuntimeError, match='the same command resumes'):
     _run(videos, tmp_path / 'out', workers=2)
 
 

@@ -191,6 +191,14 @@ def test_a_run_that_was_stopped_tells_how_far_it_came(run):
   assert '8 of 100 steps of 16 clips (128 in all)' in run()
 
 
+def test_a_run_that_was_stopped_before_its_first_line_says_so(run, tmp_path):
+  run()
+  (tmp_path / 'metrics.jsonl').write_text('')
+  write_report(tmp_path, None, tmp_path / 'report.html')
+  text = (tmp_path / 'report.html').read_text()
+  assert '0 of 100 steps of 16 clips (0 in all)' in text
+
+
 def test_text_is_escaped(run):
   assert 'evaluate &lt;it&gt;' in run()
 

@@ -257,6 +257,11 @@ def test_restart_with_another_model_names_config_and_arrays(state, tmp_path):
     'params/hidden/bias is (128,), not (64,)',
   ):
     assert part in str(error.value)
+  with (
+    Checkpointer(tmp_path, CONFIG) as checkpointer,
+    pytest.raises(ValueError, match='another version of the code made it'),
+  ):
+    checkpointer.restore(shapes)
 
 
 def test_parts_without_arrays_may_differ(state, tmp_path):

@@ -129,8 +129,8 @@ class Listing:
     if 0 < len(bare) < len(self._records):
       warn_once(
         f'listing: {len(bare)} of {len(self._records)} rows of {path!r} have '
-        f'no label, such as {bare[0]!r}; they count for nothing where labels '
-        'are learned.'
+        f'no label, such as {bare[0]!r}; they are not used where labels are '
+        'needed.'
       )
 
   def __len__(self) -> int:
@@ -332,8 +332,8 @@ def _check_no_other_splits(path, rows, asked) -> None:
     if len(found) > 1 and found <= {*SPLITS}:
       raise ValueError(
         f'listing: {path!r} has no column `split`, but the column {column!r} '
-        f'holds {", ".join(sorted(found))}. Rename it to `split`, or else '
-        'those videos are divided anew.'
+        f'holds {", ".join(sorted(found))}. Rename it to `split`; otherwise '
+        'the videos would be split again.'
       )
 
 
@@ -355,8 +355,8 @@ def _check_repeats(path, rows, labels, times, splits) -> None:
       raise ValueError(
         f'listing: {row["path"]!r} has the label {first["label"]!r} in '
         f'{first.place} and {row["label"]!r} in {row.place}. A video, or a '
-        'part of it, has one label: remove one of the rows, or the column '
-        'where no label is needed.'
+        'part of it, can have only one label: remove one of the rows or, if no '
+        'labels are needed, the column.'
       )
     where = f' in {first_split} and {split}' if split != first_split else ''
     repeated.append(f'{row["path"]}{where} ({row.place.split(" of ")[0]})')

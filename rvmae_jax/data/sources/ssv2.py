@@ -57,7 +57,7 @@ class Ssv2(Published):
     for entry in entries:
       fields = entry if isinstance(entry, dict) else {}
       text = fields.get('template') or answers.get(str(fields.get('id')), '')
-      name = text.replace('[', '').replace(']', '')
+      name = str(text).replace('[', '').replace(']', '')
       if 'id' not in fields or (name and name not in label_of):
         raise ValueError(
           f'ssv2: {entry!r} in {file!r} has no `id`, or its `template` without '

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -124,7 +125,7 @@ def _read_csv(labels: str, path: str) -> Keypoints:
   rows = read_cells(labels, ('scorer', *columns))
   header = [plain_name(cell) for cell in rows[0][1]] if rows else []
   if header[:1] == ['scorer']:
-    return _read_deeplabcut([cells for _, cells in rows], path)
+    return _read_deeplabcut(labels, rows, path)
   if not {*columns} <= {*header}:
     raise ValueError(
       f'folder: {labels!r} has the columns {header[:6]}; looked for '
@@ -145,43 +146,58 @@ def _read_csv(labels: str, path: str) -> Keypoints:
   return dict(sorted(frames.items()))
 
 
-def _read_deeplabcut(rows: list[list[str]], path: str) -> Keypoints:
+def _read_deeplabcut(
+  labels: str, rows: Sequence[tuple[int, list[str]]], path: str
+) -> Keypoints:
   """Rows of `labeled-data/img01.png,x,y,x,y,...` below three of names.
 
   With a fourth, `individuals`, a keypoint is called `ann/nose`. A likelihood
   after x and y is left out.
   """
-  head = {plain_name(row[0]): row for row in rows[:4] if row}
+  head = {plain_name(cells[0]): cells for _, cells in rows[:4]}
   coords = [plain_name(cell) for cell in head.get('coords', ())]
   places = [i for i, cell in enumerate(coords) if cell == 'x']
   is_whole = places and all(coords[i + 1 : i + 2] == ['y'] for i in places)
-  if 'bodyparts' not in head or not is_whole:
+  owners = head.get('individuals')
+  named = [head[name] for name in ('bodyparts', 'individuals') if name in head]
+  if (
+    'bodyparts' not in head
+    or not is_whole
+    or min(map(len, named)) <= places[-1]
+  ):
+    found = [cells[:6] for _, cells in rows[: 4 if owners else 3]]
     raise ValueError(
-      'folder: a table of DeepLabCut begins with the rows scorer, individuals '
-      '(if there are several), bodyparts and coords, which has x and y for '
-      f'each point; found {list(head)}.'
+      f'folder: {labels!r} must begin with the rows scorer, individuals (if '
+      'there are several), bodyparts and coords, which has x and y for each '
+      f'point that the others name; found {found}.'
     )
   if not os.path.isdir(path):
     raise ValueError(
       'folder: a table of DeepLabCut names images, so the video must be a '
       f'folder of images, not {path!r}.'
     )
-  owners = head.get('individuals')
   names = {
     i: (f'{owners[i]}/' if owners else '') + head['bodyparts'][i]
     for i in places
   }
   numbers = {os.path.basename(f): i for i, f in enumerate(image_files(path))}
   frames: Keypoints = {}
-  for row in rows[4 if owners else 3 :]:
+  for number, cells in rows[4 if owners else 3 :]:
     # The image is one column, or three that join to its path.
-    frame = numbers.get(os.path.basename('/'.join(row[: places[0]])))
+    frame = numbers.get(os.path.basename('/'.join(cells[: places[0]])))
     if frame is None:
       continue
-    frames[frame] = {
-      name: (float(row[i]), float(row[i + 1]))
-      if row[i] and row[i + 1]
-      else (np.nan, np.nan)
-      for i, name in names.items()
-    }
+    cells += [''] * (len(coords) - len(cells))
+    try:
+      frames[frame] = {
+        name: (float(cells[i]), float(cells[i + 1]))
+        if cells[i] and cells[i + 1]
+        else (np.nan, np.nan)
+        for i, name in names.items()
+      }
+    except ValueError as error:
+      raise ValueError(
+        f'folder: line {number} of {labels!r} has a coordinate that is no '
+        f'number: {error}.'
+      ) from error
   return frames

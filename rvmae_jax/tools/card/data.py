@@ -85,8 +85,7 @@ def _notes(entry: Mapping[str, Any]) -> Iterator[str]:
   """What was left out of a source, and what is hidden in it."""
   if entry.get('left_out'):
     yield (
-      f'{entry["alias"]}: left out were videos with '
-      f'{show_counts(entry["left_out"])}.'
+      f'{entry["alias"]}: videos left out had {show_counts(entry["left_out"])}.'
     )
   if hidden := entry.get('anonymised'):
     yield (

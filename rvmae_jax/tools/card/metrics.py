@@ -41,8 +41,8 @@ def section(results: Mapping[str, Any]) -> str:
   if not parts:
     return _NOT_MEASURED
   note = (
-    'In brackets: the 95 % interval of a share by the number of test videos '
-    '(Wilson). It leaves out what another seed or training would change.'
+    'In brackets: the 95 % interval (Wilson) that follows from the number of '
+    'test videos. Differences between seeds or training runs are not included.'
   )
   return '\n\n'.join([note, *parts])
 

@@ -96,7 +96,7 @@ def check_checkpoint(path: str | pathlib.Path) -> CheckpointReport:
   except (ValueError, OSError, ImportError, KeyError) as error:
     report.error = str(error)
     if report.kind == 'damaged' and file is None:
-      report.note = 'Another step may be whole: give its checkpoints/<step>.'
+      report.note = 'Another step may be intact: give its checkpoints/<step>.'
   return report
 
 

@@ -258,7 +258,7 @@ def _decode_file(video: VideoReport, path: str) -> dict[str, str]:
   video.num_frames = num_frames
   if num_frames + num_failed + num_hidden + num_lost < stated:
     found['truncated'] = (
-      f'{num_frames} frames are there, {stated - num_hidden} are announced'
+      f'it has {num_frames} frames, but announces {stated - num_hidden}'
     )
   elif num_damaged + num_failed:
     found['damaged'] = (

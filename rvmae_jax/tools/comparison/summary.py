@@ -65,12 +65,12 @@ def summarize(
       if name not in curve and (name in drawn or name.endswith('/top1'))
     ]
     if others:
-      evaluated[name] = _curves(history, others[0], others)
+      evaluated[name] = _evaluated(history, others)
   if kept:
     if kept.get('budget') != table['budget']:
       raise ValueError(
-        f'{workdir} has a budget of {table["budget"]}, and what is to be added '
-        f'to has {kept.get("budget")}: give the file another --name.'
+        f'{workdir} has a budget of {table["budget"]}, but the file to add to '
+        f'has {kept.get("budget")}: give the file another --name.'
       )
     results |= {k: r for k, r in _runs_of(kept).items() if k not in results}
     by_run = {_method_and_seed(name): r for name, r in results.items()}
@@ -265,6 +265,18 @@ def _curves(
   return curves
 
 
+def _evaluated(history: History, wanted: Sequence[str]) -> dict[str, list[Any]]:
+  """`step` and values of evaluations; None where an evaluation was not due."""
+  found = {
+    name: dict(zip(*map(np.ndarray.tolist, history[name]))) for name in wanted
+  }
+  steps = sorted(set().union(*found.values()))
+  curves = {'step': steps}
+  for name, values in found.items():
+    curves[name] = [rounded(values[s]) if s in values else None for s in steps]
+  return curves
+
+
 def _panel(
   curves: Sequence[tuple[str, Mapping[str, Sequence[float]]]],
   name: str,
@@ -274,10 +286,10 @@ def _panel(
   by_method: dict[str, list[tuple[list[int], Sequence[float]]]] = {}
   for run, curve in curves:
     if name in curve:
-      clips = [step * batch_sizes[run] for step in curve['step']]
-      by_method.setdefault(run.rpartition('/')[0], []).append(
-        (clips, curve[name])
-      )
+      points = [p for p in zip(curve['step'], curve[name]) if p[1] is not None]
+      steps, values = zip(*points)
+      clips = [step * batch_sizes[run] for step in steps]
+      by_method.setdefault(run.rpartition('/')[0], []).append((clips, values))
   lines = []
   for method, of_seeds in by_method.items():
     # A budget in seconds gives seeds lengths of their own: as far as all go.

@@ -41,7 +41,7 @@ def format_summary(plan: Plan, num_steps: int, mfu: float) -> str:
     known = [a for a in plan.attempts if a.peak_bytes] or plan.attempts
     least = min(known, key=lambda attempt: attempt.peak_bytes)
     return (
-      f'{title}: nothing fits. The least was '
+      f'{title}: nothing fits. The smallest was '
       f'{format_attempt(least, plan.hbm_bytes)}. Take a larger slice, chips '
       'with more memory, a smaller variant or shorter clips.'
     )
@@ -182,7 +182,7 @@ def _scheduled(attempt: Attempt) -> list[tuple[str, str]]:
     f"waiting; the compiler's estimate: {1e3 * time.estimated_s:.1f} ms"
   )
   if time.unscheduled > _MUCH:
-    text += f', taken for {time.unscheduled:.0%} of it that has no schedule'
+    text += f', used for {time.unscheduled:.0%} of it, which has no schedule'
   rows = [('by schedule', text)]
   parts = dict.fromkeys(part.part for part in time.parts)
   for name in parts:

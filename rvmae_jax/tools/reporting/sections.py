@@ -72,10 +72,10 @@ CAPTIONS = {
   'accuracies': ('Probes beside their baselines', ''),
   'confusion': (
     'Confusion and calibration',
-    'Each row is a true class: the percentage that was recognised, and what '
-    'the rest was taken for. To the right: of answers given with that '
-    'confidence, how many are right. Bars that reach the line are calibrated; '
-    'faint ones stand for few answers.',
+    'Each row is a true class: the percentage classified correctly, and the '
+    'classes that the rest were mistaken for. Right: the share of correct '
+    'answers at each level of confidence. Bars that reach the line are '
+    'calibrated; faint bars stand for few answers.',
   ),
   'strata': (
     'Accuracy by group',

@@ -153,8 +153,8 @@ def _coherence(metrics: Mapping[str, float]) -> str:
   )
   if any('flow' in _COHERENCE[c] for c in columns):
     note += (
-      ' Along the flow, the true video has some error too, and a single colour '
-      'none.'
+      ' Along the flow, even the true video has some error, whereas a picture '
+      'of a single colour has none.'
     )
   return page.join(table, page.note(note))
 

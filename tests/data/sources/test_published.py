@@ -199,6 +199,9 @@ def test_ssv2(tmp_path):
   )
   with pytest.raises(ValueError, match=r'\[a\] flies.* is not a label of'):
     _records(tmp_path, 'ssv2')
+  _write(tmp_path, {'labels/train.json': [{'id': '5', 'template': 5}]})
+  with pytest.raises(ValueError, match=r"'template': 5.* is not a label of"):
+    _records(tmp_path, 'ssv2')
 
 
 def test_diving48(tmp_path):
@@ -263,6 +266,8 @@ def test_a_wrong_layout_says_what_was_looked_for_and_found(
     _records(tmp_path, name)
   with pytest.raises(FileNotFoundError, match='Found no such folder'):
     _records(tmp_path / 'nowhere', name)
+  with pytest.raises(ValueError, match=f'{name}: no folder is given'):
+    _records('', name)
 
 
 @pytest.mark.parametrize(

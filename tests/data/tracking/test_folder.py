@@ -91,6 +91,13 @@ def test_a_table_of_several_animals_with_likelihoods(video, tmp_path):
   np.testing.assert_array_equal(dataset[0].label(0), [[1, 2], [3, 4]])
 
 
+def test_a_short_row_of_deeplabcut_lacks_its_last_points(video, tmp_path):
+  (tmp_path / 'short.csv').write_text(DEEPLABCUT.replace(',1,2,3,4', ',1,2'))
+  dataset = folder(video, tmp_path / 'short.csv')
+  nowhere = [np.nan, np.nan]
+  np.testing.assert_array_equal(dataset[0].label(0), [[1, 2], nowhere])
+
+
 def test_a_real_table_of_deeplabcut(shared_dir, tmp_path):
   path = shared_dir / 'data/mirror_mouse_kpts'
   for image in (path / 'labeled-data').iterdir():
@@ -110,12 +117,18 @@ def test_a_real_table_of_deeplabcut(shared_dir, tmp_path):
     ('points.json', '{"0": [1, 2]}', 'must hold'),
     ('points.csv', CSV.replace('0,', '1,'), r'frames \[1, 2\] and not frame 0'),
     ('points.txt', '', 'must be a mask'),
-    ('points.csv', 'scorer,me\n', r"begins with the rows .* \['scorer'\]"),
+    ('points.csv', 'scorer,me\n', r"begin with the rows .*\['scorer', 'me'\]"),
     (
       'points.csv',
       DEEPLABCUT.replace('x,y,x,y', 'x,x,y,y'),
-      'x and y for each',
+      r"x and y for each .* \['coords', 'x', 'x', 'y', 'y'\]",
     ),
+    (
+      'points.csv',
+      DEEPLABCUT.replace('nose,nose,tail,tail', 'nose,nose'),
+      'that the others name',
+    ),
+    ('points.csv', DEEPLABCUT.replace('5,6', '5,six'), "line 5 .* 'six'"),
   ],
 )
 def test_labels_that_cannot_be_read(video, tmp_path, name, text, message):

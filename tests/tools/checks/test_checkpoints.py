@@ -84,7 +84,7 @@ def test_a_run_that_was_cut_off_is_damaged(run, tmp_path):
   report = check_checkpoint(tmp_path / 'copy')
   assert (report.kind, report.loads) == ('damaged', 'not at all')
   assert '_METADATA' in report.error
-  assert 'Another step may be whole' in report.note
+  assert 'Another step may be intact' in report.note
 
 
 def test_a_released_file_and_what_does_not_fit_in_it(released):

@@ -213,7 +213,7 @@ def test_what_is_read_slowly_or_stretched_is_noted(tmp_path):
   reasons = {p.kind: (p.paths, p.reason) for p in report.problems}
   assert set(reasons) == {'slow', 'pixel aspect'}
   assert reasons['slow'][0] == ('slow.avi',)
-  assert 'in what order frames are shown' in reasons['slow'][1]
+  assert 'do not give the order in which frames' in reasons['slow'][1]
   assert reasons['pixel aspect'][1].endswith('players show 85 x 64')
   assert all(problem.is_note for problem in report.problems)
 

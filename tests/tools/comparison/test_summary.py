@@ -153,12 +153,18 @@ def test_a_probe_in_training_is_drawn_in_per_cent(workdir):
   with (workdir / 'rvm/seed_0/metrics.jsonl').open('a') as file:
     for step, value in (50, 0.25), (100, 0.5):
       file.write(json.dumps({'step': step, name: value}) + '\n')
-  summary = summarize(workdir, drawn=['loss', name])
+    file.write(json.dumps({'step': 100, 'rebuilt/psnr': 21.5}) + '\n')
+  summary = summarize(workdir, drawn=['loss', name, 'rebuilt/psnr'])
   assert summary['evaluated'] == {
-    'rvm/seed_0': {'step': [50, 100], name: [0.25, 0.5]}
+    'rvm/seed_0': {
+      'step': [50, 100],
+      name: [0.25, 0.5],
+      'rebuilt/psnr': [None, 21.5],
+    }
   }
-  of_loss, of_probe = summary['picture']['panels']
+  of_loss, of_probe, of_rebuilt = summary['picture']['panels']
   assert of_loss['y'] == 'loss'
+  assert of_rebuilt['lines'] == [{'name': 'rvm', 'x': [1600], 'y': [21.5]}]
   assert of_probe == {
     'x': 'clips',
     'y': 'along/trained/mean/top1, %',

@@ -145,7 +145,7 @@ def test_the_schedule_is_told_beside_the_bounds_by_part(config):
   text = format_summary(plan, num_steps=86_400, mfu=0.4)
   assert 'by schedule        1000.0 ms (0% MFU' in text
   assert "the compiler's estimate: 2100.0 ms" in text
-  assert 'taken for 30% of it' in text
+  assert 'used for 30% of it, which' in text
   assert 'decoder          forward 250.0, backward 500.0 (2000.0)' in text
   assert 'optimizer        250.0 (100.0)' in text
   assert ', 1.0 by schedule' in text
@@ -285,7 +285,7 @@ def test_nothing_fits_is_said_with_the_reason(config):
   assert plan.chosen is None
   text = format_summary(plan, num_steps=1000, mfu=0.4)
   # 3,000 MiB a clip, a third of it with remat, one clip at once.
-  assert 'nothing fits. The least was --config.model.remat=' in text
+  assert 'nothing fits. The smallest was --config.model.remat=' in text
   assert '1 clips at once, 0.99 of 0 GiB, does not fit. Take a larger' in text
   json.dumps(to_json(plan, 1000, 0.4))
 
