@@ -46,7 +46,7 @@ from rvmae_jax.evals.tables import format_tables
 from rvmae_jax.models import build_model
 from rvmae_jax.objectives import build_objective
 from rvmae_jax.parts import model_functions, rebuilt_frames
-from rvmae_jax.training import sharding
+from rvmae_jax.training import checkpointing, sharding
 from rvmae_jax.training.distributed import (
   define_process_flags,
   failing_together,
@@ -283,8 +283,9 @@ def main(args: flags.FlagValues) -> None:
     return
   if not args.workdir:
     raise app.UsageError('--workdir=DIR is needed, except with --dry_run.')
+  step = checkpointing.step_of(args.checkpoint)
   if args.untrained:
-    params = fresh_params(run_config)
+    params, step = fresh_params(run_config), None
   run = manifest.find_run(args.checkpoint)
   if run is None:
     logging.info(
@@ -301,6 +302,7 @@ def main(args: flags.FlagValues) -> None:
       seen=run and manifest.SeenVideos(run),
       allow_leakage=args.allow_leakage,
       checkpoint=args.checkpoint,
+      step=step,
       ema=args.ema,
       untrained=args.untrained,
       command=typed_command('rvmae_jax.evaluate'),

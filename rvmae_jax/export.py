@@ -176,11 +176,15 @@ def export_artifact(
     'weights': 'ema' if ema else 'last',
     'licences': {
       'weights': licence,
-      # Alias of a source -> licence -> how many of its videos.
+      # Source -> licence -> how many of its videos. Those of the runs that this
+      # one started from count, too.
       'training_videos': {
-        entry['alias']: entry.get('provenance', {}).get('licence', {})
-        for entry in (manifest.own_sources(found) if found else ())
+        manifest.source_name(entry): entry.get('provenance', {}).get(
+          'licence', {}
+        )
+        for entry in (found['sources'] if found else ())
       },
+      'unknown_origin': found['unknown_origin'] if found else '',
     },
     'versions': environment(),
     'config': json.loads(config_utils.to_json(config)),

@@ -109,8 +109,14 @@ class Stream:
     """The next frames: [B, H, W, 3] uint8, RGB -> [B, 1+h*w, D].
 
     Raises:
-      ValueError: frames of another number or size.
+      ValueError: frames of another number, size or type.
     """
+    frames = np.asarray(frames)
+    if frames.dtype != np.uint8:
+      raise ValueError(
+        f'Frames are {frames.dtype}, and a stream takes uint8, from 0 to 255: '
+        'convert them.'
+      )
     if np.shape(frames) != self._shape:
       raise ValueError(
         f'Frames have shape {np.shape(frames)}, and this stream takes '
@@ -177,11 +183,12 @@ def side_by_side(
     [B, H, W, 3], and [B] bool: which videos still run. One that has ended
     stands still at its last frame, one without any is black.
   """
-  with concurrent.futures.ThreadPoolExecutor(len(videos)) as threads:
+  threads = concurrent.futures.ThreadPoolExecutor(len(videos))
 
-    def ask():
-      return [threads.submit(next, video, None) for video in videos]
+  def ask():
+    return [threads.submit(next, video, None) for video in videos]
 
+  try:
     coming, last = ask(), [None] * len(videos)
     while True:
       frames = [future.result() for future in coming]
@@ -195,6 +202,8 @@ def side_by_side(
         np.stack([blank if frame is None else frame for frame in last]),
         is_running,
       )
+  finally:
+    threads.shutdown(wait=False)  # A camera may be silent.
 
 
 def run(
@@ -219,7 +228,7 @@ def run(
   """
   latencies_ms = collections.deque(maxlen=_NUM_LATENCIES)
   num_steps = num_frames = num_timed = 0
-  start_s = reported_s = time.perf_counter()
+  start_s = end_s = reported_s = time.perf_counter()
   settled_mib = 0.0
   with contextlib.suppress(KeyboardInterrupt):
     for frames, is_running in side_by_side(videos):
@@ -231,19 +240,20 @@ def run(
           array.append(row if all_tokens else row.mean(0))
       num_steps += 1
       num_frames += int(is_running.sum())
+      end_s = time.perf_counter()
       if num_steps == 1:  # It was compiled, which is not timed.
         latencies_ms.clear()
-        start_s, num_timed = time.perf_counter(), -num_frames
+        start_s, num_timed = end_s, -num_frames
       if num_steps == 100:
         settled_mib = _peak_mib()
-      if time.perf_counter() - reported_s > _REPORT_EVERY_S:
-        reported_s = time.perf_counter()
+      if end_s - reported_s > _REPORT_EVERY_S:
+        reported_s = end_s
         print(f'{num_steps} frames of {len(frames)} videos', file=sys.stderr)
   result = {'frames': num_frames}
   if latencies_ms:
     num_timed += num_frames
     result |= {
-      'frames_per_s': num_timed / (time.perf_counter() - start_s),
+      'frames_per_s': num_timed / (end_s - start_s),
       'p50_ms': float(np.percentile(latencies_ms, 50)),
       'p95_ms': float(np.percentile(latencies_ms, 95)),
     }

@@ -415,8 +415,25 @@ def test_the_command_writes_an_artifact_and_says_what_is_in_it(
   assert note['inputs']['frame']['shape'] == ['batch', 8, 16, 3]
   assert note['config']['model']['width'] == 32
   assert (note['weights'], note['kernels']) == ('ema', 'float32')
-  assert note['licences'] == {'weights': '', 'training_videos': {}}
+  assert note['licences'] == {
+    'weights': '',
+    'training_videos': {},
+    'unknown_origin': '',
+  }
   assert note['versions']['jax'] == jax.__version__
+
+
+_MANIFEST = {
+  'sources': [
+    {
+      'alias': 'videos',
+      'run': 'runs/first',
+      'provenance': {'licence': {'CC BY-NC 4.0': 1000}},
+    },
+    {'alias': 'videos', 'provenance': {'licence': {'CC0': 10}}},
+  ],
+  'unknown_origin': 'weights.npz',
+}
 
 
 def test_the_note_of_a_classifier_names_all_its_classes(
@@ -429,13 +446,19 @@ def test_the_note_of_a_classifier_names_all_its_classes(
     (export_lib, 'build_program', program),
     (export_lib, 'environment', {}),
     (export_lib.manifest, 'find_run', run),
-    (export_lib.manifest, 'read', {'sources': []}),
+    (export_lib.manifest, 'read', _MANIFEST),
     (export_lib.manifest, 'learned_classes', learned),
   ):
     monkeypatch.setattr(module, name, lambda *_, value=value, **__: value)
   monkeypatch.setattr(export_lib.writing, 'write', lambda *args: args[-1])
   note = export_lib.export_artifact(run, tmp_path / 'x.onnx')
   assert note['class_names'] == ['walk', 'run']
+  # Those of the run that it began with bind as well.
+  assert note['licences']['training_videos'] == {
+    'videos (of runs/first)': {'CC BY-NC 4.0': 1000},
+    'videos': {'CC0': 10},
+  }
+  assert note['licences']['unknown_origin'] == 'weights.npz'
 
 
 @pytest.mark.parametrize(

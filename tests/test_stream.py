@@ -1,6 +1,8 @@
 """Streams: the same features frame by frame, whatever runs beside."""
 
 import json
+import threading
+import time
 import types
 
 import jax
@@ -32,9 +34,9 @@ def test_features_are_those_of_the_whole_video(network):
   model, params, video, whole = network
   stream = Stream(model, params, (16, 24), num_streams=2)
   for _ in range(2):  # After a reset the same again.
-    for time in range(5):
+    for number in range(5):
       np.testing.assert_allclose(
-        stream(video[:, time]), whole[:, time], atol=1e-5
+        stream(video[:, number]), whole[:, number], atol=1e-5
       )
     stream.reset()
 
@@ -136,6 +138,28 @@ def test_frames_of_another_shape_are_refused(network):
   for shape in ((1, 24, 16, 3), (2, 16, 24, 3), (16, 24, 3), (1, 16, 24, 4)):
     with pytest.raises(ValueError, match=r'takes \(1, 16, 24, 3\).*resize'):
       stream(np.zeros(shape, np.uint8))
+
+
+def test_frames_that_are_not_bytes_are_refused(network):
+  model, params, *_ = network
+  stream = Stream(model, params, (16, 24))
+  with pytest.raises(ValueError, match=r'Frames are float32.* takes uint8'):
+    stream(np.zeros((1, 16, 24, 3), np.float32))
+
+
+def test_a_silent_camera_holds_nobody_up():
+  speaks = threading.Event()
+
+  def camera():
+    yield np.zeros((2, 2, 3), np.uint8)
+    speaks.wait(60)
+
+  frames = side_by_side([camera()])
+  next(frames)
+  start_s = time.monotonic()
+  frames.close()  # As Ctrl-C does.
+  assert time.monotonic() - start_s < 30
+  speaks.set()
 
 
 def test_what_is_no_file_is_opened_as_a_live_source(shared_dir):

@@ -16,6 +16,9 @@ from rvmae_jax.data.records import NO_LABEL, Record
 
 Video = str | os.PathLike | Record
 
+# After which a live source that sends nothing counts as broken.
+_SILENCE_S = 30.0
+
 
 def read_frames(
   video: Video,
@@ -110,12 +113,15 @@ def read_live(
     size: as for `read_frames`.
 
   Raises:
-    VideoError: it cannot be opened, or breaks off; it names URL and reason.
+    VideoError: it cannot be opened, breaks off, or sends nothing for half a
+      minute; it names URL and reason.
   """
   is_camera = url.startswith('/dev/video')
   converter = VideoReformatter()
   try:
-    with av.open(url, format='v4l2' if is_camera else None) as container:
+    with av.open(
+      url, format='v4l2' if is_camera else None, timeout=_SILENCE_S
+    ) as container:
       for frame in container.decode(video=0):
         check_pixels(url, frame.width, frame.height)
         rgb = np.ascontiguousarray(to_rgb(frame, converter))

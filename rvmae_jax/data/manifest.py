@@ -166,6 +166,11 @@ def own_sources(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
   return [entry for entry in manifest['sources'] if not entry.get('run')]
 
 
+def source_name(entry: Mapping[str, Any]) -> str:
+  """The alias of a source, with the earlier run that trained on it, if any."""
+  return entry['alias'] + (f' (of {entry["run"]})' if entry.get('run') else '')
+
+
 def learned_classes(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
   """Names of the classes of what a run was trained on, where it kept them."""
   return {

@@ -57,7 +57,7 @@ def summarize_evaluations(
     found.append(dict(zip(cells, shown)))
   last = list(written.values())[-1]
   return {
-    'command': '; '.join(w['command'] for w in written.values()),
+    'command': '; '.join(w.get('command', 'unknown') for w in written.values()),
     'date': max(
       r['date'] for w in written.values() for r in w['evaluations'].values()
     ),

@@ -35,6 +35,7 @@ from typing import Any
 
 from rvmae_jax import config_utils, weights
 from rvmae_jax.commands import at_least, command_line, explains_errors
+from rvmae_jax.data import clips
 from rvmae_jax.data import features as files
 from rvmae_jax.data.locking import FolderLock, InUseError
 from rvmae_jax.data.readers import VideoError
@@ -218,7 +219,8 @@ def fill_options(
   size = run_data['crop'].size
   if options['size']:
     size = config_utils.parse_size(options['size'])
-  num_frames = run_data['clip'].get('num_frames', _NUM_FRAMES)
+  clip = clips.unwrapped(run_data['clip'])
+  num_frames = clip.get('num_frames', _NUM_FRAMES)
   return {
     **options,
     'size': [int(side) for side in size],
@@ -267,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     '--window',
     type=at_least(0),
     default=0,
-    help='frames in a window; 0: as --num_frames',
+    help='frames in a window; 0: as in the run, or 16',
   )
   add(
     '--chunk',

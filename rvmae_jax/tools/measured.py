@@ -16,6 +16,22 @@ METRICS = 'metrics.json'
 _IDENTITY = ('model', 'objective', 'seed')
 
 
+def weights_note(measured: Mapping[str, Any], num_done: int | None) -> str:
+  """Which weights of a run were measured; '' for the last ones.
+
+  Args:
+    measured: from `read_measured`.
+    num_done: steps that the run's log has.
+  """
+  step = measured.get('step')
+  parts = []
+  if step is not None and num_done is not None and step != num_done:
+    parts.append(f'after step {step:,}, and the log ends at {num_done:,}')
+  if measured.get('ema'):
+    parts.append('with the moving average of the parameters')
+  return f'Measured {"; ".join(parts)}.' if parts else ''
+
+
 def read_measured(
   path: epath.PathLike, config: Mapping[str, Any]
 ) -> dict[str, Any]:

@@ -22,8 +22,9 @@ from ml_collections import ConfigDict
 from rvmae_jax import config_utils, files
 from rvmae_jax.commands import command_line, explains_errors
 from rvmae_jax.data import manifest as manifests
-from rvmae_jax.data.writing import write_whole
+from rvmae_jax.data.writing import make_folder_of, write_whole
 from rvmae_jax.parts import Parts, build_parts
+from rvmae_jax.registry import check_known
 from rvmae_jax.tools.card import data as card_data
 from rvmae_jax.tools.card import metrics as card_metrics
 from rvmae_jax.tools.card.markdown import (
@@ -37,7 +38,12 @@ from rvmae_jax.tools.card.markdown import (
   settings,
   table,
 )
-from rvmae_jax.tools.measured import EVALUATION, METRICS, read_measured
+from rvmae_jax.tools.measured import (
+  EVALUATION,
+  METRICS,
+  read_measured,
+  weights_note,
+)
 from rvmae_jax.visualize.curves import read_lines
 
 # In the workdir of a run, by default.
@@ -92,19 +98,25 @@ def write_card(
   paths = [pathlib.Path(folder) / METRICS for folder in evaluations]
   run_config = json.loads(config_utils.to_json(config))
   measured = [read_measured(path, run_config) for path in paths]
-  results = {}
+  results, notes = {}, []
+  num_done, *_ = _progress(workdir / 'metrics.jsonl')
   for folder, found in zip(_folder_names(paths), measured):
+    if note := weights_note(found, num_done):
+      notes.append(f'{folder} {note}'.strip())
     for alias, result in found['evaluations'].items():
       results[f'{folder}{alias}'] = result
   name = texts.get('name') or config_utils.model_title(config.model)
   data = manifests.read(workdir)
+  sources = data['sources'] if data else ()
+  aliases = {*config.data.sources, *(entry['alias'] for entry in sources)}
+  check_known('source', aliases, *(licences or {}))
   parts = _parts(config)
   sections = {
     'Intended use': _uses(texts),
     'Model': _model(config, parts),
     'Training data': card_data.section(config, data, licences or {}),
     'Training': _training(workdir, config, parts),
-    'Evaluation': card_metrics.section(results),
+    'Evaluation': '\n\n'.join([*notes, card_metrics.section(results)]),
     'Robustness': card_metrics.robustness_section(results),
     'Groups': card_metrics.groups_section(results),
     'Limits': _limits(texts, config, data, results),
@@ -164,14 +176,18 @@ def _training(
   workdir: pathlib.Path, config: ConfigDict, parts: Parts | None
 ) -> str:
   steps, seconds, timed_steps = _progress(workdir / 'metrics.jsonl')
-  clips = steps * config.batch_size
-  flops = NOT_KNOWN
-  if parts and parts.flops_per_clip:
-    flops = (
-      f'{parts.flops_per_clip / 1e9:,.2f} G for a clip, '
-      f'{parts.flops_per_clip * clips:.3g} in all (counted from shapes, '
-      'forward and backward)'
+  done, flops = NOT_KNOWN, NOT_KNOWN
+  if steps is not None:
+    clips = steps * config.batch_size
+    done = (
+      f'{steps:,} of {config.total_steps:,}, {config.batch_size} clips each, '
+      f'{clips:,} clips in all'
     )
+  if parts and parts.flops_per_clip:
+    flops = f'{parts.flops_per_clip / 1e9:,.2f} G for a clip, '
+    if steps is not None:
+      flops += f'{parts.flops_per_clip * clips:.3g} in all '
+    flops += '(counted from shapes, forward and backward)'
   time = NOT_KNOWN
   if timed_steps:
     time = (
@@ -187,8 +203,7 @@ def _training(
     if name not in ('commit', 'device')
   )
   return bullets(
-    f'Steps: {steps:,} of {config.total_steps:,}, {config.batch_size} clips '
-    f'each, {clips:,} clips in all',
+    fact('Steps', done),
     fact('FLOPs', flops),
     fact('Time', time),
     fact('Devices', environment.get('device', NOT_KNOWN)),
@@ -199,10 +214,10 @@ def _training(
   )
 
 
-def _progress(path: pathlib.Path) -> tuple[int, float, int]:
+def _progress(path: pathlib.Path) -> tuple[int | None, float, int]:
   """Steps done, and seconds that so many of them took, as the log says."""
   if not path.exists():
-    return 0, 0.0, 0
+    return None, 0.0, 0
   last, seconds, timed_steps = 0, 0.0, 0
   with files.naming(path, 'is not a log of a run, or is damaged'):
     for row in read_lines(path):
@@ -294,6 +309,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   add('--limits', default='', help='what else users must know')
   add('--contact', default='')
   arguments = parser.parse_args(argv)
+  make_folder_of(arguments.out)
   workdir = pathlib.Path(arguments.workdir)
   licences = {}
   for text in arguments.licence:

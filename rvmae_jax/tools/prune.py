@@ -141,7 +141,11 @@ def sparsify(params: Mapping[str, Any], share: float) -> dict[str, Any]:
     if path[-1].key != 'kernel':
       return leaf
     size = np.abs(leaf)
-    return np.where(size < np.quantile(size, share), 0, leaf)
+    # Scanned layers have the kernels of all blocks in one array.
+    first = int(any(part.key == 'block' for part in path))
+    axes = tuple(range(first, size.ndim))
+    limit = np.quantile(size, share, axis=axes, keepdims=True)
+    return np.where(size < limit, 0, leaf)
 
   return jax.tree_util.tree_map_with_path(zeroed, params)
 

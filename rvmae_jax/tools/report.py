@@ -18,7 +18,12 @@ from rvmae_jax import config_utils, files
 from rvmae_jax.commands import run_command
 from rvmae_jax.data.writing import write_whole
 from rvmae_jax.evals import leakage
-from rvmae_jax.tools.measured import EVALUATION, METRICS, read_measured
+from rvmae_jax.tools.measured import (
+  EVALUATION,
+  METRICS,
+  read_measured,
+  weights_note,
+)
 from rvmae_jax.tools.reporting.sections import evaluation_sections
 from rvmae_jax.tools.reporting.tables import (
   find_metrics,
@@ -83,6 +88,7 @@ def write_report(
     sections = evaluation_sections(results, path.parent)
     body += [
       _findings(results, problems),
+      page.note(note) if (note := weights_note(measured, num_done)) else '',
       page.contents([heading for heading, _ in sections]),
       *(page.section(heading, content) for heading, content in sections),
       _curves(log),
@@ -102,7 +108,11 @@ def _origin(config: Mapping[str, Any], num_done: int | None) -> str:
     str(source.get('path', source['name'])) for source in sources
   )
   planned = config['total_steps']
-  num_done = planned if num_done is None else num_done
+  if num_done is None:
+    return page.note(
+      f'{planned:,} steps of {config["batch_size"]} clips from {names} were '
+      'planned; how many were done is not known, for there is no log'
+    )
   steps = (
     f'{planned:,}' if num_done >= planned else f'{num_done:,} of {planned:,}'
   )
@@ -233,6 +243,8 @@ def main(args: flags.FlagValues) -> None:
   """Writes the report that the flags ask for."""
   workdir = epath.Path(args.workdir)
   out = epath.Path(args.out or workdir / 'report.html')
+  if args.out:
+    out.parent.mkdir(parents=True, exist_ok=True)
   write_report(workdir, args.evaluation, out)
   print(f'{out} ({out.stat().length / 1e6:.1f} MB)')
 

@@ -4,12 +4,15 @@
     --out batch.png [--num 4]
 """
 
+import pathlib
+
 from absl import flags
 from ml_collections import ConfigDict
 
 from rvmae_jax.commands import run_command
 from rvmae_jax.config_utils import define_config_flag, token_size
 from rvmae_jax.data.pipeline import training_dataset
+from rvmae_jax.data.writing import make_folder_of, whole_file
 from rvmae_jax.visualize.batch import draw_batch
 
 
@@ -28,12 +31,14 @@ def show_batch(config: ConfigDict, out: str, num: int = 4) -> None:
   for key, value in batch.items():
     print(f'{key:16} {value.dtype!s:6} {list(value.shape)}')
   figure = draw_batch(batch, **token_size(config.model), num_rows=num)
-  figure.savefig(out, dpi=150)
+  with whole_file(pathlib.Path(out)) as partial:
+    figure.savefig(partial, dpi=150)
   print(f'Wrote {out}')
 
 
 def main(args: flags.FlagValues) -> None:
   """Runs the command."""
+  make_folder_of(args.out)
   show_batch(args.config, args.out, args.num)
 
 

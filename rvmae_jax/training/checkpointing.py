@@ -288,6 +288,12 @@ def find_checkpoint(path: epath.PathLike) -> epath.Path:
   return path / 'checkpoints' / str(max(steps))
 
 
+def step_of(path: epath.PathLike) -> int | None:
+  """The step of a run's newest checkpoint, or of a checkpoint; else None."""
+  name = find_checkpoint(path).name if is_run(path) else ''
+  return int(name) if name.isdecimal() else None
+
+
 def config_changes(old: ConfigDict, new: ConfigDict) -> list[str]:
   """One line `key: old -> new` for each value in which two configs differ."""
   old, new = (config_utils.by_path(c.to_dict()) for c in (old, new))

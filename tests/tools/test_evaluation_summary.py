@@ -76,6 +76,14 @@ def test_of_several_a_row_says_whose_it_is(workdir):
   assert summary['figures']['after']['probe/trained/mean/top1'] == 0.625
 
 
+def test_an_evaluation_within_another_command_has_none_of_its_own(workdir):
+  path = workdir / 'metrics.json'
+  written = json.loads(path.read_text())
+  del written['command']
+  path.write_text(json.dumps(written))
+  assert summarize_evaluations({'': workdir}, COLUMNS)['command'] == 'unknown'
+
+
 def test_it_is_a_result_that_pages_can_show(workdir):
   path = workdir / 'study.json'
   summary = summarize_evaluations({'': workdir}, COLUMNS)

@@ -279,3 +279,6 @@ def test_what_is_left_open_is_as_in_the_run():
   options = {'size': '64x48', 'num_frames': 4, 'window': 0}
   expected = {'size': [64, 48], 'num_frames': 4, 'window': 8}
   assert extract.fill_options(options, data) == expected
+  # A sampler that plays the clips of another one.
+  data.clip = {'name': 'playback', 'clip': data.clip.to_dict()}
+  assert extract.fill_options(options, data) == expected

@@ -135,9 +135,32 @@ def test_what_is_missing_is_said_to_be_missing(run, monkeypatch):
   card = model_card.write_card(run)
   for title in ('Evaluation', 'Robustness', 'Groups'):
     assert f'## {title}\n\n*Not measured.*' in card
-  for fact in ('Parameters', 'FLOPs', 'Time', 'Devices', 'Commit', 'Versions'):
+  for fact in (
+    *('Parameters', 'Steps', 'FLOPs', 'Time', 'Devices', 'Commit', 'Versions'),
+  ):
     assert f'{fact}: *Not known.*' in card
   assert '*not counted*' in card and 'no list of its videos' in card
+
+
+def test_a_licence_of_no_source_is_refused(run, monkeypatch):
+  monkeypatch.setattr(model_card, 'build_parts', _fail)
+  with pytest.raises(ValueError, match=r"'nosie'.*Did you mean 'noise'"):
+    model_card.write_card(run, licences={'nosie': 'CC0'})
+
+
+def test_numbers_of_other_weights_say_so(run, monkeypatch):
+  monkeypatch.setattr(model_card, 'build_parts', _fail)
+  _evaluate(run, probe=PROBE)
+  path = run / 'evaluation/metrics.json'
+  found = json.loads(path.read_text())
+  for extra, note in (
+    ({'step': 3, 'ema': False}, ''),
+    ({'step': 2}, 'Measured after step 2, and the log ends at 3.'),
+    ({'step': 3, 'ema': True}, 'Measured with the moving average of the param'),
+  ):
+    path.write_text(json.dumps(found | extra))
+    card = model_card.write_card(run)
+    assert note in card and bool(note) == ('Measured' in card)
 
 
 def _fail(config):

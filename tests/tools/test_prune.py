@@ -115,6 +115,15 @@ def test_zeros_stay_zero_in_training(config, idle, tmp_path):
   assert np.all(np.asarray(trained['bias'])[::2] != 0)
 
 
+def test_scanned_layers_have_as_many_zeros_in_each_block():
+  rng = np.random.default_rng(0)
+  scales = np.array([0.3, 1, 3])[:, None, None]
+  kernels = scales * rng.normal(size=(3, 8, 8))
+  params = {'blocks': {'block': {'dense': {'kernel': kernels}}}}
+  found = prune.sparsify(params, 0.25)['blocks']['block']['dense']['kernel']
+  assert np.mean(found == 0, axis=(1, 2)).tolist() == [0.25] * 3
+
+
 @pytest.mark.usefixtures('one_device')
 def test_only_the_same_command_resumes(config, idle, tmp_path, monkeypatch):
   prune._save(idle[0], config, tmp_path / 'run')

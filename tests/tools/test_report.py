@@ -191,6 +191,15 @@ def test_a_run_that_was_stopped_tells_how_far_it_came(run):
   assert '8 of 100 steps of 16 clips (128 in all)' in run()
 
 
+def test_without_a_log_no_step_is_made_up(run, tmp_path):
+  run()
+  (tmp_path / 'metrics.jsonl').unlink()
+  write_report(tmp_path, None, tmp_path / 'report.html')
+  text = (tmp_path / 'report.html').read_text()
+  assert '100 steps of 16 clips' in text and 'done is not known' in text
+  assert 'in all' not in text
+
+
 def test_a_run_that_was_stopped_before_its_first_line_says_so(run, tmp_path):
   run()
   (tmp_path / 'metrics.jsonl').write_text('')

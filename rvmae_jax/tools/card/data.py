@@ -5,6 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from rvmae_jax.data.manifest import source_name
 from rvmae_jax.data.provenance import COLUMNS, show_counts
 from rvmae_jax.tools.card.markdown import (
   Markdown,
@@ -39,7 +40,7 @@ def section(
     entries = manifest['sources']
   rows = [
     (
-      entry['alias'] + (f' (of {entry["run"]})' if entry.get('run') else ''),
+      source_name(entry),
       settings(entry['config']),
       f'{entry["num_videos"]:,}'
       if 'num_videos' in entry

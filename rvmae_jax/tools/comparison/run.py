@@ -30,7 +30,7 @@ from rvmae_jax.evaluate import build_evaluations, evaluate
 from rvmae_jax.parts import build_parts
 from rvmae_jax.tools.comparison import recipes as compare_recipes
 from rvmae_jax.train import train
-from rvmae_jax.training.environment import environment
+from rvmae_jax.training.environment import environment, typed_command
 from rvmae_jax.training.health import find_spans
 from rvmae_jax.visualize.curves import read_lines
 
@@ -206,6 +206,7 @@ def _evaluate(
     recipe,
     workdir / 'evaluation',
     seen=run and manifest.SeenVideos(run),
+    command=typed_command('rvmae_jax.tools.compare'),
   )
   return {
     f'{alias}/{name}': value

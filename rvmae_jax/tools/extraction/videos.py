@@ -115,6 +115,8 @@ class ClipExtractor:
     if self.kind in BY_FRAME:
       tokens = self.functions.encode(clips)
       tokens = tokens[:, :, self.functions.num_prefix_tokens :]
+      # Each frame of a tubelet has its features.
+      tokens = np.repeat(tokens, video.shape[1] // tokens.shape[1], axis=1)
       found = [reduce_tokens(of_clip, self.kind) for of_clip in tokens]
     else:  # Tokens stay on the device.
       found = self.functions.pooled(clips, (self.kind,))[self.kind]

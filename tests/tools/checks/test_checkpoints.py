@@ -65,6 +65,21 @@ def videomae():
   return params
 
 
+def test_what_losses_need_besides_is_not_asked_for(run, tmp_path):
+  config = config_utils.merged(
+    CONFIG,
+    {
+      'losses': {'perceptual': 0.1},
+      'perceptual_checkpoint': str(tmp_path / 'vgg16.pth'),
+    },
+  )
+  state = TrainState(np.int32(7), run[1], (), None, np.int32(0))
+  with Checkpointer(tmp_path / 'judged', config) as checkpointer:
+    checkpointer.save(7, state, None)
+  report = check_checkpoint(tmp_path / 'judged')
+  assert (report.loads, report.error) == ('whole', '')
+
+
 def test_a_run_tells_step_model_and_recipe(run):
   report = check_checkpoint(run[0])
   assert report.kind == 'run of rvmae_jax'
@@ -101,6 +116,7 @@ def test_a_released_file_and_what_does_not_fit_in_it(released):
   np.savez(released, **arrays)
   report = check_checkpoint(released)
   assert (report.loads, report.extra) == ('in part', ['extra'])
+  assert doctor.main(['checkpoint', str(released)]) == 1
   [shape] = report.misshapen
   assert shape == 'encoder/LayerNorm_0/bias (3,), the model has (128,)'
   assert report.not_finite == ['encoder/LayerNorm_0/bias']

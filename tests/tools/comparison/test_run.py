@@ -29,7 +29,7 @@ def stand_ins(monkeypatch):
   probe = {'probe': {'metrics': {'top1': 0.5}}}
   monkeypatch.setattr(compare_run, 'train', stand_in)
   monkeypatch.setattr(compare_run, 'measure', lambda *unused: cost)
-  monkeypatch.setattr(compare_run, 'evaluate', lambda *unused, seen: probe)
+  monkeypatch.setattr(compare_run, 'evaluate', lambda *_, **__: probe)
   return trained
 
 
@@ -129,7 +129,7 @@ def test_evaluations_know_what_the_run_has_seen(
     manifest.record(tmp_path, recipe.data.sources)
   given = []
 
-  def evaluate(*unused, seen):
+  def evaluate(*unused, seen, command):
     given.append(seen)
     return {}
 
