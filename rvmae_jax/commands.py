@@ -154,17 +154,23 @@ def run_command(main: Callable[[Any], int | None]) -> None:
     try:
       return app.parse_flags_with_usage(argv)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-      # Messages of ml_collections have escaped quotes and a literal "\n".
-      told = str(error).replace('\\n', ' ').replace('\\', '').strip('\'"')
-      name, meant, hint = told.partition(' Did you mean')
-      if meant or ' ' not in told:
-        name = name.strip('\'"')
-        told = f'the config has no setting {name!r}.{meant}{hint}'
-      if isinstance(error, TypeError):
-        told = 'an override (--config.x.y=...) takes a value for a section.'
+      told = _explanation(error)
       raise SystemExit(f'{os.path.basename(argv[0])}: {told}') from None
 
   app.run(run, flags_parser=parse)
+
+
+def _explanation(error: Exception) -> str:
+  """What is wrong with the flags, of an error while they were read."""
+  if isinstance(error, TypeError):
+    return 'an override (--config.x.y=...) takes a value for a section.'
+  # Messages of ml_collections have escaped quotes and a literal "\n".
+  told = str(error).replace('\\n', ' ').replace('\\', '').strip('\'"')
+  name, meant, hint = told.partition(' Did you mean')
+  if meant or ' ' not in told:
+    name = name.strip('\'"')
+    return f'the config has no setting {name!r}.{meant}{hint}'
+  return told
 
 
 def _print_any_name() -> None:

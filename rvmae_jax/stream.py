@@ -111,10 +111,10 @@ class Stream:
     Raises:
       ValueError: frames of another number, size or type.
     """
-    frames = np.asarray(frames)
-    if frames.dtype != np.uint8:
+    dtype = getattr(frames, 'dtype', type(frames).__name__)
+    if dtype != np.uint8:
       raise ValueError(
-        f'Frames are {frames.dtype}, and a stream takes uint8, from 0 to 255: '
+        f'Frames are {dtype}, and a stream takes uint8, from 0 to 255: '
         'convert them.'
       )
     if np.shape(frames) != self._shape:

@@ -48,7 +48,7 @@ def make_folder_of(path: str) -> None:
   """Makes the folder of a file that is written later, after long work.
 
   Args:
-    path: of the file; '' is none.
+    path: of the file, which may be in a bucket (gs://); '' is none.
   """
   if path:
-    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    epath.Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,9 @@ from rvmae_jax.evals.functions import ModelFunctions
 from rvmae_jax.evals.tables import format_tables
 from rvmae_jax.evals.videos import Videos
 
+# A file, and the seconds of it that a record has.
+_Span = tuple[str, tuple[float, float]]
+
 
 class ScheduledEvals:
   """Runs each of `config.evals` after every `every_steps` and the last step.
@@ -96,12 +99,20 @@ def check_ready(
     ValueError: names the evaluation, what it lacks, and what to do.
   """
   known: dict[str, Videos] = {}
+  spans: dict[str, list[_Span]] = {}
+
+  def key(videos):
+    return json.dumps(videos.sources, sort_keys=True, default=list)
+
+  def spans_of(videos):
+    if key(videos) not in spans:
+      spans[key(videos)] = [*_spans(videos)]
+    return spans[key(videos)]
 
   def classes(alias, side, videos):
     """Names of classes by source, as messages call it."""
-    key = json.dumps(videos.sources, sort_keys=True, default=list)
     try:
-      built = videos.share(known.setdefault(key, videos)).built
+      built = videos.share(known.setdefault(key(videos), videos)).built
     except (ValueError, FileNotFoundError) as error:
       raise ValueError(
         f'The videos of config.evals.{alias}.{side} cannot be read: {error} '
@@ -117,21 +128,23 @@ def check_ready(
     sides = evaluation.videos_by_side()
     found = [classes(alias, side, videos) for side, videos in sides.items()]
     if len(sides) == 2:
-      _check_apart(alias, *sides.values())
+      _check_apart(alias, *map(spans_of, sides.values()))
     if evaluation.asks_classifier:
       check_same_classes(learned or {}, found[-1], num_classes)
     elif len(found) == 2:
       check_same_classes(*found)
 
 
-def _check_apart(alias: str, learned: Videos, asked: Videos) -> None:
+def _check_apart(
+  alias: str, learned: Sequence[_Span], asked: Sequence[_Span]
+) -> None:
   """Raises ValueError if videos that are asked about are learned from, too."""
   spans = collections.defaultdict(list)
-  for path, span in _spans(learned):
+  for path, span in learned:
     spans[path].append(span)
   both = [
     path
-    for path, (start, end) in _spans(asked)
+    for path, (start, end) in asked
     if any(start < e and s < end for s, e in spans.get(path, ()))
   ]
   if both:
@@ -142,7 +155,7 @@ def _check_apart(alias: str, learned: Videos, asked: Videos) -> None:
     )
 
 
-def _spans(videos: Videos) -> Iterator[tuple[str, tuple[float, float]]]:
+def _spans(videos: Videos) -> Iterator[_Span]:
   """Which seconds of which files the records of sources are.
 
   Records that are no files can only be told apart by their source's settings.

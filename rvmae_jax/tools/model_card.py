@@ -15,6 +15,7 @@ import json
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 from ml_collections import ConfigDict
@@ -99,9 +100,9 @@ def write_card(
   run_config = json.loads(config_utils.to_json(config))
   measured = [read_measured(path, run_config) for path in paths]
   results, notes = {}, []
-  num_done, *_ = _progress(workdir / 'metrics.jsonl')
+  progress = _progress(workdir / 'metrics.jsonl')
   for folder, found in zip(_folder_names(paths), measured):
-    if note := weights_note(found, num_done):
+    if note := weights_note(found, progress.num_done):
       notes.append(f'{folder} {note}'.strip())
     for alias, result in found['evaluations'].items():
       results[f'{folder}{alias}'] = result
@@ -115,7 +116,7 @@ def write_card(
     'Intended use': _uses(texts),
     'Model': _model(config, parts),
     'Training data': card_data.section(config, data, licences or {}),
-    'Training': _training(workdir, config, parts),
+    'Training': _training(workdir, config, parts, progress),
     'Evaluation': '\n\n'.join([*notes, card_metrics.section(results)]),
     'Robustness': card_metrics.robustness_section(results),
     'Groups': card_metrics.groups_section(results),
@@ -173,9 +174,12 @@ def _model(config: ConfigDict, parts: Parts | None) -> str:
 
 
 def _training(
-  workdir: pathlib.Path, config: ConfigDict, parts: Parts | None
+  workdir: pathlib.Path,
+  config: ConfigDict,
+  parts: Parts | None,
+  progress: '_Progress',
 ) -> str:
-  steps, seconds, timed_steps = _progress(workdir / 'metrics.jsonl')
+  steps, seconds, timed_steps = progress
   done, flops = NOT_KNOWN, NOT_KNOWN
   if steps is not None:
     clips = steps * config.batch_size
@@ -214,10 +218,18 @@ def _training(
   )
 
 
-def _progress(path: pathlib.Path) -> tuple[int | None, float, int]:
-  """Steps done, and seconds that so many of them took, as the log says."""
+class _Progress(NamedTuple):
+  """Steps done, None if not known, and seconds that some of them took."""
+
+  num_done: int | None = None
+  seconds: float = 0.0
+  timed_steps: int = 0
+
+
+def _progress(path: pathlib.Path) -> _Progress:
+  """What the log says."""
   if not path.exists():
-    return None, 0.0, 0
+    return _Progress()
   last, seconds, timed_steps = 0, 0.0, 0
   with files.naming(path, 'is not a log of a run, or is damaged'):
     for row in read_lines(path):
@@ -227,7 +239,7 @@ def _progress(path: pathlib.Path) -> tuple[int | None, float, int]:
         timed_steps += row['step'] - last
         seconds += (row['step'] - last) / row['steps_per_s']
       last = row['step']
-  return last, seconds, timed_steps
+  return _Progress(last, seconds, timed_steps)
 
 
 def _limits(texts, config, data, results) -> str:

@@ -16,7 +16,7 @@ from etils import epath
 
 from rvmae_jax import config_utils, files
 from rvmae_jax.commands import run_command
-from rvmae_jax.data.writing import write_whole
+from rvmae_jax.data.writing import make_folder_of, write_whole
 from rvmae_jax.evals import leakage
 from rvmae_jax.tools.measured import (
   EVALUATION,
@@ -69,10 +69,10 @@ def write_report(
   path = workdir / 'config.json'
   config = files.read_json(path)
   log = workdir / 'metrics.jsonl'
-  with files.naming(log, 'is not a log of a run, or is damaged'):
-    lines = [*read_lines(log)] if log.exists() else []
-    num_done = None
-    if log.exists():
+  lines, num_done = [], None
+  if log.exists():
+    with files.naming(log, 'is not a log of a run, or is damaged'):
+      lines = [*read_lines(log)]
       num_done = max((line['step'] for line in lines), default=0)
   with files.naming(path, 'is not a config of a run', remedy=''):
     title = config_utils.model_title(config['model'])
@@ -243,8 +243,7 @@ def main(args: flags.FlagValues) -> None:
   """Writes the report that the flags ask for."""
   workdir = epath.Path(args.workdir)
   out = epath.Path(args.out or workdir / 'report.html')
-  if args.out:
-    out.parent.mkdir(parents=True, exist_ok=True)
+  make_folder_of(args.out)
   write_report(workdir, args.evaluation, out)
   print(f'{out} ({out.stat().length / 1e6:.1f} MB)')
 

@@ -187,15 +187,17 @@ class Checkpointer:
     changes = config_changes(saved, self._config)
     for change in changes:
       logging.warning('Config differs from that of step %d: %s', step, change)
+    use = f'Use the config that made it ({"; ".join(changes)})'
+    if not changes:
+      use = (
+        'Its config is the same, so another version of the code made it: use '
+        'that one'
+      )
     check_same_arrays(
       saved_arrays,
       shapes,
       f'checkpoint {directory}',
-      remedy=f'Use the config that made it ({"; ".join(changes)}), or another '
-      '--workdir.'
-      if changes
-      else 'Its config is the same, so another version of the code made it: '
-      'use that one, or another --workdir.',
+      remedy=f'{use}, or another --workdir.',
     )
     # Orbax also compares nodes without arrays, such as empty optimizer states,
     # so the tree to restore is the file's own, with our shapes and shardings.
